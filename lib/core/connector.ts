@@ -1,0 +1,83 @@
+/**
+ * The doors to the outside: sources and sinks. A connector sees this page and nothing of the engine.
+ * Keeps I7 (effects of an epoch become visible only after its checkpoint) and I10 (every wait takes an AbortSignal).
+ */
+import type { Timestamp } from './element.ts';
+
+// ---------- sources
+
+/**
+ * Rules of a source:
+ *  - A position is opaque and serialisable. `open` continues right behind it; undefined means from the start.
+ *  - `read` waits until there is something and resolves with undefined at the end of the split. It rejects with the signal's reason when aborted.
+ *  - Only one `read` of a reader is open at a time; a batch may be consumed in parts, and `position(count)` is asked for any part.
+ *  - A `replayable` source gives the same records again from the same position. For one that can't, the engine journals what it accepted.
+ */
+export interface Source<T, P = unknown> {
+  readonly name: string;
+  readonly replayable: boolean;
+  /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */
+  splits(signal: AbortSignal): Promise<readonly string[]>;
+  open(split: string, position: P | undefined, signal: AbortSignal): Promise<SourceReader<T, P>>;
+}
+
+export interface SourceReader<T, P = unknown> {
+  read(signal: AbortSignal): Promise<SourceBatch<T, P> | undefined>;
+  /** Informational: this position is covered by a durable checkpoint (or, for a source that can't replay, durably journaled). */
+  committed?(position: P): Promise<void>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface SourceBatch<T, P = unknown> {
+  readonly values: readonly T[];
+  /** Timestamps of the values, when the source knows them. */
+  readonly timestamps?: readonly Timestamp[] | undefined;
+  /** Values that go to the side output with this tag id instead (malformed input, say); by index into `values`. */
+  readonly sides?: ReadonlyMap<number, string> | undefined;
+  /** The position behind the first `count` values, 0 <= count <= values.length. */
+  position(count: number): P;
+}
+
+// ---------- sinks
+
+/**
+ * Rules of a sink:
+ *  - `write` is synchronous, into the current epoch. `seal(n)` ends epoch n at that instant; its promise finishes the flush and gives
+ *    the committable, which the checkpoint stores (undefined: nothing to commit).
+ *  - `commit` makes a sealed epoch visible. It may be repeated, with the same committable, also by a writer opened after a crash.
+ *  - After a crash every committable that a durable checkpoint holds is committed again; an epoch that was sealed and is in no
+ *    durable checkpoint is rewritten by replay, so `open` discards it.
+ */
+export interface Sink<T, C = unknown> {
+  readonly name: string;
+  /**
+   * `exactly-once`: effects become visible by `commit` only. `at-least-once`: `write` may have effects at once, so the engine first
+   * makes the log durable up to the turn that wrote.
+   */
+  readonly guarantee: 'exactly-once' | 'at-least-once';
+  open(context: SinkContext<C>): Promise<SinkWriter<T, C>>;
+}
+
+export interface SinkContext<C> {
+  /** Sealed by durable checkpoints and perhaps not committed yet, oldest first. Commit them again. */
+  readonly pending: readonly C[];
+  /** Number of the epoch that begins. 1 in a fresh job. */
+  readonly epoch: number;
+  /** The position of the newest committable a durable checkpoint knows, committed or not; undefined in a fresh job. */
+  readonly last: C | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface SinkWriter<T, C = unknown> {
+  /** `number` counts the records of this sink from 0 and is the same after a crash. */
+  write(value: T, timestamp: Timestamp, number: number): void;
+  /** While true, sources are not pulled. */
+  readonly full: boolean;
+  /** At-least-once sinks: sends what was written; called when the log is durable up to it. */
+  flush?(signal: AbortSignal): Promise<void>;
+  seal(epoch: number): Promise<C | undefined>;
+  commit(committable: C, signal: AbortSignal): Promise<void>;
+  /** May be called twice. Discards what is not sealed. */
+  close(): Promise<void>;
+}

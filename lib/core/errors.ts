@@ -1,0 +1,113 @@
+/**
+ * The one table of operating errors, the error that carries a code from it, and `invariant` for what must never happen.
+ * Codes never change; messages may. The README's table is held to this one by a test.
+ */
+
+interface ErrorEntry {
+  /** Whether trying again without a change can help. */
+  readonly retryable: boolean;
+  /** What to do about it. */
+  readonly hint: string;
+}
+
+const entry = (retryable: boolean, hint: string): ErrorEntry => ({ retryable, hint });
+
+export const errorTable = {
+  // input
+  INPUT_NOT_FOUND: entry(false, 'check the path; the source reads only what exists when it is opened'),
+  INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
+  INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before; give the same input, or start with a new state directory'),
+  INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
+  TIMESTAMP_MISSING: entry(false, 'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`'),
+  // output
+  OUTPUT_NOT_EMPTY: entry(false, "give a new file, or set `onExisting` to 'append' or 'overwrite'"),
+  OUTPUT_CHANGED: entry(false, 'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output'),
+  SINK_FAILED: entry(true, 'see `cause`; the job restarts from its last checkpoint'),
+  // graph
+  UID_CLASH: entry(false, 'give each operator a uid of its own'),
+  GRAPH_INVALID: entry(false, 'see the message; the pipeline as composed can not run'),
+  STATE_UNCLAIMED: entry(false, 'an operator with state was removed or its uid changed; put it back, or set `allowUnclaimedState` to drop that state'),
+  STATE_INCOMPATIBLE: entry(false, 'the state was written with another maxParallelism, state kind or a newer version; use the settings it was written with'),
+  // values
+  KEY_INVALID: entry(false, 'a key is a string, a finite number, a bigint, a boolean, or an array of these'),
+  NOT_SERIALISABLE: entry(false, 'state, journaled values and keyed records hold plain data: no functions, symbols or class instances'),
+  VALUE_DAMAGED: entry(false, 'a stored value does not match its checksum; restore the directory from a copy'),
+  // store
+  STORE_LOCKED: entry(true, 'another process has this state directory open; stop it, or use another directory'),
+  STORE_DAMAGED: entry(false, 'the state directory has lost or changed data; restore it from a copy, or remove it to start anew'),
+  STORE_FAILED: entry(true, 'a write failed (see `cause`); the store is reopened before it is written again'),
+  STORE_FORMAT: entry(false, 'the state directory was written by a newer version; use that version'),
+  JOB_FINISHED: entry(false, 'the input has grown since this job finished; use a new state directory to process it'),
+  // running
+  OPERATOR_FAILED: entry(true, 'a user function threw; see `cause`'),
+  ASYNC_IN_TURN: entry(false, 'a turn is synchronous: use `asyncMap`, or make the action async'),
+  EMIT_OUTSIDE_TURN: entry(false, 'an RxJS operator in `.pipe(...)` must emit while it handles a value; use `asyncMap` for work that waits'),
+  DIVERGED: entry(false, 'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch'),
+  JOB_CANCELLED: entry(false, 'the job was cancelled'),
+  RESTARTS_EXHAUSTED: entry(false, 'the restart strategy gave up; see `cause`'),
+  // work
+  WORK_FAILED: entry(true, 'see `cause`'),
+  WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),
+  WORK_ABORTED: entry(true, 'the job stopped while the call was open; it runs again when the job does'),
+  // agents
+  AGENT_INVALID: entry(false, 'see the message; the agent as defined can not run'),
+  RESOURCE_NOT_FOUND: entry(false, 'add the resource to the agent or to the environment, or correct its name'),
+  ACTION_FAILED: entry(true, 'an action threw; see `cause`. Set `onError` or read the dead-letter output to keep the job running'),
+  PLAN_CHANGED: entry(false, "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'"),
+  POISON_RUN: entry(false, 'this run was open in several crashes in a row; see the dead-letter output'),
+  // models
+  MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),
+  MODEL_UNAVAILABLE: entry(true, 'the provider did not answer or failed; see `status` and `cause`'),
+  MODEL_RESPONSE: entry(true, 'the provider answered something that can not be read; see the message'),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface StreamErrorOptions {
+  readonly cause?: unknown;
+  /** What to do, when there is better advice than the table's. */
+  readonly hint?: string | undefined;
+  readonly retryable?: boolean | undefined;
+  /** Facts for programs: file, line, uid, key, status ... Plain data. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** An operating error: something outside the program's control, or input it can't take. */
+export class StreamError extends Error {
+  override readonly name: string = 'StreamError';
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: StreamErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const { retryable, hint } = errorTable[code];
+    this.code = code;
+    this.hint = options.hint ?? hint;
+    this.retryable = options.retryable ?? retryable;
+    this.details = options.details ?? {};
+  }
+}
+
+/** Thrown by a reconciler: the call did not take effect, so run it (again). */
+export class CallNotExecuted extends Error {
+  override readonly name = 'CallNotExecuted';
+}
+
+/** A broken invariant: a bug in Millrace, not in the job. It stops the job for good. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+export function invariant(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}
+
+/** For the default branch of a switch over a union: a type error when a case is missing. */
+export const unreachable = (value: never): never => {
+  throw new InvariantError(`unreachable: ${JSON.stringify(value)}`);
+};
+
+/** The message of anything that was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,271 @@
+/**
+ * The operator contract. An operator is a function of its capabilities, and three of them survive a crash: state, timers and work.
+ *
+ * Rules:
+ *  - Everything is synchronous; waiting is a capability (`work`). A thenable returned from `process` is an error (I13).
+ *  - State and timers are reached only in a turn, while their key is current; handles throw elsewhere (I2).
+ *  - Time comes from `now()`, which records it with the turn, so that replay sees the same (I9).
+ *  - A value read from a handle is valid until `process` returns; to change it, call `update` or `set` again.
+ */
+import type { Key } from './key.ts';
+import type { MetricGroup } from './metric.ts';
+import type { Timestamp } from './element.ts';
+
+export type Operator<I, O> = (context: OperatorContext<O>) => Processor<I>;
+
+export interface Processor<I> {
+  process(value: I, timestamp: Timestamp): void;
+  /** Sees a watermark after the timers up to it have fired and before it is forwarded. The engine forwards it. */
+  onWatermark?(timestamp: Timestamp): void;
+  /** Runs once after a restore and before the first turn. May read and change state by `forEachKey`; must not emit. */
+  open?(): Promise<void>;
+  close?(): Promise<void>;
+}
+
+/** A named side output. Two tags with one id are the same tag. */
+export interface OutputTag<S> {
+  readonly id: string;
+  /** Carries the type only; never present at run time. */
+  readonly type?: S;
+}
+
+export interface Output<O> {
+  emit(value: O, timestamp: Timestamp): void;
+  side<S>(tag: OutputTag<S>, value: S, timestamp: Timestamp): void;
+}
+
+export interface OperatorContext<O> {
+  readonly uid: string;
+  readonly output: Output<O>;
+  readonly metrics: MetricGroup;
+  /** Counts the branches of this job's history: raised when replay diverged, so an old id never names a new input. */
+  readonly branch: number;
+  /** The handle of one keyed state. Asking twice for one name is an error. */
+  state<H>(descriptor: StateDescriptor<H>): H;
+  /** At most one per operator. */
+  timers(onTimer: (timer: Timer) => void): Timers;
+  work<W, R>(worker: Worker<W, R>, options?: WorkOptions): Work<W>;
+  /** At most one per operator. */
+  holds(options?: HoldOptions): Holds<O>;
+  /** Key of the record, timer or work in hand; throws outside a turn (I2). */
+  currentKey(): Key;
+  /** Next number of the current key's group: counted per key group, so that a key that is done leaves nothing behind. Starts at 0. */
+  sequence(): number;
+  /** Key group of the current key. */
+  keyGroup(): number;
+  /** Time of this turn in milliseconds. */
+  now(): Timestamp;
+  /** A bounded place of this operator: while any place is full, sources are not pulled (I10). */
+  place(options: PlaceOptions): Place;
+}
+
+// ---------- state
+
+export type StateKind = 'value' | 'list' | 'map';
+
+/** Names a keyed state and carries the type of its handle. Make it with `valueState`, `listState` or `mapState`. */
+export interface StateDescriptor<H> {
+  readonly kind: StateKind;
+  readonly name: string;
+  /** Version of the stored form; state of a newer version is refused. @defaultValue 1 */
+  readonly version: number;
+  /** Reads a value stored by an older version. */
+  readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
+  /** Maps only: keep an index, so that keys and entries can be listed. */
+  readonly indexed?: boolean | undefined;
+  /** Carries the type only; never present at run time. */
+  readonly handle?: H;
+}
+
+export interface StateOptions {
+  readonly version?: number | undefined;
+  readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
+}
+
+interface KeyedHandle {
+  /** Forgets what the current key holds. */
+  clear(): void;
+  /** Visits every key that holds something, with that key current. Allowed in `open` only. */
+  forEachKey(visit: (key: Key) => void): Promise<void>;
+}
+
+export interface ValueState<T> extends KeyedHandle {
+  value(): T | undefined;
+  update(value: T): void;
+}
+
+export interface ListState<T> extends KeyedHandle {
+  readonly size: number;
+  add(value: T): void;
+  /** Removes and returns the oldest element. */
+  shift(): T | undefined;
+  values(): Iterable<T>;
+}
+
+export interface MapState<K extends string | number, V> extends KeyedHandle {
+  get(key: K): V | undefined;
+  set(key: K, value: V): void;
+  delete(key: K): void;
+  /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
+  keys(): Iterable<K>;
+  entries(): Iterable<[K, V]>;
+}
+
+export const valueState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ValueState<T>> => ({
+  kind: 'value',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+});
+
+export const listState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ListState<T>> => ({
+  kind: 'list',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+});
+
+/** `indexed: false` saves the index of a map whose keys are never listed (a window's panes, say). */
+export const mapState = <K extends string | number, V>(
+  name: string,
+  options: StateOptions & { readonly indexed?: boolean | undefined } = {},
+): StateDescriptor<MapState<K, V>> => ({
+  kind: 'map',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+  indexed: options.indexed ?? true,
+});
+
+// ---------- timers
+
+export type TimeDomain = 'event' | 'processing';
+
+export interface Timer {
+  readonly timestamp: Timestamp;
+  readonly namespace: number;
+  readonly domain: TimeDomain;
+}
+
+/** Timers of the current key, one per (key, namespace, timestamp, domain). Those of one time fire in the order of their keys' bytes. */
+export interface Timers {
+  readonly watermark: Timestamp;
+  /** A time at or before the watermark (the clock) fires with the next one. `namespace` @defaultValue 0 */
+  register(timestamp: Timestamp, options?: TimerOptions): void;
+  /** Forgets a timer; an unknown one is no error. */
+  delete(timestamp: Timestamp, options?: TimerOptions): void;
+}
+
+export interface TimerOptions {
+  readonly namespace?: number | undefined;
+  readonly domain?: TimeDomain | undefined;
+}
+
+// ---------- work
+
+export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly ok: false; readonly error: unknown };
+
+/** Asynchronous work: `run` waits outside any turn, `apply` takes its outcome in one. */
+export interface Worker<W, R> {
+  readonly name: string;
+  /** May wait. Reads no state and emits nothing: it returns what should happen. Runs after the submitting turn is durable; never during replay. */
+  run(item: W, context: WorkContext): Promise<R>;
+  /** Makes it happen, in one turn under the key that submitted the item. */
+  apply(item: W, outcome: Outcome<R>): void;
+}
+
+export interface Work<W> {
+  /** Starts one item under the current key, after this turn. The item must be serialisable: it is state until it is applied. */
+  submit(item: W): void;
+}
+
+export interface WorkOptions {
+  /** Bodies that run at once; more wait in order. @defaultValue 1000 */
+  readonly inFlightMax?: number | undefined;
+  /** Items submitted and not yet applied; at this bound sources are not pulled. @defaultValue 2 x inFlightMax */
+  readonly pendingMax?: number | undefined;
+  /** Limit of one `run`, in milliseconds; past it the outcome is a `WORK_TIMEOUT` error. @defaultValue none */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What the body of one work item may use. */
+export interface WorkContext {
+  /** Names this item in the journal; the same after a crash. */
+  readonly id: string;
+  readonly key: Key;
+  /** The time of the turn that submitted the item. */
+  readonly submittedAt: Timestamp;
+  /** Aborted when the item times out or the job stops. Made when first read. */
+  readonly signal: AbortSignal;
+  /** Runs `fn` once and journals its outcome; after a crash the journaled outcome is returned instead (I8). */
+  call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options?: CallOptions<R>): Promise<R>;
+}
+
+export interface CallContext {
+  /** Unique name of this call in the journal: `branch.operator.keyGroup.number.call`. */
+  readonly id: string;
+  /** Stable across crashes and attempts; unique over all jobs. */
+  readonly idempotencyKey: string;
+  /** Which attempt this is, from 1. */
+  readonly attempt: number;
+  /** Aborted on timeout and when the job stops. Made when first read. */
+  readonly signal: AbortSignal;
+}
+
+export interface CallOptions<R> {
+  /** Arguments of the call; their digest is journaled, and another digest at the same place is a divergence. */
+  readonly args?: unknown;
+  /** Asked after a crash whether a call that had started took effect. Resolves with its result; throws `CallNotExecuted` when it did not. */
+  readonly reconciler?: ((call: CallContext) => R | Promise<R>) | undefined;
+  /** Limit of one attempt in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  readonly retry?: RetryOptions | undefined;
+}
+
+export interface RetryOptions {
+  /** Attempts in all, the first included. @defaultValue 1 */
+  readonly attempts?: number | undefined;
+  /** @defaultValue 1000 */
+  readonly initialIntervalMs?: number | undefined;
+  /** @defaultValue 2 */
+  readonly backoffFactor?: number | undefined;
+  /** @defaultValue 60000 */
+  readonly maxIntervalMs?: number | undefined;
+  /** Share of the interval that is random, 0 to 1. @defaultValue 0.1 */
+  readonly jitter?: number | undefined;
+  /** @defaultValue every error that does not say `retryable: false` */
+  readonly retryOn?: ((error: unknown) => boolean) | undefined;
+}
+
+// ---------- holds and places
+
+export type Hold = number;
+
+export type OutputOrder = 'completion' | 'arrival';
+
+export interface HoldOptions {
+  /** `completion`: results between two watermarks leave as they come. `arrival`: in the order their holds were taken. @defaultValue 'completion' */
+  readonly order?: OutputOrder | undefined;
+}
+
+/**
+ * A hold keeps later watermarks back until it is released, and what is emitted within it leaves in its place: no result crosses a
+ * watermark in either direction. Holds and results that wait are state.
+ */
+export interface Holds<O> {
+  /** Takes a hold under the current key. */
+  take(): Hold;
+  emit(hold: Hold, value: O, timestamp: Timestamp): void;
+  release(hold: Hold): void;
+}
+
+export interface PlaceOptions {
+  readonly name: string;
+  /** Items it holds before sources are no longer pulled. */
+  readonly max: number;
+}
+
+export interface Place {
+  readonly count: number;
+  add(count: number): void;
+}

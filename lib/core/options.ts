@@ -1,0 +1,49 @@
+/** Options as users write them: durations with units, and refusals that name the option, the rule and the value. */
+
+/** Milliseconds, or a number with a unit: `'250ms'`, `'10s'`, `'5m'`, `'1h'`, `'1d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Says what was expected of an option and what came. */
+export const refusal = (option: string, rule: string, value: unknown): TypeError =>
+  new TypeError(`Expected \`${option}\` to be ${rule}, got \`${show(value)}\` (${value === null ? 'null' : typeof value})`);
+
+/** Reads a duration as milliseconds. Throws a `TypeError` that names the option. */
+export const durationMs = (option: string, value: Duration, limits: { readonly min?: number } = {}): number => {
+  const { min = 0 } = limits;
+  const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value.trim()) : null;
+  const ms = match === null ? (typeof value === 'number' ? value : Number.NaN) : Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+  if (Number.isNaN(ms) || ms < min) throw refusal(option, `a duration of at least ${min} ms (a number or like '10s')`, value);
+  return ms;
+};
+
+/** Checks a whole number. Throws a `TypeError` that names the option. */
+export const integer = (option: string, value: number, limits: { readonly min?: number; readonly max?: number } = {}): number => {
+  const { min = 0, max = Number.MAX_SAFE_INTEGER } = limits;
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw refusal(option, max === Number.MAX_SAFE_INTEGER ? `an integer from ${min} up` : `an integer from ${min} to ${max}`, value);
+  }
+  return value;
+};
+
+/** Checks that a value is one of a few words. Throws a `TypeError` that names the option. */
+export const oneOf = <T extends string>(option: string, value: T, words: readonly T[]): T => {
+  if (!words.includes(value)) throw refusal(option, `one of ${words.map((word) => `'${word}'`).join(', ')}`, value);
+  return value;
+};
+
+/** Refuses options that do not exist, so that a misspelt one is noticed. */
+export const knownOptions = (owner: string, options: object, names: readonly string[]): void => {
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw new TypeError(`Expected options of \`${owner}\` to be among ${names.join(', ')}, got \`${name}\``);
+  }
+};
+
+const show = (value: unknown): string => {
+  try {
+    return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  } catch {
+    return String(value);
+  }
+};
