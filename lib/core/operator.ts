@@ -109,6 +109,8 @@ export interface MapState<K extends string | number, V> extends KeyedHandle {
   /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
   keys(): Iterable<K>;
   entries(): Iterable<[K, V]>;
+  /** Visits every entry of every key, indexed or not, with its key current. Allowed in `open` only. */
+  forEachEntry(visit: (key: Key, subKey: K, value: V) => void): Promise<void>;
 }
 
 export const valueState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ValueState<T>> => ({

@@ -52,3 +52,12 @@ export interface OpenStorage {
   /** Closes both. May be called twice. */
   close(): Promise<void>;
 }
+
+/** Stands where nothing is stored: it holds nothing and drops what is written. */
+export const emptyStore: Store = {
+  get: () => undefined,
+  entries: async function* () {},
+  batch: () => ({ length: 0, bytes: 0, put: () => {}, delete: () => {}, write: async () => {}, close: async () => {} }),
+  clear: async () => {},
+  close: async () => {},
+};

@@ -1,0 +1,29 @@
+/** A sink that calls a function with each value, in order, at least once: the smallest sink there is. */
+import type { Sink } from '../lib/core/connector.ts';
+import { refusal } from '../lib/core/options.ts';
+import { defineSink } from './define-sink.ts';
+
+export interface CallbackContext {
+  /** Counts the values of this sink from 0; the same value has the same number after a crash. */
+  readonly number: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Calls `fn` with each value and waits for what it returns before the next. What it throws restarts the job.
+ *
+ * @example
+ * stream.sinkTo(callbackSink((order, { number }) => archive.put(number, order)));
+ */
+export const callbackSink = <T>(fn: (value: T, context: CallbackContext) => void | Promise<void>): Sink<T> => {
+  if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
+  return defineSink<T>({
+    name: 'callback',
+    async write(values, { firstNumber, signal }) {
+      for (const [index, value] of values.entries()) {
+        signal.throwIfAborted();
+        await fn(value, { number: firstNumber + index, signal });
+      }
+    },
+  });
+};

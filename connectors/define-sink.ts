@@ -1,0 +1,177 @@
+/**
+ * Makes a sink of a function of values: the shortest way to send results to an API, a table or a queue. At least once by default; exactly
+ * once for a receiver that knows what it has: then the values wait in the checkpoint and are sent by its commit.
+ * Keeps I7 and I10 (bounded by `pendingMax`).
+ */
+import type { Sink, SinkWriter } from '../lib/core/connector.ts';
+import type { Timestamp } from '../lib/core/element.ts';
+import { messageOf, StreamError } from '../lib/core/errors.ts';
+import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+
+export interface SinkCall {
+  readonly epoch: number;
+  /** Number of the first value; the others follow it. The same value has the same number after a crash. */
+  readonly firstNumber: number;
+  readonly signal: AbortSignal;
+}
+
+export interface SinkDefinition<T> {
+  /** For logs and uids. @defaultValue 'sink' */
+  readonly name?: string | undefined;
+  /**
+   * `at-least-once`: values are sent as soon as the log is durable; after a crash some are sent again, under the same numbers.
+   * `exactly-once`: values are sent by the commit of their epoch, which may be repeated: `write` must do nothing for numbers that it
+   * has taken before. The values must be serialisable. @defaultValue 'at-least-once'
+   */
+  readonly guarantee?: 'at-least-once' | 'exactly-once' | undefined;
+  /** Values that may wait before sources stop, from 1. @defaultValue 10_000 */
+  readonly pendingMax?: number | undefined;
+  /** Sends values of one epoch, in order. Not called again before it has returned. What it throws restarts the job. */
+  write(values: readonly T[], call: SinkCall): void | Promise<void>;
+}
+
+/** What the checkpoint holds of an exactly-once sink: the values of an epoch, to be sent by its commit. */
+export interface ValuesCommittable<T> {
+  readonly epoch: number;
+  readonly firstNumber: number;
+  readonly values: readonly T[];
+}
+
+/**
+ * A sink that calls `write` with the values.
+ *
+ * @example
+ * const metrics = defineSink({ write: (values, { signal }) => api.post(values, { signal }) });
+ */
+export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesCommittable<T>> => {
+  knownOptions('defineSink', definition, ['name', 'guarantee', 'pendingMax', 'write']);
+  const { name = 'sink', guarantee = 'at-least-once', pendingMax = 10_000 } = definition;
+  oneOf('guarantee', guarantee, ['at-least-once', 'exactly-once']);
+  integer('pendingMax', pendingMax, { min: 1 });
+  if (typeof definition.write !== 'function') throw refusal('write', 'a function', definition.write);
+  const send = async ({ values, epoch, firstNumber }: ValuesCommittable<T>, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted();
+    try {
+      await definition.write(values, { epoch, firstNumber, signal });
+    } catch (error) {
+      if (error instanceof StreamError || signal.aborted) throw error;
+      const last = firstNumber + values.length - 1;
+      throw new StreamError('SINK_FAILED', `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`, { cause: error });
+    }
+  };
+  return {
+    name,
+    guarantee,
+    async open({ epoch, signal }) {
+      signal.throwIfAborted();
+      const Writer = guarantee === 'exactly-once' ? OutboxWriter : SendingWriter;
+      return new Writer<T>({ epoch, pendingMax, send });
+    },
+  };
+};
+
+interface WriterOptions<T> {
+  readonly epoch: number;
+  readonly pendingMax: number;
+  readonly send: (part: ValuesCommittable<T>, signal: AbortSignal) => Promise<void>;
+}
+
+interface Part<T> extends ValuesCommittable<T> {
+  readonly values: T[];
+}
+
+/** Keeps an epoch's values until it is sealed, and hands them to the checkpoint. */
+class OutboxWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
+  readonly #options: WriterOptions<T>;
+  #epoch: number;
+  #part: Part<T> | undefined;
+
+  constructor(options: WriterOptions<T>) {
+    this.#options = options;
+    this.#epoch = options.epoch;
+  }
+
+  get full(): boolean {
+    return (this.#part?.values.length ?? 0) >= this.#options.pendingMax;
+  }
+
+  write(value: T, _timestamp: Timestamp, number: number): void {
+    this.#part ??= { epoch: this.#epoch, firstNumber: number, values: [] };
+    this.#part.values.push(value);
+  }
+
+  seal(epoch: number): Promise<ValuesCommittable<T> | undefined> {
+    const part = this.#part;
+    this.#part = undefined;
+    this.#epoch = epoch + 1;
+    return Promise.resolve(part);
+  }
+
+  commit(committable: ValuesCommittable<T>, signal: AbortSignal): Promise<void> {
+    return this.#options.send(committable, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#part = undefined;
+  }
+}
+
+/** Sends values when the engine says that the log is durable, and before an epoch is sealed. */
+class SendingWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
+  readonly #options: WriterOptions<T>;
+  readonly #closing = new AbortController();
+  /** Written and not yet to be sent, and to be sent; oldest first. A part holds values of one epoch. */
+  #written: Part<T>[] = [];
+  readonly #outgoing: Part<T>[] = [];
+  #epoch: number;
+  #waiting = 0;
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(options: WriterOptions<T>) {
+    this.#options = options;
+    this.#epoch = options.epoch;
+  }
+
+  get full(): boolean {
+    return this.#waiting >= this.#options.pendingMax;
+  }
+
+  write(value: T, _timestamp: Timestamp, number: number): void {
+    const last = this.#written.at(-1);
+    this.#waiting += 1;
+    if (last?.epoch === this.#epoch) last.values.push(value);
+    else this.#written.push({ epoch: this.#epoch, firstNumber: number, values: [value] });
+  }
+
+  /** Sends what was written before this call. What could not be sent is sent first by the next flush. */
+  flush(signal: AbortSignal): Promise<void> {
+    this.#outgoing.push(...this.#written);
+    this.#written = [];
+    const sent = this.#sending.then(() => this.#send(AbortSignal.any([signal, this.#closing.signal])));
+    this.#sending = sent.catch(() => undefined);
+    return sent;
+  }
+
+  async seal(epoch: number): Promise<undefined> {
+    this.#epoch = epoch + 1;
+    await this.flush(this.#closing.signal);
+    return undefined;
+  }
+
+  async commit(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#written = [];
+    this.#closing.abort(new StreamError('WORK_ABORTED', 'the sink was closed'));
+    await this.#sending;
+    this.#outgoing.length = 0;
+  }
+
+  async #send(signal: AbortSignal): Promise<void> {
+    for (let part = this.#outgoing[0]; part !== undefined; part = this.#outgoing[0]) {
+      await this.#options.send(part, signal);
+      this.#outgoing.shift();
+      this.#waiting -= part.values.length;
+    }
+  }
+}

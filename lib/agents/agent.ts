@@ -1,0 +1,200 @@
+/**
+ * Agents as users define them: a class with decorated members, or the same from a builder. Both end in an `AgentDefinition`, the
+ * common form that the plan is compiled from. An agent holds no mutable fields, because actions of many keys run at once.
+ */
+import type * as z from 'zod';
+import type { ChatMessage } from '../core/model.ts';
+import { StreamError } from '../core/errors.ts';
+import type { Duration } from '../core/options.ts';
+import type { Event, EventClass, InputEvent, JsonSchema } from './event.ts';
+import { Prompt, type PromptLike } from './prompt.ts';
+import type { RunnerContext } from './runner-context.ts';
+import { FunctionTool, type ToolDefinition } from './tool.ts';
+
+/** The built-in types; others pass through by their string. */
+export type ResourceType = 'chat_model' | 'chat_model_connection' | 'prompt' | 'tool' | (string & {});
+
+export type ErrorHandling = 'fail' | 'retry' | 'ignore';
+
+export interface RetrySettings {
+  /** Attempts after the first one. @defaultValue 3 */
+  readonly maxRetries?: number | undefined;
+  /** Wait before the first retry; it doubles with each. @defaultValue '1s' */
+  readonly retryWaitInterval?: Duration | undefined;
+}
+
+/** A chat model as an agent names it: a connection and what is sent over it. */
+export interface ChatModelSetup {
+  /** Name of a `chat_model_connection`. */
+  readonly connection: string;
+  /** Name at the provider. @defaultValue the connection's */
+  readonly model?: string | undefined;
+  /** Name of a prompt resource, or a prompt: its messages come before those of the request. */
+  readonly prompt?: string | Prompt | undefined;
+  /** Names of the tools that the model may ask for. */
+  readonly tools?: readonly string[] | undefined;
+  /** Temperature and the like, passed on to the provider. */
+  readonly args?: Readonly<Record<string, unknown>> | undefined;
+  /** Limit of one attempt. @defaultValue none */
+  readonly timeout?: Duration | undefined;
+}
+
+export interface AgentOptions {
+  /** Raise it to say that the agent behaves differently though its actions have the same names: part of the plan's hash. */
+  readonly version?: string | undefined;
+  /** What the built-in chat action does when the model fails for good. @defaultValue 'fail' */
+  readonly errorHandling?: ErrorHandling | undefined;
+  readonly maxRetries?: number | undefined;
+  readonly retryWaitInterval?: Duration | undefined;
+  /** Rounds of tool calls that one chat request may take. @defaultValue 10 */
+  readonly maxToolRounds?: number | undefined;
+  /** Settings by the names of Flink Agents, such as `error-handling-strategy`. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The name of an event type, or a class of events. */
+export type Trigger<E extends Event = Event> = string | EventClass<E>;
+
+export type ActionHandler<E extends Event = Event> = (event: E, context: RunnerContext) => void | Promise<void>;
+
+export interface ActionOptions {
+  /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
+  readonly async?: boolean | undefined;
+  /** Read in the handler by `getActionConfigValue`. Plain data: part of the plan. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface ActionDefinition extends ActionOptions {
+  readonly name: string;
+  readonly triggers: readonly Trigger[];
+  readonly handler: ActionHandler<never>;
+}
+
+export interface ResourceDefinition {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly value: unknown;
+}
+
+export interface AgentDefinition {
+  readonly name: string;
+  readonly actions: readonly ActionDefinition[];
+  readonly resources: readonly ResourceDefinition[];
+  readonly options: AgentOptions;
+}
+
+/**
+ * The base of an agent. `I` and `O` are the types of its inputs and outputs.
+ *
+ * @example
+ * class Greeter extends Agent<string, string> {
+ *   @Action(InputEvent)
+ *   greet(event: InputEvent<string>, ctx: RunnerContext) { ctx.sendEvent(new OutputEvent(`hello ${event.input}`)); }
+ * }
+ */
+export abstract class Agent<I, O> {
+  /** Name in plans and traces. @defaultValue the name of the class */
+  static readonly agentName?: string;
+  static readonly options?: AgentOptions;
+  /** Carry the types only; never present at run time. */
+  declare protected readonly inputType: I;
+  declare protected readonly outputType: O;
+}
+
+/** A class of agents; its constructor may take services, injected by explicit tokens. */
+export type AgentClass<I, O> = (new (...parameters: never[]) => Agent<I, O>) & {
+  readonly agentName?: string | undefined;
+  readonly options?: AgentOptions | undefined;
+};
+
+/** Starts an agent without decorators. */
+export const agent = <I, O>(name: string): AgentBuilder<I, O> => new AgentBuilder<I, O>(name);
+
+/** An agent put together by calls; each returns the builder. */
+export class AgentBuilder<I, O> extends Agent<I, O> {
+  readonly name: string;
+  readonly #actions = new Map<string, ActionDefinition>();
+  readonly #resources = new Map<string, ResourceDefinition>();
+  #options: AgentOptions = {};
+
+  constructor(name: string) {
+    super();
+    if (typeof name !== 'string' || name === '') throw invalidAgent({ agent: String(name), rule: 'an agent needs a name', value: name });
+    this.name = name;
+  }
+
+  /** Adds an action for one or several types of events. Without a name it is called after the first of them. */
+  on(trigger: typeof InputEvent, handler: ActionHandler<InputEvent<I>>, options?: ActionOptions): this;
+  on(trigger: typeof InputEvent, name: string, handler: ActionHandler<InputEvent<I>>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], handler: ActionHandler<E>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], name: string, handler: ActionHandler<E>, options?: ActionOptions): this;
+  on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {
+    const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
+    const [given, handler, options = {}] = typeof rest[0] === 'string' ? rest : [undefined, ...rest];
+    const name = (given as string | undefined) ?? this.#freeName(triggers[0], handler);
+    if (this.#actions.has(name)) throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
+    // The overloads tie the handler to the triggers; the plan calls it with events of those types only.
+    this.#actions.set(name, { ...(options as ActionOptions), name, triggers, handler: handler as ActionHandler<never> });
+    return this;
+  }
+
+  chatModel(name: string, setup: ChatModelSetup): this {
+    return this.resource('chat_model', name, setup);
+  }
+
+  prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
+    return this.resource('prompt', name, Prompt.from(content as PromptLike));
+  }
+
+  tool<P extends z.ZodType | JsonSchema>(name: string, definition: ToolDefinition<P>): this {
+    return this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)); // the tool checks arguments by P before it passes them
+  }
+
+  /** Adds a resource of any type. A function is asked for the resource each time the job starts. */
+  resource(type: ResourceType, name: string, value: unknown): this {
+    const id = `${type}:${name}`;
+    if (this.#resources.has(id)) throw invalidAgent({ agent: this.name, rule: `resources of type '${type}' have different names`, value: name });
+    this.#resources.set(id, { type, name, value });
+    return this;
+  }
+
+  /** What the built-in chat action does when the model fails: fail the action, retry and then fail, or drop the request. */
+  onError(errorHandling: ErrorHandling, settings: RetrySettings = {}): this {
+    return this.options({ errorHandling, ...settings });
+  }
+
+  options(options: AgentOptions): this {
+    this.#options = { ...this.#options, ...options };
+    return this;
+  }
+
+  definition(): AgentDefinition {
+    return { name: this.name, actions: [...this.#actions.values()], resources: [...this.#resources.values()], options: this.#options };
+  }
+
+  #freeName(trigger: Trigger | undefined, handler: unknown): string {
+    const own = typeof handler === 'function' ? handler.name : '';
+    const base = own !== '' ? own : `on${typeof trigger === 'string' ? trigger : (trigger?.type ?? '')}`;
+    let name = base;
+    for (let number = 2; this.#actions.has(name); number += 1) name = `${base}_${number}`;
+    return name;
+  }
+}
+
+export const isAsyncFunction = (value: unknown): boolean =>
+  typeof value === 'function' && Object.prototype.toString.call(value) === '[object AsyncFunction]';
+
+export interface InvalidAgent {
+  readonly agent: string;
+  readonly action?: string | undefined;
+  readonly rule: string;
+  readonly value: unknown;
+}
+
+/** The refusal of an agent as defined: says which agent and action, the rule, and what was found. */
+export const invalidAgent = ({ agent, action, rule, value }: InvalidAgent, cause?: unknown): StreamError => {
+  const where = action === undefined ? `agent '${agent}'` : `action '${action}' of agent '${agent}'`;
+  const found = typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
+  const details = { agent, ...(action === undefined ? {} : { action }), rule, value: found };
+  return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, { details, ...(cause === undefined ? {} : { cause }) });
+};

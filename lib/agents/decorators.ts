@@ -1,0 +1,179 @@
+/**
+ * Decorators that say what the members of an agent class are. They work in both modes: legacy (`experimentalDecorators`, kept with
+ * reflect-metadata) and TC39 (`context.metadata`). They only note; nothing is read from emitted types (`design:*`), because not every
+ * toolchain emits them: schemas come from zod and services by explicit tokens. Members are noted per class; a subclass sees those of its
+ * parents and replaces those of the same name.
+ */
+import 'reflect-metadata';
+import type * as z from 'zod';
+import type { ChatMessage } from '../core/model.ts';
+import { refusal } from '../core/options.ts';
+import type { CallContext } from '../core/operator.ts';
+import type { ActionDefinition, ActionOptions, Agent, AgentClass, AgentDefinition, ResourceDefinition, ResourceType, Trigger } from './agent.ts';
+import { AgentBuilder, invalidAgent, isAsyncFunction } from './agent.ts';
+import { Event, type EventClass, type JsonSchema } from './event.ts';
+import { Prompt as PromptResource, type PromptLike } from './prompt.ts';
+import type { RunnerContext } from './runner-context.ts';
+import { FunctionTool, type ToolArguments, type ToolOptions } from './tool.ts';
+
+interface Member {
+  readonly name: string;
+  readonly action?: ActionOptions & { readonly triggers: readonly Trigger[] };
+  readonly resource?: ResourceType;
+  readonly tool?: ToolOptions;
+}
+
+/** Node 20 has no `Symbol.metadata`; compilers of TC39 decorators fall back to the same registered symbol, or make no metadata without it. */
+const metadataSymbol: symbol = (Symbol as { metadata?: symbol }).metadata ?? Symbol.for('Symbol.metadata');
+if (!('metadata' in Symbol)) Object.defineProperty(Symbol, 'metadata', { value: metadataSymbol });
+
+const membersKey = Symbol.for('millrace:members');
+
+interface MethodDecorator<H> {
+  (target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  (value: H, context: ClassMethodDecoratorContext): void;
+}
+
+interface FieldDecorator {
+  (target: object, name: string | symbol): void;
+  (value: undefined, context: ClassFieldDecoratorContext): void;
+}
+
+/** A type string says nothing of the event's class, so it leaves the handler free to say. */
+type EventOf<T> = T extends EventClass<infer E> ? E : never;
+
+type Handles<E> = (event: E, context: RunnerContext) => void | Promise<void>;
+
+interface ActionDecorator<E> {
+  <H extends Handles<E>>(target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  <H extends Handles<E>>(value: H, context: ClassMethodDecoratorContext): void;
+}
+
+/**
+ * Makes a method an action, for one or several types of events. An async method is an asynchronous action.
+ *
+ * @example
+ * class Doubler extends Agent<number, number> {
+ *   @Action(InputEvent)
+ *   double(event: InputEvent<number>, ctx: RunnerContext) { ctx.sendEvent(new OutputEvent(event.input * 2)); }
+ * }
+ */
+export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parameters: T): ActionDecorator<EventOf<T[number]>> => {
+  const last = parameters.at(-1);
+  const options = typeof last === 'object' && last !== null ? last : undefined;
+  const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[]; // each is checked below
+  if (triggers.length === 0) throw refusal('triggers', 'at least one event type or event class', triggers);
+  for (const trigger of triggers) if (!isTrigger(trigger)) throw refusal('trigger', 'an event type or an event class', trigger);
+  return noting((name) => ({ name, action: { ...(options as ActionOptions | undefined), triggers } }));
+};
+
+/** Makes a method a tool that the agent's models may ask for. */
+export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): MethodDecorator<(args: ToolArguments<P>, call: CallContext) => unknown> =>
+  noting((name) => ({ name, resource: 'tool', tool: options }));
+
+/** Makes a field a resource of a type of its own. */
+export const Resource = (type: ResourceType): FieldDecorator => noting((name) => ({ name, resource: type }));
+
+/** Makes a field (a `ChatModelSetup`) a chat model. */
+export const ChatModel = (): FieldDecorator => Resource('chat_model');
+
+/** Makes a field the connection of chat models. */
+export const ChatModelConnection = (): FieldDecorator => Resource('chat_model_connection');
+
+/**
+ * Makes a field (text, messages or a prompt) a prompt. Also the place of `Prompt.fromText` and `Prompt.fromMessages`, so that one name serves both.
+ *
+ * @example
+ * class Scorer extends Agent<string, number> {
+ *   @Prompt() score = 'Score this from 1 to 5: {text}';
+ *   @Prompt() strict = Prompt.fromMessages([{ role: 'system', content: 'Be strict.' }]);
+ * }
+ */
+export const Prompt = Object.assign((): FieldDecorator => Resource('prompt'), {
+  fromText: (text: string): PromptResource => PromptResource.fromText(text),
+  fromMessages: (messages: readonly ChatMessage[]): PromptResource => PromptResource.fromMessages(messages),
+});
+export type Prompt = PromptResource;
+
+/** The definition of an agent: what its builder gathered, or what its class notes and its instance holds. */
+export const definitionOf = <I, O>(agent: Agent<I, O>): AgentDefinition => {
+  if (agent instanceof AgentBuilder) return agent.definition();
+  const type = agent.constructor as unknown as AgentClass<I, O>; // the constructor of an Agent is a class of agents
+  const name = type.agentName ?? type.name;
+  const actions: ActionDefinition[] = [];
+  const resources: ResourceDefinition[] = [];
+  for (const member of membersOf(type)) {
+    const value: unknown = Reflect.get(agent, member.name);
+    if (member.action !== undefined) actions.push(actionOf(name, agent, member.name, member.action));
+    if (member.resource !== undefined) resources.push(resourceOf(name, member, agent, value));
+  }
+  return { name, actions, resources, options: type.options ?? {} };
+};
+
+const actionOf = (agentName: string, agent: object, name: string, action: NonNullable<Member['action']>): ActionDefinition => {
+  const method: unknown = Reflect.get(agent, name);
+  if (typeof method !== 'function') throw invalidAgent({ agent: agentName, action: name, rule: 'an action is a method', value: method });
+  // Binding hides whether a function is async, so that is noted first. `@Action` checked the handler's type.
+  const async = action.async ?? isAsyncFunction(method);
+  return { ...action, async, name, handler: method.bind(agent) as ActionDefinition['handler'] };
+};
+
+const resourceOf = (agentName: string, member: Member, agent: object, value: unknown): ResourceDefinition => {
+  const { name, resource: type = '', tool } = member;
+  const refuse = (rule: string, cause?: unknown): never => {
+    throw invalidAgent({ agent: agentName, rule: `${type} '${name}': ${rule}`, value }, cause);
+  };
+  try {
+    if (tool !== undefined) {
+      return typeof value === 'function' ? { type, name, value: new FunctionTool(name, { ...tool, execute: value.bind(agent) }) } : refuse('a tool is a method');
+    }
+    if (value === undefined) return refuse('the field has no value');
+    if (type === 'prompt') return { type, name, value: PromptResource.from(value as PromptLike) };
+    return { type, name, value };
+  } catch (error) {
+    if (error instanceof TypeError) return refuse(error.message, error);
+    throw error;
+  }
+};
+
+const isTrigger = (value: unknown): value is Trigger =>
+  typeof value === 'string' || (typeof value === 'function' && (value === Event || value.prototype instanceof Event));
+
+const noting = (member: (name: string) => Member) => {
+  return (target: unknown, second: unknown): void => {
+    const context = typeof second === 'object' && second !== null && 'kind' in second ? (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext) : undefined;
+    const name = context === undefined ? second : context.name;
+    if (typeof name !== 'string') throw refusal('name', 'a string: a decorated member can not be a symbol', String(name));
+    if (context?.private === true || context?.static === true) throw new TypeError(`Expected \`${name}\` to be a public instance member`);
+    if (context !== undefined) noteIn(context.metadata, member(name));
+    else noteAt((target as object).constructor, member(name));
+  };
+};
+
+const noteIn = (metadata: DecoratorMetadataObject | undefined, member: Member): void => {
+  if (metadata === undefined) throw new TypeError('Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators');
+  const holder = metadata as Record<symbol, Member[] | undefined>;
+  if (!Object.hasOwn(holder, membersKey)) holder[membersKey] = [];
+  holder[membersKey]?.push(member);
+};
+
+const noteAt = (type: object, member: Member): void => {
+  const own = (Reflect.getOwnMetadata(membersKey, type) as Member[] | undefined) ?? [];
+  Reflect.defineMetadata(membersKey, [...own, member], type);
+};
+
+/** Members of a class and its parents, parents first; one that is noted again below keeps its place and changes its meaning. */
+const membersOf = (type: object): Member[] => {
+  const members = new Map<string, Member>();
+  const lineage: object[] = [];
+  for (let each: object | null = type; typeof each === 'function'; each = Object.getPrototypeOf(each) as object | null) lineage.unshift(each);
+  for (const each of lineage) {
+    const legacy = Reflect.getOwnMetadata(membersKey, each) as readonly Member[] | undefined;
+    const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as Record<symbol, readonly Member[]> | undefined;
+    const modern = metadata !== undefined && Object.hasOwn(metadata, membersKey) ? metadata[membersKey] : undefined;
+    const own = new Map<string, Member>();
+    for (const member of [...(legacy ?? []), ...(modern ?? [])]) own.set(member.name, { ...own.get(member.name), ...member });
+    for (const [name, member] of own) members.set(name, member);
+  }
+  return [...members.values()];
+};

@@ -1,0 +1,297 @@
+/**
+ * Events: what an agent's actions are triggered by and what they send. The type strings, attribute names and JSON form are those of
+ * Flink Agents, so events can cross between the two. An event is made without an id; when it is sent, the runner context stamps it
+ * with an id derived from the action execution and its ordinal, and with its lineage, so a replayed action makes the same events (I6).
+ */
+import * as z from 'zod';
+import type { ChatMessage, ToolCall } from '../core/model.ts';
+import { refusal } from '../core/options.ts';
+import type { Timestamp } from '../core/element.ts';
+
+/** The type strings of Flink Agents. */
+export const EventType = {
+  InputEvent: '_input_event',
+  OutputEvent: '_output_event',
+  ChatRequestEvent: '_chat_request_event',
+  ChatResponseEvent: '_chat_response_event',
+  ToolRequestEvent: '_tool_request_event',
+  ToolResponseEvent: '_tool_response_event',
+  ContextRetrievalRequestEvent: '_context_retrieval_request_event',
+  ContextRetrievalResponseEvent: '_context_retrieval_response_event',
+  ShortTermWriteEvent: '_short_term_write_event',
+  ShortTermReadEvent: '_short_term_read_event',
+  SensoryWriteEvent: '_sensory_write_event',
+  SensoryReadEvent: '_sensory_read_event',
+  LongTermUpdateEvent: '_long_term_update_event',
+  LongTermGetEvent: '_long_term_get_event',
+  LongTermSearchEvent: '_long_term_search_event',
+  AgentRunBeginEvent: '_agent_run_begin_event',
+} as const;
+
+export type Attributes = Readonly<Record<string, unknown>>;
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** What the runtime adds to an event when it is sent. */
+export interface EventStamp {
+  readonly id: string;
+  /** The event that triggered the action which sent this one. */
+  readonly upstreamEventId?: string | undefined;
+  readonly upstreamActionName?: string | undefined;
+  /** Timestamp of the run's input; absent when it has none. */
+  readonly sourceTimestamp?: Timestamp | undefined;
+}
+
+/** An event as plain data. */
+export interface EventJson extends Partial<EventStamp> {
+  readonly type: string;
+  readonly attributes: Attributes;
+}
+
+/**
+ * An event of any type: a type string and attributes.
+ *
+ * @example
+ * ctx.sendEvent(new Event('order-created', { id: 7 }));
+ */
+export class Event {
+  static readonly type: string = '';
+  readonly type: string;
+  readonly attributes: Attributes;
+  /** Undefined until the event is sent. */
+  readonly id: string | undefined;
+  readonly upstreamEventId: string | undefined;
+  readonly upstreamActionName: string | undefined;
+  readonly sourceTimestamp: Timestamp | undefined;
+
+  constructor(type: string, attributes: Attributes = {}, stamp?: Partial<EventStamp>) {
+    if (typeof type !== 'string' || type.trim() === '') throw refusal('type', 'a non-empty string', type);
+    if (typeof attributes !== 'object' || attributes === null || Array.isArray(attributes)) throw refusal('attributes', 'an object', attributes);
+    this.type = type;
+    this.attributes = attributes;
+    this.id = stamp?.id;
+    this.upstreamEventId = stamp?.upstreamEventId;
+    this.upstreamActionName = stamp?.upstreamActionName;
+    this.sourceTimestamp = stamp?.sourceTimestamp;
+  }
+
+  toJSON(): EventJson {
+    return eventToJson(this);
+  }
+}
+
+/** Any event. */
+export type AgentEvent = Event;
+
+/** A class of events with a fixed type: one of ours, or a user's `class Paid extends Event { static override readonly type = 'paid' }`. */
+export interface EventClass<E extends Event = Event> {
+  readonly type: string;
+  readonly prototype: E;
+}
+
+/** The input that starts a run. */
+export class InputEvent<T = unknown> extends Event {
+  static override readonly type = EventType.InputEvent;
+
+  constructor(input: T) {
+    super(InputEvent.type, { input });
+  }
+
+  get input(): T {
+    return this.attributes['input'] as T; // as it was given to the constructor
+  }
+}
+
+/** A result: it leaves the agent. */
+export class OutputEvent<T = unknown> extends Event {
+  static override readonly type = EventType.OutputEvent;
+
+  constructor(output: T) {
+    super(OutputEvent.type, { output });
+  }
+
+  get output(): T {
+    return this.attributes['output'] as T; // as it was given to the constructor
+  }
+}
+
+export interface ChatRequestOptions {
+  /** Name of a chat model of the agent or the environment. */
+  readonly model: string;
+  /** @defaultValue none: the model's prompt speaks alone */
+  readonly messages?: readonly ChatMessage[] | undefined;
+  /** Fill the placeholders of the model's prompt. */
+  readonly promptArgs?: Readonly<Record<string, unknown>> | undefined;
+  /** What the answer must look like: a zod schema or a JSON Schema. Kept as JSON Schema, so transforms and refinements do not take part. */
+  readonly outputSchema?: z.ZodType | JsonSchema | undefined;
+}
+
+/** Asks a chat model; the built-in chat action answers with a `ChatResponseEvent`. */
+export class ChatRequestEvent extends Event {
+  static override readonly type = EventType.ChatRequestEvent;
+
+  constructor(options: ChatRequestOptions) {
+    const { model, messages = [], promptArgs = {}, outputSchema } = options;
+    if (typeof model !== 'string' || model === '') throw refusal('model', 'the name of a chat model', model);
+    const schema = outputSchema === undefined ? {} : { output_schema: jsonSchemaOf(outputSchema) };
+    super(ChatRequestEvent.type, { model, messages, prompt_args: promptArgs, ...schema });
+  }
+
+  get model(): string {
+    return this.attributes['model'] as string;
+  }
+
+  get messages(): readonly ChatMessage[] {
+    return (this.attributes['messages'] ?? []) as readonly ChatMessage[];
+  }
+
+  get promptArgs(): Readonly<Record<string, unknown>> {
+    return (this.attributes['prompt_args'] ?? {}) as Readonly<Record<string, unknown>>;
+  }
+
+  get outputSchema(): JsonSchema | undefined {
+    return this.attributes['output_schema'] as JsonSchema | undefined;
+  }
+}
+
+export interface ChatResponseOptions {
+  /** Id of the `ChatRequestEvent` this answers. */
+  readonly requestId: string;
+  readonly response: ChatMessage;
+  readonly retryCount?: number | undefined;
+  readonly totalRetryWaitSec?: number | undefined;
+}
+
+/** The answer of a chat model. `T` is the type of the request's output schema. */
+export class ChatResponseEvent<T = unknown> extends Event {
+  static override readonly type = EventType.ChatResponseEvent;
+
+  constructor(options: ChatResponseOptions) {
+    const { requestId, response, retryCount = 0, totalRetryWaitSec = 0 } = options;
+    super(ChatResponseEvent.type, { request_id: requestId, response, retry_count: retryCount, total_retry_wait_sec: totalRetryWaitSec });
+  }
+
+  get requestId(): string {
+    return this.attributes['request_id'] as string;
+  }
+
+  get response(): ChatMessage {
+    return this.attributes['response'] as ChatMessage;
+  }
+
+  /** The structured output. Throws a `TypeError` when the request named no output schema. */
+  get output(): T {
+    const structured = this.response.extra_args?.['structured_output'];
+    if (structured === undefined) throw new TypeError('Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`');
+    return structured as T; // the chat action checked it against the schema
+  }
+
+  get retryCount(): number {
+    return (this.attributes['retry_count'] ?? 0) as number;
+  }
+
+  get totalRetryWaitSec(): number {
+    return (this.attributes['total_retry_wait_sec'] ?? 0) as number;
+  }
+}
+
+/** A tool call as an event carries it; `original_id` is the provider's own id. */
+export interface RequestedToolCall extends ToolCall {
+  readonly original_id?: string | undefined;
+}
+
+/** Asks for tools; the built-in tool action answers with a `ToolResponseEvent`. */
+export class ToolRequestEvent extends Event {
+  static override readonly type = EventType.ToolRequestEvent;
+
+  constructor(options: { readonly model: string; readonly toolCalls: readonly RequestedToolCall[] }) {
+    super(ToolRequestEvent.type, { model: options.model, tool_calls: options.toolCalls });
+  }
+
+  get model(): string {
+    return this.attributes['model'] as string;
+  }
+
+  get toolCalls(): readonly RequestedToolCall[] {
+    return this.attributes['tool_calls'] as readonly RequestedToolCall[];
+  }
+}
+
+export interface ToolResponseOptions {
+  /** Id of the `ToolRequestEvent` this answers. */
+  readonly requestId: string;
+  /** By tool call id: what the tool returned, or the sentence that tells the model of its failure. */
+  readonly responses: Readonly<Record<string, unknown>>;
+  readonly success: Readonly<Record<string, boolean>>;
+  /** By tool call id: why a tool failed. */
+  readonly error?: Readonly<Record<string, string>> | undefined;
+  /** By tool call id: the provider's own id. */
+  readonly externalIds?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What the tools returned. */
+export class ToolResponseEvent extends Event {
+  static override readonly type = EventType.ToolResponseEvent;
+
+  constructor(options: ToolResponseOptions) {
+    const { requestId, responses, success, error = {}, externalIds = {} } = options;
+    super(ToolResponseEvent.type, { request_id: requestId, responses, success, error, external_ids: externalIds });
+  }
+
+  get requestId(): string {
+    return this.attributes['request_id'] as string;
+  }
+
+  get responses(): Readonly<Record<string, unknown>> {
+    return this.attributes['responses'] as Readonly<Record<string, unknown>>;
+  }
+
+  get success(): Readonly<Record<string, boolean>> {
+    return this.attributes['success'] as Readonly<Record<string, boolean>>;
+  }
+
+  get error(): Readonly<Record<string, string>> {
+    return (this.attributes['error'] ?? {}) as Readonly<Record<string, string>>;
+  }
+
+  get externalIds(): Readonly<Record<string, string>> {
+    return (this.attributes['external_ids'] ?? {}) as Readonly<Record<string, string>>;
+  }
+}
+
+/** The same event with id and lineage; those it had are overwritten. */
+export const stampEvent = <E extends Event>(event: E, stamp: EventStamp): E =>
+  revived(event.constructor as unknown as EventClass, event.type, event.attributes, stamp) as E; // made of the event's own class
+
+/** Plain data; what is undefined is left out. */
+export const eventToJson = (event: Event): EventJson => {
+  const { id, type, attributes, upstreamEventId, upstreamActionName, sourceTimestamp } = event;
+  return {
+    ...(id === undefined ? {} : { id }),
+    type,
+    attributes,
+    ...(upstreamEventId === undefined ? {} : { upstreamEventId }),
+    ...(upstreamActionName === undefined ? {} : { upstreamActionName }),
+    ...(sourceTimestamp === undefined ? {} : { sourceTimestamp }),
+  };
+};
+
+/** Makes an event of plain data, of the class that has its type: one of ours, or one in `classes`. */
+export const eventFromJson = (json: EventJson, classes?: ReadonlyMap<string, EventClass>): Event =>
+  revived(classes?.get(json.type) ?? builtInClasses.get(json.type) ?? Event, json.type, json.attributes, json);
+
+/** The JSON Schema of a zod schema (as what is read, so defaults are optional), or the JSON Schema itself. */
+export const jsonSchemaOf = (schema: z.ZodType | JsonSchema): JsonSchema => {
+  if (typeof schema !== 'object' || schema === null) throw refusal('outputSchema', 'a zod schema or a JSON Schema', schema);
+  if (!('_zod' in schema)) return schema as JsonSchema;
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema as z.ZodType, { io: 'input' });
+  return rest;
+};
+
+const builtInClasses = new Map<string, EventClass>(
+  [InputEvent, OutputEvent, ChatRequestEvent, ChatResponseEvent, ToolRequestEvent, ToolResponseEvent].map((each) => [each.type, each]),
+);
+
+/** An event of a class, made of its parts: subclasses add accessors over the attributes only, so their own constructor need not run. */
+const revived = (type: EventClass, name: string, attributes: Attributes, stamp: Partial<EventStamp>): Event =>
+  Reflect.construct(Event, [name, attributes, stamp], type as typeof Event) as Event;

@@ -1,0 +1,322 @@
+/**
+ * Memory of an agent: a tree of values under dot-separated paths, seen as it was when the action was submitted plus the action's own
+ * writes. Nothing is written in place: a view records changes, and the operator applies them (DESIGN 5.5).
+ *
+ * Stored flat. A value stands under its path; an object node under its path with a dot at the end (`a.` for `a`), which no path can
+ * have. Every ancestor of a stored entry has its marker, so whether a path is a value or an object is one look-up.
+ *
+ * Rules of a merge: changes are applied in the order of their turns; the later wins per path; a delete takes the subtree along; where a
+ * value meets an object, the later of the two stays and the conflict is reported.
+ */
+import { StreamError } from '../core/errors.ts';
+import { refusal } from '../core/options.ts';
+import { detached } from './detached.ts';
+
+/** One write, as plain data. */
+export type MemoryChange =
+  | { readonly path: string; readonly value: unknown }
+  | { readonly path: string; readonly deleted: true }
+  | { readonly path: string; readonly object: true };
+
+/** What stands under the changes, stored flat: a `MapState<string, unknown>` in a turn, a `Map` anywhere. */
+export interface MemoryBase {
+  get(path: string): unknown;
+  keys(): Iterable<string>;
+}
+
+/** Where changes are applied to: a `MapState<string, unknown>` or a `Map`. */
+export interface MemoryStore extends MemoryBase {
+  set(path: string, value: unknown): unknown;
+  delete(path: string): unknown;
+}
+
+export type MemoryType = 'SENSORY' | 'SHORT_TERM';
+
+/** Points at a value, to pass something big along in an event. */
+export interface MemoryRef {
+  readonly type: MemoryType;
+  readonly path: string;
+}
+
+/** The memory, or the part of it under one object node. Values given and returned are copies. */
+export interface MemoryObject {
+  /** The value; of an object node its content as one object; undefined when there is nothing. */
+  get<T = unknown>(path: string | MemoryRef): T | undefined;
+  /** Makes missing parents. Throws when the path, or a part of it, is taken by the other kind of node. */
+  set(path: string, value: unknown): MemoryRef;
+  has(path: string): boolean;
+  /** The same as `has`. */
+  isExist(path: string): boolean;
+  /** Forgets a value or a whole subtree; what does not exist is no error. */
+  delete(path: string): void;
+  /** Makes an object node and returns it. On a value it throws unless `overwrite`. */
+  newObject(path: string, overwrite?: boolean): MemoryObject;
+  isNestedObject(path: string): boolean;
+  /** Names of the direct children, in the order in which they were made. */
+  getFieldNames(): string[];
+  /** The direct children; an object node shows as the string `NestedObject`. */
+  getFields(): Record<string, unknown>;
+}
+
+/** Applies changes in order. `onConflict` hears of a path where a value met an object; a delete between the two is no conflict. */
+export const applyChanges = (store: MemoryStore, changes: readonly MemoryChange[], onConflict?: (path: string) => void): void => {
+  for (const change of changes) applyChange(store, change, onConflict);
+};
+
+/** The flat form of a base with changes on top; the base stays as it is. */
+export const mergeChanges = (base: MemoryBase, changes: readonly MemoryChange[], onConflict?: (path: string) => void): Map<string, unknown> => {
+  const merged = new Map<string, unknown>();
+  for (const path of base.keys()) merged.set(path, base.get(path));
+  applyChanges(merged, changes, onConflict);
+  return merged;
+};
+
+const markerOf = (path: string): string => `${path}.`;
+
+const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (path: string) => void): void => {
+  const { path } = change;
+  if ('deleted' in change) {
+    remove(store, path);
+    return;
+  }
+  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) mark(store, path.slice(0, dot), onConflict);
+  if ('object' in change) {
+    mark(store, path, onConflict);
+    return;
+  }
+  if (store.get(markerOf(path)) !== undefined) {
+    onConflict?.(path);
+    remove(store, path);
+  }
+  store.set(path, change.value);
+};
+
+/** Makes an object node. */
+const mark = (store: MemoryStore, path: string, onConflict?: (path: string) => void): void => {
+  if (store.get(markerOf(path)) !== undefined) return;
+  if (store.get(path) !== undefined) {
+    onConflict?.(path);
+    store.delete(path);
+  }
+  store.set(markerOf(path), true);
+};
+
+const remove = (store: MemoryStore, path: string): void => {
+  store.delete(path);
+  const marker = markerOf(path);
+  if (store.get(marker) === undefined) return;
+  for (const each of [...store.keys()]) if (each.startsWith(marker)) store.delete(each);
+};
+
+export interface MemoryViewOptions {
+  readonly type: MemoryType;
+  readonly base: MemoryBase;
+  /** Changes of earlier actions of the run, up to the submission of this one. */
+  readonly changes?: readonly MemoryChange[] | undefined;
+  /** Called before each use; throws when memory may no longer be used. */
+  readonly guard?: (() => void) | undefined;
+}
+
+/** What one action sees and what it changed. */
+export class MemoryView implements MemoryObject {
+  /** The action's own writes, in order. */
+  readonly written: MemoryChange[] = [];
+  readonly #type: MemoryType;
+  readonly #store: Overlay;
+  readonly #guard: (() => void) | undefined;
+
+  constructor({ type, base, changes = [], guard }: MemoryViewOptions) {
+    this.#type = type;
+    this.#store = new Overlay(base);
+    this.#guard = guard;
+    applyChanges(this.#store, changes);
+  }
+
+  get<T = unknown>(path: string | MemoryRef): T | undefined {
+    const name = this.#check(typeof path === 'string' ? path : this.#pathOf(path));
+    const value = this.#store.get(name);
+    if (value !== undefined) return detached(value) as T; // The caller says what was stored.
+    return this.isNestedObject(name) ? (this.#content(name) as T) : undefined;
+  }
+
+  set(path: string, value: unknown): MemoryRef {
+    this.#check(path);
+    if (value === undefined) throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\` can not be undefined`, { hint: 'use `delete` to forget a value, or null' });
+    if (this.isNestedObject(path)) throw new TypeError(`Cannot overwrite object with value: \`${path}\` holds an object; delete it first`);
+    this.#checkParents(path);
+    this.#write({ path, value: this.#copy(path, value) });
+    return { type: this.#type, path };
+  }
+
+  has(path: string): boolean {
+    this.#check(path);
+    return this.#store.get(path) !== undefined || this.isNestedObject(path);
+  }
+
+  isExist(path: string): boolean {
+    return this.has(path);
+  }
+
+  delete(path: string): void {
+    if (this.has(path)) this.#write({ path, deleted: true });
+  }
+
+  newObject(path: string, overwrite = false): MemoryObject {
+    this.#check(path);
+    this.#checkParents(path);
+    if (this.#store.get(path) !== undefined) {
+      if (!overwrite) throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
+      this.#write({ path, deleted: true });
+    }
+    if (!this.isNestedObject(path)) this.#write({ path, object: true });
+    return new MemoryNode(this, path);
+  }
+
+  isNestedObject(path: string): boolean {
+    this.#check(path);
+    return this.#store.get(markerOf(path)) !== undefined;
+  }
+
+  getFieldNames(): string[] {
+    return this.fieldNamesOf('');
+  }
+
+  getFields(): Record<string, unknown> {
+    return fieldsOf(this);
+  }
+
+  /** Names of the direct children under a prefix that is empty or ends in a dot. */
+  fieldNamesOf(prefix: string): string[] {
+    this.#guard?.();
+    const names = new Set<string>();
+    for (const each of this.#store.keys()) {
+      if (!each.startsWith(prefix) || each.length === prefix.length) continue;
+      const dot = each.indexOf('.', prefix.length);
+      names.add(dot < 0 ? each.slice(prefix.length) : each.slice(prefix.length, dot));
+    }
+    return [...names];
+  }
+
+  #content(path: string): Record<string, unknown> {
+    return Object.fromEntries(this.fieldNamesOf(markerOf(path)).map((name) => [name, this.get(`${path}.${name}`)]));
+  }
+
+  #write(change: MemoryChange): void {
+    applyChange(this.#store, change);
+    this.written.push(change);
+  }
+
+  #copy(path: string, value: unknown): unknown {
+    try {
+      return detached(value);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\`: ${why}`, { cause, details: { path } });
+    }
+  }
+
+  #checkParents(path: string): void {
+    for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+      const parent = path.slice(0, dot);
+      if (this.#store.get(parent) !== undefined) throw new TypeError(`Cannot write \`${path}\`: \`${parent}\` holds a value`);
+    }
+  }
+
+  #pathOf(ref: MemoryRef): string {
+    if (ref.type !== this.#type) throw refusal('ref', `a reference into ${this.#type} memory`, ref.type);
+    return ref.path;
+  }
+
+  #check(path: string): string {
+    this.#guard?.();
+    if (typeof path !== 'string' || path === '' || path.startsWith('.') || path.endsWith('.') || path.includes('..')) {
+      throw refusal('path', "names joined by dots, like 'order.items'", path);
+    }
+    return path;
+  }
+}
+
+/** The part of a view under one object node. */
+class MemoryNode implements MemoryObject {
+  readonly #view: MemoryView;
+  readonly #path: string;
+
+  constructor(view: MemoryView, path: string) {
+    this.#view = view;
+    this.#path = path;
+  }
+
+  get<T = unknown>(path: string | MemoryRef): T | undefined {
+    return this.#view.get<T>(typeof path === 'string' ? this.#under(path) : path);
+  }
+
+  set(path: string, value: unknown): MemoryRef {
+    return this.#view.set(this.#under(path), value);
+  }
+
+  has(path: string): boolean {
+    return this.#view.has(this.#under(path));
+  }
+
+  isExist(path: string): boolean {
+    return this.has(path);
+  }
+
+  delete(path: string): void {
+    this.#view.delete(this.#under(path));
+  }
+
+  newObject(path: string, overwrite = false): MemoryObject {
+    return this.#view.newObject(this.#under(path), overwrite);
+  }
+
+  isNestedObject(path: string): boolean {
+    return this.#view.isNestedObject(this.#under(path));
+  }
+
+  getFieldNames(): string[] {
+    return this.#view.fieldNamesOf(markerOf(this.#path));
+  }
+
+  getFields(): Record<string, unknown> {
+    return fieldsOf(this);
+  }
+
+  #under(path: string): string {
+    return `${this.#path}.${path}`;
+  }
+}
+
+const fieldsOf = (memory: MemoryObject): Record<string, unknown> =>
+  Object.fromEntries(memory.getFieldNames().map((name) => [name, memory.isNestedObject(name) ? 'NestedObject' : memory.get(name)]));
+
+const gone = Symbol('gone');
+
+/** A base with changes on top that are not written through. */
+class Overlay implements MemoryStore {
+  readonly #base: MemoryBase;
+  readonly #own = new Map<string, unknown>();
+
+  constructor(base: MemoryBase) {
+    this.#base = base;
+  }
+
+  get(path: string): unknown {
+    const own = this.#own.get(path);
+    return own === undefined ? this.#base.get(path) : own === gone ? undefined : own;
+  }
+
+  set(path: string, value: unknown): void {
+    this.#own.set(path, value);
+  }
+
+  delete(path: string): void {
+    if (this.#base.get(path) === undefined) this.#own.delete(path);
+    else this.#own.set(path, gone);
+  }
+
+  *keys(): Iterable<string> {
+    for (const path of this.#base.keys()) if (this.#own.get(path) !== gone) yield path;
+    for (const [path, value] of this.#own) if (value !== gone && this.#base.get(path) === undefined) yield path;
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The plan of an agent: its actions as data, with their triggers, kinds and configuration. It routes events, is written as JSON in the
+ * form of Flink Agents, and has a hash, so that a run that is still open after a change of the agent is noticed.
+ *
+ * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in actions come first.
+ */
+import { digest, encodeText } from '../core/serde.ts';
+import { invalidAgent, isAsyncFunction, type ActionDefinition, type ActionHandler, type Agent, type AgentDefinition, type AgentOptions, type ResourceDefinition, type Trigger } from './agent.ts';
+import { builtInActions, chatConfigOf } from './chat-action.ts';
+import { definitionOf } from './decorators.ts';
+import type { EventClass } from './event.ts';
+import { Prompt } from './prompt.ts';
+import { FunctionTool } from './tool.ts';
+
+export type ActionKind = 'sync' | 'async';
+
+export type Config = Readonly<Record<string, unknown>>;
+
+export interface PlannedAction {
+  readonly name: string;
+  readonly kind: ActionKind;
+  /** Exact event types. */
+  readonly triggers: readonly string[];
+  readonly config: Config;
+}
+
+/** The JSON of a plan. */
+export interface PlanJson {
+  readonly agent_name: string;
+  readonly actions: Readonly<Record<string, PlannedActionJson>>;
+  readonly resource_providers: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly config: { readonly conf_data: Config };
+  readonly version?: string | undefined;
+}
+
+interface PlannedActionJson {
+  readonly name: string;
+  readonly exec: { readonly func_type: 'TypeScriptFunction'; readonly qualname: string; readonly async: boolean };
+  readonly trigger_conditions: readonly string[];
+  readonly config: Config | null;
+}
+
+/** An agent ready to run: the plan and the functions that stand behind it. */
+export interface CompiledAgent {
+  readonly plan: AgentPlan;
+  readonly handlers: ReadonlyMap<string, ActionHandler<never>>;
+  readonly resources: readonly ResourceDefinition[];
+  /** Classes of the user's own events by type, so that `eventFromJson` brings them back. */
+  readonly eventClasses: ReadonlyMap<string, EventClass>;
+}
+
+interface PlanParts {
+  readonly agentName: string;
+  readonly version: string | undefined;
+  readonly actions: readonly PlannedAction[];
+  readonly resources: PlanJson['resource_providers'];
+  readonly config: Config;
+}
+
+export class AgentPlan {
+  readonly agentName: string;
+  readonly version: string | undefined;
+  /** In the order in which they are tried. */
+  readonly actions: ReadonlyMap<string, PlannedAction>;
+  readonly resources: PlanJson['resource_providers'];
+  /** Settings of the agent. */
+  readonly config: Config;
+  /** Changes with the names, triggers, kinds and configuration of the actions, the settings and the version. */
+  readonly hash: string;
+  readonly #byType = new Map<string, PlannedAction[]>();
+
+  constructor({ agentName, version, actions, resources, config }: PlanParts) {
+    this.agentName = agentName;
+    this.version = version;
+    this.actions = new Map(actions.map((action) => [action.name, action]));
+    this.resources = resources;
+    this.config = config;
+    for (const action of actions) {
+      for (const type of new Set(action.triggers)) this.#byType.set(type, [...(this.#byType.get(type) ?? []), action]);
+    }
+    const facts = actions.map(({ name, kind, triggers, config }) => [name, kind, triggers, sorted(config)]);
+    this.hash = digest(encodeText([version ?? null, sorted(config), facts]));
+  }
+
+  /** Compiles an agent's actions and resources. Throws `AGENT_INVALID`. */
+  static compile<I, O>(agent: Agent<I, O>): CompiledAgent {
+    return compile(definitionOf(agent));
+  }
+
+  /** Reads `toJSON`'s form. Throws `AGENT_INVALID`. */
+  static fromJSON(json: unknown): AgentPlan {
+    return planOf(json);
+  }
+
+  /** The actions that an event of this type triggers, each once, in the order of the plan. */
+  actionsFor(event: { readonly type: string }): readonly PlannedAction[] {
+    return this.#byType.get(event.type) ?? none;
+  }
+
+  toJSON(): PlanJson {
+    const actions: Record<string, PlannedActionJson> = {};
+    for (const { name, kind, triggers, config } of this.actions.values()) {
+      const exec = { func_type: 'TypeScriptFunction', qualname: `${this.agentName}.${name}`, async: kind === 'async' } as const;
+      actions[name] = { name, exec, trigger_conditions: triggers.map(quote), config: Object.keys(config).length === 0 ? null : config };
+    }
+    const version = this.version === undefined ? {} : { version: this.version };
+    return { agent_name: this.agentName, actions, resource_providers: this.resources, config: { conf_data: this.config }, ...version };
+  }
+}
+
+const none: readonly PlannedAction[] = [];
+
+const compile = (definition: AgentDefinition): CompiledAgent => {
+  const { name: agent, options } = definition;
+  const definitions: ActionDefinition[] = [...builtInActions];
+  for (const action of definition.actions) {
+    if (definitions.some((each) => each.name === action.name)) {
+      throw invalidAgent({ agent, action: action.name, rule: 'actions of one agent have different names, and built-in names are taken', value: action.name });
+    }
+    definitions.push(action);
+  }
+  const eventClasses = new Map<string, EventClass>();
+  for (const { triggers } of definition.actions) for (const each of triggers) if (typeof each !== 'string') eventClasses.set(each.type, each);
+  checkNames(agent, definition.resources);
+  const plan = new AgentPlan({
+    agentName: agent,
+    version: options.version,
+    actions: definitions.map((action) => plannedAction(agent, action)),
+    resources: resourceProviders(definition.resources),
+    config: settings(agent, options),
+  });
+  return { plan, handlers: new Map(definitions.map((each) => [each.name, each.handler])), resources: definition.resources, eventClasses };
+};
+
+const plannedAction = (agent: string, { name, triggers, handler, async, config = {} }: ActionDefinition): PlannedAction => {
+  if (name === '') throw invalidAgent({ agent, rule: 'an action needs a name', value: name });
+  if (typeof handler !== 'function') throw invalidAgent({ agent, action: name, rule: 'an action needs a handler function', value: handler });
+  if (triggers.length === 0) throw invalidAgent({ agent, action: name, rule: 'an action needs at least one trigger', value: triggers });
+  const types = triggers.map((trigger) => triggerType(agent, name, trigger));
+  plainConfig(agent, name, config);
+  return { name, kind: (async ?? isAsyncFunction(handler)) ? 'async' : 'sync', triggers: [...new Set(types)], config };
+};
+
+/** A name of parts joined by dots, or anything without blanks in quotes: the forms that stand for themselves; all others are conditions. */
+const exactType = /^(?:([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*)|(['"])([^\s'"\\\p{Cc}]+)\2)$/u;
+
+const triggerType = (agent: string, action: string, trigger: Trigger): string => {
+  const text = typeof trigger === 'string' ? trigger : trigger?.type;
+  if (typeof text !== 'string' || text.trim() === '') {
+    throw invalidAgent({ agent, action, rule: 'a trigger is an event type or an event class with a static `type`', value: trigger });
+  }
+  const type = typeOf(typeof trigger === 'string' ? text.trim() : quote(text));
+  if (type === undefined) throw invalidAgent({ agent, action, rule: 'a trigger is an exact event type; conditions come later', value: trigger });
+  return type;
+};
+
+const typeOf = (condition: string): string | undefined => {
+  const [, bare, , quoted] = exactType.exec(condition) ?? [];
+  const reserved = bare !== undefined && (bare.startsWith('EventType.') || ['true', 'false', 'null'].includes(bare));
+  return reserved ? undefined : (bare ?? quoted);
+};
+
+/** A type as a trigger condition: in quotes when it would be read as something else. */
+const quote = (type: string): string => (typeOf(type) === type ? type : `'${type}'`);
+
+/** The agent's settings under one roof: its options and the keys of Flink Agents. */
+const settings = (agent: string, options: AgentOptions): Config => {
+  const { version: _version, config = {}, ...rest } = options;
+  const named = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  const all = { ...config, ...named };
+  plainConfig(agent, undefined, all);
+  try {
+    chatConfigOf(all);
+  } catch (error) {
+    throw invalidAgent({ agent, rule: error instanceof Error ? error.message : String(error), value: all }, error);
+  }
+  return all;
+};
+
+const plainConfig = (agent: string, action: string | undefined, config: Config): void => {
+  try {
+    if (typeof config !== 'object' || config === null) throw new TypeError('not an object');
+    encodeText(config);
+  } catch (cause) {
+    throw invalidAgent({ agent, action, rule: 'a configuration is plain data', value: String(config) }, cause);
+  }
+};
+
+const checkNames = (agent: string, resources: readonly ResourceDefinition[]): void => {
+  const known = new Set<string>();
+  for (const { type, name } of resources) {
+    if (known.has(`${type}:${name}`)) throw invalidAgent({ agent, rule: `resources of type '${type}' have different names`, value: name });
+    known.add(`${type}:${name}`);
+  }
+};
+
+const resourceProviders = (resources: readonly ResourceDefinition[]): PlanJson['resource_providers'] => {
+  const providers: Record<string, Record<string, unknown>> = {};
+  for (const { type, name, value } of resources) (providers[type] ??= {})[name] = resourceJson(type, value);
+  return providers;
+};
+
+/** What can be said of a resource as data; a connection or a factory is named only. */
+const resourceJson = (type: string, value: unknown): unknown => {
+  if (value instanceof Prompt) return value.toJSON();
+  if (value instanceof FunctionTool) return value.metadata;
+  if (type !== 'chat_model' || typeof value !== 'object') return {};
+  return JSON.parse(JSON.stringify(value)) as unknown;
+};
+
+const planOf = (json: unknown): AgentPlan => {
+  const plan = (typeof json === 'object' && json !== null ? json : {}) as Partial<PlanJson>;
+  const agent = plan.agent_name ?? '';
+  if (typeof plan.actions !== 'object' || plan.actions === null) throw invalidAgent({ agent, rule: 'a plan has `actions`', value: json });
+  const actions = Object.entries(plan.actions).map(([name, action]) => {
+    if ('listen_event_types' in action) throw invalidAgent({ agent, action: name, rule: '`listen_event_types` is called `trigger_conditions`', value: action });
+    const { trigger_conditions: conditions, exec, config } = action;
+    if (action.name !== name || !Array.isArray(conditions) || conditions.length === 0) {
+      throw invalidAgent({ agent, action: name, rule: 'an action has its name and `trigger_conditions`', value: action });
+    }
+    const triggers = conditions.map((each: string) => triggerType(agent, name, each));
+    return { name, kind: exec?.async === true ? ('async' as const) : ('sync' as const), triggers, config: config ?? {} };
+  });
+  return new AgentPlan({ agentName: agent, version: plan.version, actions, resources: plan.resource_providers ?? {}, config: plan.config?.conf_data ?? {} });
+};
+
+const sorted = (config: Config): unknown => Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,0 +1,68 @@
+/**
+ * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once and may not
+ * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
+ */
+import { messageOf, StreamError } from '../core/errors.ts';
+import { invariant } from '../core/errors.ts';
+import type { ActionHandler } from './agent.ts';
+import type { CompiledAgent } from './plan.ts';
+import { ActionContext, isThenable, type ActionHost, type ActionResult } from './runner-context.ts';
+
+/** Runs a synchronous action in the turn in hand. */
+export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionResult => {
+  invariant(host.work === undefined, 'I13: a synchronous action has no work context');
+  const context = new ActionContext(host);
+  try {
+    const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
+    if (isThenable(returned)) {
+      Promise.resolve(returned).catch(() => {}); // It is refused anyway; its rejection must not end the process.
+      throw new StreamError('ASYNC_IN_TURN', `synchronous action '${host.action.name}' returned a promise`, {
+        hint: 'make the action an async function, or set `async: true`',
+        details: { agent: agent.plan.agentName, action: host.action.name },
+      });
+    }
+    return context.result();
+  } catch (error) {
+    throw actionFailed(agent, host, error);
+  } finally {
+    context.end();
+  }
+};
+
+/** Runs an asynchronous action as the body of work. */
+export const runAsyncAction = async (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
+  invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
+  const context = new ActionContext(host);
+  try {
+    await handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
+    return context.result();
+  } catch (error) {
+    throw actionFailed(agent, host, error);
+  } finally {
+    context.end();
+  }
+};
+
+const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never> => {
+  const handler = agent.handlers.get(host.action.name);
+  if (handler !== undefined) return handler;
+  const { agentName } = agent.plan;
+  throw new StreamError('PLAN_CHANGED', `agent '${agentName}' has no action '${host.action.name}' any more`, { details: { agent: agentName, action: host.action.name } });
+};
+
+/** Errors that are not the action's own failure pass as they are: the caller tells them by their code. */
+const ownCodes: readonly string[] = ['ACTION_FAILED', 'ASYNC_IN_TURN', 'PLAN_CHANGED', 'WORK_ABORTED'];
+
+const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): unknown => {
+  if (error instanceof StreamError && ownCodes.includes(error.code)) return error;
+  const { agentName } = agent.plan;
+  const message = messageOf(error);
+  // Refusals of a frozen object, in the words of V8.
+  const frozen = error instanceof TypeError && /read only property|not extensible|Cannot delete property/.test(message);
+  return new StreamError('ACTION_FAILED', `action '${host.action.name}' of agent '${agentName}' failed: ${message}`, {
+    cause: error,
+    details: { agent: agentName, action: host.action.name, eventId: host.event.id ?? '', key: host.key },
+    ...(error instanceof StreamError ? { retryable: error.retryable, hint: error.hint } : {}),
+    ...(frozen ? { retryable: false, hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`' } : {}),
+  });
+};

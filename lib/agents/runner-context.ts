@@ -1,0 +1,328 @@
+/**
+ * What an action may do, for one execution of it. The context buffers: events and memory changes are handed over as plain data when the
+ * action has ended, and the operator makes them happen in a turn (I13). Ids, time and randomness are derived from the execution, so
+ * that a replayed action makes the same events (I6, I9). After the action has ended the context refuses every use.
+ *
+ * Inside a durable function memory and `sendEvent` can be reached, but must not be used: replay does not run that function.
+ */
+import { hash } from 'node:crypto';
+import type { Timestamp } from '../core/element.ts';
+import { messageOf, StreamError } from '../core/errors.ts';
+import type { Key } from '../core/key.ts';
+import type { MetricGroup } from '../core/metric.ts';
+import type { CallContext, CallOptions, RetryOptions, WorkContext } from '../core/operator.ts';
+import { durationMs, refusal, type Duration } from '../core/options.ts';
+import type { ResourceType } from './agent.ts';
+import { detached } from './detached.ts';
+import { Event, eventToJson, stampEvent, type EventJson } from './event.ts';
+import { MemoryView, type MemoryBase, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
+import type { PlannedAction } from './plan.ts';
+
+/** A function that is run once and its outcome journaled. It gets the signal and the call if it declares parameters. */
+export type DurableFunction<R> = (signal: AbortSignal, call: CallContext) => R | Promise<R>;
+
+export interface DurableOptions<R> {
+  /** Arguments of the call; another digest of them at the same place after a crash is a divergence. */
+  readonly args?: unknown;
+  /** Asked after a crash whether a call that had started took effect: returns its result, or throws `CallNotExecuted`. */
+  readonly reconciler?: DurableFunction<R> | undefined;
+  /** Limit of one attempt. @defaultValue none */
+  readonly timeout?: Duration | undefined;
+  /** @defaultValue one attempt */
+  readonly retry?: RetryOptions | undefined;
+}
+
+/** A durable call as an object, as in Flink Agents. */
+export interface DurableCallable<R> {
+  readonly id: string;
+  call(): R | Promise<R>;
+  reconciler?(): R | Promise<R>;
+}
+
+export interface RunnerContext {
+  readonly key: Key;
+  /** Timestamp of the run's input; undefined when it has none. */
+  readonly timestamp: Timestamp | undefined;
+  /** The time of the turn that started this action. */
+  now(): Timestamp;
+  /** From 0 (included) to 1 (excluded); the same sequence after a crash. */
+  random(): number;
+  /** A UUID; the same after a crash. */
+  uuid(): string;
+  /** Takes effect when the action has ended. Returns the event with the id it will have. */
+  sendEvent<E extends Event>(event: E): E;
+  /** Lives as long as the run. */
+  readonly sensoryMemory: MemoryObject;
+  /** Lives as long as the key. */
+  readonly shortTermMemory: MemoryObject;
+  getSensoryMemory(): MemoryObject;
+  getShortTermMemory(): MemoryObject;
+  /** The agent's own resource of that name, else the environment's. Throws `RESOURCE_NOT_FOUND`. */
+  getResource<R = unknown>(name: string, type: ResourceType): R;
+  readonly agentMetricGroup: MetricGroup;
+  readonly actionMetricGroup: MetricGroup;
+  readonly actionConfig: Readonly<Record<string, unknown>>;
+  getActionConfigValue<T = unknown>(name: string): T | undefined;
+  /** Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. */
+  durableExecute<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
+  durableExecute<R>(callable: DurableCallable<R>): Promise<R>;
+  /** The same as `durableExecute`. */
+  durableExecuteAsync<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
+  durableExecuteAsync<R>(callable: DurableCallable<R>): Promise<R>;
+  /**
+   * The key of the durable call in hand, stable across crashes. Read it before the first `await` of a durable function or while no other
+   * call is open; a function that runs beside others takes it from its second parameter.
+   */
+  readonly idempotencyKey: string;
+  /** Aborted when the action times out or the job stops. Asynchronous actions only. */
+  readonly signal: AbortSignal;
+}
+
+/** Memory as of the submission of an action. */
+export interface MemorySnapshot {
+  readonly base: MemoryBase;
+  readonly changes: readonly MemoryChange[];
+}
+
+/** What the operator supplies for one execution of an action. */
+export interface ActionHost {
+  readonly action: PlannedAction;
+  /** The event that triggered it, stamped. */
+  readonly event: Event;
+  /** Unique name of this execution within the job, the same after a crash: events get ids from it. */
+  readonly id: string;
+  readonly key: Key;
+  readonly timestamp?: Timestamp | undefined;
+  /** The time of the turn; asked only when the action asks. Asynchronous actions take the time of their submission instead. */
+  now(): Timestamp;
+  readonly shortTermMemory: MemorySnapshot;
+  readonly sensoryMemory: MemorySnapshot;
+  readonly resources: { get(type: ResourceType, name: string): unknown };
+  /** The agent's group. */
+  readonly metrics: MetricGroup;
+  /** Settings of the agent, for the built-in actions. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** Present for an asynchronous action. */
+  readonly work?: WorkContext | undefined;
+}
+
+/** What an action wants to happen, as plain data. */
+export interface ActionResult {
+  readonly events: readonly EventJson[];
+  readonly shortTermChanges: readonly MemoryChange[];
+  readonly sensoryChanges: readonly MemoryChange[];
+}
+
+const noChanges: readonly MemoryChange[] = [];
+
+/** The context of one execution. */
+export class ActionContext implements RunnerContext {
+  readonly #host: ActionHost;
+  readonly #events: EventJson[] = [];
+  #shortTerm: MemoryView | undefined;
+  #sensory: MemoryView | undefined;
+  #ended = false;
+  #draws = 0;
+  /** Keys of the durable calls whose function is running. */
+  #openKeys: string[] = [];
+  /** Key of the call whose function is in its synchronous part. */
+  #currentKey: string | undefined;
+
+  constructor(host: ActionHost) {
+    this.#host = host;
+  }
+
+  get key(): Key {
+    return this.#host.key;
+  }
+
+  get timestamp(): Timestamp | undefined {
+    return this.#host.timestamp;
+  }
+
+  now(): Timestamp {
+    this.#check('now');
+    return this.#host.work?.submittedAt ?? this.#host.now();
+  }
+
+  random(): number {
+    this.#check('random');
+    return Number.parseInt(this.#draw('random').slice(0, 13), 16) / 2 ** 52;
+  }
+
+  uuid(): string {
+    this.#check('uuid');
+    const hex = this.#draw('uuid');
+    const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  }
+
+  sendEvent<E extends Event>(event: E): E {
+    this.#check('sendEvent');
+    const { action, event: trigger, id, timestamp } = this.#host;
+    if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
+    if (event === (trigger as Event) || (event.id !== undefined && event.id === trigger.id)) {
+      const why = 'output event ids must differ from the triggering event id';
+      throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, { retryable: false });
+    }
+    const stamp = { id: `${id}:${this.#events.length}`, upstreamEventId: trigger.id, upstreamActionName: action.name, sourceTimestamp: timestamp };
+    const attributes = this.#attributes(event);
+    const stamped = stampEvent(event, stamp);
+    this.#events.push({ ...eventToJson(stamped), attributes });
+    return stamped;
+  }
+
+  get shortTermMemory(): MemoryObject {
+    this.#check('shortTermMemory');
+    return (this.#shortTerm ??= this.#view('SHORT_TERM', this.#host.shortTermMemory));
+  }
+
+  get sensoryMemory(): MemoryObject {
+    this.#check('sensoryMemory');
+    return (this.#sensory ??= this.#view('SENSORY', this.#host.sensoryMemory));
+  }
+
+  getShortTermMemory(): MemoryObject {
+    return this.shortTermMemory;
+  }
+
+  getSensoryMemory(): MemoryObject {
+    return this.sensoryMemory;
+  }
+
+  getResource<R = unknown>(name: string, type: ResourceType): R {
+    this.#check('getResource');
+    return this.#host.resources.get(type, name) as R; // the caller says what was registered
+  }
+
+  get agentMetricGroup(): MetricGroup {
+    return this.#host.metrics;
+  }
+
+  get actionMetricGroup(): MetricGroup {
+    return this.#host.metrics.getSubGroup('action', this.#host.action.name);
+  }
+
+  get actionConfig(): Readonly<Record<string, unknown>> {
+    return this.#host.action.config;
+  }
+
+  /** Settings of the agent. */
+  get agentConfig(): Readonly<Record<string, unknown>> {
+    return this.#host.config ?? {};
+  }
+
+  getActionConfigValue<T = unknown>(name: string): T | undefined {
+    const { config } = this.#host.action;
+    return Object.hasOwn(config, name) ? (config[name] as T) : undefined; // the caller says what was configured
+  }
+
+  durableExecute<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = {}): Promise<R> {
+    if (typeof idOrCallable !== 'object' || idOrCallable === null) return this.#durable(idOrCallable, fn, options);
+    const { reconciler } = idOrCallable;
+    const asked = reconciler === undefined ? {} : { reconciler: () => reconciler.call(idOrCallable) };
+    return this.#durable(idOrCallable.id, () => idOrCallable.call(), asked);
+  }
+
+  durableExecuteAsync<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = {}): Promise<R> {
+    return this.durableExecute(idOrCallable as string, fn as DurableFunction<R>, options); // either overload goes the same way
+  }
+
+  get idempotencyKey(): string {
+    this.#work('idempotencyKey');
+    const key = this.#currentKey ?? (this.#openKeys.length === 1 ? this.#openKeys[0] : undefined);
+    if (key !== undefined) return key;
+    const where = this.#openKeys.length === 0 ? 'no durable call is open' : `${this.#openKeys.length} durable calls are open`;
+    throw new TypeError(`Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`);
+  }
+
+  get signal(): AbortSignal {
+    return this.#work('signal').signal;
+  }
+
+  /** Ends the execution: gives what it wants to happen and refuses further use. */
+  result(): ActionResult {
+    this.end();
+    return { events: this.#events, shortTermChanges: this.#shortTerm?.written ?? noChanges, sensoryChanges: this.#sensory?.written ?? noChanges };
+  }
+
+  /** Refuses further use. May be called twice. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  #durable<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
+    const work = this.#work('durableExecute');
+    if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
+    if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
+    const { args, reconciler, timeout, retry } = options;
+    const asked: CallOptions<R> = {
+      args,
+      reconciler: reconciler === undefined ? undefined : (call) => this.#keyed(reconciler, call),
+      timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
+      retry,
+    };
+    return work.call(id, (call) => this.#keyed(fn, call), asked);
+  }
+
+  /** Runs a durable function while `idempotencyKey` is that of its call. The signal is made only for a function that takes it. */
+  #keyed<R>(fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
+    const key = call.idempotencyKey;
+    const outer = this.#currentKey;
+    const close = (): void => void this.#openKeys.splice(this.#openKeys.indexOf(key), 1);
+    this.#openKeys.push(key);
+    this.#currentKey = key;
+    let returned: R | Promise<R> | undefined;
+    try {
+      returned = fn.length === 0 ? (fn as () => R | Promise<R>)() : fn(call.signal, call);
+      if (isThenable(returned)) return settled(returned, close);
+      return returned;
+    } finally {
+      this.#currentKey = outer;
+      if (!isThenable(returned)) close();
+    }
+  }
+
+  #view(type: MemoryType, { base, changes }: MemorySnapshot): MemoryView {
+    return new MemoryView({ type, base, changes, guard: () => this.#check('memory') });
+  }
+
+  #attributes(event: Event): EventJson['attributes'] {
+    try {
+      return detached(event.attributes);
+    } catch (cause) {
+      const details = { action: this.#host.action.name, type: event.type };
+      throw new StreamError('NOT_SERIALISABLE', `event '${event.type}' can not be sent: ${messageOf(cause)}`, { cause, details });
+    }
+  }
+
+  #draw(purpose: string): string {
+    this.#draws += 1;
+    return hash('sha256', `${purpose}:${this.#host.id}:${this.#draws}`, 'hex');
+  }
+
+  #work(what: string): WorkContext {
+    this.#check(what);
+    const { action, work } = this.#host;
+    if (work !== undefined) return work;
+    throw new StreamError('ASYNC_IN_TURN', `action '${action.name}' is synchronous and used \`${what}\``, {
+      hint: 'make the action an async function, or set `async: true`',
+      details: { action: action.name },
+    });
+  }
+
+  #check(what: string): void {
+    if (this.#ended) throw new TypeError(`\`${what}\` of action '${this.#host.action.name}' was used after the action had ended; await what it starts`);
+  }
+}
+
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
+
+const settled = async <R>(promise: PromiseLike<R>, close: () => void): Promise<R> => {
+  try {
+    return await promise;
+  } finally {
+    close();
+  }
+};

@@ -1,0 +1,139 @@
+/**
+ * Keys: which values may be one, their canonical form in memory, their bytes in the store, and their key group (I11).
+ * Keys are compared by their canonical form, so two tuples with equal members are one key.
+ */
+import { StreamError } from './errors.ts';
+
+type KeyPart = string | number | bigint | boolean;
+
+/** What `keyBy` may return. Numbers must be finite. */
+export type Key = KeyPart | readonly KeyPart[];
+
+/** A key as a `Map` compares it. */
+export type MapKey = KeyPart;
+
+/** The canonical form of a key for use in a `Map`: primitives stand for themselves, a tuple becomes a string no plain key can be. */
+export const mapKeyOf = (key: Key): MapKey => {
+  if (typeof key === 'string') return key.charCodeAt(0) === 0 ? `\0s${key}` : key;
+  if (typeof key !== 'object') return key;
+  return `\0t${Buffer.from(keyBytes(key)).toString('latin1')}`;
+};
+
+const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, end: 0 } as const;
+
+/** The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws `KEY_INVALID`. */
+export const keyBytes = (key: Key): Uint8Array => {
+  if (!Array.isArray(key)) return partBytes(key as KeyPart);
+  const parts: Uint8Array[] = [Uint8Array.of(tags.tuple)];
+  for (const part of key as readonly KeyPart[]) {
+    const bytes = partBytes(part);
+    parts.push(lengthBytes(bytes.length), bytes);
+  }
+  return Buffer.concat(parts);
+};
+
+export const keyFromBytes = (bytes: Uint8Array): Key => {
+  if (bytes[0] !== tags.tuple) return partFromBytes(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const parts: KeyPart[] = [];
+  for (let at = 1; at < bytes.length; ) {
+    const length = view.getUint32(at);
+    parts.push(partFromBytes(bytes.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+  }
+  return parts;
+};
+
+/**
+ * murmur2 of the key's bytes modulo `maxParallelism`, as Kafka's default partitioner does it: a string key falls where a Kafka
+ * producer would put it if the topic had `maxParallelism` partitions.
+ */
+export const keyGroupOf = (key: Key, maxParallelism: number): number => {
+  const bytes = typeof key === 'string' ? Buffer.from(key, 'utf8') : keyBytes(key);
+  return (murmur2(bytes) & 0x7fffffff) % maxParallelism;
+};
+
+/** murmur2 with Kafka's seed, as a signed 32-bit integer. */
+export const murmur2 = (bytes: Uint8Array): number => {
+  const m = 0x5bd1e995;
+  const length = bytes.length;
+  const byte = (index: number): number => bytes[index] as number; // inside the bounds by construction
+  let h = 0x9747b28c ^ length;
+  const whole = length & ~3;
+  for (let i = 0; i < whole; i += 4) {
+    let k = byte(i) | (byte(i + 1) << 8) | (byte(i + 2) << 16) | (byte(i + 3) << 24);
+    k = Math.imul(k, m);
+    k ^= k >>> 24;
+    h = Math.imul(h, m) ^ Math.imul(k, m);
+  }
+  const rest = length - whole;
+  if (rest > 0) {
+    if (rest > 2) h ^= byte(whole + 2) << 16;
+    if (rest > 1) h ^= byte(whole + 1) << 8;
+    h = Math.imul(h ^ byte(whole), m);
+  }
+  h ^= h >>> 13;
+  h = Math.imul(h, m);
+  return h ^ (h >>> 15);
+};
+
+const partBytes = (part: KeyPart): Uint8Array => {
+  switch (typeof part) {
+    case 'string': {
+      const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(part));
+      bytes[0] = tags.string;
+      bytes.write(part, 1);
+      return bytes;
+    }
+    case 'number': {
+      if (!Number.isFinite(part)) throw invalid(part);
+      return numberBytes(part);
+    }
+    case 'bigint':
+      return Buffer.concat([Uint8Array.of(tags.bigint), Buffer.from(part.toString())]);
+    case 'boolean':
+      return Uint8Array.of(part ? tags.true : tags.false);
+    default:
+      throw invalid(part);
+  }
+};
+
+/** IEEE 754 with the sign flipped (negative numbers: all bits), so that byte order is numeric order. -0 is 0. */
+const numberBytes = (part: number): Uint8Array => {
+  const bytes = Buffer.allocUnsafe(9);
+  bytes[0] = tags.number;
+  bytes.writeDoubleBE(part === 0 ? 0 : part, 1);
+  const negative = (bytes[1] as number) >= 0x80;
+  for (let i = 1; i < 9; i += 1) bytes[i] = (bytes[i] as number) ^ (negative ? 0xff : i === 1 ? 0x80 : 0);
+  return bytes;
+};
+
+const partFromBytes = (bytes: Uint8Array): KeyPart => {
+  const body = Buffer.from(bytes.subarray(1));
+  switch (bytes[0]) {
+    case tags.string:
+      return body.toString();
+    case tags.number: {
+      const negative = (body[0] as number) < 0x80;
+      for (let i = 0; i < 8; i += 1) body[i] = (body[i] as number) ^ (negative ? 0xff : i === 0 ? 0x80 : 0);
+      return body.readDoubleBE(0);
+    }
+    case tags.bigint:
+      return BigInt(body.toString());
+    case tags.true:
+      return true;
+    case tags.false:
+      return false;
+    default:
+      throw new StreamError('VALUE_DAMAGED', 'a stored key has an unknown form');
+  }
+};
+
+const lengthBytes = (length: number): Uint8Array => {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(length);
+  return bytes;
+};
+
+const invalid = (key: unknown): StreamError =>
+  new StreamError('KEY_INVALID', `key \`${String(key)}\` (${key === null ? 'null' : typeof key}) can not be a key`);

@@ -1,0 +1,584 @@
+/**
+ * The domain: one loop with its turns, journal, state and checkpoints; the unit that lives between a start and a crash. It is opened on
+ * a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4, I6, I8, I13).
+ */
+import type { Logger } from 'pino';
+import type { Clock } from '../core/clock.ts';
+import { InvariantError, invariant, messageOf, StreamError } from '../core/errors.ts';
+import { workName } from '../core/journal.ts';
+import type { MetricGroup } from '../core/metric.ts';
+import { readNewestCheckpoint } from '../state/checkpoint.ts';
+import { WorkingSet } from '../state/keyed-state.ts';
+import { emptyStore, type OpenStorage } from '../state/store.ts';
+import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from './coordinator.ts';
+import type { StreamGraph } from './graph.ts';
+import { checkHeader, checkStates, emptyHeader, type Header, type NodeSnapshot } from './header.ts';
+import type { OperatorHost } from './host.ts';
+import { Journal } from './journal.ts';
+import { workKey } from './journal-format.ts';
+import { Places } from './places.ts';
+import { Recovery } from './recovery.ts';
+import { replay } from './replay.ts';
+import { TaskLoop, tickEvery } from './task-loop.ts';
+import { compile, type Topology } from './topology.ts';
+import type { Turn } from './turn.ts';
+import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
+
+export interface DomainSettings {
+  readonly maxParallelism: number;
+  readonly serialiseEdges: boolean;
+  readonly strictReplay: boolean;
+  readonly allowUnclaimedState: boolean;
+  /** Dirty entries and bytes that start a checkpoint early. */
+  readonly dirtyMax: number;
+  readonly dirtyBytesMax: number;
+  readonly cacheMax: number;
+  /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
+  readonly tickMs: number;
+  /** Freeze values that state hands out, so that a test finds who changes them. */
+  readonly freeze: boolean;
+}
+
+export interface DomainOptions {
+  readonly graph: StreamGraph;
+  readonly settings: DomainSettings;
+  /** Undefined: state is in memory and nothing survives. */
+  readonly storage: OpenStorage | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricGroup;
+  readonly onCheckpoint: (stats: CheckpointStats) => void;
+  readonly onFailure: (error: unknown) => void;
+  /** Every live turn, for tests that keep the history. */
+  readonly onTurn?: ((turn: Turn) => void) | undefined;
+}
+
+export class Domain {
+  readonly places = new Places();
+  readonly journal: Journal;
+  readonly topology: Topology;
+  readonly coordinator: CheckpointCoordinator;
+  readonly workingSet: WorkingSet;
+  readonly recovery: Recovery;
+  readonly #options: DomainOptions;
+  readonly #header: Header;
+  readonly #abort = new AbortController();
+  readonly #numbers = new Map<string, number>();
+  readonly #loop: TaskLoop;
+  readonly #dirtyPlace;
+  #branch: number;
+  #nextNumber: number;
+  #inTurn = false;
+  #turnTime: number | undefined;
+  #finished = false;
+  #failure: { readonly error: unknown } | undefined;
+  #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
+  /** Items applied since the last cut: their records are garbage once a checkpoint covers them. */
+  #applied: WorkItem[] = [];
+  /** Garbage found at the restart; goes with the first checkpoint. */
+  #stale: readonly Uint8Array[] = [];
+  #callsOpen = 0;
+  #accepting = true;
+  #onCallsDone: () => void = () => {};
+  #longestTurnMs = 0;
+
+  /** Opens the domain on what the storage holds. Nothing runs yet. */
+  static async open(options: DomainOptions): Promise<Domain> {
+    const { storage, settings, graph } = options;
+    const newest = storage === undefined ? undefined : await readNewestCheckpoint(storage.state);
+    // The digest of the checkpoint has been verified, so its body is what this engine wrote; checkHeader looks at its format.
+    const header = (newest?.body as Header | undefined) ?? emptyHeader(settings.maxParallelism);
+    const uids = new Set(graph.nodes.map(({ uid }) => uid));
+    checkHeader(header, { ...settings, uids });
+    const recovery = storage === undefined ? Recovery.empty(header.journal) : await Recovery.load(storage.journal, header.journal);
+    return new Domain(options, header, recovery, newest);
+  }
+
+  private constructor(options: DomainOptions, header: Header, recovery: Recovery, newest: { id: number; digest: string } | undefined) {
+    const { graph, settings, storage, clock } = options;
+    this.#options = options;
+    this.#header = header;
+    this.recovery = recovery;
+    this.#branch = header.branch;
+    this.#nextNumber = header.nextNumber;
+    for (const [uid, { number }] of Object.entries(header.nodes)) this.#numbers.set(uid, number);
+    this.journal = this.#makeJournal();
+    this.workingSet = new WorkingSet({
+      store: storage?.state ?? emptyStore,
+      maxParallelism: settings.maxParallelism,
+      restored: newest !== undefined,
+      cacheMax: storage === undefined ? Number.POSITIVE_INFINITY : settings.cacheMax,
+      freeze: settings.freeze,
+    });
+    this.#dirtyPlace = this.places.make({ name: 'dirty', max: 1 });
+    this.topology = compile(graph, this.#services());
+    this.coordinator = new CheckpointCoordinator({
+      clock,
+      store: storage?.state,
+      previous: newest,
+      participant: { cut: (epoch) => this.#cut(epoch) },
+      signal: this.#abort.signal,
+      onStats: options.onCheckpoint,
+      onFailure: (error) => this.fail(error),
+    });
+    this.#loop = this.#makeLoop();
+  }
+
+  get finished(): boolean {
+    return this.#header.finished;
+  }
+
+  get branch(): number {
+    return this.#branch;
+  }
+
+  get longestTurnMs(): number {
+    return this.#longestTurnMs;
+  }
+
+  get workOpen(): number {
+    return this.#queues().reduce((sum, { open }) => sum + open, 0);
+  }
+
+  get workInFlight(): number {
+    return this.#queues().reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  /** Restores state, opens sources and sinks, replays the recorded turns and starts the work that is open. */
+  async start(): Promise<void> {
+    await this.#restore();
+    for (const operator of this.topology.operators) await operator.open();
+    for (const sink of this.topology.sinks) await sink.open(this.#header.nodes[sink.uid]?.sink, this.coordinator.epoch);
+    await this.#openKnownSplits();
+    for (const { lsn, last } of this.recovery.kept) this.journal.adopt(lsn, last);
+    const diverged = await this.#replay();
+    if (diverged) {
+      this.#branch += 1;
+      this.recovery.leaveBehind();
+      await this.coordinator.trigger();
+    }
+    this.turn(
+      () => this.restartCountdowns(),
+      () => ({ kind: 'start' }),
+    );
+    await this.#openNewSplits();
+    this.#resumeWork();
+  }
+
+  /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
+  async run(): Promise<boolean> {
+    const { clock, settings } = this.#options;
+    const ticking = tickEvery({
+      clock,
+      intervalMs: settings.tickMs,
+      signal: this.#abort.signal,
+      nextMs: () => this.#nextTimerMs(),
+      tick: () => this.#tick(),
+    });
+    ticking.catch((error: unknown) => this.fail(error));
+    const ended = await this.#loop.run();
+    this.#throwFailure();
+    return ended;
+  }
+
+  /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
+  async checkpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
+    this.#finished = options.finished ?? false;
+    await this.coordinator.finish();
+    this.#throwFailure();
+  }
+
+  /** Stops pulling and starting; waits for started calls at most `timeoutMs`, so that their outcomes are journaled. */
+  async quiesce(timeoutMs: number): Promise<void> {
+    this.#accepting = false;
+    this.#loop.stop();
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.setTimer(timeoutMs, resolve);
+      this.#onCallsDone = () => {
+        cancel();
+        resolve();
+      };
+      if (this.#callsOpen === 0) this.#onCallsDone();
+    });
+    await new Promise<void>((resolve) => this.journal.flush(resolve));
+  }
+
+  /** Ends `run` between two turns. */
+  stopLoop(): void {
+    this.#loop.stop();
+  }
+
+  /** A job that has finished has nothing to do, unless its input has grown since: that is refused. */
+  async refuseGrownInput(): Promise<void> {
+    for (const { uid, source } of this.topology.sources) {
+      const known = this.#header.nodes[uid]?.source?.splits ?? {};
+      if (!source.replayable) continue;
+      for (const name of await source.splits(this.signal)) {
+        const reader = await source.open(name, known[name]?.position, this.signal);
+        const more = await reader.read(this.signal).finally(() => reader.close());
+        if (more !== undefined && more.values.length > 0) {
+          throw new StreamError('JOB_FINISHED', `split ${name} of source \`${uid}\` has grown since the job finished`);
+        }
+      }
+    }
+  }
+
+  /** Ends everything at once; nothing that is open takes effect any more. May be called twice. */
+  kill(reason: unknown = new StreamError('WORK_ABORTED', 'the job stopped')): void {
+    this.journal.kill();
+    this.#abort.abort(reason);
+    this.#loop.stop();
+  }
+
+  /** Closes readers, writers and operators after `kill`. */
+  async close(): Promise<void> {
+    this.kill();
+    const { sources, operators, sinks } = this.topology;
+    const closing = [...sources, ...operators, ...sinks].map((each) => each.close());
+    for (const result of await Promise.allSettled(closing)) {
+      if (result.status === 'rejected') this.#options.logger.warn({ error: result.reason as unknown }, 'closing failed');
+    }
+  }
+
+  /** The first failure ends the domain. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined || this.#abort.signal.aborted) return;
+    this.#failure = { error };
+    this.kill(error);
+    this.#options.onFailure(error);
+  }
+
+  // ---------- turns
+
+  /** Runs one turn. False when it failed and the job is over. */
+  turn(body: () => void, turn: () => Turn): boolean {
+    if (this.#failure !== undefined || this.#abort.signal.aborted) return false;
+    if (this.#inTurn) {
+      this.fail(new InvariantError('I13: turns are never nested'));
+      return false;
+    }
+    const start = this.#options.clock.elapsed();
+    this.#inTurn = true;
+    this.#turnTime = undefined;
+    try {
+      body();
+    } catch (error) {
+      this.fail(userFailure(error));
+      return false;
+    } finally {
+      this.#inTurn = false;
+    }
+    const made = turn();
+    const timed = this.#turnTime === undefined ? made : { ...made, now: this.#turnTime };
+    this.journal.note(timed);
+    this.#options.onTurn?.(timed);
+    this.#startSubmitted();
+    this.#longestTurnMs = Math.max(this.#longestTurnMs, this.#options.clock.elapsed() - start);
+    return true;
+  }
+
+  /** Runs a recorded turn again, at its recorded time. What it submits is started when replay is over. */
+  replayTurn(now: number | undefined, body: () => void): void {
+    invariant(!this.#inTurn, 'I13: turns are never nested');
+    this.#inTurn = true;
+    this.#turnTime = now;
+    try {
+      body();
+    } finally {
+      this.#inTurn = false;
+    }
+    this.#submitted = [];
+  }
+
+  operator(number: number): OperatorHost<never, unknown> | undefined {
+    return this.topology.operators.find((each) => each.number === number);
+  }
+
+  /** Opens the reader of a split at its position. */
+  async openSplit(source: Topology['sources'][number], name: string): Promise<void> {
+    const split = source.split(name);
+    if (!split.ended) split.reader = await source.source.open(name, split.position, this.#abort.signal);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  tickHosts(now: number): void {
+    for (const source of this.topology.sources) source.tick(now);
+    for (const operator of this.topology.operators) operator.timerService?.advanceProcessingTime(now - 1);
+  }
+
+  restartCountdowns(): void {
+    for (const source of this.topology.sources) source.restartCountdown();
+  }
+
+  #startSubmitted(): void {
+    if (this.#submitted.length === 0) return;
+    const submitted = this.#submitted;
+    this.#submitted = [];
+    this.journal.flush(() => {
+      for (const { queue, item } of submitted) queue.start(item);
+    });
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const due = this.topology.sources.some((source) => source.needsTick(now)) || this.#nextTimerMs() <= 0;
+    if (due) {
+      this.turn(
+        () => {
+          this.#turnTime = now;
+          this.tickHosts(now);
+        },
+        () => ({ kind: 'tick', now }),
+      );
+    }
+    this.#loop.wake();
+  }
+
+  /** Until the next processing-time timer is due: when the clock has passed it. */
+  #nextTimerMs(): number {
+    const next = this.topology.operators.map(({ timerService }) => timerService?.nextProcessingTime ?? Number.POSITIVE_INFINITY);
+    return Math.min(...next, Number.POSITIVE_INFINITY) + 1 - this.#options.clock.now();
+  }
+
+  /** Between two turns of the loop: starts a checkpoint early when much is dirty, and stops the sources when that is not enough. */
+  #between(): void {
+    const { dirtyMax, dirtyBytesMax } = this.#options.settings;
+    if (this.#options.storage === undefined) return;
+    if (this.workingSet.dirtyEntries < dirtyMax && this.workingSet.dirtyBytes < dirtyBytesMax) return;
+    if (this.coordinator.busy) {
+      if (this.#dirtyPlace.count > 0) return;
+      this.#dirtyPlace.add(1);
+      this.coordinator.trigger().then(
+        () => this.#dirtyPlace.add(-1),
+        () => {}, // The coordinator has reported it.
+      );
+    } else this.coordinator.trigger().catch(() => {}); // The coordinator reports it.
+  }
+
+  // ---------- start
+
+  async #restore(): Promise<void> {
+    for (const [uid, node] of Object.entries(this.#header.nodes)) {
+      const source = this.topology.sources.find((each) => each.uid === uid);
+      if (source !== undefined && node.source !== undefined) source.restore(node.source);
+      if (node.valve !== undefined) this.topology.valves.get(uid)?.restore(node.valve);
+    }
+    for (const operator of this.topology.operators) {
+      const node = this.#header.nodes[operator.uid];
+      if (node?.host === undefined) continue;
+      checkStates(operator.uid, node.states ?? [], this.#statesOf(operator.number));
+      await operator.restore(node.host);
+    }
+  }
+
+  async #openKnownSplits(): Promise<void> {
+    for (const source of this.topology.sources) for (const name of source.splits.keys()) await this.openSplit(source, name);
+  }
+
+  /** Splits that have appeared since; each is a turn. */
+  async #openNewSplits(): Promise<void> {
+    for (const source of this.topology.sources) {
+      for (const name of await source.source.splits(this.signal)) {
+        if (source.splits.has(name)) continue;
+        this.turn(
+          () => void source.addSplit(name),
+          () => ({ kind: 'split', source: source.number, split: name }),
+        );
+        await this.openSplit(source, name);
+      }
+    }
+    this.#throwFailure();
+  }
+
+  /** Replays the recorded turns; true when they diverged. */
+  async #replay(): Promise<boolean> {
+    const diverged = await replay(this, this.recovery.turns);
+    if (diverged === undefined) return false;
+    const error = new StreamError('DIVERGED', diverged);
+    if (this.#options.settings.strictReplay) throw error;
+    this.#options.logger.warn({ code: error.code, hint: error.hint }, `replay stopped: ${diverged}; going on in branch ${this.#branch + 1}`);
+    return true;
+  }
+
+  /** Applies the ends that were journaled without a turn, in the order of the log, then starts the rest. */
+  #resumeWork(): void {
+    const queueOf = new Map(this.#queues().flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
+    for (const { item, outcome } of this.recovery.ends(queueOf.keys())) this.#turnOf(item, () => queueOf.get(item)?.apply(item, outcome));
+    const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
+    this.#stale = this.recovery.garbage(new Set(open.map(([item]) => workName(item.id))));
+    this.journal.flush(() => {
+      for (const [item, queue] of open) queue.start(item);
+    });
+  }
+
+  // ---------- checkpoint
+
+  /** The instant. */
+  #cut(epoch: number): OpenCheckpoint {
+    invariant(!this.#inTurn, 'I4: a checkpoint is the state between two turns');
+    const journal = this.journal.cut();
+    const finished = this.#finished;
+    const branch = this.#branch;
+    const garbage = [...this.#stale, ...this.#applied.flatMap(journalKeysOf)];
+    this.#stale = [];
+    this.#applied = [];
+    const { sources, operators, sinks, valves } = this.topology;
+    const nodes: Record<string, NodeSnapshot> = {};
+    for (const { uid, number, snapshot } of sources.map((each) => ({ uid: each.uid, number: each.number, snapshot: each.snapshot() }))) {
+      nodes[uid] = { number, source: snapshot };
+    }
+    for (const host of operators) nodes[host.uid] = { number: host.number, states: this.#statesOf(host.number), host: host.snapshot() };
+    for (const [uid, valve] of valves) nodes[uid] = { number: this.#numberOf(uid), valve: valve.snapshot() };
+    const records = sinks.map((sink) => sink.records);
+    const seals = sinks.map((sink) => sink.seal(epoch));
+    const positions = sources.map((source) => [...source.splits.values()].map((split) => ({ split, position: split.position })));
+    const state = [this.workingSet.cut(), ...operators.flatMap(({ timerService }) => (timerService === undefined ? [] : [timerService.cut()]))];
+    return {
+      state,
+      seals,
+      body: (sealed): Header => {
+        sinks.forEach((sink, i) => (nodes[sink.uid] = { number: sink.number, sink: sink.snapshot(records[i] as number, sealed[i]) }));
+        const { maxParallelism } = this.#options.settings;
+        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#nextNumber, nodes };
+      },
+      durable: async (sealed) => {
+        await this.journal.prune(journal.turns, garbage);
+        for (const { split, position } of positions.flat()) await split.reader?.committed?.(position);
+        await Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
+      },
+    };
+  }
+
+  #statesOf(number: number): NonNullable<NodeSnapshot['states']> {
+    return this.workingSet.states().filter(({ operator }) => operator === number).map(({ name, kind, version, state }) => ({ name, kind, version, state }));
+  }
+
+  // ---------- services
+
+  #services(): Parameters<typeof compile>[1] {
+    const { settings, clock, metrics } = this.#options;
+    const domain = this;
+    return {
+      workingSet: this.workingSet,
+      places: this.places,
+      maxParallelism: settings.maxParallelism,
+      serialiseEdges: settings.serialiseEdges,
+      journal: this.journal,
+      clock,
+      signal: this.#abort.signal,
+      work: this.#workServices(),
+      get branch() {
+        return domain.#branch;
+      },
+      metrics: (uid) => metrics.getSubGroup('operator', uid),
+      now: () => (this.#turnTime ??= clock.now()),
+      numberOf: (uid) => this.#numberOf(uid),
+      stateNumbersOf: (uid) => new Map((this.#header.nodes[uid]?.states ?? []).map(({ name, state }) => [name, state])),
+      fail: (error) => this.fail(error),
+    };
+  }
+
+  #workServices(): WorkServices {
+    const { clock, storage, settings, logger } = this.#options;
+    const domain = this;
+    return {
+      journal: this.journal,
+      clock,
+      jobId: storage?.jobId ?? 'memory',
+      signal: this.#abort.signal,
+      get branch() {
+        return domain.#branch;
+      },
+      get accepting() {
+        return domain.#accepting;
+      },
+      turn: (item, body) => this.#turnOf(item, body),
+      submitted: (queue, item) => this.#submitted.push({ queue, item }),
+      recorded: (item) => this.recovery.take(item),
+      diverged: (item, what) => {
+        if (settings.strictReplay) this.fail(new StreamError('DIVERGED', what));
+        logger.warn({ code: 'DIVERGED', key: item.key }, what);
+      },
+      callsOpen: (delta) => {
+        this.#callsOpen += delta;
+        if (this.#callsOpen === 0) this.#onCallsDone();
+      },
+    };
+  }
+
+  #turnOf(item: WorkItem, body: () => void): void {
+    this.turn(body, () => ({ kind: 'work', work: item.id }));
+    this.#applied.push(item);
+    this.#loop.wake();
+  }
+
+  #numberOf(uid: string): number {
+    const known = this.#numbers.get(uid);
+    if (known !== undefined) return known;
+    const number = this.#nextNumber++;
+    this.#numbers.set(uid, number);
+    return number;
+  }
+
+  #queues(): WorkQueue[] {
+    return this.topology.operators.flatMap(({ workQueue }) => (workQueue === undefined ? [] : [workQueue]));
+  }
+
+  #makeJournal(): Journal {
+    const { storage, clock, graph, metrics } = this.#options;
+    const ack = metrics.getHistogram('journalAckMs');
+    return new Journal({
+      store: storage?.journal,
+      clock,
+      recordTurns: storage !== undefined && needsTurnLog(graph),
+      from: this.recovery.state,
+      onFailure: (error) => this.fail(error),
+      onWritten: (ms) => ack.update(ms),
+    });
+  }
+
+  #makeLoop(): TaskLoop {
+    return new TaskLoop({
+      clock: this.#options.clock,
+      sources: this.topology.sources,
+      places: this.places,
+      signal: this.#abort.signal,
+      turn: (body, turn) => this.turn(body, turn),
+      workOpen: () => this.workOpen > 0 || this.#submitted.length > 0,
+      between: () => this.#between(),
+      whenDurable: (then) => this.journal.flush(then),
+      fail: (error) => this.fail(error),
+    });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
+const journalKeysOf = ({ id, calls }: WorkItem): Uint8Array[] => {
+  const keys = [workKey(id, 0, 'done')];
+  for (let call = 0; call < calls; call += 1) keys.push(workKey(id, call, 'called'), workKey(id, call, 'pending'));
+  return keys;
+};
+
+/** A pipeline whose order the inputs fix writes no turns: no work, every source replayable, no sink that writes at once. */
+const needsTurnLog = (graph: StreamGraph): boolean =>
+  graph.nodes.some(({ body }) => {
+    if (body.kind === 'operator') return body.boundary;
+    if (body.kind === 'source') return !body.source.replayable;
+    return body.kind === 'sink' && body.sink.guarantee === 'at-least-once';
+  });
+
+/** What a user's function threw, with a code. */
+const userFailure = (error: unknown): unknown =>
+  error instanceof StreamError || error instanceof InvariantError
+    ? error
+    : new StreamError('OPERATOR_FAILED', `a function of the pipeline threw: ${messageOf(error)}`, {
+        cause: error,
+        retryable: !(error instanceof TypeError), // A mistake in code does not go away.
+      });

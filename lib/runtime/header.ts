@@ -1,0 +1,86 @@
+/**
+ * The body of a checkpoint header: everything about a job between two turns that is not a row of keyed state, and the checks that a
+ * restored header fits the graph that is started on it (I12).
+ */
+import { StreamError } from '../core/errors.ts';
+import type { StateKind } from '../core/operator.ts';
+import type { HostSnapshot } from './host.ts';
+import type { JournalState } from './journal.ts';
+import type { SinkSnapshot } from './sink-host.ts';
+import type { SourceSnapshot } from './source-host.ts';
+import type { ValveSnapshot } from './watermarks.ts';
+
+export interface StateFacts {
+  readonly name: string;
+  readonly kind: StateKind;
+  readonly version: number;
+  /** Its number in every stored key. */
+  readonly state: number;
+}
+
+/** One node of the graph; which parts it has depends on its kind. */
+export interface NodeSnapshot {
+  /** Its number in every stored key. */
+  readonly number: number;
+  readonly states?: readonly StateFacts[] | undefined;
+  readonly host?: HostSnapshot | undefined;
+  readonly source?: SourceSnapshot | undefined;
+  readonly sink?: SinkSnapshot | undefined;
+  readonly valve?: ValveSnapshot | undefined;
+}
+
+export interface Header {
+  readonly format: 1;
+  readonly maxParallelism: number;
+  readonly branch: number;
+  /** The journal as of the instant: turns it covers and the newest LSN. */
+  readonly journal: JournalState;
+  /** The input had ended and all work was done. */
+  readonly finished: boolean;
+  /** The next free number of the uid dictionary. */
+  readonly nextNumber: number;
+  readonly nodes: Readonly<Record<string, NodeSnapshot>>;
+}
+
+export const emptyHeader = (maxParallelism: number): Header => ({
+  format: 1,
+  maxParallelism,
+  branch: 0,
+  journal: { lsn: 0, turnsLsn: 0, turns: 0 },
+  finished: false,
+  nextNumber: 1,
+  nodes: {},
+});
+
+/** Refuses a header that this job, with these uids and settings, can't go on from. */
+export const checkHeader = (
+  header: Header,
+  job: { readonly maxParallelism: number; readonly uids: ReadonlySet<string>; readonly allowUnclaimedState: boolean },
+): void => {
+  if (header.format !== 1) {
+    throw new StreamError('STORE_FORMAT', `the checkpoint has format ${String(header.format)}, this version reads format 1`);
+  }
+  if (header.maxParallelism !== job.maxParallelism) {
+    throw new StreamError('STATE_INCOMPATIBLE', `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`);
+  }
+  for (const [uid, node] of Object.entries(header.nodes)) {
+    const holds = (node.states ?? []).length > 0 || node.source !== undefined || (node.sink?.pending.length ?? 0) > 0;
+    if (holds && !job.uids.has(uid) && !job.allowUnclaimedState) {
+      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds state of "${uid}", which is no operator of this pipeline`);
+    }
+  }
+};
+
+/** Refuses state whose kind changed or that a newer version wrote. */
+export const checkStates = (uid: string, stored: readonly StateFacts[], declared: readonly StateFacts[]): void => {
+  for (const before of stored) {
+    const now = declared.find(({ name }) => name === before.name);
+    if (now === undefined) continue; // A state that is no longer declared stays where it is.
+    if (now.kind !== before.kind) {
+      throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`);
+    }
+    if (now.version < before.version) {
+      throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" has version ${before.version}, the operator reads up to ${now.version}`);
+    }
+  }
+};

@@ -1,0 +1,286 @@
+/**
+ * Hosts one operator: gives it its capabilities, brings it records, watermarks and timers, and keeps the order among them: timers fire
+ * before the watermark that makes them due is forwarded, and the watermark waits for holds. Keeps I2, I3 and I13.
+ */
+import type { Timestamp } from '../core/element.ts';
+import { MIN_TIMESTAMP } from '../core/element.ts';
+import { StreamError } from '../core/errors.ts';
+import type { MetricGroup } from '../core/metric.ts';
+import type {
+  HoldOptions,
+  Holds,
+  Operator,
+  OperatorContext,
+  Output,
+  OutputTag,
+  Place,
+  PlaceOptions,
+  Processor,
+  StateDescriptor,
+  Timer,
+  Timers,
+  Work,
+  Worker,
+  WorkOptions,
+} from '../core/operator.ts';
+import type { KeyContext } from '../state/key-context.ts';
+import type { OperatorState, WorkingSet } from '../state/keyed-state.ts';
+import { TimerService } from '../state/timers.ts';
+import { HoldQueue, holdRows, type HoldsSnapshot } from './holds.ts';
+import type { Places } from './places.ts';
+import { nowhere, type Receiver } from './receiver.ts';
+import { WorkQueue, workRows, type WorkServices } from './work.ts';
+
+/** What a host needs of its job. */
+export interface HostServices {
+  readonly workingSet: WorkingSet;
+  readonly places: Places;
+  readonly maxParallelism: number;
+  readonly branch: number;
+  /** Undefined where nothing can run work (a test of a synchronous operator). */
+  readonly work: WorkServices | undefined;
+  metrics(uid: string): MetricGroup;
+  /** Time of the turn in progress; recorded with it. */
+  now(): Timestamp;
+}
+
+export interface HostOptions<I, O> {
+  readonly uid: string;
+  /** The operator's number in the uid dictionary. */
+  readonly number: number;
+  readonly operator: Operator<I, O>;
+  /** Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it. */
+  readonly stateNumbers: ReadonlyMap<string, number>;
+  /** The key context of the edge in front; `keyed` says whether that edge enters and leaves it. */
+  readonly keys: KeyContext;
+  readonly keyed: boolean;
+  readonly output: Receiver<O>;
+  /** Receivers of the side outputs by tag id. */
+  readonly sides: ReadonlyMap<string, Receiver<unknown>>;
+  readonly services: HostServices;
+}
+
+/** The part of a host that is in the checkpoint header. */
+export interface HostSnapshot {
+  readonly watermark: Timestamp;
+  readonly sequences: readonly (readonly [keyGroup: number, next: number])[];
+  readonly holds?: HoldsSnapshot | undefined;
+}
+
+/** Key of everything that an operator without a keyed edge keeps. */
+const unkeyed = '';
+
+const defaultInFlightMax = 1000;
+
+export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
+  readonly uid: string;
+  readonly number: number;
+  readonly output: Output<O>;
+  readonly branch: number;
+  readonly record: (value: I, timestamp: Timestamp) => void;
+  readonly #options: HostOptions<I, O>;
+  readonly #state: OperatorState;
+  readonly #processor: Processor<I>;
+  readonly #sequences = new Map<number, number>();
+  #timers: TimerService | undefined;
+  #holds: HoldQueue<O> | undefined;
+  #work: WorkQueue | undefined;
+  #keyUsed = false;
+  #nextState = 0;
+  #watermark = MIN_TIMESTAMP;
+
+  constructor(options: HostOptions<I, O>) {
+    const { uid, number, keys, output, sides, services } = options;
+    this.uid = uid;
+    this.number = number;
+    this.branch = services.branch;
+    this.#options = options;
+    this.#state = services.workingSet.operator(number, keys);
+    this.output = {
+      emit: (value, timestamp) => output.record(value, timestamp),
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
+    };
+    this.#processor = options.operator(this);
+    this.record = this.#makeRecord();
+  }
+
+  // ---------- what the chain calls
+
+  watermark(timestamp: Timestamp): void {
+    if (timestamp <= this.#watermark) return; // I3: it never goes back.
+    this.#watermark = timestamp;
+    this.#timers?.advanceWatermark(timestamp);
+    this.#processor.onWatermark?.(timestamp);
+    this.#downstream.watermark(timestamp);
+  }
+
+  status(idle: boolean): void {
+    this.#downstream.status(idle);
+  }
+
+  // ---------- what the operator sees
+
+  get metrics(): MetricGroup {
+    return this.#options.services.metrics(this.uid);
+  }
+
+  state<H>(descriptor: StateDescriptor<H>): H {
+    this.#keyUsed = true;
+    return this.#state.state(descriptor, this.#stateNumber(descriptor.name));
+  }
+
+  timers(onTimer: (timer: Timer) => void): Timers {
+    if (this.#timers !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` once`);
+    this.#keyUsed = true;
+    const { keys, number, services } = this.#options;
+    const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire: onTimer });
+    this.#timers = timers;
+    return {
+      get watermark() {
+        return timers.watermark;
+      },
+      register: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.register(timestamp, namespace, domain),
+      delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
+    };
+  }
+
+  work<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
+    this.#work ??= this.#makeWork(options);
+    return this.#work.register(worker, options);
+  }
+
+  holds(options: HoldOptions = {}): Holds<O> {
+    if (this.#holds !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
+    const { order = 'completion' } = options;
+    this.#holds = new HoldQueue({ order, keys: this.#options.keys, rows: this.state(holdRows), out: this.#afterHolds() });
+    return this.#holds;
+  }
+
+  currentKey(): ReturnType<OperatorContext<O>['currentKey']> {
+    return this.#options.keys.key;
+  }
+
+  keyGroup(): number {
+    return this.#options.keys.group(this.#options.services.maxParallelism);
+  }
+
+  sequence(): number {
+    const group = this.keyGroup();
+    const next = this.#sequences.get(group) ?? 0;
+    this.#sequences.set(group, next + 1);
+    return next;
+  }
+
+  now(): Timestamp {
+    return this.#options.services.now();
+  }
+
+  place(options: PlaceOptions): Place {
+    return this.#options.services.places.make({ ...options, name: `${this.uid}.${options.name}` });
+  }
+
+  // ---------- what the job calls
+
+  get timerService(): TimerService | undefined {
+    return this.#timers;
+  }
+
+  get workQueue(): WorkQueue | undefined {
+    return this.#work;
+  }
+
+  get holdQueue(): HoldQueue<O> | undefined {
+    return this.#holds;
+  }
+
+  get currentWatermark(): Timestamp {
+    return this.#watermark;
+  }
+
+  snapshot(): HostSnapshot {
+    return { watermark: this.#watermark, sequences: [...this.#sequences], ...(this.#holds && { holds: this.#holds.snapshot() }) };
+  }
+
+  /** Restores from the header's part and the stored rows, then lets the operator look at its state. */
+  async restore(snapshot: HostSnapshot): Promise<void> {
+    this.#watermark = snapshot.watermark;
+    for (const [group, next] of snapshot.sequences) this.#sequences.set(group, next);
+    this.#state.openPhase = true;
+    if (this.#timers !== undefined) {
+      this.#timers.watermark = snapshot.watermark;
+      await this.#timers.restore(this.#options.services.workingSet.store);
+    }
+    if (snapshot.holds !== undefined) await this.#holds?.restore(snapshot.holds);
+    await this.#work?.restore();
+    this.#state.openPhase = false;
+  }
+
+  /** Runs before the first turn, after a restore if there was one. */
+  async open(): Promise<void> {
+    this.#state.openPhase = true;
+    await this.#processor.open?.();
+    this.#state.openPhase = false;
+  }
+
+  async close(): Promise<void> {
+    await this.#processor.close?.();
+  }
+
+  #stateNumber(name: string): number {
+    const { stateNumbers } = this.#options;
+    const known = stateNumbers.get(name);
+    if (known !== undefined) return known;
+    this.#nextState = Math.max(this.#nextState, ...[...stateNumbers.values()].map((number) => number + 1));
+    return this.#nextState++;
+  }
+
+  get #downstream(): { watermark(timestamp: Timestamp): void; status(idle: boolean): void } {
+    return this.#holds ?? this.#afterHolds();
+  }
+
+  /** Behind the holds: the main output, and the watermarks of every side output. */
+  #afterHolds(): Receiver<O> {
+    const { output, sides } = this.#options;
+    if (sides.size === 0) return output;
+    const all = [output as Receiver<never>, ...sides.values()];
+    return {
+      record: (value, timestamp) => output.record(value, timestamp),
+      watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
+      status: (idle) => all.forEach((each) => each.status(idle)),
+    };
+  }
+
+  #makeRecord(): (value: I, timestamp: Timestamp) => void {
+    const { keys, keyed } = this.#options;
+    const processor = this.#processor;
+    const process = (value: I, timestamp: Timestamp): void => {
+      if ((processor.process(value, timestamp) as unknown) !== undefined) this.#refuseAsync();
+    };
+    if (keyed || !this.#keyUsed) return process;
+    return (value, timestamp) => {
+      keys.enter(unkeyed);
+      process(value, timestamp);
+      keys.leave();
+    };
+  }
+
+  #refuseAsync(): never {
+    throw new StreamError('ASYNC_IN_TURN', `operator \`${this.uid}\` returned a value from \`process\`: a promise, or a result it should emit`);
+  }
+
+  #makeWork({ inFlightMax = defaultInFlightMax, pendingMax = 2 * inFlightMax }: WorkOptions): WorkQueue {
+    const { services, number, keys } = this.#options;
+    if (services.work === undefined) throw new TypeError(`Expected operator \`${this.uid}\` to run where work can run`);
+    return new WorkQueue({
+      operator: number,
+      keys,
+      rows: this.state(workRows),
+      sequence: () => this.sequence(),
+      keyGroup: () => this.keyGroup(),
+      now: () => this.now(),
+      place: this.place({ name: 'work', max: pendingMax }),
+      inFlightMax,
+      services: services.work,
+    });
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * A running job: starts a domain on the newest checkpoint, checkpoints it on an interval, stops it with a last checkpoint, and starts it
+ * again after a failure when the restart strategy says so. After any failure the store is closed and opened anew (I15).
+ */
+import type { Logger } from 'pino';
+import { BehaviorSubject, Subject, type Observable } from 'rxjs';
+import { sleep, type Clock } from '../core/clock.ts';
+import { InvariantError, messageOf, StreamError } from '../core/errors.ts';
+import { durationMs, type Duration } from '../core/options.ts';
+import type { OpenStorage, Storage } from '../state/store.ts';
+import type { CheckpointStats } from './coordinator.ts';
+import { Domain, type DomainSettings } from './domain.ts';
+import type { StreamGraph } from './graph.ts';
+import { JobMetrics } from './metrics.ts';
+import type { RestartStrategy } from './restart.ts';
+import type { Turn } from './turn.ts';
+
+export type JobState = 'starting' | 'running' | 'restarting' | 'stopping' | 'finished' | 'stopped' | 'cancelled' | 'failed';
+
+export interface JobStatus {
+  readonly state: JobState;
+  /** Starts after a failure so far. */
+  readonly restarts: number;
+  /** Why it failed or is being started again. */
+  readonly error?: unknown;
+}
+
+export interface JobOptions {
+  readonly name: string;
+  readonly graph: StreamGraph;
+  readonly settings: DomainSettings;
+  readonly storage: Storage | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: JobMetrics;
+  readonly restart: RestartStrategy;
+  /** Between the end of one checkpoint and the start of the next, in milliseconds. Undefined: only on demand, on stop and at the end. */
+  readonly intervalMs: number | undefined;
+  readonly stopTimeoutMs: number;
+  /** Runs before each start and is closed after it: the resources of the job's agents. */
+  readonly resources?: { open(): Promise<void>; close(): Promise<void> } | undefined;
+  readonly onTurn?: ((turn: Turn) => void) | undefined;
+}
+
+/** Restarts in a row without any new durable record after which a failure is taken for one that a restart does not mend. */
+const fruitlessMax = 3;
+
+export class Job {
+  readonly name: string;
+  /** Resolves when the job has finished or was stopped; rejects with why it failed. */
+  readonly done: Promise<void>;
+  readonly metrics: JobMetrics;
+  readonly #options: JobOptions;
+  readonly #status = new BehaviorSubject<JobStatus>({ state: 'starting', restarts: 0 });
+  readonly #checkpoints = new Subject<CheckpointStats>();
+  readonly #end = new AbortController();
+  #domain: Domain | undefined;
+  #restarts = 0;
+  #wanted: 'run' | 'stop' | 'cancel' = 'run';
+  #stopTimeoutMs: number;
+  /** Facts by which progress is told: newest LSN and checkpoints. */
+  #progress = '';
+  #fruitless = 0;
+
+  constructor(options: JobOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.metrics = options.metrics;
+    this.#stopTimeoutMs = options.stopTimeoutMs;
+    options.graph.check();
+    options.metrics.observe({ domain: () => this.#domain, restarts: () => this.#restarts });
+    this.done = this.#run();
+    this.done.catch(() => {}); // Whoever awaits `done` sees it; nobody has to.
+  }
+
+  get status(): JobStatus {
+    return this.#status.value;
+  }
+
+  /** The status now and every later one; completes when the job is over. */
+  get status$(): Observable<JobStatus> {
+    return this.#status;
+  }
+
+  /** Each durable checkpoint. */
+  get checkpoints$(): Observable<CheckpointStats> {
+    return this.#checkpoints;
+  }
+
+  /** Takes a checkpoint now; resolves when it is durable and its effects are committed. */
+  async checkpoint(): Promise<void> {
+    if (this.#domain === undefined || this.status.state !== 'running') {
+      throw new TypeError(`Expected the job to be running, got \`${this.status.state}\``);
+    }
+    await this.#domain.checkpoint();
+  }
+
+  /** Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. No final watermark. May be called twice. */
+  async stop(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
+    if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
+    this.#leave('stop');
+    await this.done;
+  }
+
+  /** Ends at once, without a checkpoint: a later start goes on from the last one. May be called twice. */
+  async cancel(): Promise<void> {
+    this.#leave('cancel');
+    await this.done.catch(() => {}); // A failure on the way out does not matter any more.
+  }
+
+  #leave(how: 'stop' | 'cancel'): void {
+    if (this.#wanted !== 'cancel') this.#wanted = how;
+    this.#end.abort(new StreamError('WORK_ABORTED', `the job is to ${how}`));
+    if (how === 'cancel') this.#domain?.kill();
+    else this.#domain?.stopLoop();
+  }
+
+  async #run(): Promise<void> {
+    const restarts = this.#options.restart.make(this.#options.clock);
+    try {
+      for (;;) {
+        const failure = await this.#attempt();
+        if (failure === undefined) return;
+        const delayMs = this.#wanted === 'run' && this.#mayRestart(failure.error) ? restarts.onFailure() : undefined;
+        if (delayMs === undefined) throw this.#final(failure.error);
+        this.#options.logger.warn({ error: failure.error, delayMs }, `job "${this.name}" failed: ${messageOf(failure.error)}; starting again`);
+        this.#set('restarting', failure.error);
+        await sleep(this.#options.clock, delayMs, this.#end.signal).catch(() => {}); // Stopped while it waits: the next attempt sees it.
+        if (this.#wanted !== 'run') throw failure.error;
+        this.#restarts += 1;
+      }
+    } catch (error) {
+      if (this.#wanted === 'cancel') this.#set('cancelled');
+      else {
+        this.#set('failed', error);
+        throw error;
+      }
+    } finally {
+      this.#status.complete();
+      this.#checkpoints.complete();
+    }
+  }
+
+  /** One life of the job, from opening the store to closing it. Resolves with why it failed. */
+  async #attempt(): Promise<{ readonly error: unknown } | undefined> {
+    let storage: OpenStorage | undefined;
+    try {
+      storage = await this.#options.storage?.open();
+      await this.#options.resources?.open();
+      const domain = await Domain.open({
+        ...this.#options,
+        storage,
+        metrics: this.metrics.root,
+        onCheckpoint: (stats) => this.#onCheckpoint(stats),
+        onFailure: () => {}, // `run` and `checkpoint` reject with it.
+      });
+      this.#domain = domain;
+      await this.#live(domain);
+      return undefined;
+    } catch (error) {
+      return { error };
+    } finally {
+      await this.#domain?.close();
+      this.#domain = undefined;
+      await this.#options.resources?.close();
+      await storage?.close();
+    }
+  }
+
+  async #live(domain: Domain): Promise<void> {
+    if (domain.finished) {
+      await domain.refuseGrownInput();
+      this.#set('finished');
+      return;
+    }
+    await domain.start();
+    this.#note(domain);
+    this.#set('running');
+    this.#checkpointOnInterval(domain);
+    const ended = this.#wanted === 'run' && (await domain.run());
+    if (ended) {
+      await domain.checkpoint({ finished: true });
+      this.#set('finished');
+    } else if (this.#wanted === 'cancel') this.#set('cancelled');
+    else {
+      this.#set('stopping');
+      await domain.quiesce(this.#stopTimeoutMs);
+      await domain.checkpoint();
+      this.#set('stopped');
+    }
+  }
+
+  #checkpointOnInterval(domain: Domain): void {
+    const { clock, intervalMs } = this.#options;
+    if (intervalMs === undefined) return;
+    const loop = async (): Promise<void> => {
+      for (;;) {
+        await sleep(clock, intervalMs, domain.signal);
+        if (this.status.state === 'running') await domain.coordinator.trigger();
+      }
+    };
+    loop().catch(() => {}); // The domain has ended, and knows why.
+  }
+
+  #onCheckpoint(stats: CheckpointStats): void {
+    this.metrics.onCheckpoint(stats);
+    this.#checkpoints.next(stats);
+    this.#options.logger.debug(stats, 'checkpoint');
+  }
+
+  /** Counts starts that found nothing new in the store. */
+  #note(domain: Domain): void {
+    const progress = `${domain.coordinator.epoch}/${domain.recovery.state.lsn}`;
+    this.#fruitless = progress === this.#progress ? this.#fruitless + 1 : 0;
+    this.#progress = progress;
+  }
+
+  #mayRestart(error: unknown): boolean {
+    if (error instanceof InvariantError || error instanceof TypeError) return false;
+    if (error instanceof StreamError && !error.retryable) return false;
+    return this.#fruitless < fruitlessMax;
+  }
+
+  #final(error: unknown): unknown {
+    if (this.#wanted !== 'run' || this.#restarts === 0 || !(error instanceof StreamError) || !error.retryable) return error;
+    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" failed after ${this.#restarts} restarts: ${messageOf(error)}`, { cause: error });
+  }
+
+  #set(state: JobState, error?: unknown): void {
+    this.#status.next({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) });
+  }
+}

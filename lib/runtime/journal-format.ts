@@ -1,0 +1,144 @@
+/**
+ * The records of the journal and their bytes. Key forms, all numbers big endian:
+ *
+ *   t <lsn:8>                                                    turns noted since the previous `t` record
+ *   j <operator:2> <keyGroup:2> <branch:2> <number:8> <call:2> <kind:1>   pending | called | done of one item of work
+ *
+ * A value is CRC-32, version and tagged JSON. An operator's number comes from the uid dictionary of the checkpoint header.
+ */
+import { StreamError } from '../core/errors.ts';
+import type { JournalEntry, WorkId } from '../core/journal.ts';
+import type { Outcome } from '../core/operator.ts';
+import type { Key } from '../core/key.ts';
+import { sealValue, unsealValue } from '../core/serde.ts';
+import type { PackedTurn } from './turn.ts';
+
+/** Log sequence number: counts the records of one job's journal. */
+export type Lsn = number;
+
+export interface TurnsRecord {
+  readonly kind: 'turns';
+  readonly lsn: Lsn;
+  /** LSN of the turns record before this one; a gap ends the log. */
+  readonly previous: Lsn;
+  /** Number of its first turn, counted over the life of the job. */
+  readonly first: number;
+  readonly turns: readonly PackedTurn[];
+}
+
+/** What is known of the item itself, so that its records can be claimed after a divergence. */
+export interface ItemFacts {
+  readonly key: Key;
+  /** Digest of the submitted item. */
+  readonly digest: number;
+}
+
+export interface PendingRecord extends ItemFacts {
+  readonly kind: 'pending';
+  readonly lsn: Lsn;
+  readonly work: WorkId;
+  readonly call: number;
+  readonly id: string;
+  readonly args: string;
+}
+
+export interface CalledRecord extends ItemFacts {
+  readonly kind: 'called';
+  readonly lsn: Lsn;
+  readonly work: WorkId;
+  readonly call: number;
+  readonly id: string;
+  readonly args: string;
+  readonly outcome: Outcome<unknown>;
+}
+
+export interface DoneRecord extends ItemFacts {
+  readonly kind: 'done';
+  readonly lsn: Lsn;
+  readonly work: WorkId;
+  readonly outcome: Outcome<unknown>;
+}
+
+export type WorkRecord = PendingRecord | CalledRecord | DoneRecord;
+export type JournalRecord = TurnsRecord | WorkRecord;
+
+const turnsTag = 0x74; // t
+const workTag = 0x6a; // j
+const kinds = { pending: 0, called: 1, done: 2 } as const;
+const workKeyLength = 18;
+
+export const turnsKey = (lsn: Lsn): Buffer => {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = turnsTag;
+  key.writeBigUInt64BE(BigInt(lsn), 1);
+  return key;
+};
+
+export const workKey = (work: WorkId, call: number, kind: WorkRecord['kind']): Buffer => {
+  const key = Buffer.allocUnsafe(workKeyLength);
+  key[0] = workTag;
+  key.writeUInt16BE(work.operator, 1);
+  key.writeUInt16BE(work.keyGroup, 3);
+  key.writeUInt16BE(work.branch, 5);
+  key.writeUInt32BE(Math.floor(work.number / 2 ** 32), 7);
+  key.writeUInt32BE(work.number >>> 0, 11);
+  key.writeUInt16BE(call, 15);
+  key[17] = kinds[kind];
+  return key;
+};
+
+export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
+  key: turnsKey(record.lsn),
+  value: sealValue([record.lsn, record.previous, record.first, record.turns]),
+});
+
+/** A pending call has no outcome; a done item has no call, id and arguments. */
+export const encodeWork = (record: WorkRecord): JournalEntry => {
+  const { lsn, work, key, digest } = record;
+  switch (record.kind) {
+    case 'pending':
+      return { key: workKey(work, record.call, 'pending'), value: sealValue([lsn, key, digest, record.id, record.args]) };
+    case 'called':
+      return {
+        key: workKey(work, record.call, 'called'),
+        value: sealValue([lsn, key, digest, record.id, record.args, ...packOutcome(record.outcome)]),
+      };
+    case 'done':
+      return { key: workKey(work, 0, 'done'), value: sealValue([lsn, key, digest, ...packOutcome(record.outcome)]) };
+  }
+};
+
+/** Reads one entry. Throws `VALUE_DAMAGED` when it is not what was written. */
+export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord => {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  // The checksum has been verified, so the fields are what the encoders above wrote.
+  const fields = unsealValue(value, 'a journal record') as never[];
+  if (bytes[0] === turnsTag) {
+    const [lsn, previous, first, turns] = fields as unknown as [Lsn, Lsn, number, PackedTurn[]];
+    return { kind: 'turns', lsn, previous, first, turns };
+  }
+  if (bytes[0] !== workTag || bytes.length !== workKeyLength) {
+    throw new StreamError('VALUE_DAMAGED', 'a journal key has an unknown form');
+  }
+  return decodeWork(bytes, fields);
+};
+
+const decodeWork = (bytes: Buffer, fields: readonly never[]): WorkRecord => {
+  const work = {
+    operator: bytes.readUInt16BE(1),
+    keyGroup: bytes.readUInt16BE(3),
+    branch: bytes.readUInt16BE(5),
+    number: bytes.readUInt32BE(7) * 2 ** 32 + bytes.readUInt32BE(11),
+  };
+  const call = bytes.readUInt16BE(15);
+  const [lsn, key, digest, ...rest] = fields as unknown as [Lsn, Key, number, ...unknown[]];
+  if (bytes[17] === kinds.done) return { kind: 'done', lsn, work, key, digest, outcome: unpackOutcome(rest) };
+  const [id, args, ...outcome] = rest as [string, string, ...unknown[]];
+  const named = { lsn, work, key, digest, call, id, args };
+  return bytes[17] === kinds.called ? { kind: 'called', ...named, outcome: unpackOutcome(outcome) } : { kind: 'pending', ...named };
+};
+
+const packOutcome = (outcome: Outcome<unknown>): readonly unknown[] => (outcome.ok ? [1, outcome.value] : [0, outcome.error]);
+
+const unpackOutcome = ([ok, content]: readonly unknown[]): Outcome<unknown> =>
+  ok === 1 ? { ok: true, value: content } : { ok: false, error: content };

@@ -1,0 +1,184 @@
+/**
+ * The journal: turns and outcomes in one order, written in groups with one write in flight, so that the durable log is always a prefix
+ * (I8, I14). Turns ride along with the next durable record and nobody waits for them; `flush` makes them durable when something is
+ * about to leave the process.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
+import { encodeTurns, encodeWork, turnsKey, type Lsn, type WorkRecord } from './journal-format.ts';
+import { mergeTurns, packTurn, type Turn } from './turn.ts';
+
+/** Where a journal goes on after a restart, and what the checkpoint header keeps of it. */
+export interface JournalState {
+  /** The LSN of the newest record. */
+  readonly lsn: Lsn;
+  /** The LSN of the newest turns record. */
+  readonly turnsLsn: Lsn;
+  /** Turns so far. */
+  readonly turns: number;
+}
+
+export const emptyJournal: JournalState = { lsn: 0, turnsLsn: 0, turns: 0 };
+
+type Unnumbered = WorkRecord extends infer R ? (R extends WorkRecord ? Omit<R, 'lsn'> : never) : never;
+
+interface Waiting {
+  readonly entry: JournalEntry | undefined;
+  readonly onDurable: () => void;
+}
+
+export interface JournalOptions {
+  /** Undefined: nothing is kept and everything is acknowledged at once (a job without a state directory). */
+  readonly store: ActionStateStore | undefined;
+  readonly clock: Clock;
+  /** Whether turns are recorded at all. */
+  readonly recordTurns: boolean;
+  readonly from: JournalState;
+  /** A write failed: nothing is acknowledged any more, and the store must be reopened (I15). */
+  readonly onFailure: (error: unknown) => void;
+  /** How long a write took, in milliseconds. */
+  readonly onWritten?: (ms: number, entries: number) => void;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #lsn: Lsn;
+  #turnsLsn: Lsn;
+  #turns: number;
+  /** Turns noted and not handed to a write yet. */
+  #noted: Turn[] = [];
+  /** False after a cut: what comes then must not be merged into a turn that the checkpoint covers. */
+  #mergeable = false;
+  #waiting: Waiting[] = [];
+  #scheduled = false;
+  #writing = false;
+  #dead = false;
+  /** LSNs of the turns records a later checkpoint makes garbage, with the number of their last turn. */
+  #written: { readonly lsn: Lsn; readonly last: number }[] = [];
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#lsn = options.from.lsn;
+    this.#turnsLsn = options.from.turnsLsn;
+    this.#turns = options.from.turns;
+  }
+
+  get state(): JournalState {
+    return { lsn: this.#lsn, turnsLsn: this.#turnsLsn, turns: this.#turns };
+  }
+
+  /** Records appended and turns noted that are not durable yet. */
+  get backlog(): number {
+    return this.#waiting.length + this.#noted.length;
+  }
+
+  /** Appends a turn without asking for durability: it rides with the next durable record. */
+  note(turn: Turn): void {
+    if (!this.#options.recordTurns) return;
+    const last = this.#mergeable ? this.#noted.at(-1) : undefined;
+    const merged = last === undefined ? undefined : mergeTurns(last, turn);
+    this.#mergeable = true;
+    if (merged === undefined) {
+      this.#turns += 1;
+      this.#noted.push(turn);
+    } else this.#noted[this.#noted.length - 1] = merged;
+  }
+
+  /** The instant of a checkpoint: the state it covers. */
+  cut(): JournalState {
+    this.#mergeable = false;
+    return this.state;
+  }
+
+  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. */
+  append(record: Unnumbered, onDurable: () => void): Lsn {
+    this.#lsn += 1;
+    const numbered = { ...record, lsn: this.#lsn } as WorkRecord; // Omit over a union loses the tie of kind and fields.
+    this.#enqueue({ entry: this.#options.store === undefined ? undefined : encodeWork(numbered), onDurable });
+    return this.#lsn;
+  }
+
+  /** Calls `onDurable` when every turn noted so far is durable. */
+  flush(onDurable: () => void): void {
+    this.#enqueue({ entry: undefined, onDurable });
+  }
+
+  /** Forgets turns that a durable checkpoint covers, and these records. */
+  async prune(turns: number, keys: readonly Uint8Array[]): Promise<void> {
+    const { store } = this.#options;
+    if (store === undefined) return;
+    const covered = this.#written.filter(({ last }) => last <= turns);
+    this.#written = this.#written.filter(({ last }) => last > turns);
+    const all = [...covered.map(({ lsn }) => turnsKey(lsn)), ...keys];
+    if (all.length > 0 && !this.#dead) await store.pruneState(all);
+  }
+
+  /** Says that the log holds this turns record already (after a restart), so that it can be pruned. */
+  adopt(lsn: Lsn, last: number): void {
+    this.#written.push({ lsn, last });
+  }
+
+  /** Stops: nothing is written or acknowledged any more. */
+  kill(): void {
+    this.#dead = true;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    if (this.#scheduled || this.#writing) return;
+    this.#scheduled = true;
+    // A macrotask later, so that every caller that is ready now joins the group.
+    this.#options.clock.defer(() => {
+      this.#scheduled = false;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    if (this.#dead || this.#waiting.length === 0) return;
+    const group = this.#waiting;
+    this.#waiting = [];
+    const entries = this.#entries(group);
+    const acknowledge = (): void => {
+      for (const { onDurable } of group) {
+        if (this.#dead) return;
+        onDurable();
+      }
+      if (!this.#writing && !this.#scheduled) this.#write();
+    };
+    if (entries.length === 0 || this.#options.store === undefined) {
+      acknowledge();
+      return;
+    }
+    const start = this.#options.clock.elapsed();
+    this.#writing = true;
+    this.#options.store.append(entries).then(
+      () => {
+        this.#writing = false;
+        this.#options.onWritten?.(this.#options.clock.elapsed() - start, entries.length);
+        acknowledge();
+      },
+      (error: unknown) => {
+        if (this.#dead) return;
+        this.kill();
+        this.#options.onFailure(error);
+      },
+    );
+  }
+
+  #entries(group: readonly Waiting[]): JournalEntry[] {
+    const entries: JournalEntry[] = [];
+    if (this.#noted.length > 0) {
+      this.#lsn += 1;
+      const first = this.#turns - this.#noted.length;
+      entries.push(
+        encodeTurns({ kind: 'turns', lsn: this.#lsn, previous: this.#turnsLsn, first, turns: this.#noted.map(packTurn) }),
+      );
+      this.#turnsLsn = this.#lsn;
+      this.#written.push({ lsn: this.#lsn, last: this.#turns });
+      this.#noted = [];
+    }
+    for (const { entry } of group) if (entry !== undefined) entries.push(entry);
+    return entries;
+  }
+}

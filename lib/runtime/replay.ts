@@ -1,0 +1,94 @@
+/**
+ * Replays recorded turns on the state of a checkpoint. Calls nobody: a source hands over exactly the recorded number of records, an item
+ * of work its recorded outcome, the clock its recorded time (I6, I8).
+ */
+import type { Domain } from './domain.ts';
+import type { SourceHost, Split } from './source-host.ts';
+import { messageOf, StreamError, unreachable } from '../core/errors.ts';
+import type { Turn } from './turn.ts';
+
+/** Runs the turns in order. Resolves with what diverged, or undefined when the state is that after the last turn. */
+export const replay = async (domain: Domain, turns: readonly Turn[]): Promise<string | undefined> => {
+  for (const turn of turns) {
+    const diverged = await replayOne(domain, turn);
+    if (diverged !== undefined) return diverged;
+  }
+  return undefined;
+};
+
+const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined> => {
+  switch (turn.kind) {
+    case 'records':
+      return replayRecords(domain, turn);
+    case 'input':
+      return atSplit(domain, turn, (host, split) => domain.replayTurn(turn.now, () => host.pushRecorded(split, turn.input)));
+    case 'end':
+      return atSplit(domain, turn, (host, split) => domain.replayTurn(turn.now, () => host.end(split)));
+    case 'split': {
+      const host = domain.topology.sources.find(({ number }) => number === turn.source);
+      if (host === undefined) return `a recorded turn names source ${turn.source}, which the pipeline does not have`;
+      domain.replayTurn(undefined, () => void host.addSplit(turn.split));
+      await domain.openSplit(host, turn.split);
+      return undefined;
+    }
+    case 'work':
+      return replayWork(domain, turn);
+    case 'tick':
+      domain.replayTurn(turn.now, () => domain.tickHosts(turn.now));
+      return undefined;
+    case 'start':
+      domain.replayTurn(undefined, () => domain.restartCountdowns());
+      return undefined;
+    default:
+      return unreachable(turn);
+  }
+};
+
+const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }): Promise<string | undefined> => {
+  const host = domain.topology.sources.find(({ number }) => number === turn.source);
+  const split = host?.splits.get(turn.split);
+  if (host === undefined || split === undefined) return noSplit(turn);
+  for (let left = turn.count; left > 0; ) {
+    if (!split.hasRecords) {
+      split.batch = await split.reader?.read(domain.signal);
+      split.cursor = 0;
+      if (split.batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
+    }
+    const before = left;
+    try {
+      domain.replayTurn(turn.now, () => (left -= host.push(split, before, true)));
+    } catch (error) {
+      throw error instanceof StreamError ? error : new StreamError('OPERATOR_FAILED', `replay failed: ${messageOf(error)}`, { cause: error });
+    }
+  }
+  return undefined;
+};
+
+const replayWork = (domain: Domain, turn: Turn & { kind: 'work' }): string | undefined => {
+  const { work } = turn;
+  const host = domain.operator(work.operator);
+  const item = host?.workQueue?.find(work);
+  if (host === undefined || item === undefined) return `a recorded turn ends work ${work.number} of operator ${host?.uid ?? work.operator}, which was not submitted`;
+  const done = domain.recovery.doneOf(item);
+  if (done === undefined) return `the outcome of work ${work.number} of operator \`${host.uid}\` is not in the journal`;
+  if (done.digest !== item.digest()) {
+    return `work ${work.number} of operator \`${host.uid}\`, key ${JSON.stringify(item.key)}, was recorded with other input (digest ${done.digest}, now ${item.digest()})`;
+  }
+  domain.replayTurn(turn.now, () => host.workQueue?.apply(item, done.outcome));
+  return undefined;
+};
+
+const atSplit = (
+  domain: Domain,
+  turn: Turn & { kind: 'input' | 'end' },
+  then: (host: SourceHost<unknown>, split: Split<unknown>) => void,
+): string | undefined => {
+  const host = domain.topology.sources.find(({ number }) => number === turn.source);
+  const split = host?.splits.get(turn.split);
+  if (host === undefined || split === undefined) return noSplit(turn);
+  then(host, split);
+  return undefined;
+};
+
+const noSplit = ({ source, split }: { source: number; split: string }): string =>
+  `a recorded turn names split ${split} of source ${source}, which the pipeline does not have`;

@@ -1,0 +1,179 @@
+/**
+ * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints sealed, oldest
+ * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
+ * after a crash (I14).
+ */
+import { sleep, type Clock } from '../core/clock.ts';
+import type { Sink, SinkWriter } from '../core/connector.ts';
+import type { Timestamp } from '../core/element.ts';
+import { StreamError } from '../core/errors.ts';
+import type { Place } from '../core/operator.ts';
+import type { Journal } from './journal.ts';
+import type { Places } from './places.ts';
+import type { Receiver } from './receiver.ts';
+
+/** A sealed epoch that a checkpoint holds. */
+export interface SealedEpoch {
+  readonly epoch: number;
+  readonly committable: unknown;
+}
+
+export interface SinkSnapshot {
+  /** Records written. */
+  readonly number: number;
+  /** Sealed and perhaps not committed, oldest first. */
+  readonly pending: readonly SealedEpoch[];
+  readonly last: unknown;
+}
+
+export interface SinkServices {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly places: Places;
+  readonly signal: AbortSignal;
+  fail(error: unknown): void;
+}
+
+/** At most this many sealed epochs wait for their commit; then sources stop. */
+const pendingEpochsMax = 3;
+const pollFullMs = 5;
+const retry = { firstMs: 100, factor: 2, maxMs: 30_000 } as const;
+
+export class SinkHost<T> implements Receiver<T> {
+  readonly uid: string;
+  readonly number: number;
+  readonly #sink: Sink<T>;
+  readonly #services: SinkServices;
+  readonly #fullPlace: Place;
+  readonly #epochsPlace: Place;
+  #writer: SinkWriter<T> | undefined;
+  #records = 0;
+  #pending: SealedEpoch[] = [];
+  #last: unknown;
+  #flushWanted = false;
+  #flushing: Promise<void> | undefined;
+
+  constructor(options: { uid: string; number: number; sink: Sink<T>; services: SinkServices }) {
+    this.uid = options.uid;
+    this.number = options.number;
+    this.#sink = options.sink;
+    this.#services = options.services;
+    this.#fullPlace = options.services.places.make({ name: `${this.uid}.buffer`, max: 1 });
+    this.#epochsPlace = options.services.places.make({ name: `${this.uid}.epochs`, max: pendingEpochsMax });
+  }
+
+  get guarantee(): Sink<T>['guarantee'] {
+    return this.#sink.guarantee;
+  }
+
+  /** Opens the writer and commits again what the checkpoint sealed. */
+  async open(snapshot: SinkSnapshot | undefined, epoch: number): Promise<void> {
+    const { signal } = this.#services;
+    this.#records = snapshot?.number ?? 0;
+    this.#last = snapshot?.last;
+    const pending = snapshot?.pending ?? [];
+    this.#writer = await this.#sink.open({ pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
+    for (const each of pending) await this.#commit(each);
+  }
+
+  record(value: T, timestamp: Timestamp): void {
+    const writer = this.#open;
+    writer.write(value, timestamp, this.#records);
+    this.#records += 1;
+    if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+    if (writer.flush !== undefined && !this.#flushWanted) this.#wantFlush();
+  }
+
+  watermark(): void {}
+
+  status(): void {}
+
+  /** Ends the epoch at this instant; the promise is the rest. */
+  seal(epoch: number): Promise<SealedEpoch | undefined> {
+    const flushed = this.#flushWanted ? this.#flushWhenDurable() : this.#flushing;
+    const sealed = this.#open.seal(epoch);
+    return Promise.all([sealed, flushed]).then(
+      ([committable]) => (committable === undefined ? undefined : { epoch, committable }),
+      (error: unknown) => {
+        throw this.#failure('seal', error);
+      },
+    );
+  }
+
+  /** The header's part, as it is once these epochs are sealed. */
+  snapshot(records: number, sealed: SealedEpoch | undefined): SinkSnapshot {
+    const pending = sealed === undefined ? this.#pending : [...this.#pending, sealed];
+    return { number: records, pending: [...pending], last: sealed?.committable ?? this.#last };
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job stops. */
+  async committed(sealed: SealedEpoch): Promise<void> {
+    this.#pending.push(sealed);
+    this.#last = sealed.committable;
+    this.#epochsPlace.add(1);
+    await this.#commit(sealed);
+    this.#pending = this.#pending.filter((each) => each !== sealed);
+    this.#epochsPlace.add(-1);
+  }
+
+  async close(): Promise<void> {
+    await this.#writer?.close();
+  }
+
+  get #open(): SinkWriter<T> {
+    if (this.#writer === undefined) throw new TypeError(`Expected sink \`${this.uid}\` to be open`);
+    return this.#writer;
+  }
+
+  async #commit({ committable }: SealedEpoch): Promise<void> {
+    const { clock, signal } = this.#services;
+    for (let delayMs: number = retry.firstMs; ; delayMs = Math.min(delayMs * retry.factor, retry.maxMs)) {
+      try {
+        await this.#open.commit(committable, signal);
+        return;
+      } catch (error) {
+        // What a retry can't mend (an output changed from outside) must be seen, not retried for ever.
+        if (error instanceof StreamError && !error.retryable) throw error;
+        if (signal.aborted) throw this.#failure('commit', error);
+        await sleep(clock, delayMs, signal);
+      }
+    }
+  }
+
+  #waitForRoom(writer: SinkWriter<T>): void {
+    this.#fullPlace.add(1);
+    const poll = (): void => {
+      if (this.#services.signal.aborted) return;
+      if (writer.full) this.#services.clock.setTimer(pollFullMs, poll);
+      else this.#fullPlace.add(-1);
+    };
+    this.#services.clock.setTimer(pollFullMs, poll);
+  }
+
+  #wantFlush(): void {
+    this.#flushWanted = true;
+    this.#flushWhenDurable().catch((error: unknown) => this.#services.fail(this.#failure('write', error)));
+  }
+
+  #flushWhenDurable(): Promise<void> {
+    return new Promise<void>((resolve) => this.#services.journal.flush(resolve)).then(() => (this.#flushWanted ? this.#flush() : this.#flushing));
+  }
+
+  /** Sends what was written, one flush at a time. */
+  #flush(): Promise<void> {
+    this.#flushWanted = false;
+    const writer = this.#open;
+    const next = (this.#flushing ?? Promise.resolve()).then(() => writer.flush?.(this.#services.signal));
+    this.#flushing = next;
+    return next;
+  }
+
+  #failure(what: string, error: unknown): StreamError {
+    if (error instanceof StreamError) return error;
+    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}`, { cause: error });
+  }
+}

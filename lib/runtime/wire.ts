@@ -1,0 +1,149 @@
+/**
+ * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions, user's RxJS operators).
+ *
+ * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every subscriber here is one of our own class, which
+ * RxJS uses as it is: what an operator throws comes back to the turn that pushed the record.
+ */
+import { Observable, Subject, Subscriber, type OperatorFunction } from 'rxjs';
+import type { StreamElement, Timestamp } from '../core/element.ts';
+import { StreamError } from '../core/errors.ts';
+import type { Key } from '../core/key.ts';
+import { decode, encode } from '../core/serde.ts';
+import type { KeyContext } from '../state/key-context.ts';
+import type { Receiver } from './receiver.ts';
+import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
+
+/** An edge between two chains, with any number of consumers. */
+export class Wire<T> implements Receiver<T> {
+  readonly elements: Observable<StreamElement<T>>;
+  #subscribers: readonly Subscriber<StreamElement<T>>[] = [];
+
+  constructor() {
+    this.elements = new Observable((subscriber) => {
+      this.#subscribers = [...this.#subscribers, subscriber];
+      return () => {
+        this.#subscribers = this.#subscribers.filter((each) => each !== subscriber);
+      };
+    });
+  }
+
+  /** Ends the wire's stream at a chain. */
+  to(receiver: Receiver<T>): void {
+    this.elements.subscribe(new ElementSubscriber(receiver));
+  }
+
+  record(value: T, timestamp: Timestamp): void {
+    this.#next({ kind: 'record', value, timestamp });
+  }
+
+  watermark(timestamp: Timestamp): void {
+    this.#next({ kind: 'watermark', timestamp });
+  }
+
+  status(idle: boolean): void {
+    this.#next({ kind: 'status', idle });
+  }
+
+  #next(element: StreamElement<T>): void {
+    for (const subscriber of this.#subscribers) subscriber.next(element);
+  }
+}
+
+class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
+  readonly #receiver: Receiver<T>;
+
+  constructor(receiver: Receiver<T>) {
+    super();
+    this.#receiver = receiver;
+  }
+
+  override next(element: StreamElement<T>): void {
+    switch (element.kind) {
+      case 'record':
+        return this.#receiver.record(element.value, element.timestamp);
+      case 'watermark':
+        return this.#receiver.watermark(element.timestamp);
+      case 'status':
+        return this.#receiver.status(element.idle);
+    }
+  }
+}
+
+/** A keyed edge: makes the record's key current while the operators behind it work on it (I2). */
+export const keyedEdge = <T>(options: {
+  readonly keyOf: (value: T) => Key;
+  readonly keys: KeyContext;
+  readonly to: Receiver<T>;
+  /** Encode and decode every record, as an edge between two processes would. */
+  readonly serialise: boolean;
+}): Receiver<T> => {
+  const { keyOf, keys, to, serialise } = options;
+  const pass = (value: T, timestamp: Timestamp): void => {
+    keys.enter(keyOf(value));
+    to.record(value, timestamp);
+    keys.leave();
+  };
+  return {
+    // What decode gives is what encode was given, so it is a T again.
+    record: serialise ? (value, timestamp) => pass(decode(encode(value)) as T, timestamp) : pass,
+    watermark: (timestamp) => to.watermark(timestamp),
+    status: (idle) => to.status(idle),
+  };
+};
+
+/** One input of a union: records pass, watermarks meet in the valve. */
+export const unionInput = <T>(channel: string, valve: WatermarkValve, to: Receiver<T>): Receiver<T> => {
+  valve.add(channel);
+  return {
+    record: (value, timestamp) => to.record(value, timestamp),
+    watermark: (timestamp) => forward(valve.watermark(channel, timestamp), to),
+    status: (idle) => forward(valve.status(channel, idle), to),
+  };
+};
+
+/** Passes on what a merge lets out: `active`, then a watermark, then `idle`. */
+export const forward = ({ watermark, idle }: WatermarkChange, to: Pick<Receiver<never>, 'watermark' | 'status'>): void => {
+  if (idle === false) to.status(false);
+  if (watermark !== undefined) to.watermark(watermark);
+  if (idle === true) to.status(true);
+};
+
+/** A user's RxJS operator between two chains. It must emit while it handles a value; results take that value's timestamp. */
+export const rxSegment = <I, O>(options: {
+  readonly uid: string;
+  readonly operator: OperatorFunction<I, O>;
+  readonly to: Receiver<O>;
+  readonly fail: (error: unknown) => void;
+}): Receiver<I> => {
+  const { uid, operator, to, fail } = options;
+  const input = new Subject<I>();
+  let handling = false;
+  let now: Timestamp = 0;
+  let thrown: { readonly error: unknown } | undefined;
+  const emit = (value: O): void => {
+    if (!handling) return fail(new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` emitted while it handled no value`));
+    return to.record(value, now);
+  };
+  input.pipe(operator).subscribe(
+    new (class extends Subscriber<O> {
+      override next(value: O): void {
+        emit(value);
+      }
+      override error(error: unknown): void {
+        if (handling) thrown = { error };
+        else fail(error);
+      }
+    })(),
+  );
+  return {
+    record(value, timestamp) {
+      handling = true;
+      now = timestamp;
+      input.next(value);
+      handling = false;
+      if (thrown !== undefined) throw thrown.error;
+    },
+    watermark: (timestamp) => to.watermark(timestamp),
+    status: (idle) => to.status(idle),
+  };
+};

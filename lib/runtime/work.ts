@@ -1,0 +1,168 @@
+/**
+ * Work: promises that survive a crash. An item is submitted in a turn and is keyed state until it is applied; its body runs outside any
+ * turn, after the submitting turn is durable (so no id leaves the process before, I14); its outcome is journaled and then applied in a
+ * turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a place (I10).
+ */
+import { crc32 } from 'node:zlib';
+import { StreamError } from '../core/errors.ts';
+import { workName, type WorkId } from '../core/journal.ts';
+import type { Key } from '../core/key.ts';
+import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../core/operator.ts';
+import { encodeText } from '../core/serde.ts';
+import type { KeyContext } from '../state/key-context.ts';
+import { WorkBody, type BodyServices } from './work-body.ts';
+
+/** The stored row of one open item. */
+interface WorkRow {
+  readonly worker: string;
+  readonly item: unknown;
+  readonly submittedAt: number;
+  readonly branch: number;
+}
+
+export const workRows = mapState<number, WorkRow>('work', { indexed: false });
+
+/** One item from its submission to its application. */
+export interface WorkItem {
+  readonly id: WorkId;
+  readonly key: Key;
+  readonly worker: Worker<unknown, unknown>;
+  readonly item: unknown;
+  readonly submittedAt: number;
+  readonly timeoutMs: number | undefined;
+  /** Durable calls asked for so far. */
+  calls: number;
+  /** Digest of the item as submitted. */
+  digest(): number;
+}
+
+export interface WorkServices extends BodyServices {
+  readonly branch: number;
+  /** Runs `body` as the turn that hands over this item's outcome. */
+  turn(item: WorkItem, body: () => void): void;
+  /** Asks to start these items once the present turn is durable. */
+  submitted(queue: WorkQueue, item: WorkItem): void;
+}
+
+export interface WorkQueueOptions {
+  readonly operator: number;
+  readonly keys: KeyContext;
+  readonly rows: MapState<number, WorkRow>;
+  readonly sequence: () => number;
+  readonly keyGroup: () => number;
+  readonly now: () => number;
+  readonly place: Place;
+  readonly inFlightMax: number;
+  readonly services: WorkServices;
+}
+
+/** The open work of one operator. */
+export class WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #workers = new Map<string, { worker: Worker<unknown, unknown>; timeoutMs: number | undefined }>();
+  /** Every open item by its name. */
+  readonly #open = new Map<string, WorkItem>();
+  #queue: WorkItem[] = [];
+  #queueHead = 0;
+  #inFlight = 0;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  items(): Iterable<WorkItem> {
+    return this.#open.values();
+  }
+
+  find(work: WorkId): WorkItem | undefined {
+    return this.#open.get(workName(work));
+  }
+
+  register<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
+    if (this.#workers.has(worker.name)) throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
+    // The queue keeps items as unknown; each goes back to the worker that took it as W.
+    this.#workers.set(worker.name, { worker: worker as Worker<unknown, unknown>, timeoutMs: options.timeoutMs });
+    return { submit: (item) => this.#submit(worker.name, item) };
+  }
+
+  /** Finds the items that were open in the checkpoint. */
+  async restore(): Promise<void> {
+    await this.#options.rows.forEachEntry((key, number, row) => {
+      const id = { branch: row.branch, operator: this.#options.operator, keyGroup: this.#options.keyGroup(), number };
+      this.#add(id, key, row);
+    });
+  }
+
+  /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
+  start(item: WorkItem): void {
+    if (this.#inFlight >= this.#options.inFlightMax) {
+      this.#queue.push(item);
+      return;
+    }
+    this.#inFlight += 1;
+    const { services } = this.#options;
+    const body = new WorkBody(item, services);
+    body.run((outcome) => {
+      this.#inFlight -= 1;
+      services.turn(item, () => this.apply(item, outcome));
+      this.#startNext();
+    });
+  }
+
+  /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
+  apply(item: WorkItem, outcome: Outcome<unknown>): void {
+    const { keys, rows, place } = this.#options;
+    this.#open.delete(workName(item.id));
+    place.add(-1);
+    keys.within(item.key, () => {
+      rows.delete(item.id.number);
+      item.worker.apply(item.item, outcome);
+    });
+  }
+
+  #submit(worker: string, item: unknown): void {
+    const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
+    const number = sequence();
+    const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
+    rows.set(number, row);
+    const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
+    services.submitted(this, this.#add(id, keys.key, row));
+  }
+
+  #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
+    const known = this.#workers.get(row.worker);
+    if (known === undefined) throw new StreamError('STATE_INCOMPATIBLE', `open work names a worker \`${row.worker}\` that the operator does not have`);
+    let digest: number | undefined;
+    const item: WorkItem = {
+      id,
+      key,
+      ...known,
+      item: row.item,
+      submittedAt: row.submittedAt,
+      calls: 0,
+      digest: () => (digest ??= crc32(encodeText(row.item))),
+    };
+    this.#open.set(workName(id), item);
+    this.#options.place.add(1);
+    return item;
+  }
+
+  #startNext(): void {
+    const next = this.#queue[this.#queueHead];
+    if (next === undefined) return;
+    this.#queueHead += 1;
+    if (this.#queueHead > 1024 && this.#queueHead * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead);
+      this.#queueHead = 0;
+    }
+    this.start(next);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The current key of one keyed edge. All operators behind that edge share it, so a record's key is worked out once, and handles see
+ * by `version` whether what they hold still belongs to the key in hand. Keeps I2: outside a turn there is no key.
+ */
+import type { Key, MapKey } from '../core/key.ts';
+import { keyGroupOf, mapKeyOf } from '../core/key.ts';
+
+export class KeyContext {
+  /** Changes at each `enter` and `leave`, and never takes a value again. */
+  version = 0;
+  /** Whether a key is current. Written by `enter` and `leave` only. */
+  active = false;
+  /** The canonical form of the current key; meaningless while none is current. */
+  mapKey: MapKey = '';
+  #key: Key = '';
+  #group = 0;
+  #groupVersion = -1;
+
+  /** The current key. Throws a `TypeError` when none is current (I2). */
+  get key(): Key {
+    if (!this.active) throw outsideTurn();
+    return this.#key;
+  }
+
+  /** Makes `key` current. Doesn't check it: the edge that works keys out does. */
+  enter(key: Key): void {
+    this.mapKey = mapKeyOf(key);
+    this.#key = key;
+    this.active = true;
+    this.version += 1;
+  }
+
+  leave(): void {
+    this.active = false;
+    this.version += 1;
+  }
+
+  /** Runs `body` under `key`, then makes the key current again that was current before. */
+  within(key: Key, body: () => void): void {
+    const before = this.#key;
+    const wasActive = this.active;
+    if (wasActive && before === key) {
+      body();
+      return;
+    }
+    this.enter(key);
+    body();
+    if (wasActive) this.enter(before);
+    else this.leave();
+  }
+
+  /** Key group of the current key, worked out when first asked for. Throws a `TypeError` when no key is current (I2). */
+  group(maxParallelism: number): number {
+    if (this.#groupVersion !== this.version) {
+      this.#group = keyGroupOf(this.key, maxParallelism);
+      this.#groupVersion = this.version;
+    }
+    return this.#group;
+  }
+}
+
+/** The refusal of everything that needs a current key while there is none. */
+export const outsideTurn = (): TypeError =>
+  new TypeError('Expected a current key: state and timers are reached only while a record, timer or work of that key is in hand');

@@ -1,0 +1,226 @@
+/**
+ * All keyed state of one job: which operator has which states, the epoch, and the cut.
+ *
+ *  - `cut()` is the instant (I4). It costs O(states), whatever the number of keys, and only one cut is open at a time.
+ *  - The cut's rows are serialised later, in slices, while turns go on; copy on touch keeps them as they were at the instant.
+ *  - An entry may be evicted only when its newest value is durable, so a miss in memory may trust the store.
+ *  - A failed cut is not repaired: the job drops the working set and starts from its last checkpoint (I15).
+ *
+ * Keeps I2, I4 and I12.
+ */
+import type { Cell, StateTable, TableOptions } from './state-table.ts';
+import type { HandleOwner } from './state-handles.ts';
+import type { KeyContext } from './key-context.ts';
+import type { StateDescriptor, StateKind } from '../core/operator.ts';
+import type { Store, StoreBatch } from './store.ts';
+import { CutSink, Epochs, ValueTable } from './state-table.ts';
+import { KeyedListState, KeyedMapState, KeyedValueState, listCodec, mapCodec } from './state-handles.ts';
+import { RowTable } from './row-table.ts';
+import { integer } from '../core/options.ts';
+import { invariant } from '../core/errors.ts';
+import { unreachable } from '../core/errors.ts';
+
+export interface WorkingSetOptions {
+  readonly store: Store;
+  readonly maxParallelism: number;
+  /** Whether the store may hold state: a job that starts from nothing need not ask it for what is not in memory. */
+  readonly restored: boolean;
+  /** Entries kept in memory; more are evicted once they are durable. @defaultValue 1000000 */
+  readonly cacheMax?: number | undefined;
+  /** Test mode: values are frozen when they come in and when they are loaded. @defaultValue false */
+  readonly freeze?: boolean | undefined;
+}
+
+/** The state of the job at one instant, on its way to the store. */
+export interface StateCut {
+  /** Puts every change into the batch, in slices: yields at least every 64 puts. Call once. */
+  write(batch: StoreBatch): Iterator<void>;
+  /** The batch is on disk. Call once, after the iterator has ended. */
+  durable(): void;
+}
+
+/** One keyed state, as the checkpoint header records it. */
+export interface RegisteredState {
+  readonly operator: number;
+  readonly state: number;
+  readonly kind: StateKind;
+  readonly name: string;
+  readonly version: number;
+  /** Of a map: whether it has an index. True for the other kinds. */
+  readonly indexed: boolean;
+}
+
+/** Share of `cacheMax` that is left after an eviction. */
+const evictTo = 0.9;
+
+/** Puts between two yields of a cut. */
+const sliceMax = 64;
+
+export class WorkingSet {
+  readonly #options: WorkingSetOptions;
+  readonly #cacheMax: number;
+  readonly #epochs = new Epochs();
+  readonly #operators = new Map<number, OperatorState>();
+  readonly #tables: StateTable<Cell>[] = [];
+
+  constructor(options: WorkingSetOptions) {
+    const { maxParallelism, cacheMax = 1_000_000 } = options;
+    integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 });
+    this.#cacheMax = integer('cacheMax', cacheMax, { min: 1 });
+    this.#options = options;
+  }
+
+  /** Where the state is kept. */
+  get store(): Store {
+    return this.#options.store;
+  }
+
+  /** Entries that changed in the current epoch. */
+  get dirtyEntries(): number {
+    return this.#epochs.dirtyEntries;
+  }
+
+  /** What they would take in the store: an estimate from the sizes of entries that were serialised. */
+  get dirtyBytes(): number {
+    let bytes = 0;
+    for (const table of this.#tables) bytes += table.dirtyBytes;
+    return bytes;
+  }
+
+  /** Entries in memory: one per key of a value state, one per row of a list or map. */
+  get entries(): number {
+    return this.#epochs.entries;
+  }
+
+  /** The state of one operator, whose number comes from the dictionary of uids. Asking again gives the same. */
+  operator(operator: number, keys: KeyContext): OperatorState {
+    integer('operator', operator, { max: 0xffff });
+    const known = this.#operators.get(operator);
+    if (known !== undefined) {
+      if (known.keys !== keys) throw new TypeError(`Expected operator ${operator} to keep its key context`);
+      return known;
+    }
+    const { store, maxParallelism, restored, freeze = false } = this.#options;
+    const made = new OperatorState(keys, {
+      options: { operator, epochs: this.#epochs, store, maxParallelism, restored, freeze },
+      add: (table) => this.#tables.push(table),
+    });
+    this.#operators.set(operator, made);
+    return made;
+  }
+
+  /** All states, in the order of their registration. */
+  states(): RegisteredState[] {
+    return this.#tables.map(({ options: { operator, state, descriptor } }) => {
+      const { kind, name, version, indexed = true } = descriptor;
+      return { operator, state, kind, name, version, indexed };
+    });
+  }
+
+  /** The instant. Everything that changed so far belongs to the cut, nothing that changes later does. */
+  cut(): StateCut {
+    const epochs = this.#epochs;
+    invariant(epochs.frozen === -1, 'I4: a cut is open already');
+    this.#assertBetweenTurns();
+    const sink = new CutSink();
+    const tables = [...this.#tables];
+    epochs.frozen = epochs.current;
+    epochs.current += 2;
+    epochs.sink = sink;
+    epochs.dirtyEntries = 0;
+    for (const table of tables) table.cut();
+    let written = false;
+    return {
+      write: (batch) => {
+        sink.open(batch);
+        return slices(tables, () => {
+          written = true;
+        });
+      },
+      durable: () => {
+        invariant(written && epochs.frozen !== -1, 'I5: a cut is durable before it is written');
+        this.#assertBetweenTurns();
+        epochs.durable = epochs.frozen + 1;
+        epochs.frozen = -1;
+        epochs.sink = new CutSink();
+        for (const table of tables) table.durable();
+        this.#evict();
+      },
+    };
+  }
+
+  #evict(): void {
+    const { entries } = this.#epochs;
+    if (entries <= this.#cacheMax) return;
+    const share = (entries - Math.floor(this.#cacheMax * evictTo)) / entries;
+    for (const table of this.#tables) table.evict(Math.ceil(table.size * share));
+  }
+
+  /** Handles rely on it: what they remember for a key is not pulled away under them. */
+  #assertBetweenTurns(): void {
+    for (const { keys } of this.#operators.values()) invariant(!keys.active, 'I4: a cut while a key is current');
+  }
+}
+
+/** The keyed states of one operator. */
+export class OperatorState implements HandleOwner {
+  readonly keys: KeyContext;
+  /** Set by the runtime while it calls `open`: `forEachKey` works only then. */
+  openPhase = false;
+  readonly #options: Omit<TableOptions, 'state' | 'descriptor'>;
+  readonly #add: (table: StateTable<Cell>) => void;
+  readonly #names = new Map<string, number>();
+
+  constructor(keys: KeyContext, parts: { options: Omit<TableOptions, 'state' | 'descriptor'>; add: (table: StateTable<Cell>) => void }) {
+    this.keys = keys;
+    this.#options = parts.options;
+    this.#add = parts.add;
+  }
+
+  /** The handle of one state. `stateNumber` @defaultValue the next free one, in order of registration */
+  state<H>(descriptor: StateDescriptor<H>, stateNumber: number = this.#nextNumber()): H {
+    integer('stateNumber', stateNumber, { max: 0xff });
+    integer('version', descriptor.version, { min: 1 });
+    if (this.#names.has(descriptor.name)) throw new TypeError(`Expected state '${descriptor.name}' to be asked for once`);
+    if ([...this.#names.values()].includes(stateNumber)) throw new TypeError(`Expected state number ${stateNumber} to be used once`);
+    this.#names.set(descriptor.name, stateNumber);
+    return this.#make({ ...this.#options, state: stateNumber, descriptor }, descriptor) as H; // a descriptor's kind says its handle
+  }
+
+  #make(options: TableOptions, { kind, indexed = true }: StateDescriptor<unknown>): unknown {
+    switch (kind) {
+      case 'value': {
+        const table = new ValueTable(options);
+        this.#add(table);
+        return new KeyedValueState(table, this);
+      }
+      case 'list': {
+        const table = new RowTable(options, listCodec);
+        this.#add(table as unknown as StateTable<Cell>); // a table is given back its own cells only
+        return new KeyedListState(table, this);
+      }
+      case 'map': {
+        const table = new RowTable(options, mapCodec(indexed));
+        this.#add(table as unknown as StateTable<Cell>); // as above
+        return new KeyedMapState(table, this);
+      }
+      default:
+        return unreachable(kind);
+    }
+  }
+
+  #nextNumber(): number {
+    return Math.max(-1, ...this.#names.values()) + 1;
+  }
+}
+
+const slices = function* (tables: readonly StateTable<Cell>[], done: () => void): Generator<void, void> {
+  let puts = 0;
+  for (const table of tables) {
+    for (const _ of table.writeFrozen()) {
+      puts += 1;
+      if (puts % sliceMax === 0) yield;
+    }
+  }
+  done();
+};

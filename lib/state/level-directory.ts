@@ -1,0 +1,135 @@
+/**
+ * The directory around the two databases: its marker file, and what tells a directory that is new from one that has lost its data.
+ * LevelDB started on a directory without `CURRENT` deletes the tables it finds and begins from nothing, so it is asked to create
+ * databases only where none can have been: the marker is written last when a directory is made, and from then on nothing is created.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf, StreamError } from '../core/errors.ts';
+
+export const databaseNames = ['state', 'journal'] as const;
+
+/** What `millrace.json` holds. */
+export interface Marker {
+  readonly format: number;
+  readonly jobId: string;
+}
+
+const markerName = 'millrace.json';
+const markerFormat = 1;
+
+/** Undefined when there is none. Throws `STORE_DAMAGED` and `STORE_FORMAT`. */
+export const readMarker = async (directory: string): Promise<Marker | undefined> => {
+  const path = join(directory, markerName);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return undefined;
+    throw directoryError(path, cause);
+  }
+  let marker: Partial<Marker> | null;
+  try {
+    marker = JSON.parse(text) as Partial<Marker> | null;
+  } catch (cause) {
+    throw damaged(directory, `'${markerName}' is not JSON`, cause);
+  }
+  const { format, jobId } = marker ?? {};
+  if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) throw damaged(directory, `'${markerName}' has no format number`);
+  if (format > markerFormat) {
+    const message = `'${directory}' has format ${format}, this version reads up to ${markerFormat}`;
+    throw new StreamError('STORE_FORMAT', message, { details: { directory, format } });
+  }
+  if (typeof jobId !== 'string' || jobId === '') throw damaged(directory, `'${markerName}' has no job id`);
+  return { format, jobId };
+};
+
+/** Says that the databases beside it exist. Durable, with their directory entries, when it resolves. */
+export const writeMarker = async (directory: string): Promise<Marker> => {
+  const marker: Marker = { format: markerFormat, jobId: randomUUID() };
+  const path = join(directory, markerName);
+  try {
+    // LevelDB renames `CURRENT` without syncing its directory.
+    for (const name of databaseNames) await syncDirectory(join(directory, name));
+    const file = await open(`${path}.tmp`, 'w');
+    await synced(file, () => file.writeFile(`${JSON.stringify(marker)}\n`));
+    await rename(`${path}.tmp`, path);
+    await syncDirectory(directory);
+  } catch (cause) {
+    throw directoryError(path, cause);
+  }
+  return marker;
+};
+
+/** Makes the directory and what leads to it, durably. */
+export const makeDirectory = async (directory: string): Promise<void> => {
+  try {
+    const first = await mkdir(directory, { recursive: true });
+    if (first === undefined) return;
+    for (let made = directory; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+  } catch (cause) {
+    throw directoryError(directory, cause);
+  }
+};
+
+/** With a marker: both databases must be there, with the files that an opened database never lacks. */
+export const assertWhole = async (directory: string): Promise<void> => {
+  for (const name of databaseNames) {
+    const files = await filesOf(join(directory, name));
+    if (files === undefined) throw damaged(directory, `the database '${name}' is missing`);
+    if (!files.includes('CURRENT')) throw damaged(directory, `the file '${name}/CURRENT' is missing`);
+    if (!files.some((file) => file.endsWith('.log'))) throw damaged(directory, `the log of '${name}' is missing`);
+  }
+};
+
+/** Without a marker: a database without `CURRENT` may hold only what its interrupted creation leaves. */
+export const assertNothingForeign = async (directory: string): Promise<void> => {
+  for (const name of databaseNames) {
+    const files = (await filesOf(join(directory, name))) ?? [];
+    if (files.includes('CURRENT')) continue;
+    const foreign = files.find((file) => !/^(LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.dbtmp)$/.test(file));
+    if (foreign !== undefined) throw damaged(directory, `'${markerName}' and '${name}/CURRENT' are missing, but '${name}/${foreign}' is there`);
+  }
+};
+
+export const damaged = (directory: string, what: string, cause?: unknown): StreamError =>
+  new StreamError('STORE_DAMAGED', `'${directory}' can not be used: ${what}`, { cause, details: { directory } });
+
+/** A path that can't be made, read or written. */
+const directoryError = (path: string, cause: unknown): StreamError => {
+  const code = codeOf(cause);
+  const details = { path };
+  if (code === 'EEXIST' || code === 'ENOTDIR') {
+    const hint = 'give a directory, or a path where one can be made';
+    return new StreamError('STORE_FAILED', `'${path}' is not a directory`, { cause, details, hint, retryable: false });
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    const hint = 'give a directory that this process may write';
+    return new StreamError('STORE_FAILED', `'${path}' can not be written`, { cause, details, hint, retryable: false });
+  }
+  return new StreamError('STORE_FAILED', `'${path}' can not be used: ${messageOf(cause)}`, { cause, details });
+};
+
+const filesOf = async (path: string): Promise<readonly string[] | undefined> => {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return undefined;
+    throw directoryError(path, cause);
+  }
+};
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;
+
+const syncDirectory = async (path: string): Promise<void> => synced(await open(path, 'r'), async () => undefined);
+
+const synced = async (file: FileHandle, write: () => Promise<void>): Promise<void> => {
+  try {
+    await write();
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+};

@@ -1,0 +1,340 @@
+/**
+ * The store on disk: two LevelDB databases, `<directory>/state` and `<directory>/journal`, so that a checkpoint never delays the journal.
+ * Keeps I5 (every write is one synced batch) and I15: LevelDB goes on acknowledging writes after one has failed, and loses them all
+ * behind the torn tail of its log; so nothing is written after a failure until the database was closed and opened anew.
+ */
+import type { ActionStateStore, JournalEntry, JournalPosition } from '../core/journal.ts';
+import type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './store.ts';
+import { join, resolve } from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import { messageOf, StreamError } from '../core/errors.ts';
+import { integer, knownOptions } from '../core/options.ts';
+import { assertNothingForeign, assertWhole, damaged, databaseNames, makeDirectory, readMarker, writeMarker } from './level-directory.ts';
+
+export interface LevelStorageOptions {
+  /**
+   * Bytes that each database gathers in memory before it writes a table. A larger buffer gives fewer stalls and a longer restart, for
+   * the log of that size is read again.
+   * @defaultValue 16 MiB
+   */
+  readonly writeBufferBytes?: number | undefined;
+}
+
+/** @example const { state, journal, jobId, close } = await new LevelStorage('.millrace/reviews').open(); */
+export class LevelStorage implements Storage {
+  /** The absolute path of the directory. */
+  readonly name: string;
+  readonly #writeBufferBytes: number;
+
+  constructor(directory: string, options: LevelStorageOptions = {}) {
+    const { writeBufferBytes = 16 * 2 ** 20 } = options;
+    if (typeof directory !== 'string' || directory === '') throw new TypeError('Expected `directory` to be a path');
+    knownOptions('LevelStorage', options, ['writeBufferBytes']);
+    this.name = resolve(directory);
+    this.#writeBufferBytes = integer('writeBufferBytes', writeBufferBytes, { min: 64 * 2 ** 10, max: 2 ** 30 });
+  }
+
+  async open(): Promise<OpenStorage> {
+    await makeDirectory(this.name);
+    const marker = await readMarker(this.name);
+    return marker === undefined ? this.#create() : this.#resume(marker.jobId);
+  }
+
+  async #resume(jobId: string): Promise<OpenStorage> {
+    await assertWhole(this.name);
+    return opened(jobId, await this.#databases(false));
+  }
+
+  /** Begins, or finishes what an interrupted creation began; the lock is held before it is decided which. */
+  async #create(): Promise<OpenStorage> {
+    await assertNothingForeign(this.name);
+    const databases = await this.#databases(true);
+    try {
+      const marker = await readMarker(this.name);
+      if (marker !== undefined) return opened(marker.jobId, databases);
+      for (const [index, database] of databases.entries()) {
+        if (await database.hasEntries()) throw damaged(this.name, `'millrace.json' is missing, but the database '${databaseNames[index]}' holds data`);
+      }
+      return opened((await writeMarker(this.name)).jobId, databases);
+    } catch (error) {
+      await Promise.all(databases.map((database) => database.close()));
+      throw error;
+    }
+  }
+
+  async #databases(createIfMissing: boolean): Promise<[state: LevelDatabase, journal: LevelDatabase]> {
+    const writeBufferSize = this.#writeBufferBytes;
+    const state = await openDatabase(this.name, 'state', { createIfMissing, writeBufferSize, compression: true });
+    try {
+      return [state, await openDatabase(this.name, 'journal', { createIfMissing, writeBufferSize, compression: false })];
+    } catch (error) {
+      await state.close();
+      throw error;
+    }
+  }
+}
+
+const opened = (jobId: string, [state, journal]: readonly [LevelDatabase, LevelDatabase]): OpenStorage => ({
+  jobId,
+  state: new LevelStore(state),
+  journal: new LevelActionStateStore(journal),
+  close: async () => void (await Promise.all([state.close(), journal.close()])),
+});
+
+/** Made by `LevelStorage`. */
+export class LevelStore implements Store {
+  readonly #database: LevelDatabase;
+
+  constructor(database: LevelDatabase) {
+    this.#database = database;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#database.get(key);
+  }
+
+  entries(range: KeyRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]> {
+    return this.#database.entries(range);
+  }
+
+  batch(): StoreBatch {
+    return this.#database.batch();
+  }
+
+  clear(range: KeyRange): Promise<void> {
+    return this.#database.clear(range);
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
+
+/** Keys deleted by one batch of `pruneState`, so that an append never waits long behind it. */
+const pruneMax = 10_000;
+
+/** Made by `LevelStorage`. */
+export class LevelActionStateStore implements ActionStateStore {
+  readonly #database: LevelDatabase;
+
+  constructor(database: LevelDatabase) {
+    this.#database = database;
+  }
+
+  async append(entries: readonly JournalEntry[]): Promise<void> {
+    const batch = this.#database.batch();
+    for (const { key, value } of entries) batch.put(key, value);
+    await batch.write();
+  }
+
+  async get(key: Uint8Array): Promise<JournalEntry | undefined> {
+    const value = this.#database.get(key);
+    return value === undefined ? undefined : { key, value };
+  }
+
+  /** Always the beginning: what was pruned is gone, and the rest is small. */
+  async getRecoveryMarker(): Promise<JournalPosition> {
+    this.#database.assertUsable();
+    return 0;
+  }
+
+  async *rebuildState(_marker?: JournalPosition): AsyncIterable<JournalEntry> {
+    for await (const [key, value] of this.#database.entries()) yield { key, value };
+  }
+
+  async pruneState(keys: readonly Uint8Array[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += pruneMax) {
+      const batch = this.#database.batch();
+      for (const key of keys.slice(start, start + pruneMax)) batch.delete(key);
+      await batch.write();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
+
+// ---------- one database
+
+type Level = ClassicLevel<Uint8Array, Buffer>;
+type Row = readonly [key: Buffer, value: Buffer];
+
+/** Rows that one step of an iteration reads. */
+const readMax = 1000;
+
+interface DatabaseOptions {
+  readonly createIfMissing: boolean;
+  readonly writeBufferSize: number;
+  readonly compression: boolean;
+}
+
+const openDatabase = async (directory: string, name: string, options: DatabaseOptions): Promise<LevelDatabase> => {
+  const path = join(directory, name);
+  const level: Level = new ClassicLevel(path, { ...options, keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  try {
+    await level.open();
+  } catch (error) {
+    throw openError(directory, name, (error as Error).cause ?? error);
+  }
+  return new LevelDatabase(level, path);
+};
+
+/** LevelDB with one write at a time, and none after a failed one. */
+class LevelDatabase {
+  readonly #level: Level;
+  readonly #path: string;
+  #lastWrite: Promise<void> = Promise.resolve();
+  #failure: StreamError | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(level: Level, path: string) {
+    this.#level = level;
+    this.#path = path;
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    this.assertUsable();
+    try {
+      return this.#level.getSync(key);
+    } catch (cause) {
+      throw this.#readError(cause);
+    }
+  }
+
+  /** All rows, or those of a range, as of the call. */
+  entries(range?: KeyRange): AsyncIterable<Row> {
+    this.assertUsable();
+    const iterator = this.#level.iterator({ ...range, highWaterMarkBytes: 256 * 2 ** 10, fillCache: false });
+    return this.#rows(iterator);
+  }
+
+  async hasEntries(): Promise<boolean> {
+    for await (const _row of this.entries()) return true;
+    return false;
+  }
+
+  batch(): LevelBatch {
+    this.assertUsable();
+    return new LevelBatch(this, this.#level.batch());
+  }
+
+  clear({ gte, lt }: KeyRange): Promise<void> {
+    return this.perform(() => this.#level.clear({ gte, lt }));
+  }
+
+  /** Runs a write after those before it. A failure is final until the database is opened anew (I15). */
+  async perform(write: () => Promise<void>): Promise<void> {
+    this.assertUsable();
+    const result = this.#lastWrite.then(async () => {
+      if (this.#failure !== undefined) throw this.#failedBefore(this.#failure);
+      try {
+        await write();
+      } catch (cause) {
+        this.#failure = new StreamError('STORE_FAILED', `a write to '${this.#path}' failed: ${messageOf(cause)}`, { cause });
+        throw this.#failure;
+      }
+    });
+    this.#lastWrite = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Waits for the writes under way. */
+  close(): Promise<void> {
+    this.#closed ??= this.#lastWrite.then(() => this.#level.close());
+    return this.#closed;
+  }
+
+  assertUsable(): void {
+    if (this.#failure !== undefined) throw this.#failedBefore(this.#failure);
+    if (this.#closed !== undefined) throw new StreamError('STORE_FAILED', `'${this.#path}' is closed`);
+  }
+
+  async *#rows(iterator: ReturnType<Level['iterator']>): AsyncGenerator<Row> {
+    try {
+      for (;;) {
+        this.assertUsable();
+        const rows = await iterator.nextv(readMax);
+        if (rows.length === 0) return;
+        yield* rows as Row[]; // both encodings are 'buffer'
+      }
+    } catch (cause) {
+      throw cause instanceof StreamError ? cause : this.#readError(cause);
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  #failedBefore(cause: StreamError): StreamError {
+    return new StreamError('STORE_FAILED', `'${this.#path}' failed before and was not reopened`, { cause });
+  }
+
+  #readError(cause: unknown): StreamError {
+    const code = (cause as { code?: unknown }).code === 'LEVEL_CORRUPTION' ? 'STORE_DAMAGED' : 'STORE_FAILED';
+    return new StreamError(code, `'${this.#path}' can not be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+class LevelBatch implements StoreBatch {
+  readonly #database: LevelDatabase;
+  readonly #batch: ReturnType<Level['batch']>;
+  #bytes = 0;
+  #open = true;
+  #written: Promise<void> | undefined;
+
+  constructor(database: LevelDatabase, batch: ReturnType<Level['batch']>) {
+    this.#database = database;
+    this.#batch = batch;
+  }
+
+  get length(): number {
+    return this.#batch.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#assertOpen();
+    this.#batch.put(key, value as Buffer); // the encoding takes any Uint8Array
+    this.#bytes += key.length + value.length;
+  }
+
+  delete(key: Uint8Array): void {
+    this.#assertOpen();
+    this.#batch.del(key);
+    this.#bytes += key.length;
+  }
+
+  async write(): Promise<void> {
+    this.#assertOpen();
+    this.#open = false;
+    this.#written = this.#database.perform(() => this.#batch.write({ sync: true }));
+    await this.#written;
+  }
+
+  /** Leaves a write under way alone: it may still wait for its turn. */
+  async close(): Promise<void> {
+    this.#open = false;
+    await (this.#written === undefined ? this.#batch.close() : this.#written.catch(() => undefined));
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new TypeError('Expected a batch that was not written or closed');
+    this.#database.assertUsable();
+  }
+}
+
+/** Tells a database that is in use or damaged from a disk that refuses to be read or written. */
+const openError = (directory: string, name: string, cause: unknown): StreamError => {
+  const code = (cause as { code?: unknown }).code;
+  const message = messageOf(cause);
+  if (code === 'LEVEL_LOCKED') {
+    return new StreamError('STORE_LOCKED', `'${directory}' is open in another process`, { cause, details: { directory } });
+  }
+  // LevelDB says 'does not exist' without CURRENT, and 'No such file' when CURRENT or its manifest names a file that is gone.
+  if (code === 'LEVEL_CORRUPTION' || /No such file|does not exist/.test(message)) return damaged(directory, `the database '${name}': ${message}`, cause);
+  const retryable = !/Permission denied|Read-only|Not a directory/.test(message);
+  return new StreamError('STORE_FAILED', `'${directory}' can not be opened: ${message}`, { cause, retryable, details: { directory } });
+};

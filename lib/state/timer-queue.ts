@@ -1,0 +1,237 @@
+/**
+ * Timers of one domain in the order of time: a heap over the distinct times, and one bucket of keys per time. Registering costs a look-up in
+ * the bucket, the heap is touched once per time, and a bucket is sorted once, when its time has come, however many keys it has.
+ */
+import type { MapKey } from '../core/key.ts';
+import type { TimeDomain } from '../core/operator.ts';
+import type { Timestamp } from '../core/element.ts';
+import { keyBytes } from '../core/key.ts';
+import { keyOfMapKey } from './layout.ts';
+
+export interface TimerEntry {
+  readonly key: MapKey;
+  readonly namespace: number;
+  readonly bucket: Bucket;
+  /** For the owner's bookkeeping. */
+  epoch: number;
+}
+
+/** All timers of one time. */
+interface Bucket {
+  readonly domain: TimeDomain;
+  readonly time: Timestamp;
+  /** A key mostly has one namespace at one time; only a second one makes a map. */
+  readonly keys: Map<MapKey, TimerEntry | Map<number, TimerEntry>>;
+  size: number;
+  /** While the bucket fires: what is left of it, the last to fire first. May hold entries that were deleted since. */
+  batch: TimerEntry[] | undefined;
+}
+
+/** Empty buckets in the heap before it is built anew. */
+const emptyMax = 1024;
+
+export class TimerQueue {
+  readonly #domain: TimeDomain;
+  /** The buckets of the heap and of `#firing`. */
+  readonly #buckets = new Map<Timestamp, Bucket>();
+  #heap: Bucket[] = [];
+  /** Buckets that fire, the earliest last: a timer of the past that is registered meanwhile goes before them. */
+  readonly #firing: Bucket[] = [];
+  #empty = 0;
+  #size = 0;
+
+  constructor(domain: TimeDomain) {
+    this.#domain = domain;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The least time of a timer, outside an advance. */
+  get nextTime(): Timestamp | undefined {
+    for (let head = this.#heap[0]; head !== undefined; head = this.#heap[0]) {
+      if (head.size > 0) return head.time;
+      this.#dropHead();
+    }
+    return undefined;
+  }
+
+  /** Adds a timer and returns its entry; undefined when it is there already. */
+  add(key: MapKey, at: Timestamp, namespace: number): TimerEntry | undefined {
+    // One zero and not two: the store can't tell -0 from 0.
+    const time = at + 0;
+    let bucket = this.#buckets.get(time);
+    if (bucket === undefined) {
+      bucket = { domain: this.#domain, time, keys: new Map(), size: 0, batch: undefined };
+      this.#buckets.set(time, bucket);
+      heapPush(this.#heap, bucket);
+    } else if (bucket.size === 0 && bucket.batch === undefined) {
+      this.#empty -= 1;
+    }
+    return this.#addTo(bucket, key, namespace + 0);
+  }
+
+  /** Takes a timer out and returns its entry; undefined when there is none. */
+  delete(key: MapKey, time: Timestamp, namespace: number): TimerEntry | undefined {
+    const bucket = this.#buckets.get(time);
+    const found = bucket?.keys.get(key);
+    if (bucket === undefined || found === undefined) return undefined;
+    const entry = found instanceof Map ? found.get(namespace) : found;
+    if (entry === undefined || entry.namespace !== namespace) return undefined;
+    this.#take(bucket, entry);
+    if (bucket.size === 0 && bucket.batch === undefined) {
+      this.#empty += 1;
+      if (this.#empty > emptyMax && this.#empty * 2 > this.#heap.length) this.#compact();
+    }
+    return entry;
+  }
+
+  /** Takes the next timer at or before `to`; undefined when none is left. Call `endAdvance` behind the last. */
+  takeDue(to: Timestamp): TimerEntry | undefined {
+    for (;;) {
+      const head = this.#heap[0];
+      let firing = this.#firing.at(-1);
+      if (head !== undefined && head.time <= to && (firing === undefined || head.time < firing.time)) {
+        heapPop(this.#heap);
+        if (head.size === 0) this.#empty -= 1;
+        head.batch = sortedBatch(head);
+        this.#firing.push(head);
+        firing = head;
+      }
+      if (firing?.batch === undefined) return undefined;
+      for (let entry = firing.batch.pop(); entry !== undefined; entry = firing.batch.pop()) {
+        if (entryOf(firing, entry.key, entry.namespace) !== entry) continue;
+        this.#take(firing, entry);
+        return entry;
+      }
+      this.#firing.pop();
+      this.#buckets.delete(firing.time);
+    }
+  }
+
+  /** Puts back what an advance left behind because a callback threw. */
+  endAdvance(): void {
+    for (let bucket = this.#firing.pop(); bucket !== undefined; bucket = this.#firing.pop()) {
+      bucket.batch = undefined;
+      if (bucket.size === 0) this.#buckets.delete(bucket.time);
+      else heapPush(this.#heap, bucket);
+    }
+  }
+
+  #addTo(bucket: Bucket, key: MapKey, namespace: number): TimerEntry | undefined {
+    const found = bucket.keys.get(key);
+    if (found instanceof Map ? found.has(namespace) : found?.namespace === namespace) return undefined;
+    const entry: TimerEntry = { key, namespace, bucket, epoch: 0 };
+    if (found === undefined) bucket.keys.set(key, entry);
+    else if (found instanceof Map) found.set(namespace, entry);
+    else bucket.keys.set(key, new Map([[found.namespace, found], [namespace, entry]]));
+    bucket.size += 1;
+    this.#size += 1;
+    if (bucket.batch !== undefined) insertSorted(bucket.batch, entry);
+    return entry;
+  }
+
+  #take(bucket: Bucket, entry: TimerEntry): void {
+    const found = bucket.keys.get(entry.key);
+    if (found instanceof Map && found.size > 1) found.delete(entry.namespace);
+    else bucket.keys.delete(entry.key);
+    bucket.size -= 1;
+    this.#size -= 1;
+  }
+
+  #dropHead(): void {
+    const head = heapPop(this.#heap);
+    if (head === undefined) return;
+    this.#buckets.delete(head.time);
+    this.#empty -= 1;
+  }
+
+  #compact(): void {
+    const heap: Bucket[] = [];
+    for (const bucket of this.#heap) {
+      if (bucket.size === 0) this.#buckets.delete(bucket.time);
+      else heapPush(heap, bucket);
+    }
+    this.#heap = heap;
+    this.#empty = 0;
+  }
+}
+
+const entryOf = (bucket: Bucket, key: MapKey, namespace: number): TimerEntry | undefined => {
+  const found = bucket.keys.get(key);
+  return found instanceof Map ? found.get(namespace) : found;
+};
+
+// ---------- order of keys
+
+/** A text whose UTF-16 units compare as its UTF-8 bytes do, and that stands for itself as a key. */
+const comparable = /^[^\0\ud800-\udfff][^\ud800-\udfff]*$|^$/;
+
+const compareText = (a: TimerEntry, b: TimerEntry): number => (a.key < b.key ? 1 : a.key > b.key ? -1 : b.namespace - a.namespace);
+
+const bytesOf = (key: MapKey): Uint8Array => keyBytes(keyOfMapKey(key));
+
+const compareBytes = (a: TimerEntry, b: TimerEntry): number => Buffer.compare(bytesOf(b.key), bytesOf(a.key)) || b.namespace - a.namespace;
+
+/** All entries of the bucket, the last to fire first. */
+const sortedBatch = (bucket: Bucket): TimerEntry[] => {
+  const entries: TimerEntry[] = [];
+  let plain = true;
+  for (const [key, found] of bucket.keys) {
+    plain &&= typeof key === 'string' && comparable.test(key);
+    if (found instanceof Map) for (const entry of found.values()) entries.push(entry);
+    else entries.push(found);
+  }
+  if (plain) return entries.sort(compareText);
+  // The bytes of a key are worked out once, not once per comparison.
+  const pairs = entries.map((entry) => ({ entry, bytes: bytesOf(entry.key) }));
+  pairs.sort((a, b) => Buffer.compare(b.bytes, a.bytes) || b.entry.namespace - a.entry.namespace);
+  return pairs.map(({ entry }) => entry);
+};
+
+/** Keeps the order of a batch that has begun to fire. What is registered meanwhile is mostly of the key in hand, so it belongs near the end. */
+const insertSorted = (batch: TimerEntry[], entry: TimerEntry): void => {
+  let low = 0;
+  let high = batch.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = batch[middle];
+    if (other !== undefined && compareBytes(other, entry) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  batch.splice(low, 0, entry);
+};
+
+// ---------- heap
+
+const timeAt = (heap: readonly Bucket[], index: number): Timestamp => (heap[index] as Bucket).time; // inside the bounds by construction
+
+const heapPush = (heap: Bucket[], bucket: Bucket): void => {
+  let index = heap.length;
+  heap.push(bucket);
+  while (index > 0) {
+    const parent = (index - 1) >>> 1;
+    if (timeAt(heap, parent) <= bucket.time) break;
+    heap[index] = heap[parent] as Bucket; // as above
+    index = parent;
+  }
+  heap[index] = bucket;
+};
+
+const heapPop = (heap: Bucket[]): Bucket | undefined => {
+  const head = heap[0];
+  const last = heap.pop();
+  if (head === undefined || last === undefined || heap.length === 0) return head;
+  let index = 0;
+  for (;;) {
+    let child = index * 2 + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && timeAt(heap, child + 1) < timeAt(heap, child)) child += 1;
+    if (timeAt(heap, child) >= last.time) break;
+    heap[index] = heap[child] as Bucket; // as above
+    index = child;
+  }
+  heap[index] = last;
+  return head;
+};

@@ -1,0 +1,178 @@
+/**
+ * Runs the recorded vectors of Apache Flink's operators (`test/golden`) on Millrace's: one case in, what came out after each step back,
+ * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
+ */
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
+import { WatermarkCombiner, WatermarkValve, type WatermarkReceiver } from './runtime/watermark-valve.ts';
+import { WatermarkGenerator, WatermarkStrategy } from './runtime/watermarks.ts';
+
+export type VectorTime = number | 'MAX' | 'MIN' | null;
+
+/** One step; the properties depend on `op` and on the family. */
+export interface VectorStep {
+  readonly op: string;
+  readonly key?: string;
+  readonly value?: unknown;
+  readonly ts?: VectorTime;
+  readonly channel?: number;
+  readonly output?: string;
+  readonly deferred?: boolean;
+}
+
+export type VectorConfig = Readonly<Record<string, unknown>>;
+
+export interface VectorCase {
+  readonly name: string;
+  readonly config: VectorConfig;
+  readonly steps: readonly VectorStep[];
+}
+
+export type VectorOutput = Readonly<Record<string, unknown>> & { readonly type: string };
+
+export const timeOf = (ts: VectorTime | undefined): Timestamp =>
+  ts === 'MAX' ? MAX_TIMESTAMP : ts === 'MIN' || ts === null || ts === undefined ? MIN_TIMESTAMP : ts;
+
+/** The recorded form of a timestamp. */
+export const vectorTime = (timestamp: Timestamp): VectorTime =>
+  timestamp === MAX_TIMESTAMP ? 'MAX' : timestamp === MIN_TIMESTAMP ? 'MIN' : timestamp;
+
+/** Writes down what comes, in the recorded form. */
+class Recorder implements WatermarkReceiver {
+  #outputs: VectorOutput[] = [];
+
+  push(output: VectorOutput): void {
+    this.#outputs.push(output);
+  }
+
+  watermark(timestamp: Timestamp): void {
+    this.push({ type: 'watermark', ts: vectorTime(timestamp) });
+  }
+
+  status(idle: boolean): void {
+    this.push({ type: 'status', status: idle ? 'idle' : 'active' });
+  }
+
+  take(): VectorOutput[] {
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+}
+
+/** What one family's adapter does with a step. */
+type StepRunner = (step: VectorStep) => VectorOutput[] | Promise<VectorOutput[]>;
+
+const numberOf = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise);
+
+/** A periodic emission at each `interval` of the clock, as the recorded operator had it; a jump of the clock makes one tick. */
+const strategyRunner = (config: VectorConfig): StepRunner => {
+  const { generator: kind, idleness } = config;
+  const interval = numberOf(config['interval'], 200);
+  const bounded = kind === 'boundedOutOfOrderness' ? numberOf(config['bound'], 0) : 0;
+  const base = kind === 'none' ? WatermarkStrategy.none() : WatermarkStrategy.boundedOutOfOrderness(bounded);
+  const generator = new WatermarkGenerator(typeof idleness === 'number' ? base.withIdleness(idleness) : base);
+  const out = new Recorder();
+  const splits = new WatermarkCombiner(out);
+  splits.add('split');
+  let now = 0;
+  let nextTick = interval;
+  const emit = (watermark: Timestamp | undefined): void => {
+    if (watermark !== undefined) splits.watermark('split', watermark);
+  };
+  const element = ({ key, value, ts }: VectorStep): void => {
+    out.push({ type: 'record', key, value, ts });
+    // A punctuated watermark is the mark itself, not one less; a record without a mark is activity only.
+    const mark = Number(value) % 3 === 0 ? timeOf(ts) + 1 : MIN_TIMESTAMP;
+    generator.onRecord(kind === 'punctuated' ? mark : timeOf(ts));
+    if (kind === 'punctuated') emit(generator.emit());
+  };
+  const tick = (): void => {
+    nextTick = now + interval;
+    emit(generator.onTick(now));
+    if (generator.idle) splits.status('split', true);
+    // The recorded operator emits at every tick; a tick of ours leaves that to the record count while records flow.
+    else emit(generator.emit());
+  };
+  return (step) => {
+    const { op, ts } = step;
+    if (op === 'processingTime') now = timeOf(ts);
+    if (op === 'element') element(step);
+    else if (op === 'watermark' && ts === 'MAX') emit(MAX_TIMESTAMP);
+    else if (op === 'endOfInput' || (op === 'processingTime' && now >= nextTick)) tick();
+    return out.take();
+  };
+};
+
+const valveRunner = (config: VectorConfig): StepRunner => {
+  const out = new Recorder();
+  // The recorded valve ends the stream when one channel has ended and all others are idle; ours waits for the others.
+  const valve = new WatermarkValve(out, { finalEndsChannel: false });
+  for (let index = 0; index < numberOf(config['channels'], 1); index += 1) valve.add(`channel ${index}`);
+  return ({ op, channel, ts }) => {
+    const name = `channel ${channel}`;
+    if (op === 'watermark') valve.watermark(name, timeOf(ts));
+    else valve.status(name, op === 'idle');
+    return out.take();
+  };
+};
+
+/** The recorded multiplexer says `idle` at each update and leaves `active` to its output; ours says either once, when it changes. */
+const multiplexerRunner = (): StepRunner => {
+  const out = new Recorder();
+  const splits = new WatermarkCombiner(out);
+  /** True when the step lets the output be worked out anew. */
+  const run = ({ op, output = '', deferred = false, ts }: VectorStep): boolean => {
+    if (op === 'register') splits.add(output);
+    else if (op === 'unregister') splits.remove(output);
+    else if (op === 'periodic') splits.emit();
+    else if (op !== 'watermark' && deferred) splits.noteStatus(output, op === 'idle');
+    else if (op !== 'watermark') splits.status(output, op === 'idle');
+    else if (splits.note(output, timeOf(ts)) && !deferred) splits.emit();
+    return op === 'periodic' || (op === 'idle' && !deferred);
+  };
+  return (step) => {
+    const updated = run(step);
+    const watermarks = out.take().filter(({ type }) => type === 'watermark');
+    return updated && splits.idle ? [...watermarks, { type: 'status', status: 'idle' }] : watermarks;
+  };
+};
+
+const watermarkRunner = (config: VectorConfig): StepRunner => {
+  switch (config['kind']) {
+    case 'strategy':
+      return strategyRunner(config);
+    case 'valve':
+      return valveRunner(config);
+    case 'multiplexer':
+      return multiplexerRunner();
+    default:
+      throw new TypeError(`Expected \`config.kind\` to be strategy, valve or multiplexer, got \`${String(config['kind'])}\``);
+  }
+};
+
+const runners: Readonly<Record<string, (config: VectorConfig) => StepRunner>> = { '09': watermarkRunner };
+
+/**
+ * Runs one case of a family (`'01-tumbling-event'`) and gives what came out after each step. A case ends at its error.
+ *
+ * @example
+ * const { family, config, cases } = JSON.parse(await readFile('test/golden/09-watermarks.json', 'utf8'));
+ * for (const each of cases) expect(await runVector(family, config, each)).toEqual(each.expected);
+ */
+export const runVector = async (
+  family: string,
+  config: VectorConfig,
+  { config: ownConfig, steps }: VectorCase,
+): Promise<VectorOutput[][]> => {
+  const makeRunner = runners[family.slice(0, 2)];
+  if (makeRunner === undefined)
+    throw new TypeError(`Expected \`family\` to be one of ${Object.keys(runners).join(', ')}, got \`${family}\``);
+  const run = makeRunner({ ...config, ...ownConfig });
+  const outputs: VectorOutput[][] = [];
+  for (const step of steps) {
+    const output = await run(step);
+    outputs.push(output);
+    if (output.at(-1)?.type === 'error') break;
+  }
+  return outputs;
+};

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { defineSource } from '../../connectors/define-source.ts';
+import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { StepClock } from './manual-clock.ts';
+
+const { signal } = new AbortController();
+const rows = Array.from({ length: 10 }, (_, index) => ({ id: 100 + index * 7 }));
+
+/** An API that gives the rows behind an id, three at a time. */
+const pageAfter = (id: number): { values: typeof rows; position: (count: number) => number } | undefined => {
+  const values = rows.filter((row) => row.id > id).slice(0, 3);
+  // Like a user's function, it can't answer for a count of 0.
+  return values.length === 0 ? undefined : { values, position: (count) => (values[count - 1] as { id: number }).id };
+};
+
+for (const { name, run } of sourceSuite('defined', async () => ({
+  source: defineSource({ name: 'orders', start: 0, read: async (after) => pageAfter(after) }),
+  expected: rows,
+  cleanup: async () => {},
+}))) {
+  test(name, run);
+}
+
+test('an empty page is asked for again after the poll interval, at the same position', async () => {
+  const clock = new StepClock();
+  const asked: number[] = [];
+  const source = defineSource(
+    {
+      start: 5,
+      pollInterval: '250ms',
+      read: (after: number) => {
+        asked.push(after);
+        return { values: asked.length < 3 ? [] : ['x'], position: () => 6 };
+      },
+    },
+    clock,
+  );
+  const reader = await source.open('source', undefined, signal);
+  const read = reader.read(signal);
+  expect(await clock.step()).toBe(250);
+  expect(await clock.step()).toBe(250);
+  expect((await read)?.values).toEqual(['x']);
+  expect(asked).toEqual([5, 5, 5]);
+  const polling = reader.read(AbortSignal.timeout(5));
+  await polling.catch(() => undefined);
+});
+
+test('a wait between polls ends with the signal', async () => {
+  const source = defineSource({ start: 0, read: () => ({ values: [], position: () => 0 }) }, new StepClock());
+  const reader = await source.open('source', undefined, signal);
+  const controller = new AbortController();
+  const read = reader.read(controller.signal);
+  await Promise.resolve();
+  controller.abort(new Error('stop'));
+  await expect(read).rejects.toThrow('stop');
+});
+
+test('what read throws comes through, and the next read asks again', async () => {
+  let calls = 0;
+  const source = defineSource({
+    start: 0,
+    read: () => {
+      calls += 1;
+      if (calls === 1) throw new Error('down');
+      return { values: [calls], position: () => calls };
+    },
+  });
+  const reader = await source.open('source', undefined, signal);
+  await expect(reader.read(signal)).rejects.toThrow('down');
+  expect((await reader.read(signal))?.values).toEqual([2]);
+});
+
+test('options that make no sense are refused', () => {
+  expect(() => defineSource({ start: 0, read: 1 as unknown as () => undefined })).toThrow('read');
+  expect(() => defineSource({ start: undefined, read: () => undefined })).toThrow('start');
+  expect(() => defineSource({ start: 0, pollInterval: '5 s' as '5s', read: () => undefined })).toThrow('pollInterval');
+});

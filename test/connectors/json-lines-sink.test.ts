@@ -1,0 +1,264 @@
+/** The exactly-once JSON Lines sink: the suite of sinks, and every state in which a crash or a stranger can leave its files. */
+import type { JsonLinesCommittable, JsonLinesSinkOptions } from '../../connectors/json-lines-sink.ts';
+import type { SinkContext, SinkWriter } from '../../lib/core/connector.ts';
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
+import { sinkSuite } from '../../lib/core/connector-suite.ts';
+
+const { signal } = new AbortController();
+let directory = '';
+let count = 0;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'json-lines-sink-'));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+const freshPath = async (): Promise<string> => {
+  count += 1;
+  const own = join(directory, String(count));
+  await mkdir(own);
+  return join(own, 'out.jsonl');
+};
+
+const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
+const namesBeside = (path: string): Promise<string[]> => readdir(join(path, '..'));
+
+type Writer = SinkWriter<unknown, JsonLinesCommittable>;
+
+const openSink = (path: string, context: Partial<SinkContext<JsonLinesCommittable>> = {}, options?: JsonLinesSinkOptions): Promise<Writer> =>
+  jsonLinesSink(path, options).open({ pending: [], epoch: 1, last: undefined, signal, ...context });
+
+const seal = async (writer: Writer, epoch: number, values: readonly unknown[]): Promise<JsonLinesCommittable> => {
+  for (const [index, value] of values.entries()) writer.write(value, 0, index);
+  const committable = await writer.seal(epoch);
+  if (committable === undefined) throw new Error('nothing was sealed');
+  return committable;
+};
+
+const values = Array.from({ length: 8 }, (_, n) => ({ n, text: 'ä€😀' }));
+
+for (const { name, run } of sinkSuite('json-lines', async () => {
+  const path = await freshPath();
+  const visible = async () => (await textOf(path)).split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as (typeof values)[number]);
+  return { sink: jsonLinesSink<(typeof values)[number]>(path), values, visible, cleanup: async () => {} };
+})) {
+  test(name, run);
+}
+
+test('a job leaves the output and nothing beside it', async () => {
+  const path = await freshPath();
+  const writer = await openSink(path);
+  await writer.commit(await seal(writer, 1, [1]), signal);
+  writer.write(2, 0, 1);
+  await writer.close();
+  expect(await namesBeside(path)).toEqual(['out.jsonl']);
+  expect(await textOf(path)).toBe('1\n');
+  expect(() => writer.write(3, 0, 2)).toThrow(TypeError);
+});
+
+test('an output without lines exists and is empty', async () => {
+  const path = await freshPath();
+  const writer = await openSink(path);
+  expect(await writer.seal(1)).toBeUndefined();
+  await writer.close();
+  expect(await namesBeside(path)).toEqual(['out.jsonl']);
+});
+
+test('epochs seal side by side, and commit in the order of the calls', async () => {
+  const path = await freshPath();
+  const writer = await openSink(path);
+  const seals: Promise<JsonLinesCommittable>[] = [];
+  for (let epoch = 1; epoch <= 3; epoch += 1) seals.push(seal(writer, epoch, [epoch, 'x'.repeat(400_000)]));
+  const committables = await Promise.all(seals);
+  await Promise.all(committables.map((committable) => writer.commit(committable, signal)));
+  const line = JSON.stringify('x'.repeat(400_000));
+  expect(await textOf(path)).toBe([1, 2, 3].map((epoch) => `${epoch}\n${line}\n`).join(''));
+  expect(committables.map(({ epoch, offset }) => [epoch, offset])).toEqual([1, 2, 3].map((epoch) => [epoch, (epoch - 1) * 400_005]));
+  await writer.close();
+});
+
+test('full while more than 8 MB wait for the disk, and not for the checkpoint', async () => {
+  const path = await freshPath();
+  const writer = await openSink(path);
+  const line = 'x'.repeat(1024 * 1024);
+  for (let index = 0; index < 9; index += 1) writer.write(line, 0, index);
+  expect(writer.full).toBe(true);
+  while (writer.full) await new Promise((resolve) => setImmediate(resolve));
+  const { bytes } = await seal(writer, 1, []);
+  expect(bytes).toBe(9 * (line.length + 3));
+  await writer.close();
+});
+
+test.each([[undefined], [() => 1], [1n], [Symbol('s')]])('%s is not serialisable', async (value) => {
+  const writer = await openSink(await freshPath());
+  expect(() => writer.write(value, 0, 7)).toThrow(expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }));
+  await writer.close();
+});
+
+test('an object that contains itself is not serialisable, and the epoch goes on without it', async () => {
+  const writer = await openSink(await freshPath());
+  const loop: Record<string, unknown> = {};
+  loop.self = loop;
+  expect(() => writer.write(loop, 0, 0)).toThrow(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
+  expect(await seal(writer, 1, [1])).toMatchObject({ bytes: 2 });
+  await writer.close();
+});
+
+describe('a fresh job and an output that exists', () => {
+  const existing = async (text: string): Promise<string> => {
+    const path = await freshPath();
+    await writeFile(path, text);
+    return path;
+  };
+
+  test('fail: refused and untouched, but an empty one is taken', async () => {
+    const path = await existing('old\n');
+    await expect(openSink(path)).rejects.toMatchObject({ code: 'OUTPUT_NOT_EMPTY' });
+    expect(await textOf(path)).toBe('old\n');
+    await (await openSink(await existing(''))).close();
+  });
+
+  test.each([
+    ['old\n', 'old\n1\n2\n'],
+    ['old', 'old\n1\n2\n'],
+    ['', '1\n2\n'],
+  ])('append behind %j, also through a crash before the first commit', async (old, expected) => {
+    const path = await existing(old);
+    await seal(await openSink(path, {}, { onExisting: 'append' }), 1, ['lost']);
+    const writer = await openSink(path, {}, { onExisting: 'append' });
+    const first = await seal(writer, 1, [1]);
+    await writer.commit(first, signal);
+    const again = await openSink(path, { epoch: 2, last: first }, { onExisting: 'append' });
+    await again.commit(await seal(again, 2, [2]), signal);
+    expect(await textOf(path)).toBe(expected);
+  });
+
+  test('overwrite: emptied at the start, and not again by a restart', async () => {
+    const path = await existing('old\n'.repeat(100));
+    const writer = await openSink(path, {}, { onExisting: 'overwrite' });
+    expect(await textOf(path)).toBe('');
+    const first = await seal(writer, 1, [1]);
+    await writer.commit(first, signal);
+    await (await openSink(path, { epoch: 2, last: first }, { onExisting: 'overwrite' })).close();
+    expect(await textOf(path)).toBe('1\n');
+  });
+
+  test('a directory that is missing, and an output that is a directory', async () => {
+    const path = await freshPath();
+    await expect(openSink(join(path, 'out.jsonl'))).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, hint: expect.stringContaining('create') });
+    await expect(openSink(join(path, '..'))).rejects.toThrow('no regular file');
+  });
+});
+
+describe('files after a crash', () => {
+  test('pending files that no checkpoint knows go, those of other outputs stay', async () => {
+    const path = await freshPath();
+    const stranger = `${path}.old.epoch-1.pending`;
+    await writeFile(stranger, 'x');
+    await writeFile(`${path}.epoch-7.pending`, 'x');
+    const crashed = await openSink(path);
+    const sealed = await seal(crashed, 1, [1]);
+    await seal(crashed, 2, [2]);
+    const writer = await openSink(path, { pending: [sealed], last: sealed, epoch: 2 });
+    expect((await namesBeside(path)).sort()).toEqual(['out.jsonl', 'out.jsonl.epoch-1.pending', 'out.jsonl.old.epoch-1.pending']);
+    await writer.commit(sealed, signal);
+    await writer.commit(await seal(writer, 2, [3]), signal);
+    expect(await textOf(path)).toBe('1\n3\n');
+  });
+
+  test('a commit that was cut in the middle of the copy is made whole', async () => {
+    const path = await freshPath();
+    const crashed = await openSink(path);
+    const first = await seal(crashed, 1, [1]);
+    await crashed.commit(first, signal);
+    const second = await seal(crashed, 2, [{ long: 'line' }]);
+    await appendFile(path, '{"lon');
+    const writer = await openSink(path, { pending: [second], last: second, epoch: 3 });
+    await writer.commit(second, signal);
+    expect(await textOf(path)).toBe('1\n{"long":"line"}\n');
+  });
+
+  test('a pending file that is back from the dead is committed again, to the same effect', async () => {
+    const path = await freshPath();
+    const crashed = await openSink(path);
+    const first = await seal(crashed, 1, [1]);
+    await copyFile(`${path}.epoch-1.pending`, `${path}.copy`);
+    await crashed.commit(first, signal);
+    await copyFile(`${path}.copy`, `${path}.epoch-1.pending`);
+    const writer = await openSink(path, { pending: [first], last: first, epoch: 2 });
+    await writer.commit(first, signal);
+    expect(await textOf(path)).toBe('1\n');
+    expect(await namesBeside(path)).toEqual(['out.jsonl', 'out.jsonl.copy']);
+  });
+
+  test('an older epoch committed again behind a newer one cuts nothing', async () => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    const first = await seal(writer, 1, [1]);
+    const second = await seal(writer, 2, [2]);
+    await writer.commit(first, signal);
+    await writer.commit(second, signal);
+    await writer.commit(first, signal);
+    expect(await textOf(path)).toBe('1\n2\n');
+  });
+});
+
+describe('an output that somebody changed', () => {
+  const committed = async (): Promise<{ path: string; first: JsonLinesCommittable; writer: Writer }> => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    const first = await seal(writer, 1, [{ n: 1 }]);
+    await writer.commit(first, signal);
+    return { path, first, writer };
+  };
+  const changed = { code: 'OUTPUT_CHANGED', retryable: false };
+
+  test('other bytes, with the pending file gone', async () => {
+    const { path, first, writer } = await committed();
+    await writeFile(path, '{"n":2}\n');
+    await expect(writer.commit(first, signal)).rejects.toMatchObject(changed);
+  });
+
+  test('cut or removed, seen at the next start and at the next commit', async () => {
+    const { path, first, writer } = await committed();
+    const second = await seal(writer, 2, [2]);
+    await truncate(path, 3);
+    await expect(openSink(path, { last: first, epoch: 2 })).rejects.toMatchObject(changed);
+    await expect(writer.commit(second, signal)).rejects.toMatchObject(changed);
+    await rm(path);
+    await expect(openSink(path, { last: first, epoch: 2 })).rejects.toMatchObject(changed);
+    await expect(writer.commit(second, signal)).rejects.toMatchObject(changed);
+    await writeFile(path, '{"n":1}\n');
+    await writer.commit(second, signal);
+    expect(await textOf(path)).toBe('{"n":1}\n2\n');
+  });
+
+  test('a pending file with other bytes is not published', async () => {
+    const { path, writer } = await committed();
+    const second = await seal(writer, 2, [2]);
+    await writeFile(`${path}.epoch-2.pending`, '3\n');
+    await expect(writer.commit(second, signal)).rejects.toMatchObject(changed);
+    expect(await textOf(path)).toBe('{"n":1}\n');
+  });
+
+  test('a write that failed surfaces at the seal', async () => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    await writeFile(`${path}.epoch-1.pending`, 'of another job');
+    await expect(seal(writer, 1, ['x'.repeat(300_000)])).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true });
+    await writer.close();
+    expect(await textOf(`${path}.epoch-1.pending`)).toBe('of another job');
+  });
+});
+
+test('misuse: epochs out of order, wrong options', async () => {
+  const writer = await openSink(await freshPath());
+  expect(() => writer.seal(2)).toThrow('I7');
+  await writer.close();
+  expect(() => jsonLinesSink('')).toThrow('path');
+  expect(() => jsonLinesSink('x', { onExisting: 'replace' as 'append' })).toThrow('onExisting');
+});

@@ -1,0 +1,45 @@
+/** LevelDB directories for tests: made fresh, "crashed" by copying them as they are on disk, and removed at the end. */
+import type { StorageFixture } from '../../../lib/state/store-suite.ts';
+import type { KeyRange, OpenStorage, Storage, Store } from '../../../lib/state/store.ts';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LevelStorage } from '../../../lib/state/level-store.ts';
+
+export const temporaryDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'millrace-'));
+
+/** What a killed process leaves behind: every byte that was written, and no lock. */
+export const crashedCopy = async (directory: string, copy: string): Promise<string> => {
+  await cp(directory, copy, { recursive: true });
+  return copy;
+};
+
+export const makeLevelStorage = async (): Promise<StorageFixture> => {
+  const base = await temporaryDirectory();
+  let generation = 0;
+  let storage: Storage = new LevelStorage(join(base, '0'));
+  return {
+    get storage() {
+      return storage;
+    },
+    async reopen() {
+      generation += 1;
+      storage = new LevelStorage(await crashedCopy(storage.name, join(base, `${generation}`)));
+    },
+    cleanup: () => rm(base, { recursive: true, force: true }),
+  };
+};
+
+export const everything: KeyRange = { gte: new Uint8Array(0), lt: Uint8Array.of(255, 255) };
+
+export const put = async (state: Store, values: Readonly<Record<string, string>>): Promise<void> => {
+  const batch = state.batch();
+  for (const [key, value] of Object.entries(values)) batch.put(Buffer.from(key), Buffer.from(value));
+  await batch.write();
+};
+
+export const keysOf = async (open: OpenStorage): Promise<string[]> => {
+  const keys: string[] = [];
+  for await (const [key] of open.state.entries(everything)) keys.push(Buffer.from(key).toString());
+  return keys;
+};
