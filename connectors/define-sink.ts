@@ -56,7 +56,9 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
     } catch (error) {
       if (error instanceof StreamError || signal.aborted) throw error;
       const last = firstNumber + values.length - 1;
-      throw new StreamError('SINK_FAILED', `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`, { cause: error });
+      throw new StreamError('SINK_FAILED', `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   };
   return {

@@ -212,7 +212,8 @@ const commitEpoch = async (path: string, committable: JsonLinesCommittable, sign
 };
 
 const publish = async (path: string, waiting: FileHandle, { epoch, offset, bytes, crc }: JsonLinesCommittable): Promise<void> => {
-  if ((await crcOfRange(waiting, { offset: 0, bytes })) !== crc) throw changed(path, `has lost lines: "${pendingPath(path, epoch)}" is not as it was sealed`);
+  if ((await crcOfRange(waiting, { offset: 0, bytes })) !== crc)
+    throw changed(path, `has lost lines: "${pendingPath(path, epoch)}" is not as it was sealed`);
   const output = await open(path, 'r+').catch(absent);
   if (output === undefined && offset > 0) throw changed(path, `is gone, where ${offset} bytes were committed`);
   const handle = output ?? (await open(path, 'w+'));
@@ -235,7 +236,8 @@ const checkCommitted = async (path: string, committable: JsonLinesCommittable): 
   const output = await open(path, 'r').catch(absent);
   try {
     const crc = output === undefined ? undefined : await crcOfRange(output, committable);
-    if (crc !== committable.crc) throw changed(path, `does not hold the ${committable.bytes} bytes of epoch ${committable.epoch} at ${committable.offset}`);
+    if (crc !== committable.crc)
+      throw changed(path, `does not hold the ${committable.bytes} bytes of epoch ${committable.epoch} at ${committable.offset}`);
   } finally {
     await output?.close();
   }

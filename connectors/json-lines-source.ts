@@ -129,7 +129,10 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     signal.throwIfAborted();
     const { file } = options;
     const handle = await open(file, 'r').catch((error: unknown) => {
-      throw new StreamError('INPUT_NOT_FOUND', `input "${file}" can not be opened: ${messageOf(error)}`, { cause: error, details: { file } });
+      throw new StreamError('INPUT_NOT_FOUND', `input "${file}" can not be opened: ${messageOf(error)}`, {
+        cause: error,
+        details: { file },
+      });
     });
     try {
       const info = await handle.stat();
@@ -226,7 +229,10 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     this.#searched = next;
   }
 
-  #parse(text: string, { line, end }: { readonly line: number; readonly end: number }): { readonly value: T; readonly malformed?: undefined } | { readonly malformed: StreamError } {
+  #parse(
+    text: string,
+    { line, end }: { readonly line: number; readonly end: number },
+  ): { readonly value: T; readonly malformed?: undefined } | { readonly malformed: StreamError } {
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -268,7 +274,9 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     const { file } = this.#options;
     const size = this.#offset + this.#end;
     if (size < this.#size) {
-      this.#failure = new StreamError('INPUT_CHANGED', `input "${file}" was cut from ${this.#size} to ${size} bytes while it was read`, { details: { file } });
+      this.#failure = new StreamError('INPUT_CHANGED', `input "${file}" was cut from ${this.#size} to ${size} bytes while it was read`, {
+        details: { file },
+      });
     }
     this.#ended = true;
   }
@@ -307,7 +315,9 @@ const startOf = async (handle: FileHandle, file: string, { position, size }: Reo
   if (position === undefined || position.offset === 0) return { offset: 0, line: 0 };
   const { offset, line } = position;
   if (size < offset) {
-    throw new StreamError('INPUT_CHANGED', `input "${file}" has ${size} bytes, fewer than the ${offset} that were read before`, { details: { file } });
+    throw new StreamError('INPUT_CHANGED', `input "${file}" has ${size} bytes, fewer than the ${offset} that were read before`, {
+      details: { file },
+    });
   }
   const around = Buffer.alloc(3);
   const { bytesRead } = await handle.read(around, 0, 3, offset - 1);
@@ -315,7 +325,9 @@ const startOf = async (handle: FileHandle, file: string, { position, size }: Reo
   // The last line had no newline when it was read: it may have got one since, but it must not have got longer.
   const lineBreak = around[1] === newline ? 1 : around[1] === carriageReturn && around[2] === newline ? 2 : 0;
   if (lineBreak > 0) return { offset: offset + lineBreak, line };
-  throw new StreamError('INPUT_CHANGED', `input "${file}" has no line that ends at byte ${offset}, where one was read before`, { details: { file } });
+  throw new StreamError('INPUT_CHANGED', `input "${file}" has no line that ends at byte ${offset}, where one was read before`, {
+    details: { file },
+  });
 };
 
 const hasByteOrderMark = (bytes: Buffer): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;

@@ -6,7 +6,8 @@
 type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'next';
 
 const blank = /[ \t\n\r]*/y;
-const string = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y;
+/** Control characters are excluded by where printable ones begin. */
+const string = /"[\x20\x21\x23-\x5b\x5d-\uffff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[\x20\x21\x23-\x5b\x5d-\uffff]*)*"/y;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /** The index of the first character that can't continue a JSON text; the length when the text ends too early or is whole. */
@@ -16,7 +17,8 @@ export const syntaxErrorIndex = (text: string): number => {
   for (let at = after(blank, text, 0); at < text.length; at = after(blank, text, at)) {
     const char = text.charAt(at);
     const inside = open.at(-1);
-    const closes = (char === ']' && inside === '[' && (expected === 'first-value' || expected === 'next')) ||
+    const closes =
+      (char === ']' && inside === '[' && (expected === 'first-value' || expected === 'next')) ||
       (char === '}' && inside === '{' && (expected === 'first-key' || expected === 'next'));
     let end = at + 1;
     if (closes) {

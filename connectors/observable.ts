@@ -102,7 +102,10 @@ class ObservableReader<T> implements SourceReader<T, number> {
       this.#values.push(value);
       this.#wake?.();
     } else if (onDrop === undefined) {
-      this.#finish({ ok: false, error: new StreamError('INPUT_OVERFLOW', `the observable pushed more than the ${capacity} values that may wait`) });
+      this.#finish({
+        ok: false,
+        error: new StreamError('INPUT_OVERFLOW', `the observable pushed more than the ${capacity} values that may wait`),
+      });
     } else onDrop();
   }
 

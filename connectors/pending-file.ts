@@ -114,7 +114,7 @@ export interface FileRange {
 export const crcOfRange = async (handle: FileHandle, { offset, bytes }: FileRange): Promise<number | undefined> => {
   const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes));
   let crc = 0;
-  for (let done = 0; done < bytes; ) {
+  for (let done = 0; done < bytes;) {
     const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, bytes - done), offset + done);
     if (bytesRead === 0) return undefined;
     crc = crc32(buffer.subarray(0, bytesRead), crc);
@@ -126,10 +126,10 @@ export const crcOfRange = async (handle: FileHandle, { offset, bytes }: FileRang
 /** Copies the first `bytes` of one file into another at `offset`. */
 export const copyRange = async (from: FileHandle, to: FileHandle, { offset, bytes }: FileRange): Promise<void> => {
   const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes));
-  for (let done = 0; done < bytes; ) {
+  for (let done = 0; done < bytes;) {
     const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, bytes - done), done);
     if (bytesRead === 0) throw new Error('the pending file ended early');
-    for (let written = 0; written < bytesRead; ) {
+    for (let written = 0; written < bytesRead;) {
       const { bytesWritten } = await to.write(buffer, written, bytesRead - written, offset + done + written);
       written += bytesWritten;
     }

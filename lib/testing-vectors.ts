@@ -3,8 +3,8 @@
  * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
-import { WatermarkCombiner, WatermarkValve, type WatermarkReceiver } from './runtime/watermark-valve.ts';
-import { WatermarkGenerator, WatermarkStrategy } from './runtime/watermarks.ts';
+import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from './runtime/watermarks.ts';
+import { forward } from './runtime/wire.ts';
 
 export type VectorTime = number | 'MAX' | 'MIN' | null;
 
@@ -37,7 +37,7 @@ export const vectorTime = (timestamp: Timestamp): VectorTime =>
   timestamp === MAX_TIMESTAMP ? 'MAX' : timestamp === MIN_TIMESTAMP ? 'MIN' : timestamp;
 
 /** Writes down what comes, in the recorded form. */
-class Recorder implements WatermarkReceiver {
+class Recorder {
   #outputs: VectorOutput[] = [];
 
   push(output: VectorOutput): void {
@@ -72,12 +72,12 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
   const base = kind === 'none' ? WatermarkStrategy.none() : WatermarkStrategy.boundedOutOfOrderness(bounded);
   const generator = new WatermarkGenerator(typeof idleness === 'number' ? base.withIdleness(idleness) : base);
   const out = new Recorder();
-  const splits = new WatermarkCombiner(out);
+  const splits = new WatermarkCombiner();
   splits.add('split');
   let now = 0;
   let nextTick = interval;
   const emit = (watermark: Timestamp | undefined): void => {
-    if (watermark !== undefined) splits.watermark('split', watermark);
+    if (watermark !== undefined) forward(splits.watermark('split', watermark), out);
   };
   const element = ({ key, value, ts }: VectorStep): void => {
     out.push({ type: 'record', key, value, ts });
@@ -88,8 +88,8 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
   };
   const tick = (): void => {
     nextTick = now + interval;
-    emit(generator.onTick(now));
-    if (generator.idle) splits.status('split', true);
+    emit(generator.onTick(now).watermark);
+    if (generator.idle) forward(splits.status('split', true), out);
     // The recorded operator emits at every tick; a tick of ours leaves that to the record count while records flow.
     else emit(generator.emit());
   };
@@ -106,34 +106,35 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
 const valveRunner = (config: VectorConfig): StepRunner => {
   const out = new Recorder();
   // The recorded valve ends the stream when one channel has ended and all others are idle; ours waits for the others.
-  const valve = new WatermarkValve(out, { finalEndsChannel: false });
+  const valve = new WatermarkValve({ finalEndsChannel: false });
   for (let index = 0; index < numberOf(config['channels'], 1); index += 1) valve.add(`channel ${index}`);
   return ({ op, channel, ts }) => {
     const name = `channel ${channel}`;
-    if (op === 'watermark') valve.watermark(name, timeOf(ts));
-    else valve.status(name, op === 'idle');
+    forward(op === 'watermark' ? valve.watermark(name, timeOf(ts)) : valve.status(name, op === 'idle'), out);
     return out.take();
   };
 };
 
 /** The recorded multiplexer says `idle` at each update and leaves `active` to its output; ours says either once, when it changes. */
 const multiplexerRunner = (): StepRunner => {
-  const out = new Recorder();
-  const splits = new WatermarkCombiner(out);
-  /** True when the step lets the output be worked out anew. */
-  const run = ({ op, output = '', deferred = false, ts }: VectorStep): boolean => {
+  const splits = new WatermarkCombiner();
+  /** What an update changes; undefined when the step makes none. */
+  const run = ({ op, output = '', deferred = false, ts }: VectorStep): WatermarkChange | undefined => {
     if (op === 'register') splits.add(output);
     else if (op === 'unregister') splits.remove(output);
-    else if (op === 'periodic') splits.emit();
-    else if (op !== 'watermark' && deferred) splits.noteStatus(output, op === 'idle');
-    else if (op !== 'watermark') splits.status(output, op === 'idle');
-    else if (splits.note(output, timeOf(ts)) && !deferred) splits.emit();
-    return op === 'periodic' || (op === 'idle' && !deferred);
+    else if (op === 'periodic') return splits.emit();
+    else if (op !== 'watermark') {
+      if (!deferred) return splits.status(output, op === 'idle');
+      splits.noteStatus(output, op === 'idle');
+    } else if (splits.note(output, timeOf(ts)) && !deferred) return splits.emit();
+    return undefined;
   };
   return (step) => {
-    const updated = run(step);
-    const watermarks = out.take().filter(({ type }) => type === 'watermark');
-    return updated && splits.idle ? [...watermarks, { type: 'status', status: 'idle' }] : watermarks;
+    const change = run(step);
+    if (change === undefined) return [];
+    const out = new Recorder();
+    forward({ watermark: change.watermark, idle: splits.idle ? true : undefined }, out);
+    return out.take();
   };
 };
 

@@ -132,7 +132,8 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
     const [given, handler, options = {}] = typeof rest[0] === 'string' ? rest : [undefined, ...rest];
     const name = (given as string | undefined) ?? this.#freeName(triggers[0], handler);
-    if (this.#actions.has(name)) throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
+    if (this.#actions.has(name))
+      throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
     // The overloads tie the handler to the triggers; the plan calls it with events of those types only.
     this.#actions.set(name, { ...(options as ActionOptions), name, triggers, handler: handler as ActionHandler<never> });
     return this;
@@ -153,7 +154,8 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
   /** Adds a resource of any type. A function is asked for the resource each time the job starts. */
   resource(type: ResourceType, name: string, value: unknown): this {
     const id = `${type}:${name}`;
-    if (this.#resources.has(id)) throw invalidAgent({ agent: this.name, rule: `resources of type '${type}' have different names`, value: name });
+    if (this.#resources.has(id))
+      throw invalidAgent({ agent: this.name, rule: `resources of type '${type}' have different names`, value: name });
     this.#resources.set(id, { type, name, value });
     return this;
   }
@@ -194,7 +196,8 @@ export interface InvalidAgent {
 /** The refusal of an agent as defined: says which agent and action, the rule, and what was found. */
 export const invalidAgent = ({ agent, action, rule, value }: InvalidAgent, cause?: unknown): StreamError => {
   const where = action === undefined ? `agent '${agent}'` : `action '${action}' of agent '${agent}'`;
-  const found = typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
+  const found =
+    typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
   const details = { agent, ...(action === undefined ? {} : { action }), rule, value: found };
   return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, { details, ...(cause === undefined ? {} : { cause }) });
 };

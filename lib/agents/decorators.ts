@@ -9,7 +9,16 @@ import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { CallContext } from '../core/operator.ts';
-import type { ActionDefinition, ActionOptions, Agent, AgentClass, AgentDefinition, ResourceDefinition, ResourceType, Trigger } from './agent.ts';
+import type {
+  ActionDefinition,
+  ActionOptions,
+  Agent,
+  AgentClass,
+  AgentDefinition,
+  ResourceDefinition,
+  ResourceType,
+  Trigger,
+} from './agent.ts';
 import { AgentBuilder, invalidAgent, isAsyncFunction } from './agent.ts';
 import { Event, type EventClass, type JsonSchema } from './event.ts';
 import { Prompt as PromptResource, type PromptLike } from './prompt.ts';
@@ -29,10 +38,12 @@ if (!('metadata' in Symbol)) Object.defineProperty(Symbol, 'metadata', { value: 
 
 const membersKey = Symbol.for('millrace:members');
 
-interface MethodDecorator<H> {
-  (target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
-  (value: H, context: ClassMethodDecoratorContext): void;
+interface ToolDecorator<A> {
+  <H extends ToolFunction<A>>(target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  <H extends ToolFunction<A>>(value: H, context: ClassMethodDecoratorContext): void;
 }
+
+type ToolFunction<A> = (args: A, call: CallContext) => unknown;
 
 interface FieldDecorator {
   (target: object, name: string | symbol): void;
@@ -68,7 +79,7 @@ export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parame
 };
 
 /** Makes a method a tool that the agent's models may ask for. */
-export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): MethodDecorator<(args: ToolArguments<P>, call: CallContext) => unknown> =>
+export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): ToolDecorator<ToolArguments<P>> =>
   noting((name) => ({ name, resource: 'tool', tool: options }));
 
 /** Makes a field a resource of a type of its own. */
@@ -125,7 +136,9 @@ const resourceOf = (agentName: string, member: Member, agent: object, value: unk
   };
   try {
     if (tool !== undefined) {
-      return typeof value === 'function' ? { type, name, value: new FunctionTool(name, { ...tool, execute: value.bind(agent) }) } : refuse('a tool is a method');
+      return typeof value === 'function'
+        ? { type, name, value: new FunctionTool(name, { ...tool, execute: value.bind(agent) }) }
+        : refuse('a tool is a method');
     }
     if (value === undefined) return refuse('the field has no value');
     if (type === 'prompt') return { type, name, value: PromptResource.from(value as PromptLike) };
@@ -141,7 +154,10 @@ const isTrigger = (value: unknown): value is Trigger =>
 
 const noting = (member: (name: string) => Member) => {
   return (target: unknown, second: unknown): void => {
-    const context = typeof second === 'object' && second !== null && 'kind' in second ? (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext) : undefined;
+    const context =
+      typeof second === 'object' && second !== null && 'kind' in second
+        ? (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext)
+        : undefined;
     const name = context === undefined ? second : context.name;
     if (typeof name !== 'string') throw refusal('name', 'a string: a decorated member can not be a symbol', String(name));
     if (context?.private === true || context?.static === true) throw new TypeError(`Expected \`${name}\` to be a public instance member`);
@@ -151,7 +167,8 @@ const noting = (member: (name: string) => Member) => {
 };
 
 const noteIn = (metadata: DecoratorMetadataObject | undefined, member: Member): void => {
-  if (metadata === undefined) throw new TypeError('Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators');
+  if (metadata === undefined)
+    throw new TypeError('Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators');
   const holder = metadata as Record<symbol, Member[] | undefined>;
   if (!Object.hasOwn(holder, membersKey)) holder[membersKey] = [];
   holder[membersKey]?.push(member);
@@ -166,7 +183,8 @@ const noteAt = (type: object, member: Member): void => {
 const membersOf = (type: object): Member[] => {
   const members = new Map<string, Member>();
   const lineage: object[] = [];
-  for (let each: object | null = type; typeof each === 'function'; each = Object.getPrototypeOf(each) as object | null) lineage.unshift(each);
+  for (let each: object | null = type; typeof each === 'function'; each = Object.getPrototypeOf(each) as object | null)
+    lineage.unshift(each);
   for (const each of lineage) {
     const legacy = Reflect.getOwnMetadata(membersKey, each) as readonly Member[] | undefined;
     const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as Record<symbol, readonly Member[]> | undefined;

@@ -66,7 +66,8 @@ export class Event {
 
   constructor(type: string, attributes: Attributes = {}, stamp?: Partial<EventStamp>) {
     if (typeof type !== 'string' || type.trim() === '') throw refusal('type', 'a non-empty string', type);
-    if (typeof attributes !== 'object' || attributes === null || Array.isArray(attributes)) throw refusal('attributes', 'an object', attributes);
+    if (typeof attributes !== 'object' || attributes === null || Array.isArray(attributes))
+      throw refusal('attributes', 'an object', attributes);
     this.type = type;
     this.attributes = attributes;
     this.id = stamp?.id;
@@ -182,7 +183,8 @@ export class ChatResponseEvent<T = unknown> extends Event {
   /** The structured output. Throws a `TypeError` when the request named no output schema. */
   get output(): T {
     const structured = this.response.extra_args?.['structured_output'];
-    if (structured === undefined) throw new TypeError('Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`');
+    if (structured === undefined)
+      throw new TypeError('Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`');
     return structured as T; // the chat action checked it against the schema
   }
 

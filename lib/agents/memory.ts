@@ -64,7 +64,11 @@ export const applyChanges = (store: MemoryStore, changes: readonly MemoryChange[
 };
 
 /** The flat form of a base with changes on top; the base stays as it is. */
-export const mergeChanges = (base: MemoryBase, changes: readonly MemoryChange[], onConflict?: (path: string) => void): Map<string, unknown> => {
+export const mergeChanges = (
+  base: MemoryBase,
+  changes: readonly MemoryChange[],
+  onConflict?: (path: string) => void,
+): Map<string, unknown> => {
   const merged = new Map<string, unknown>();
   for (const path of base.keys()) merged.set(path, base.get(path));
   applyChanges(merged, changes, onConflict);
@@ -105,7 +109,8 @@ const remove = (store: MemoryStore, path: string): void => {
   store.delete(path);
   const marker = markerOf(path);
   if (store.get(marker) === undefined) return;
-  for (const each of [...store.keys()]) if (each.startsWith(marker)) store.delete(each);
+  const below = Array.from(store.keys()).filter((each) => each.startsWith(marker));
+  for (const each of below) store.delete(each);
 };
 
 export interface MemoryViewOptions {
@@ -141,7 +146,10 @@ export class MemoryView implements MemoryObject {
 
   set(path: string, value: unknown): MemoryRef {
     this.#check(path);
-    if (value === undefined) throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\` can not be undefined`, { hint: 'use `delete` to forget a value, or null' });
+    if (value === undefined)
+      throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\` can not be undefined`, {
+        hint: 'use `delete` to forget a value, or null',
+      });
     if (this.isNestedObject(path)) throw new TypeError(`Cannot overwrite object with value: \`${path}\` holds an object; delete it first`);
     this.#checkParents(path);
     this.#write({ path, value: this.#copy(path, value) });
@@ -165,7 +173,8 @@ export class MemoryView implements MemoryObject {
     this.#check(path);
     this.#checkParents(path);
     if (this.#store.get(path) !== undefined) {
-      if (!overwrite) throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
+      if (!overwrite)
+        throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
       this.#write({ path, deleted: true });
     }
     if (!this.isNestedObject(path)) this.#write({ path, object: true });

@@ -5,7 +5,17 @@
  * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in actions come first.
  */
 import { digest, encodeText } from '../core/serde.ts';
-import { invalidAgent, isAsyncFunction, type ActionDefinition, type ActionHandler, type Agent, type AgentDefinition, type AgentOptions, type ResourceDefinition, type Trigger } from './agent.ts';
+import {
+  invalidAgent,
+  isAsyncFunction,
+  type ActionDefinition,
+  type ActionHandler,
+  type Agent,
+  type AgentDefinition,
+  type AgentOptions,
+  type ResourceDefinition,
+  type Trigger,
+} from './agent.ts';
 import { builtInActions, chatConfigOf } from './chat-action.ts';
 import { definitionOf } from './decorators.ts';
 import type { EventClass } from './event.ts';
@@ -115,17 +125,24 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
   const definitions: ActionDefinition[] = [...builtInActions];
   for (const action of definition.actions) {
     if (definitions.some((each) => each.name === action.name)) {
-      throw invalidAgent({ agent, action: action.name, rule: 'actions of one agent have different names, and built-in names are taken', value: action.name });
+      throw invalidAgent({
+        agent,
+        action: action.name,
+        rule: 'actions of one agent have different names, and built-in names are taken',
+        value: action.name,
+      });
     }
     definitions.push(action);
   }
+  const planned = definitions.map((action) => plannedAction(agent, action));
   const eventClasses = new Map<string, EventClass>();
-  for (const { triggers } of definition.actions) for (const each of triggers) if (typeof each !== 'string') eventClasses.set(each.type, each);
+  for (const { triggers } of definition.actions)
+    for (const each of triggers) if (typeof each !== 'string') eventClasses.set(each.type, each);
   checkNames(agent, definition.resources);
   const plan = new AgentPlan({
     agentName: agent,
     version: options.version,
-    actions: definitions.map((action) => plannedAction(agent, action)),
+    actions: planned,
     resources: resourceProviders(definition.resources),
     config: settings(agent, options),
   });
@@ -134,7 +151,8 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
 
 const plannedAction = (agent: string, { name, triggers, handler, async, config = {} }: ActionDefinition): PlannedAction => {
   if (name === '') throw invalidAgent({ agent, rule: 'an action needs a name', value: name });
-  if (typeof handler !== 'function') throw invalidAgent({ agent, action: name, rule: 'an action needs a handler function', value: handler });
+  if (typeof handler !== 'function')
+    throw invalidAgent({ agent, action: name, rule: 'an action needs a handler function', value: handler });
   if (triggers.length === 0) throw invalidAgent({ agent, action: name, rule: 'an action needs at least one trigger', value: triggers });
   const types = triggers.map((trigger) => triggerType(agent, name, trigger));
   plainConfig(agent, name, config);
@@ -150,7 +168,8 @@ const triggerType = (agent: string, action: string, trigger: Trigger): string =>
     throw invalidAgent({ agent, action, rule: 'a trigger is an event type or an event class with a static `type`', value: trigger });
   }
   const type = typeOf(typeof trigger === 'string' ? text.trim() : quote(text));
-  if (type === undefined) throw invalidAgent({ agent, action, rule: 'a trigger is an exact event type; conditions come later', value: trigger });
+  if (type === undefined)
+    throw invalidAgent({ agent, action, rule: 'a trigger is an exact event type; conditions come later', value: trigger });
   return type;
 };
 
@@ -213,7 +232,8 @@ const planOf = (json: unknown): AgentPlan => {
   const agent = plan.agent_name ?? '';
   if (typeof plan.actions !== 'object' || plan.actions === null) throw invalidAgent({ agent, rule: 'a plan has `actions`', value: json });
   const actions = Object.entries(plan.actions).map(([name, action]) => {
-    if ('listen_event_types' in action) throw invalidAgent({ agent, action: name, rule: '`listen_event_types` is called `trigger_conditions`', value: action });
+    if ('listen_event_types' in action)
+      throw invalidAgent({ agent, action: name, rule: '`listen_event_types` is called `trigger_conditions`', value: action });
     const { trigger_conditions: conditions, exec, config } = action;
     if (action.name !== name || !Array.isArray(conditions) || conditions.length === 0) {
       throw invalidAgent({ agent, action: name, rule: 'an action has its name and `trigger_conditions`', value: action });
@@ -221,7 +241,13 @@ const planOf = (json: unknown): AgentPlan => {
     const triggers = conditions.map((each: string) => triggerType(agent, name, each));
     return { name, kind: exec?.async === true ? ('async' as const) : ('sync' as const), triggers, config: config ?? {} };
   });
-  return new AgentPlan({ agentName: agent, version: plan.version, actions, resources: plan.resource_providers ?? {}, config: plan.config?.conf_data ?? {} });
+  return new AgentPlan({
+    agentName: agent,
+    version: plan.version,
+    actions,
+    resources: plan.resource_providers ?? {},
+    config: plan.config?.conf_data ?? {},
+  });
 };
 
 const sorted = (config: Config): unknown => Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));

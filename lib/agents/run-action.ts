@@ -2,8 +2,7 @@
  * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once and may not
  * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
  */
-import { messageOf, StreamError } from '../core/errors.ts';
-import { invariant } from '../core/errors.ts';
+import { invariant, InvariantError, messageOf, StreamError } from '../core/errors.ts';
 import type { ActionHandler } from './agent.ts';
 import type { CompiledAgent } from './plan.ts';
 import { ActionContext, isThenable, type ActionHost, type ActionResult } from './runner-context.ts';
@@ -11,7 +10,7 @@ import { ActionContext, isThenable, type ActionHost, type ActionResult } from '.
 /** Runs a synchronous action in the turn in hand. */
 export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionResult => {
   invariant(host.work === undefined, 'I13: a synchronous action has no work context');
-  const context = new ActionContext(host);
+  const context = new ActionContext(host, agent.plan.config);
   try {
     const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
     if (isThenable(returned)) {
@@ -32,7 +31,7 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionRes
 /** Runs an asynchronous action as the body of work. */
 export const runAsyncAction = async (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
   invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
-  const context = new ActionContext(host);
+  const context = new ActionContext(host, agent.plan.config);
   try {
     await handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
     return context.result();
@@ -47,14 +46,17 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
   const handler = agent.handlers.get(host.action.name);
   if (handler !== undefined) return handler;
   const { agentName } = agent.plan;
-  throw new StreamError('PLAN_CHANGED', `agent '${agentName}' has no action '${host.action.name}' any more`, { details: { agent: agentName, action: host.action.name } });
+  throw new StreamError('PLAN_CHANGED', `agent '${agentName}' has no action '${host.action.name}' any more`, {
+    details: { agent: agentName, action: host.action.name },
+  });
 };
 
 /** Errors that are not the action's own failure pass as they are: the caller tells them by their code. */
-const ownCodes: readonly string[] = ['ACTION_FAILED', 'ASYNC_IN_TURN', 'PLAN_CHANGED', 'WORK_ABORTED'];
+const ownCodes: ReadonlySet<string> = new Set(['ACTION_FAILED', 'ASYNC_IN_TURN', 'DIVERGED', 'PLAN_CHANGED', 'WORK_ABORTED']);
 
 const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): unknown => {
-  if (error instanceof StreamError && ownCodes.includes(error.code)) return error;
+  if (error instanceof InvariantError) return error;
+  if (error instanceof StreamError && ownCodes.has(error.code)) return error;
   const { agentName } = agent.plan;
   const message = messageOf(error);
   // Refusals of a frozen object, in the words of V8.
@@ -63,6 +65,11 @@ const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): u
     cause: error,
     details: { agent: agentName, action: host.action.name, eventId: host.event.id ?? '', key: host.key },
     ...(error instanceof StreamError ? { retryable: error.retryable, hint: error.hint } : {}),
-    ...(frozen ? { retryable: false, hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`' } : {}),
+    ...(frozen
+      ? {
+          retryable: false,
+          hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`',
+        }
+      : {}),
   });
 };

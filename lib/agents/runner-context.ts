@@ -61,6 +61,8 @@ export interface RunnerContext {
   getResource<R = unknown>(name: string, type: ResourceType): R;
   readonly agentMetricGroup: MetricGroup;
   readonly actionMetricGroup: MetricGroup;
+  /** Settings of the agent. */
+  readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly actionConfig: Readonly<Record<string, unknown>>;
   getActionConfigValue<T = unknown>(name: string): T | undefined;
   /** Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. */
@@ -91,6 +93,8 @@ export interface ActionHost {
   readonly event: Event;
   /** Unique name of this execution within the job, the same after a crash: events get ids from it. */
   readonly id: string;
+  /** Unique name of the job, so that the UUIDs and random numbers of two jobs differ. @defaultValue '' */
+  readonly jobId?: string | undefined;
   readonly key: Key;
   readonly timestamp?: Timestamp | undefined;
   /** The time of the turn; asked only when the action asks. Asynchronous actions take the time of their submission instead. */
@@ -100,8 +104,6 @@ export interface ActionHost {
   readonly resources: { get(type: ResourceType, name: string): unknown };
   /** The agent's group. */
   readonly metrics: MetricGroup;
-  /** Settings of the agent, for the built-in actions. */
-  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Present for an asynchronous action. */
   readonly work?: WorkContext | undefined;
 }
@@ -117,6 +119,7 @@ const noChanges: readonly MemoryChange[] = [];
 
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
+  readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly #host: ActionHost;
   readonly #events: EventJson[] = [];
   #shortTerm: MemoryView | undefined;
@@ -128,8 +131,9 @@ export class ActionContext implements RunnerContext {
   /** Key of the call whose function is in its synchronous part. */
   #currentKey: string | undefined;
 
-  constructor(host: ActionHost) {
+  constructor(host: ActionHost, agentConfig: Readonly<Record<string, unknown>> = {}) {
     this.#host = host;
+    this.agentConfig = agentConfig;
   }
 
   get key(): Key {
@@ -163,9 +167,16 @@ export class ActionContext implements RunnerContext {
     if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
     if (event === (trigger as Event) || (event.id !== undefined && event.id === trigger.id)) {
       const why = 'output event ids must differ from the triggering event id';
-      throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, { retryable: false });
+      throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, {
+        retryable: false,
+      });
     }
-    const stamp = { id: `${id}:${this.#events.length}`, upstreamEventId: trigger.id, upstreamActionName: action.name, sourceTimestamp: timestamp };
+    const stamp = {
+      id: `${id}:${this.#events.length}`,
+      upstreamEventId: trigger.id,
+      upstreamActionName: action.name,
+      sourceTimestamp: timestamp,
+    };
     const attributes = this.#attributes(event);
     const stamped = stampEvent(event, stamp);
     this.#events.push({ ...eventToJson(stamped), attributes });
@@ -207,11 +218,6 @@ export class ActionContext implements RunnerContext {
     return this.#host.action.config;
   }
 
-  /** Settings of the agent. */
-  get agentConfig(): Readonly<Record<string, unknown>> {
-    return this.#host.config ?? {};
-  }
-
   getActionConfigValue<T = unknown>(name: string): T | undefined {
     const { config } = this.#host.action;
     return Object.hasOwn(config, name) ? (config[name] as T) : undefined; // the caller says what was configured
@@ -233,7 +239,9 @@ export class ActionContext implements RunnerContext {
     const key = this.#currentKey ?? (this.#openKeys.length === 1 ? this.#openKeys[0] : undefined);
     if (key !== undefined) return key;
     const where = this.#openKeys.length === 0 ? 'no durable call is open' : `${this.#openKeys.length} durable calls are open`;
-    throw new TypeError(`Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`);
+    throw new TypeError(
+      `Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`,
+    );
   }
 
   get signal(): AbortSignal {
@@ -243,7 +251,11 @@ export class ActionContext implements RunnerContext {
   /** Ends the execution: gives what it wants to happen and refuses further use. */
   result(): ActionResult {
     this.end();
-    return { events: this.#events, shortTermChanges: this.#shortTerm?.written ?? noChanges, sensoryChanges: this.#sensory?.written ?? noChanges };
+    return {
+      events: this.#events,
+      shortTermChanges: this.#shortTerm?.written ?? noChanges,
+      sensoryChanges: this.#sensory?.written ?? noChanges,
+    };
   }
 
   /** Refuses further use. May be called twice. */
@@ -251,18 +263,21 @@ export class ActionContext implements RunnerContext {
     this.#ended = true;
   }
 
+  /** A durable call whose function takes the call alone, so that a signal is made only when it is read. For the built-in actions. */
+  callDurably<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R>): Promise<R> {
+    return this.#work('durableExecute').call(id, fn, options);
+  }
+
   #durable<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
-    const work = this.#work('durableExecute');
     if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
     if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
     const { args, reconciler, timeout, retry } = options;
-    const asked: CallOptions<R> = {
+    return this.callDurably(id, (call) => this.#keyed(fn, call), {
       args,
       reconciler: reconciler === undefined ? undefined : (call) => this.#keyed(reconciler, call),
       timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
       retry,
-    };
-    return work.call(id, (call) => this.#keyed(fn, call), asked);
+    });
   }
 
   /** Runs a durable function while `idempotencyKey` is that of its call. The signal is made only for a function that takes it. */
@@ -298,7 +313,8 @@ export class ActionContext implements RunnerContext {
 
   #draw(purpose: string): string {
     this.#draws += 1;
-    return hash('sha256', `${purpose}:${this.#host.id}:${this.#draws}`, 'hex');
+    const { jobId = '', id } = this.#host;
+    return hash('sha256', `${purpose}:${jobId}:${id}:${this.#draws}`, 'hex');
   }
 
   #work(what: string): WorkContext {
@@ -312,7 +328,8 @@ export class ActionContext implements RunnerContext {
   }
 
   #check(what: string): void {
-    if (this.#ended) throw new TypeError(`\`${what}\` of action '${this.#host.action.name}' was used after the action had ended; await what it starts`);
+    if (this.#ended)
+      throw new TypeError(`\`${what}\` of action '${this.#host.action.name}' was used after the action had ended; await what it starts`);
   }
 }
 

@@ -30,7 +30,8 @@ export class FunctionTool {
     if (typeof description !== 'string' || description === '') throw refusal('description', 'a non-empty string', description);
     if (typeof execute !== 'function') throw refusal('execute', 'a function', execute);
     this.metadata = { name, description, inputSchema: jsonSchemaOf(parameters) };
-    this.#schema = '_zod' in parameters ? (parameters as z.ZodType) : z.fromJSONSchema(parameters as Parameters<typeof z.fromJSONSchema>[0]);
+    this.#schema =
+      '_zod' in parameters ? (parameters as z.ZodType) : z.fromJSONSchema(parameters as Parameters<typeof z.fromJSONSchema>[0]);
     this.#execute = execute.bind(definition);
   }
 

@@ -60,7 +60,8 @@ const readsAll = async <T>({ source, expected }: SourceUnderTest<T>): Promise<vo
     for (const batch of await batchesOf(source, split, undefined)) {
       values.push(...batch.values);
       if (batch.timestamps !== undefined) assert.equal(batch.timestamps.length, batch.values.length, 'one timestamp per value');
-      for (const index of batch.sides?.keys() ?? []) assert.ok(index >= 0 && index < batch.values.length, 'a side names an index of the batch');
+      for (const index of batch.sides?.keys() ?? [])
+        assert.ok(index >= 0 && index < batch.values.length, 'a side names an index of the batch');
     }
   }
   assert.deepEqual(values, expected);
@@ -265,7 +266,9 @@ class SinkRun<T> {
 /** Every value is there, and leaving repeats out the first of them come in order. */
 const expectEach = <T>(visible: readonly T[], values: readonly T[]): void => {
   const seen = new Set<string>();
-  const once = visible.map((value) => JSON.stringify(value) ?? 'undefined').filter((text) => !seen.has(text) && seen.add(text) !== undefined);
+  const once = visible
+    .map((value) => JSON.stringify(value) ?? 'undefined')
+    .filter((text) => !seen.has(text) && seen.add(text) !== undefined);
   assert.deepEqual(once.slice(0, values.length), [...new Set(values.map((value) => JSON.stringify(value) ?? 'undefined'))]);
 };
 

@@ -19,7 +19,10 @@ export const mapKeyOf = (key: Key): MapKey => {
   return `\0t${Buffer.from(keyBytes(key)).toString('latin1')}`;
 };
 
-const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, end: 0 } as const;
+const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawString: 7, end: 0 } as const;
+
+/** UTF-8 can't hold a lone surrogate, so a string with one keeps its 16-bit units. */
+const loneSurrogate = /\p{Surrogate}/u;
 
 /** The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws `KEY_INVALID`. */
 export const keyBytes = (key: Key): Uint8Array => {
@@ -36,7 +39,7 @@ export const keyFromBytes = (bytes: Uint8Array): Key => {
   if (bytes[0] !== tags.tuple) return partFromBytes(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const parts: KeyPart[] = [];
-  for (let at = 1; at < bytes.length; ) {
+  for (let at = 1; at < bytes.length;) {
     const length = view.getUint32(at);
     parts.push(partFromBytes(bytes.subarray(at + 4, at + 4 + length)));
     at += 4 + length;
@@ -80,6 +83,7 @@ export const murmur2 = (bytes: Uint8Array): number => {
 const partBytes = (part: KeyPart): Uint8Array => {
   switch (typeof part) {
     case 'string': {
+      if (loneSurrogate.test(part)) return Buffer.concat([Uint8Array.of(tags.rawString), Buffer.from(part, 'utf16le')]);
       const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(part));
       bytes[0] = tags.string;
       bytes.write(part, 1);
@@ -113,6 +117,8 @@ const partFromBytes = (bytes: Uint8Array): KeyPart => {
   switch (bytes[0]) {
     case tags.string:
       return body.toString();
+    case tags.rawString:
+      return body.toString('utf16le');
     case tags.number: {
       const negative = (body[0] as number) < 0x80;
       for (let i = 0; i < 8; i += 1) body[i] = (body[i] as number) ^ (negative ? 0xff : i === 0 ? 0x80 : 0);

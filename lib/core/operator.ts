@@ -174,6 +174,11 @@ export interface Worker<W, R> {
   run(item: W, context: WorkContext): Promise<R>;
   /** Makes it happen, in one turn under the key that submitted the item. */
   apply(item: W, outcome: Outcome<R>): void;
+  /**
+   * What a rejection of `run` is. `fail`: no outcome; it fails the job, and after the restart the item runs again, its failed calls
+   * too. `outcome`: journaled and given to `apply` like any other. @defaultValue 'fail'
+   */
+  readonly onRejection?: 'fail' | 'outcome' | undefined;
 }
 
 export interface Work<W> {
@@ -199,6 +204,8 @@ export interface WorkContext {
   readonly submittedAt: Timestamp;
   /** Aborted when the item times out or the job stops. Made when first read. */
   readonly signal: AbortSignal;
+  /** Reads state under the item's key, as it is now. Must not change any. Only what cannot change while the item is open is the same after a crash. */
+  read<T>(fn: () => T): T;
   /** Runs `fn` once and journals its outcome; after a crash the journaled outcome is returned instead (I8). */
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options?: CallOptions<R>): Promise<R>;
 }
@@ -257,6 +264,8 @@ export interface HoldOptions {
 export interface Holds<O> {
   /** Takes a hold under the current key. */
   take(): Hold;
+  /** Whether something emitted now, outside any hold, would overtake what waits. */
+  readonly blocked: boolean;
   emit(hold: Hold, value: O, timestamp: Timestamp): void;
   release(hold: Hold): void;
 }

@@ -73,9 +73,11 @@ export const unseal = (bytes: Uint8Array, what: string): Buffer => {
   }
   const version = buffer[4] as number; // the length was checked
   if (version > sealVersion) {
-    throw new StreamError('STORE_FORMAT', `${what} has format ${version}, this version reads up to ${sealVersion}`, { details: { what, version } });
+    throw new StreamError('STORE_FORMAT', `${what} has format ${version}, this version reads up to ${sealVersion}`, {
+      details: { what, version },
+    });
   }
-  if (version < sealVersion) throw new StreamError('VALUE_DAMAGED', `${what} has the unknown format ${version}`, { details: { what, version } });
+  if (version < sealVersion) throw new StreamError('VALUE_DAMAGED', `${what} has format ${version}`, { details: { what, version } });
   return buffer.subarray(sealBytes);
 };
 
@@ -102,7 +104,9 @@ const asBuffer = (bytes: Uint8Array): Buffer =>
 
 const builtInErrors = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError];
 
-const errorTypes = new Map<string, ErrorType>([...builtInErrors, StreamError, CallNotExecuted, InvariantError].map((type) => [type.name, type]));
+const errorTypes = new Map<string, ErrorType>(
+  [...builtInErrors, StreamError, CallNotExecuted, InvariantError].map((type) => [type.name, type]),
+);
 
 /**
  * Makes errors of a class come back as that class. Its constructor is not called: message, cause and own properties are put on an
@@ -211,7 +215,7 @@ class TaggedWriter {
     if (Array.isArray(value) && prototype === Array.prototype) return this.#list(value, (index) => `[${index}]`);
     if (prototype === Object.prototype || prototype === null) return this.#record(value as Record<string, unknown>);
     if (prototype === Map.prototype) return tagged('map', this.#map(value as ReadonlyMap<unknown, unknown>));
-    if (prototype === Set.prototype) return tagged('set', this.#list([...(value as ReadonlySet<unknown>)], (index) => `.values()[${index}]`));
+    if (prototype === Set.prototype) return tagged('set', this.#set(value as ReadonlySet<unknown>));
     if (prototype === Date.prototype) return tagged('date', JSON.stringify((value as Date).getTime()));
     if (types.isUint8Array(value) && (Buffer.isBuffer(value) || prototype === Uint8Array.prototype)) {
       return tagged(Buffer.isBuffer(value) ? 'buffer' : 'bytes', `"${asBuffer(value).toString('base64')}"`);
@@ -225,6 +229,10 @@ class TaggedWriter {
     const parts: string[] = [];
     for (let index = 0; index < values.length; index += 1) parts.push(this.#member(step(index), values[index]));
     return `[${parts.join(',')}]`;
+  }
+
+  #set(set: ReadonlySet<unknown>): string {
+    return this.#list([...set], (index) => `.values()[${index}]`);
   }
 
   #map(map: ReadonlyMap<unknown, unknown>): string {
@@ -245,7 +253,11 @@ class TaggedWriter {
 
   /** An error must always be storable, so what hangs on it and can't be stored is left out, and such a cause becomes its text. */
   #error(error: Error): string {
-    const parts = [`"type":${JSON.stringify(errorTypeName(error))}`, `"name":${this.write(`${error.name}`)}`, `"message":${this.write(`${error.message}`)}`];
+    const parts = [
+      `"type":${JSON.stringify(errorTypeName(error))}`,
+      `"name":${this.write(`${error.name}`)}`,
+      `"message":${this.write(`${error.message}`)}`,
+    ];
     if (error.cause !== undefined) {
       parts.push(`"cause":${this.#attempt('.cause', error.cause) ?? this.write(`[not serialisable] ${briefly(error.cause)}`)}`);
     }
@@ -286,7 +298,8 @@ class TaggedWriter {
 
 const propertyStep = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`);
 
-const briefly = (value: unknown): string => (typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value));
+const briefly = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
 
 // ---------- back from text
 

@@ -110,7 +110,7 @@ export class CheckpointCoordinator {
       await batch.write();
     } else this.#previous = { id, digest: '' };
     if (this.#options.signal.aborted) return;
-    for (const cut of open.state) cut.durable();
+    if (batch !== undefined) for (const cut of open.state) cut.durable();
     onStats({ id, durationMs: clock.elapsed() - start, bytes, entries, longestSliceMs });
     const committing = open.durable(sealed);
     committing.catch(onFailure);

@@ -2,6 +2,7 @@
  * The domain: one loop with its turns, journal, state and checkpoints; the unit that lives between a start and a crash. It is opened on
  * a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4, I6, I8, I13).
  */
+import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
 import { InvariantError, invariant, messageOf, StreamError } from '../core/errors.ts';
@@ -96,6 +97,7 @@ export class Domain {
 
   private constructor(options: DomainOptions, header: Header, recovery: Recovery, newest: { id: number; digest: string } | undefined) {
     const { graph, settings, storage, clock } = options;
+    setMaxListeners(0, this.#abort.signal); // Every wait of the job listens to it.
     this.#options = options;
     this.#header = header;
     this.recovery = recovery;
@@ -107,7 +109,7 @@ export class Domain {
       store: storage?.state ?? emptyStore,
       maxParallelism: settings.maxParallelism,
       restored: newest !== undefined,
-      cacheMax: storage === undefined ? Number.POSITIVE_INFINITY : settings.cacheMax,
+      cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
       freeze: settings.freeze,
     });
     this.#dirtyPlace = this.places.make({ name: 'dirty', max: 1 });
@@ -436,7 +438,9 @@ export class Domain {
     const records = sinks.map((sink) => sink.records);
     const seals = sinks.map((sink) => sink.seal(epoch));
     const positions = sources.map((source) => [...source.splits.values()].map((split) => ({ split, position: split.position })));
-    const state = [this.workingSet.cut(), ...operators.flatMap(({ timerService }) => (timerService === undefined ? [] : [timerService.cut()]))];
+    const timers = operators.flatMap(({ timerService }) => (timerService === undefined ? [] : [timerService]));
+    // Without a place for it state is not cut: what a checkpoint does then is to commit.
+    const state = this.#options.storage === undefined ? [] : [this.workingSet, ...timers].map((each) => each.cut());
     return {
       state,
       seals,
@@ -479,6 +483,7 @@ export class Domain {
       numberOf: (uid) => this.#numberOf(uid),
       stateNumbersOf: (uid) => new Map((this.#header.nodes[uid]?.states ?? []).map(({ name, state }) => [name, state])),
       fail: (error) => this.fail(error),
+      sealSoon: () => void this.coordinator.trigger().catch(() => {}), // The coordinator reports it.
     };
   }
 
@@ -502,6 +507,11 @@ export class Domain {
       diverged: (item, what) => {
         if (settings.strictReplay) this.fail(new StreamError('DIVERGED', what));
         logger.warn({ code: 'DIVERGED', key: item.key }, what);
+      },
+      failWork: (error, forget) => {
+        // A failure that nobody handled is no outcome: the calls that failed run again after the restart.
+        const failed = (): void => this.fail(workFailure(error));
+        this.journal.prune(0, forget).then(failed, failed);
       },
       callsOpen: (delta) => {
         this.#callsOpen += delta;
@@ -582,3 +592,7 @@ const userFailure = (error: unknown): unknown =>
         cause: error,
         retryable: !(error instanceof TypeError), // A mistake in code does not go away.
       });
+
+/** What asynchronous work rejected with, with a code. */
+const workFailure = (error: unknown): unknown =>
+  error instanceof StreamError ? error : new StreamError('WORK_FAILED', `asynchronous work failed: ${messageOf(error)}`, { cause: error });

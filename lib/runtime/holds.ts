@@ -70,6 +70,12 @@ export class HoldQueue<O> implements Holds<O> {
     return this.#holds.size;
   }
 
+  get blocked(): boolean {
+    if (this.#order === 'arrival') return this.#segments.length > 0;
+    const [first] = this.#segments;
+    return this.#segments.length > 1 || first?.watermark !== undefined || first?.idle !== undefined;
+  }
+
   /** Watermarks and idleness that wait behind a hold. */
   get waiting(): number {
     return this.#segments.filter(({ watermark }) => watermark !== undefined).length;

@@ -86,6 +86,22 @@ export class SourceHost<T> {
     return true;
   }
 
+  /** Records handed over since the job first started. */
+  get records(): number {
+    let records = 0;
+    for (const split of this.splits.values()) records += split.records;
+    return records;
+  }
+
+  get currentWatermark(): Timestamp {
+    return this.#merge.current;
+  }
+
+  /** The split that holds the watermark back. */
+  get slowestSplit(): string | undefined {
+    return this.#merge.slowest;
+  }
+
   split(name: string): Split<T> {
     const split = this.splits.get(name);
     invariant(split !== undefined, `I12: source ${this.uid} has a split ${name}`);

@@ -1,9 +1,9 @@
 /**
- * Watermark strategies, as a user gives one to a source, and the generator that follows one for each split. Keeps I3: what a generator
- * emits only grows. Emission goes by record counts, so that it does not depend on the wall clock (I9); a tick emits only what is left
- * over when records stay away.
+ * Watermarks: the strategy that a user gives to a source, the generator that follows it for one split, and the two ways to merge the
+ * watermarks and the idleness of several channels. Keeps I3: what comes out of any of them never goes back. Emission goes by record
+ * counts, so that it does not depend on the wall clock (I9); a tick emits only what is left over when records stay away.
  */
-import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { durationMs, integer, type Duration } from '../core/options.ts';
 
 interface StrategySettings<T> {
@@ -75,11 +75,20 @@ export class WatermarkStrategy<T = unknown> {
   }
 }
 
+// ---------- one split
+
+/** What a generator or a merge lets out: `active` goes before the watermark, and the watermark before `idle`. */
+export interface WatermarkChange {
+  readonly watermark?: Timestamp | undefined;
+  readonly idle?: boolean | undefined;
+}
+
+const noChange: WatermarkChange = {};
+
 /** What a generator keeps in a checkpoint: all of it, since replay brings the same ticks and must see the same idleness. Plain data. */
-export interface WatermarkGeneratorSnapshot {
+export interface GeneratorSnapshot {
   readonly max: Timestamp;
   readonly emitted: Timestamp;
-  readonly sinceEmit: number;
   readonly seen: boolean;
   readonly idle: boolean;
   readonly quietSince?: Timestamp;
@@ -89,20 +98,16 @@ export interface WatermarkGeneratorSnapshot {
 export class WatermarkGenerator {
   readonly #boundMs: number | undefined;
   readonly #idlenessMs: number | undefined;
-  readonly #emitEvery: number;
   #max = MIN_TIMESTAMP;
   #emitted = MIN_TIMESTAMP;
-  /** Records since the last point of emission. */
-  #sinceEmit = 0;
   /** Whether a record came since the last tick. */
   #seen = false;
   #idle = false;
   #quietSince: Timestamp | undefined;
 
-  constructor(strategy: Pick<WatermarkStrategy<never>, 'outOfOrdernessMs' | 'idlenessMs' | 'emitEvery'>) {
+  constructor(strategy: Pick<WatermarkStrategy<never>, 'outOfOrdernessMs' | 'idlenessMs'>) {
     this.#boundMs = strategy.outOfOrdernessMs;
     this.#idlenessMs = strategy.idlenessMs;
-    this.#emitEvery = strategy.emitEvery;
   }
 
   /** True from the tick that found the split idle to the first one that finds a record again. */
@@ -110,23 +115,15 @@ export class WatermarkGenerator {
     return this.#idle;
   }
 
-  get watchesIdleness(): boolean {
-    return this.#idlenessMs !== undefined;
+  /** The last watermark that was emitted. */
+  get current(): Timestamp {
+    return this.#emitted;
   }
 
-  /** Whether `emit` would give a watermark. */
-  get hasUnemitted(): boolean {
-    return this.#next() > this.#emitted;
-  }
-
-  /** Takes a record's timestamp; one that is `MIN_TIMESTAMP` moves nothing. True at each `emitEvery`-th record: call `emit` then. */
-  onRecord(timestamp: Timestamp): boolean {
+  /** Takes a record's timestamp; one that is `MIN_TIMESTAMP` moves nothing. */
+  onRecord(timestamp: Timestamp): void {
     if (timestamp > this.#max) this.#max = timestamp;
     this.#seen = true;
-    this.#sinceEmit += 1;
-    if (this.#sinceEmit < this.#emitEvery) return false;
-    this.#sinceEmit = 0;
-    return true;
   }
 
   /** The watermark, if it has grown since the last one. */
@@ -139,40 +136,44 @@ export class WatermarkGenerator {
 
   /**
    * Takes the time. The first tick that finds no new record gives what is not emitted yet and starts the countdown; the one that finds
-   * it run out makes the split idle: look at `idle`.
+   * it run out makes the split idle; the first that finds a record again makes it active.
    */
-  onTick(now: Timestamp): Timestamp | undefined {
+  onTick(now: Timestamp): WatermarkChange {
     if (this.#seen) {
       this.#seen = false;
-      this.#idle = false;
       this.#quietSince = undefined;
-      return undefined;
+      if (!this.#idle) return noChange;
+      this.#idle = false;
+      return { idle: false };
     }
+    if (this.#idle) return noChange;
     this.#quietSince ??= now;
-    if (this.#idlenessMs !== undefined && now - this.#quietSince > this.#idlenessMs) this.#idle = true;
-    return this.#idle ? undefined : this.emit();
+    if (!this.#isOverdue(now)) return { watermark: this.emit() };
+    this.#idle = true;
+    return { idle: true };
   }
 
-  /** Forgets how long the split has been quiet. A split that is idle stays so until a record comes. */
+  /** Whether a tick would change anything; one that would not need not become a turn. */
+  needsTick(now: Timestamp): boolean {
+    const watched = this.#idlenessMs !== undefined;
+    const unemitted = this.#next() > this.#emitted;
+    if (this.#seen) return watched || unemitted;
+    return !this.#idle && (unemitted || (watched && (this.#quietSince === undefined || this.#isOverdue(now))));
+  }
+
+  /** Forgets how long the split has been quiet. One that is idle stays so until a record comes. */
   restartCountdown(): void {
     this.#quietSince = undefined;
   }
 
-  snapshot(): WatermarkGeneratorSnapshot {
-    return {
-      max: this.#max,
-      emitted: this.#emitted,
-      sinceEmit: this.#sinceEmit,
-      seen: this.#seen,
-      idle: this.#idle,
-      ...(this.#quietSince === undefined ? {} : { quietSince: this.#quietSince }),
-    };
+  snapshot(): GeneratorSnapshot {
+    const quiet = this.#quietSince === undefined ? {} : { quietSince: this.#quietSince };
+    return { max: this.#max, emitted: this.#emitted, seen: this.#seen, idle: this.#idle, ...quiet };
   }
 
-  restore({ max, emitted, sinceEmit, seen, idle, quietSince }: WatermarkGeneratorSnapshot): void {
+  restore({ max, emitted, seen, idle, quietSince }: GeneratorSnapshot): void {
     this.#max = max;
     this.#emitted = emitted;
-    this.#sinceEmit = sinceEmit;
     this.#seen = seen;
     this.#idle = idle;
     this.#quietSince = quietSince;
@@ -181,5 +182,205 @@ export class WatermarkGenerator {
   /** `MIN_TIMESTAMP` and `MAX_TIMESTAMP` stay what they are. */
   #next(): Timestamp {
     return this.#boundMs === undefined ? MIN_TIMESTAMP : this.#max - this.#boundMs - 1;
+  }
+
+  #isOverdue(now: Timestamp): boolean {
+    return this.#quietSince !== undefined && this.#idlenessMs !== undefined && now - this.#quietSince > this.#idlenessMs;
+  }
+}
+
+// ---------- several channels
+
+interface Channel {
+  watermark: Timestamp;
+  idle: boolean;
+  /** Valve only: whether the channel counts for the least watermark. */
+  aligned: boolean;
+}
+
+/** Plain data. */
+export interface ValveSnapshot {
+  readonly watermark: Timestamp;
+  readonly idle: boolean;
+  readonly channels: readonly (readonly [channel: string, watermark: Timestamp, idle: boolean, aligned: boolean])[];
+}
+
+/**
+ * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`) is neither active
+ * nor idle: it holds nothing back, and while others are only idle it does not end the stream.
+ */
+class WatermarkMerge {
+  protected readonly channels = new Map<string, Channel>();
+  #watermark = MIN_TIMESTAMP;
+  #idle = false;
+
+  /** The last watermark that came out. */
+  get current(): Timestamp {
+    return this.#watermark;
+  }
+
+  get idle(): boolean {
+    return this.#idle;
+  }
+
+  /** Who holds the watermark back: the active channel with the least one. */
+  get slowest(): string | undefined {
+    let slowest: string | undefined;
+    let least = MAX_TIMESTAMP;
+    for (const [name, { watermark, idle }] of this.channels) {
+      if (idle || watermark >= least) continue;
+      slowest = name;
+      least = watermark;
+    }
+    return slowest;
+  }
+
+  /** The channel holds the watermark back from now on, until it has brought one of its own. */
+  add(channel: string): void {
+    if (this.channels.has(channel)) throw new TypeError(`Expected \`channel\` to be new, got \`${channel}\` twice`);
+    this.channels.set(channel, { watermark: MIN_TIMESTAMP, idle: false, aligned: true });
+  }
+
+  snapshot(): ValveSnapshot {
+    const channels = [...this.channels].map(([name, { watermark, idle, aligned }]) => [name, watermark, idle, aligned] as const);
+    return { watermark: this.#watermark, idle: this.#idle, channels };
+  }
+
+  /** Replaces the channels by those of the snapshot. */
+  restore({ watermark, idle, channels }: ValveSnapshot): void {
+    this.#watermark = watermark;
+    this.#idle = idle;
+    this.channels.clear();
+    for (const [name, watermark, idle, aligned] of channels) this.channels.set(name, { watermark, idle, aligned });
+  }
+
+  protected get(channel: string): Channel {
+    const found = this.channels.get(channel);
+    if (found === undefined) throw new TypeError(`Expected \`channel\` to be one that was added, got \`${channel}\``);
+    return found;
+  }
+
+  protected hasEnded({ watermark }: Channel): boolean {
+    return watermark === MAX_TIMESTAMP;
+  }
+
+  /**
+   * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of the idle ones
+   * and `idle`; where all have ended, the final watermark.
+   */
+  protected merge(): WatermarkChange {
+    let least = MAX_TIMESTAMP;
+    let greatestIdle = MIN_TIMESTAMP;
+    let [active, counted, idle] = [0, 0, 0];
+    for (const channel of this.channels.values()) {
+      if (this.hasEnded(channel)) continue;
+      if (channel.idle) {
+        idle += 1;
+        greatestIdle = Math.max(greatestIdle, channel.watermark);
+        continue;
+      }
+      active += 1;
+      if (!channel.aligned) continue;
+      counted += 1;
+      least = Math.min(least, channel.watermark);
+    }
+    if (active > 0) return this.#change(counted > 0 ? least : MIN_TIMESTAMP, false);
+    if (idle > 0) return this.#change(greatestIdle, true);
+    return this.channels.size > 0 ? this.#change(MAX_TIMESTAMP, false) : noChange;
+  }
+
+  /** Leaves out what was said already, and a watermark that would go back (I3). */
+  #change(watermark: Timestamp, idle: boolean): WatermarkChange {
+    const grown = watermark > this.#watermark;
+    const turned = idle !== this.#idle;
+    if (!grown && !turned) return noChange;
+    if (grown) this.#watermark = watermark;
+    this.#idle = idle;
+    return { watermark: grown ? watermark : undefined, idle: turned ? idle : undefined };
+  }
+}
+
+export interface WatermarkValveOptions {
+  /** Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any other. @defaultValue true */
+  readonly finalEndsChannel?: boolean | undefined;
+}
+
+/**
+ * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored, and a channel
+ * that comes back behind is left out until it has caught up.
+ */
+export class WatermarkValve extends WatermarkMerge {
+  readonly #finalEndsChannel: boolean;
+
+  constructor({ finalEndsChannel = true }: WatermarkValveOptions = {}) {
+    super();
+    this.#finalEndsChannel = finalEndsChannel;
+  }
+
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    const from = this.get(channel);
+    if (from.idle || timestamp <= from.watermark) return noChange;
+    from.watermark = timestamp;
+    if (timestamp >= this.current) from.aligned = true;
+    return this.merge();
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    const from = this.get(channel);
+    if (idle === from.idle || this.hasEnded(from)) return noChange;
+    from.idle = idle;
+    from.aligned = !idle && from.watermark >= this.current;
+    return this.merge();
+  }
+
+  remove(channel: string): WatermarkChange {
+    this.get(channel);
+    this.channels.delete(channel);
+    return this.merge();
+  }
+
+  protected override hasEnded(channel: Channel): boolean {
+    return this.#finalEndsChannel && super.hasEnded(channel);
+  }
+}
+
+/**
+ * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel active, and a channel
+ * that comes back behind holds the output.
+ */
+export class WatermarkCombiner extends WatermarkMerge {
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    return this.note(channel, timestamp) ? this.merge() : noChange;
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    this.noteStatus(channel, idle);
+    return this.merge();
+  }
+
+  /** Takes a watermark, which lets its channel be active, for the next `emit`. True when it has grown. */
+  note(channel: string, timestamp: Timestamp): boolean {
+    const from = this.get(channel);
+    from.idle = false;
+    if (timestamp <= from.watermark) return false;
+    from.watermark = timestamp;
+    return true;
+  }
+
+  /** Takes a status for the next `emit`. */
+  noteStatus(channel: string, idle: boolean): void {
+    const from = this.get(channel);
+    if (!this.hasEnded(from)) from.idle = idle;
+  }
+
+  /** Takes effect with the next `emit`. */
+  remove(channel: string): void {
+    this.get(channel);
+    this.channels.delete(channel);
+  }
+
+  /** What has changed by everything noted since. */
+  emit(): WatermarkChange {
+    return this.merge();
   }
 }

@@ -11,7 +11,7 @@ import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, RetryOptions, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
 import type { Journal } from './journal.ts';
-import type { CalledRecord, PendingRecord } from './journal-format.ts';
+import { workKey, type CalledRecord, type PendingRecord } from './journal-format.ts';
 import type { WorkItem } from './work.ts';
 
 /** What the journal holds of one item. */
@@ -33,6 +33,8 @@ export interface BodyServices {
   recorded(item: WorkItem): RecordedItem | undefined;
   /** Says that a body asks for other calls than were recorded. Throws in strict mode. */
   diverged(item: WorkItem, what: string): void;
+  /** Fails the job; `forget` are records that must not survive it. */
+  failWork(error: unknown, forget: readonly Uint8Array[]): void;
   /** Counts calls whose function is running. */
   callsOpen(delta: 1 | -1): void;
 }
@@ -58,6 +60,8 @@ export class WorkBody implements WorkContext {
   /** Resumptions that wait for their macrotask. */
   readonly #resumptions: (() => void)[] = [];
   #resuming = false;
+  /** Calls whose outcome is an error. */
+  readonly #failedCalls: number[] = [];
 
   constructor(item: WorkItem, services: BodyServices) {
     this.#item = item;
@@ -75,6 +79,14 @@ export class WorkBody implements WorkContext {
     return this.#abort.signal;
   }
 
+  read<T>(fn: () => T): T {
+    let read: { readonly value: T } | undefined;
+    this.#item.keys.within(this.key, () => {
+      read = { value: fn() };
+    });
+    return (read as unknown as { readonly value: T }).value; // `within` has called its body.
+  }
+
   /** Runs the body and calls `onDone` once, when its outcome is durable. */
   run(onDone: (outcome: Outcome<unknown>) => void): void {
     const { clock } = this.#services;
@@ -87,6 +99,7 @@ export class WorkBody implements WorkContext {
       return;
     }
     for (const [call, { pending, called }] of recorded?.calls ?? []) {
+      if (called?.outcome.ok === false) this.#failedCalls.push(call);
       if (called !== undefined) this.#recorded.push(called);
       else if (pending !== undefined) this.#pending.set(call, pending);
     }
@@ -164,6 +177,7 @@ export class WorkBody implements WorkContext {
     const { journal } = this.#services;
     const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
     const append = (outcome: Outcome<unknown>): void => {
+      if (!outcome.ok) this.#failedCalls.push(made.call);
       journal.append({ kind: 'called', ...facts, ...made, outcome }, () => {
         this.#resumptions.push(() => resume(outcome));
         this.#resumeNext();
@@ -220,6 +234,10 @@ export class WorkBody implements WorkContext {
   #end(outcome: Outcome<unknown>, onDone: (outcome: Outcome<unknown>) => void): void {
     if (this.#ended || this.#services.signal.aborted) return;
     this.#ended = true;
+    if (!outcome.ok && this.#item.worker.onRejection !== 'outcome') {
+      this.#services.failWork(outcome.error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
+      return;
+    }
     const facts = { kind: 'done' as const, work: this.#item.id, key: this.key, digest: this.#item.digest() };
     const append = (end: Outcome<unknown>): void => void this.#services.journal.append({ ...facts, outcome: end }, () => onDone(end));
     try {

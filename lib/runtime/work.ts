@@ -30,6 +30,7 @@ export interface WorkItem {
   readonly item: unknown;
   readonly submittedAt: number;
   readonly timeoutMs: number | undefined;
+  readonly keys: KeyContext;
   /** Durable calls asked for so far. */
   calls: number;
   /** Digest of the item as submitted. */
@@ -147,6 +148,7 @@ export class WorkQueue {
       ...known,
       item: row.item,
       submittedAt: row.submittedAt,
+      keys: this.#options.keys,
       calls: 0,
       digest: () => (digest ??= crc32(encodeText(row.item))),
     };

@@ -109,7 +109,7 @@ export const digestedBatch = (batch: StoreBatch): DigestedBatch => {
       return batch.bytes;
     },
     put(key, value) {
-      mix(key, value.length < 4 ? murmur2(value) : new DataView(value.buffer, value.byteOffset).getUint32(0));
+      mix(key, value.length < 4 ? murmur2(value) : checksumOf(value));
       batch.put(key, value);
     },
     delete(key) {
@@ -120,6 +120,10 @@ export const digestedBatch = (batch: StoreBatch): DigestedBatch => {
     close: () => batch.close(),
   };
 };
+
+/** The first four bytes of a sealed value; a number made of four bytes of any other. */
+const checksumOf = ([first = 0, second = 0, third = 0, fourth = 0]: Uint8Array): number =>
+  (first << 24) | (second << 16) | (third << 8) | fourth;
 
 // ---------- rows
 
@@ -162,9 +166,9 @@ const keyId = (key: Uint8Array): number => {
 };
 
 const breakBetween = (last: StoredCheckpoint | CheckpointLink | undefined, row: CheckpointLink): StreamError | undefined => {
-  if (last !== undefined && 'body' in last) return damaged(row.id, 'its write was lost, although a later one is there');
   const expected = last === undefined ? 0 : last.id + 1;
-  if (row.id !== expected) return damaged(Math.max(expected, 1), `its write was lost, although checkpoint ${row.id} is there`);
+  if (row.id !== expected || (last !== undefined && 'body' in last))
+    return damaged(Math.max(expected, 1), 'its write was lost, although a later one is there');
   return beforeDigest(row) === ownDigest(last) ? undefined : damaged(row.id, 'it does not follow from the one before');
 };
 

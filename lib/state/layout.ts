@@ -132,7 +132,8 @@ export const timerRowValue = (row: Uint8Array): Uint8Array => {
 };
 
 export const parseTimerRow = (row: Uint8Array, value: Uint8Array): TimerRow => {
-  if ((value[0] ?? 0) > timerVersion) throw new StreamError('STORE_FORMAT', `a timer has format ${value[0]}, this version reads up to ${timerVersion}`);
+  if ((value[0] ?? 0) > timerVersion)
+    throw new StreamError('STORE_FORMAT', `a timer has format ${value[0]}, this version reads up to ${timerVersion}`);
   if (!timerRowValue(asBuffer(row)).every((byte, index) => byte === value[index])) {
     throw new StreamError('VALUE_DAMAGED', 'a timer does not match its checksum');
   }

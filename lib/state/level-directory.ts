@@ -5,7 +5,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, StreamError } from '../core/errors.ts';
 
@@ -37,7 +37,8 @@ export const readMarker = async (directory: string): Promise<Marker | undefined>
     throw damaged(directory, `'${markerName}' is not JSON`, cause);
   }
   const { format, jobId } = marker ?? {};
-  if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) throw damaged(directory, `'${markerName}' has no format number`);
+  if (typeof format !== 'number' || !Number.isInteger(format) || format < 1)
+    throw damaged(directory, `'${markerName}' has no format number`);
   if (format > markerFormat) {
     const message = `'${directory}' has format ${format}, this version reads up to ${markerFormat}`;
     throw new StreamError('STORE_FORMAT', message, { details: { directory, format } });
@@ -63,14 +64,34 @@ export const writeMarker = async (directory: string): Promise<Marker> => {
   return marker;
 };
 
-/** Makes the directory and what leads to it, durably. */
+/** Makes the directory and what leads to it, durably. Node's own recursive `mkdir` never returns where the system refuses with `ENOENT`. */
 export const makeDirectory = async (directory: string): Promise<void> => {
   try {
-    const first = await mkdir(directory, { recursive: true });
-    if (first === undefined) return;
-    for (let made = directory; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+    await makePath(directory);
   } catch (cause) {
     throw directoryError(directory, cause);
+  }
+};
+
+const makePath = async (path: string): Promise<void> => {
+  if (await isDirectory(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makePath(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (codeOf(error) !== 'EEXIST' || !(await isDirectory(path))) throw error;
+  }
+  await syncDirectory(parent);
+};
+
+const isDirectory = async (path: string): Promise<boolean> => {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 };
 
@@ -90,7 +111,8 @@ export const assertNothingForeign = async (directory: string): Promise<void> => 
     const files = (await filesOf(join(directory, name))) ?? [];
     if (files.includes('CURRENT')) continue;
     const foreign = files.find((file) => !/^(LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.dbtmp)$/.test(file));
-    if (foreign !== undefined) throw damaged(directory, `'${markerName}' and '${name}/CURRENT' are missing, but '${name}/${foreign}' is there`);
+    if (foreign !== undefined)
+      throw damaged(directory, `'${markerName}' and '${name}/CURRENT' are missing, but '${name}/${foreign}' is there`);
   }
 };
 

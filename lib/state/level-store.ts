@@ -53,7 +53,8 @@ export class LevelStorage implements Storage {
       const marker = await readMarker(this.name);
       if (marker !== undefined) return opened(marker.jobId, databases);
       for (const [index, database] of databases.entries()) {
-        if (await database.hasEntries()) throw damaged(this.name, `'millrace.json' is missing, but the database '${databaseNames[index]}' holds data`);
+        if (await database.hasEntries())
+          throw damaged(this.name, `'millrace.json' is missing, but the database '${databaseNames[index]}' holds data`);
       }
       return opened((await writeMarker(this.name)).jobId, databases);
     } catch (error) {
@@ -210,7 +211,7 @@ class LevelDatabase {
   }
 
   async hasEntries(): Promise<boolean> {
-    for await (const _row of this.entries()) return true;
+    for await (const row of this.entries()) return row.length > 0;
     return false;
   }
 
@@ -334,7 +335,8 @@ const openError = (directory: string, name: string, cause: unknown): StreamError
     return new StreamError('STORE_LOCKED', `'${directory}' is open in another process`, { cause, details: { directory } });
   }
   // LevelDB says 'does not exist' without CURRENT, and 'No such file' when CURRENT or its manifest names a file that is gone.
-  if (code === 'LEVEL_CORRUPTION' || /No such file|does not exist/.test(message)) return damaged(directory, `the database '${name}': ${message}`, cause);
+  if (code === 'LEVEL_CORRUPTION' || /No such file|does not exist/.test(message))
+    return damaged(directory, `the database '${name}': ${message}`, cause);
   const retryable = !/Permission denied|Read-only|Not a directory/.test(message);
   return new StreamError('STORE_FAILED', `'${directory}' can not be opened: ${message}`, { cause, retryable, details: { directory } });
 };

@@ -73,6 +73,7 @@ export class KeyRows {
     this.#index = index;
   }
 
+  /** A row may be removed while it is visited. */
   *rows(): Generator<Row, void> {
     if (this.#index !== undefined) yield* this.#index.values();
     else for (let row = this.#first; row !== undefined; row = row.next) yield row;
@@ -142,7 +143,9 @@ export class RowTable extends StateTable<Row> {
   }
 
   cellsInMemory(): Row[] {
-    return [...this.#keys.values()].flatMap((rows) => [...rows.rows()]);
+    const cells: Row[] = [];
+    for (const rows of this.#keys.values()) for (const row of rows.rows()) cells.push(row);
+    return cells;
   }
 
   peek(mapKey: MapKey, sub: Sub): Row | undefined {
@@ -154,7 +157,7 @@ export class RowTable extends StateTable<Row> {
     let evicted = 0;
     for (const rows of this.#keys.values()) {
       if (evicted >= count) break;
-      for (const row of [...rows.rows()]) {
+      for (const row of rows.rows()) {
         if (row.epoch > durable) continue;
         this.remove(row);
         evicted += 1;
@@ -205,4 +208,3 @@ export class RowTable extends StateTable<Row> {
     return row;
   }
 }
-

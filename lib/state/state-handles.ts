@@ -291,14 +291,17 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
 
   #needIndex(method: string): void {
     if (this.table.rooted) return;
-    throw new TypeError(`Expected a map with an index for \`${method}()\`; state '${this.table.options.descriptor.name}' is \`{ indexed: false }\``);
+    throw new TypeError(
+      `Expected a map with an index for \`${method}()\`; state '${this.table.options.descriptor.name}' is \`{ indexed: false }\``,
+    );
   }
 }
 
 /** A map's key as its row is named. -0 is 0. */
 const mapSub = (key: MapSub): MapSub => {
   if (typeof key === 'string') return key;
-  if (typeof key !== 'number' || Number.isNaN(key)) throw new TypeError(`Expected a map's key to be a string or a number, got \`${String(key)}\``);
+  if (typeof key !== 'number' || Number.isNaN(key))
+    throw new TypeError(`Expected a map's key to be a string or a number, got \`${String(key)}\``);
   return key + 0;
 };
 

@@ -246,7 +246,9 @@ export abstract class StateTable<C extends Cell> {
       return sealValue([descriptor.version, this.toStored(cell)] satisfies StoredValue);
     } catch (error) {
       const key = keyOfMapKey(cell.key);
-      throw new StreamError('NOT_SERIALISABLE', `state '${descriptor.name}' of key \`${String(key)}\`: ${messageOf(error)}`, { cause: error });
+      throw new StreamError('NOT_SERIALISABLE', `state '${descriptor.name}' of key \`${String(key)}\`: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 

@@ -149,7 +149,7 @@ const stateCases: Readonly<Record<string, Check>> = {
   },
   'can be left in the middle of an iteration': async ({ state, close }) => {
     await put(state, Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`k${index}`, 'v'])));
-    for await (const _row of state.entries(everything)) break;
+    for await (const row of state.entries(everything)) if (row.length > 0) break;
     state.entries(everything);
     await put(state, { k0: 'new' });
     assert.equal(read(state, 'k0'), 'new');
@@ -320,7 +320,10 @@ const journalCases: Readonly<Record<string, Check>> = {
     await fixture.reopen();
     const again = await fixture.storage.open();
     const found = (await listed(again.journal)).filter((text) => text !== 'k10=0');
-    assert.deepEqual(found, Array.from({ length: 19 }, (_, index) => `k${11 + index}=${index + 1}`));
+    assert.deepEqual(
+      found,
+      Array.from({ length: 19 }, (_, index) => `k${11 + index}=${index + 1}`),
+    );
     await again.close();
   },
   'holds a prefix of what was appended after a crash, each append whole': async ({ journal }, fixture) => {
@@ -382,7 +385,8 @@ const entry = (key: string, value: string): JournalEntry => ({ key: bytes(key), 
 
 const text = (found: Uint8Array): string => Buffer.from(found).toString();
 
-const shown = (found: JournalEntry | undefined): string | undefined => (found === undefined ? undefined : `${text(found.key)}=${text(found.value)}`);
+const shown = (found: JournalEntry | undefined): string | undefined =>
+  found === undefined ? undefined : `${text(found.key)}=${text(found.value)}`;
 
 const read = (state: Store, key: string): string | undefined => {
   const found = state.get(bytes(key));

@@ -125,7 +125,14 @@ export class TimerQueue {
     const entry: TimerEntry = { key, namespace, bucket, epoch: 0 };
     if (found === undefined) bucket.keys.set(key, entry);
     else if (found instanceof Map) found.set(namespace, entry);
-    else bucket.keys.set(key, new Map([[found.namespace, found], [namespace, entry]]));
+    else
+      bucket.keys.set(
+        key,
+        new Map([
+          [found.namespace, found],
+          [namespace, entry],
+        ]),
+      );
     bucket.size += 1;
     this.#size += 1;
     if (bucket.batch !== undefined) insertSorted(bucket.batch, entry);

@@ -145,8 +145,10 @@ export class TimerService {
 
   #check(timestamp: Timestamp, namespace: number): void {
     if (!this.#options.keys.active) throw outsideTurn();
-    if (typeof timestamp !== 'number' || Number.isNaN(timestamp)) throw new TypeError(`Expected a timer's timestamp to be a number, got \`${timestamp}\``);
-    if (typeof namespace !== 'number' || Number.isNaN(namespace)) throw new TypeError(`Expected a timer's namespace to be a number, got \`${namespace}\``);
+    if (typeof timestamp !== 'number' || Number.isNaN(timestamp))
+      throw new TypeError(`Expected a timer's timestamp to be a number, got \`${timestamp}\``);
+    if (typeof namespace !== 'number' || Number.isNaN(namespace))
+      throw new TypeError(`Expected a timer's namespace to be a number, got \`${namespace}\``);
   }
 
   #fireUpTo(domain: TimeDomain, to: Timestamp): void {

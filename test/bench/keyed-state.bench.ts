@@ -38,7 +38,7 @@ const bare = (): void => {
   }
 };
 
-const counted = (restored: boolean): { run: () => void; set: WorkingSet; handle: ValueState<number> } => {
+const counted = (restored: boolean): { run: () => void; handle: ValueState<number> } => {
   const keys = new KeyContext();
   const set = new WorkingSet({ store, maxParallelism, restored });
   const handle = set.operator(0, keys).state(valueState<number>('count'));
@@ -51,7 +51,7 @@ const counted = (restored: boolean): { run: () => void; set: WorkingSet; handle:
       keys.leave();
     }
   };
-  return { run, set, handle };
+  return { run, handle };
 };
 
 const panes = (): { run: () => void; handle: MapState<number, { count: number }> } => {
@@ -89,9 +89,21 @@ bare();
 const base = median(bare);
 report('bare Map', base, base);
 report('value state, warm', median(counted(false).run), base);
-report('value state, fresh', median(() => counted(false).run()), base);
-report('value state, restored', median(() => counted(true).run()), base);
-report('panes, fresh', median(() => panes().run()), base);
+report(
+  'value state, fresh',
+  median(() => counted(false).run()),
+  base,
+);
+report(
+  'value state, restored',
+  median(() => counted(true).run()),
+  base,
+);
+report(
+  'panes, fresh',
+  median(() => panes().run()),
+  base,
+);
 
 const heap = (): number => {
   globalThis.gc?.();
@@ -99,18 +111,8 @@ const heap = (): number => {
   return process.memoryUsage().heapUsed;
 };
 
-{
-  const before = heap();
-  const kept = counted(false);
-  const keys = new KeyContext();
-  const set = new WorkingSet({ store, maxParallelism, restored: false });
-  const handle = set.operator(0, keys).state(valueState<number>('count'));
-  for (let i = 0; i < 200_000; i += 1) {
-    keys.enter(`idle-${i}`);
-    handle.update(i);
-    keys.leave();
-  }
-  const dirty = heap();
+/** Writes and drops everything a cut holds; returns the milliseconds its slices took. */
+const cutOf = async (set: WorkingSet): Promise<number> => {
   const cut = set.cut();
   const batch = store.batch();
   const slices = cut.write(batch);
@@ -119,8 +121,25 @@ const heap = (): number => {
   });
   await batch.close();
   cut.durable();
-  console.log(`idle key ${((heap() - before) / 200_000).toFixed(0)} B, dirty ${((dirty - before) / 200_000).toFixed(0)} B, cut of 200k ${ms.toFixed(0)} ms`);
-  console.log(set.entries, kept.set.entries);
+  return ms;
+};
+
+const idleCount = 200_000;
+
+{
+  const before = heap();
+  const keys = new KeyContext();
+  const set = new WorkingSet({ store, maxParallelism, restored: false });
+  const handle = set.operator(0, keys).state(valueState<number>('count'));
+  for (let i = 0; i < idleCount; i += 1) {
+    keys.enter(`idle-${i}`);
+    handle.update(i);
+    keys.leave();
+  }
+  const dirty = heap();
+  const ms = await cutOf(set);
+  const each = (bytes: number): string => ((bytes - before) / idleCount).toFixed(0);
+  console.log(`idle key ${each(heap())} B, dirty ${each(dirty)} B, slices of a cut of ${set.entries} keys ${ms.toFixed(0)} ms`);
 }
 
 {
@@ -137,6 +156,7 @@ const heap = (): number => {
   });
   const bytes = (heap() - before) / 100_000;
   const firing = timed(() => timers.advanceWatermark(1000));
-  console.log(`100k timers of one time: register ${registering.toFixed(0)} ms, fire ${firing.toFixed(0)} ms (${fired}), ${bytes.toFixed(0)} B each`);
+  console.log(
+    `100k timers of one time: register ${registering.toFixed(0)} ms, fire ${firing.toFixed(0)} ms (${fired}), ${bytes.toFixed(0)} B each`,
+  );
 }
-

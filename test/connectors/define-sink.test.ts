@@ -29,7 +29,16 @@ const suites = {
   print: async () => {
     let text = '';
     const sink = printSink<string>({ prefix: '> ', write: (part) => void (text += part) });
-    return { sink, values, visible: async () => text.split('\n').filter((line) => line !== '').map((line) => line.slice(2)), cleanup };
+    return {
+      sink,
+      values,
+      visible: async () =>
+        text
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => line.slice(2)),
+      cleanup,
+    };
   },
 };
 
@@ -100,10 +109,11 @@ test.each(['at-least-once', 'exactly-once'] as const)('%s: full at its bound, an
 test('close aborts what is being sent and sends nothing more', async () => {
   const seen: string[] = [];
   const sink = defineSink<string>({
-    write: (part, { signal }) => new Promise((_resolve, reject) => {
-      seen.push(...part);
-      signal.addEventListener('abort', () => reject(signal.reason as Error));
-    }),
+    write: (part, { signal }) =>
+      new Promise((_resolve, reject) => {
+        seen.push(...part);
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      }),
   });
   const writer = await sink.open(fresh);
   writer.write('a', 0, 0);
@@ -125,7 +135,10 @@ test('the callback gets numbers and is awaited', async () => {
   const writer = await sink.open(fresh);
   for (const [index, value] of ['x', 'y'].entries()) writer.write(value, 0, 5 + index);
   await writer.seal(1);
-  expect(seen).toEqual([['x', 5], ['y', 6]]);
+  expect(seen).toEqual([
+    ['x', 5],
+    ['y', 6],
+  ]);
 });
 
 test('print: strings as they are, the rest as JSON, and what has none as text', async () => {

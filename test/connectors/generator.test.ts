@@ -37,12 +37,13 @@ test('without a count it is endless', async () => {
 /** Reads to the end on a clock that jumps from timer to timer; gives when each value came. */
 const timesOf = async (reader: SourceReader<number>, clock: StepClock): Promise<number[]> => {
   const times: number[] = [];
-  let ended = false;
+  const state = { ended: false };
   const reading = (async () => {
-    for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal)) times.push(...batch.values.map(() => clock.now()));
-    ended = true;
+    for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal))
+      times.push(...batch.values.map(() => clock.now()));
+    state.ended = true;
   })();
-  while (!ended) await clock.step();
+  while (!state.ended) await clock.step();
   await reading;
   return times;
 };

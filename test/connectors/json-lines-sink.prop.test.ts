@@ -4,7 +4,7 @@ import type { SinkWriter } from '../../lib/core/connector.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
 
@@ -71,7 +71,8 @@ test('the output holds the lines of the durable epochs, each once', async () => 
           }
         }
         writer = await start();
-        if (pending.length > 0 || step.end !== 'crash') expect(await readFile(path, 'utf8')).toBe(durable.map((line) => `${line}\n`).join(''));
+        if (pending.length > 0 || step.end !== 'crash')
+          expect(await readFile(path, 'utf8')).toBe(durable.map((line) => `${line}\n`).join(''));
         pending = [];
       }
       expect(await readFile(path, 'utf8')).toBe(durable.map((line) => `${line}\n`).join(''));

@@ -29,8 +29,11 @@ const namesBeside = (path: string): Promise<string[]> => readdir(join(path, '..'
 
 type Writer = SinkWriter<unknown, JsonLinesCommittable>;
 
-const openSink = (path: string, context: Partial<SinkContext<JsonLinesCommittable>> = {}, options?: JsonLinesSinkOptions): Promise<Writer> =>
-  jsonLinesSink(path, options).open({ pending: [], epoch: 1, last: undefined, signal, ...context });
+const openSink = (
+  path: string,
+  context: Partial<SinkContext<JsonLinesCommittable>> = {},
+  options?: JsonLinesSinkOptions,
+): Promise<Writer> => jsonLinesSink(path, options).open({ pending: [], epoch: 1, last: undefined, signal, ...context });
 
 const seal = async (writer: Writer, epoch: number, values: readonly unknown[]): Promise<JsonLinesCommittable> => {
   for (const [index, value] of values.entries()) writer.write(value, 0, index);
@@ -43,7 +46,11 @@ const values = Array.from({ length: 8 }, (_, n) => ({ n, text: 'ä€😀' }));
 
 for (const { name, run } of sinkSuite('json-lines', async () => {
   const path = await freshPath();
-  const visible = async () => (await textOf(path)).split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as (typeof values)[number]);
+  const visible = async () =>
+    (await textOf(path))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as (typeof values)[number]);
   return { sink: jsonLinesSink<(typeof values)[number]>(path), values, visible, cleanup: async () => {} };
 })) {
   test(name, run);
@@ -95,7 +102,9 @@ test('full while more than 8 MB wait for the disk, and not for the checkpoint', 
 
 test.each([[undefined], [() => 1], [1n], [Symbol('s')]])('%s is not serialisable', async (value) => {
   const writer = await openSink(await freshPath());
-  expect(() => writer.write(value, 0, 7)).toThrow(expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }));
+  expect(() => writer.write(value, 0, 7)).toThrow(
+    expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }),
+  );
   await writer.close();
 });
 
@@ -149,7 +158,11 @@ describe('a fresh job and an output that exists', () => {
 
   test('a directory that is missing, and an output that is a directory', async () => {
     const path = await freshPath();
-    await expect(openSink(join(path, 'out.jsonl'))).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, hint: expect.stringContaining('create') });
+    await expect(openSink(join(path, 'out.jsonl'))).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      retryable: false,
+      hint: expect.stringContaining('create'),
+    });
     await expect(openSink(join(path, '..'))).rejects.toThrow('no regular file');
   });
 });
@@ -176,7 +189,7 @@ describe('files after a crash', () => {
     const first = await seal(crashed, 1, [1]);
     await crashed.commit(first, signal);
     const second = await seal(crashed, 2, [{ long: 'line' }]);
-    await appendFile(path, '{"lon');
+    await appendFile(path, '{"long":"line"}\n{"and what a longer attempt left');
     const writer = await openSink(path, { pending: [second], last: second, epoch: 3 });
     await writer.commit(second, signal);
     expect(await textOf(path)).toBe('1\n{"long":"line"}\n');

@@ -31,7 +31,10 @@ interface All<T> {
   readonly positions: JsonLinesPosition[];
 }
 
-const drain = async <T>(reader: SourceReader<T, JsonLinesPosition>, all: All<T> = { values: [], sides: [], positions: [] }): Promise<All<T>> => {
+const drain = async <T>(
+  reader: SourceReader<T, JsonLinesPosition>,
+  all: All<T> = { values: [], sides: [], positions: [] },
+): Promise<All<T>> => {
   for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal)) {
     for (const [index, value] of batch.values.entries()) {
       if (batch.sides?.has(index) === true) {
@@ -45,7 +48,8 @@ const drain = async <T>(reader: SourceReader<T, JsonLinesPosition>, all: All<T> 
 };
 
 const readAll = async (content: string | Uint8Array, options?: JsonLinesOptions<unknown>): Promise<All<unknown>> => {
-  const reader = await jsonLines<unknown>(await fileOf(content), options).open(await fileOf(content), undefined, signal);
+  const path = await fileOf(content);
+  const reader = await jsonLines<unknown>(path, options).open(path, undefined, signal);
   return drain(reader).finally(() => reader.close());
 };
 
@@ -70,7 +74,11 @@ for (const { name, run } of sourceSuite('json-lines (two files, side output)', a
   const paths = [await fileOf('1\n2\nx\n3'), await fileOf('4\n')];
   const bad = { file: paths[0], line: 3, text: 'x' };
   const error = `malformed line at ${paths[0]}:3:1: Unexpected token 'x', "x" is not valid JSON`;
-  return { source: jsonLines<unknown>(paths, { onMalformed: 'side-output' }), expected: [1, 2, { ...bad, error }, 3, 4], cleanup: async () => {} };
+  return {
+    source: jsonLines<unknown>(paths, { onMalformed: 'side-output' }),
+    expected: [1, 2, { ...bad, error }, 3, 4],
+    cleanup: async () => {},
+  };
 })) {
   test(name, run);
 }
@@ -132,7 +140,10 @@ describe('malformed lines', () => {
     expect((await drain(reader)).values).toEqual([1, 2]);
     await reader.close();
     expect(source.skipped).toBe(2);
-    expect(told.map(({ line, text }) => [line, text])).toEqual([[2, 'x'], [4, '[']]);
+    expect(told.map(({ line, text }) => [line, text])).toEqual([
+      [2, 'x'],
+      [4, '['],
+    ]);
   });
 
   test('bytes that are no UTF-8 are malformed; the replacement character itself is not', async () => {
@@ -145,7 +156,10 @@ describe('malformed lines', () => {
 
   test('a schema shapes values, and what it refuses is malformed', async () => {
     const schema = z.object({ id: z.string(), score: z.coerce.number() });
-    const { values, sides } = await readAll('{"id":"a","score":"3","more":1}\n{"id":7,"score":1}\n', { schema, onMalformed: 'side-output' });
+    const { values, sides } = await readAll('{"id":"a","score":"3","more":1}\n{"id":7,"score":1}\n', {
+      schema,
+      onMalformed: 'side-output',
+    });
     expect(values).toEqual([{ id: 'a', score: 3 }]);
     expect(sides).toMatchObject([{ line: 2, error: expect.stringContaining('"id": Invalid input') }]);
   });

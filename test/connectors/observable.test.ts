@@ -29,7 +29,12 @@ test('a value wakes a read that waits, and the position counts on over runs', as
 });
 
 test('an error comes behind the values before it, at each read', async () => {
-  const reader = await observableSource(concat(of(1), throwError(() => new Error('broken')))).open('observable', undefined, signal);
+  const reader = await observableSource(
+    concat(
+      of(1),
+      throwError(() => new Error('broken')),
+    ),
+  ).open('observable', undefined, signal);
   expect((await reader.read(signal))?.values).toEqual([1]);
   await expect(reader.read(signal)).rejects.toThrow('broken');
   await expect(reader.read(signal)).rejects.toThrow('broken');

@@ -1,14 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { Store } from '../../../lib/state/store.ts';
-import { chainMax, checkpointKey, digestedBatch, pruneChain, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
+import {
+  chainMax,
+  checkpointKey,
+  digestedBatch,
+  pruneChain,
+  readNewestCheckpoint,
+  writeCheckpoint,
+} from '../../../lib/state/checkpoint.ts';
 import { seal, unseal } from '../../../lib/core/serde.ts';
 import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 
 const openState = async (): Promise<Store> => (await new MemoryStorage().open()).state;
 
 /** One checkpoint with a row of state, as the coordinator writes it. */
-const checkpoint = async (state: Store, id: number, previous: CheckpointLink | undefined, body: unknown = { id }): Promise<CheckpointLink> => {
+const checkpoint = async (
+  state: Store,
+  id: number,
+  previous: CheckpointLink | undefined,
+  body: unknown = { id },
+): Promise<CheckpointLink> => {
   const batch = digestedBatch(state.batch());
   batch.put(Buffer.from(`s${id}`), Buffer.from(`value ${id}`));
   const link = writeCheckpoint(batch, { id, previous, body, rowsDigest: batch.rowsDigest });
@@ -31,7 +43,8 @@ const change = async (state: Store, id: number, value: Uint8Array | undefined): 
 
 const rowOf = (state: Store, id: number): Uint8Array => state.get(checkpointKey(id)) ?? new Uint8Array(0);
 
-const damagedAt = (id: number): unknown => expect.objectContaining({ code: 'STORE_DAMAGED', message: expect.stringContaining(`checkpoint ${id} `) as unknown });
+const damagedAt = (id: number): unknown =>
+  expect.objectContaining({ code: 'STORE_DAMAGED', message: expect.stringContaining(`checkpoint ${id} `) as unknown });
 
 describe('the chain', () => {
   test('a new store has no checkpoint', async () => {

@@ -2,10 +2,10 @@
  * Random histories of four states over a few keys, with cuts whose rows are written while the state changes, eviction and crashes,
  * against plain maps (I4, risk 5). The same history runs a second time with cuts that are written at once: both leave the same bytes.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { isDeepStrictEqual } from 'node:util';
 import type { Key } from '../../../lib/core/key.ts';
-import type { ListState, MapState, ValueState } from '../../../lib/core/operator.ts';
 import type { StateCut } from '../../../lib/state/keyed-state.ts';
 import type { Store, StoreBatch } from '../../../lib/state/store.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
@@ -53,43 +53,46 @@ class Model {
 
 // ---------- the system
 
-const keyPool: readonly Key[] = ['a', 'b', 3, ['a', 3], '\0t', true];
+const keyPool: readonly Key[] = ['a', 3, ['a', 3], '\0t'];
+
+const openHandles = (store: Store, options: Options, restored: boolean) => {
+  const keys = new KeyContext();
+  const set = new WorkingSet({ store, maxParallelism: 8, restored, ...options });
+  const state = set.operator(7, keys);
+  state.openPhase = true;
+  return {
+    keys,
+    set,
+    value: state.state(valueState<Box>('value')),
+    list: state.state(listState<number>('list')),
+    map: state.state(mapState<string | number, Box>('map')),
+    panes: state.state(mapState<number, Box>('panes', { indexed: false })),
+  };
+};
 
 class System {
   store: Store;
   readonly #options: Options;
-  keys = new KeyContext();
-  set: WorkingSet;
-  value: ValueState<Box>;
-  list: ListState<number>;
-  map: MapState<string | number, Box>;
-  panes: MapState<number, Box>;
+  handles: ReturnType<typeof openHandles>;
   cut: { cut: StateCut; batch: StoreBatch | undefined; slices: Iterator<void> | undefined } | undefined;
 
-  constructor(store: Store, options: Options, restored: boolean) {
+  constructor(store: Store, options: Options) {
     this.store = store;
     this.#options = options;
-    this.open(restored);
+    this.handles = openHandles(store, options, false);
   }
 
-  open(restored: boolean): void {
-    this.keys = new KeyContext();
-    this.set = new WorkingSet({ store: this.store, maxParallelism: 8, restored, ...this.#options });
-    const state = this.set.operator(7, this.keys);
-    state.openPhase = true;
-    this.value = state.state(valueState<Box>('value'));
-    this.list = state.state(listState<number>('list'));
-    this.map = state.state(mapState<string | number, Box>('map'));
-    this.panes = state.state(mapState<number, Box>('panes', { indexed: false }));
+  reopen(restored: boolean): void {
+    this.handles = openHandles(this.store, this.#options, restored);
     this.cut = undefined;
   }
 
   with<R>(key: Key, fn: () => R): R {
-    this.keys.enter(key);
+    this.handles.keys.enter(key);
     try {
       return fn();
     } finally {
-      this.keys.leave();
+      this.handles.keys.leave();
     }
   }
 
@@ -114,7 +117,8 @@ class System {
 const dump = async (store: Store): Promise<string[]> => {
   const rows: string[] = [];
   const range = { gte: Buffer.of(0), lt: Buffer.of(0xff) };
-  for await (const [key, value] of store.entries(range)) rows.push(`${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('utf8', 5)}`);
+  for await (const [key, value] of store.entries(range))
+    rows.push(`${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('utf8', 5)}`);
   return rows;
 };
 
@@ -160,14 +164,25 @@ const stateOperation = fc.oneof(
 );
 
 const cutOperation = fc.record({
-  kind: fc.constantFrom('cut' as const, 'cut' as const, 'write' as const, 'slice' as const, 'durable' as const, 'durable' as const, 'crash' as const),
+  kind: fc.constantFrom(
+    'cut' as const,
+    'cut' as const,
+    'write' as const,
+    'slice' as const,
+    'durable' as const,
+    'durable' as const,
+    'crash' as const,
+  ),
 });
 
-const operations: fc.Arbitrary<Operation[]> = fc.array(fc.oneof({ weight: 4, arbitrary: stateOperation }, { weight: 2, arbitrary: cutOperation }), {
-  minLength: 1,
-  maxLength: 120,
-  size: 'max',
-});
+const operations: fc.Arbitrary<Operation[]> = fc.array(
+  fc.oneof({ weight: 3, arbitrary: stateOperation }, { weight: 2, arbitrary: cutOperation }),
+  {
+    minLength: 1,
+    maxLength: 120,
+    size: 'max',
+  },
+);
 
 const bulkKeys = Array.from({ length: 90 }, (_, i) => `bulk-${i}`);
 
@@ -179,9 +194,9 @@ const applyToSystem = (system: System, operation: Operation, freeze: boolean): v
     return box;
   };
   if (operation.kind === 'bulk') {
-    for (const name of bulkKeys) system.with(name, () => system.value.update({ count: operation.count }));
+    for (const name of bulkKeys) system.with(name, () => system.handles.value.update({ count: operation.count }));
   } else if ('key' in operation) {
-    const { value, list, map, panes } = system;
+    const { value, list, map, panes } = system.handles;
     system.with(operation.key, () => {
       switch (operation.kind) {
         case 'update':
@@ -273,46 +288,60 @@ const applyToModel = (model: Model, operation: Operation): void => {
 
 const paneNumbers = [0, 1000, 2000, -1000, ...Array.from({ length: 8 }, (_, i) => 3000 + i)];
 
+/** Far cheaper than one `expect` per value; the message still shows both sides. */
+const equal = (actual: unknown, expected: unknown): void => {
+  if (!isDeepStrictEqual(actual, expected)) expect(actual).toEqual(expected);
+};
+
 const compareKey = (system: System, model: Model, at: Key): void => {
   const expected = model.keys.get(mapKeyOf(at)) ?? emptyKey();
+  const { value, list, map, panes } = system.handles;
   system.with(at, () => {
-    expect(system.value.value()).toEqual(expected.value);
-    expect(system.list.size).toBe(expected.list.length);
-    expect([...system.list.values()]).toEqual(expected.list);
-    expect([...system.map.keys()]).toEqual([...expected.map.keys()]);
-    expect([...system.map.entries()]).toEqual([...expected.map.entries()]);
-    for (const number of paneNumbers) expect(system.panes.get(number)).toEqual(expected.panes.get(number));
+    equal(
+      [value.value(), list.size, [...list.values()], [...map.keys()], [...map.entries()], paneNumbers.map((number) => panes.get(number))],
+      [
+        expected.value,
+        expected.list.length,
+        expected.list,
+        [...expected.map.keys()],
+        [...expected.map],
+        paneNumbers.map((number) => expected.panes.get(number)),
+      ],
+    );
   });
 };
 
 const compareAll = (system: System, model: Model): void => {
-  for (const at of [...keyPool, ...bulkKeys]) compareKey(system, model, at);
+  for (const at of keyPool) compareKey(system, model, at);
+  for (const at of bulkKeys) system.with(at, () => equal(system.handles.value.value(), model.keys.get(at)?.value));
 };
 
 /** What iteration over all keys finds, in the open phase. */
 const compareIteration = async (system: System, model: Model): Promise<void> => {
   const found = { value: new Array<unknown>(), list: new Array<unknown>(), map: new Array<unknown>(), panes: new Array<unknown>() };
   const entries: string[] = [];
-  await system.value.forEachKey((at) => found.value.push(mapKeyOf(at)));
-  await system.list.forEachKey((at) => found.list.push(mapKeyOf(at)));
-  await system.map.forEachKey((at) => found.map.push(mapKeyOf(at)));
-  await system.panes.forEachKey((at) => found.panes.push(mapKeyOf(at)));
-  await system.panes.forEachEntry((at, number, box) => entries.push(`${String(mapKeyOf(at))} ${number} ${box.count}`));
+  await system.handles.value.forEachKey((at) => found.value.push(mapKeyOf(at)));
+  await system.handles.list.forEachKey((at) => found.list.push(mapKeyOf(at)));
+  await system.handles.map.forEachKey((at) => found.map.push(mapKeyOf(at)));
+  await system.handles.panes.forEachKey((at) => found.panes.push(mapKeyOf(at)));
+  await system.handles.panes.forEachEntry((at, number, box) => entries.push(`${String(mapKeyOf(at))} ${number} ${box.count}`));
   const having = (test: (state: KeyModel) => boolean): unknown[] => [...model.keys].filter(([, state]) => test(state)).map(([at]) => at);
   const sorted = (list: readonly unknown[]): string[] => list.map(String).sort();
   expect(sorted(found.value)).toEqual(sorted(having((state) => state.value !== undefined)));
   expect(sorted(found.list)).toEqual(sorted(having((state) => state.list.length > 0)));
   expect(sorted(found.map)).toEqual(sorted(having((state) => state.map.size > 0)));
   expect(sorted(found.panes)).toEqual(sorted(having((state) => state.panes.size > 0)));
-  const expected = [...model.keys].flatMap(([at, state]) => [...state.panes].map(([number, box]) => `${String(at)} ${number} ${box.count}`));
+  const expected = [...model.keys].flatMap(([at, state]) =>
+    [...state.panes].map(([number, box]) => `${String(at)} ${number} ${box.count}`),
+  );
   expect(entries.sort()).toEqual(expected.sort());
 };
 
 const run = async (history: readonly Operation[], options: Options): Promise<void> => {
   const { state: store } = await new MemoryStorage().open();
   const { state: eagerStore } = await new MemoryStorage().open();
-  const lazy = new System(store, options, false);
-  const eager = new System(eagerStore, { ...options, cacheMax: 1000 }, false);
+  const lazy = new System(store, options);
+  const eager = new System(eagerStore, { ...options, cacheMax: 1000 });
   let model = new Model();
   let atCut = new Model();
   let durable = new Model();
@@ -322,9 +351,9 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
     switch (operation.kind) {
       case 'cut':
         if (lazy.cut !== undefined) break;
-        lazy.cut = { cut: lazy.set.cut(), batch: undefined, slices: undefined };
-        expect(lazy.set.dirtyEntries).toBe(0);
-        eager.cut = { cut: eager.set.cut(), batch: undefined, slices: undefined };
+        lazy.cut = { cut: lazy.handles.set.cut(), batch: undefined, slices: undefined };
+        expect(lazy.handles.set.dirtyEntries).toBe(0);
+        eager.cut = { cut: eager.handles.set.cut(), batch: undefined, slices: undefined };
         await eager.finishCut();
         eagerRows = await dump(eager.store);
         atCut = model.copy();
@@ -338,15 +367,15 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
       case 'durable':
         if (lazy.cut === undefined) break;
         await lazy.finishCut();
-        expect(await dump(store)).toEqual(eagerRows);
+        equal(await dump(store), eagerRows);
         durable = atCut;
         committed = true;
         break;
       case 'crash':
         await lazy.cut?.batch?.close();
-        lazy.open(committed);
+        lazy.reopen(committed);
         eager.store = await copyStore(store);
-        eager.open(committed);
+        eager.reopen(committed);
         model = durable.copy();
         await compareIteration(lazy, model);
         compareAll(lazy, model);
@@ -364,8 +393,7 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
 };
 
 it('I4: after a crash the state is that of the last durable cut, and a cut is the same whenever it is written', async () => {
-  await fc.assert(
-    fc.asyncProperty(operations, fc.record({ cacheMax: fc.constantFrom(1, 5, 40, 1000), freeze: fc.boolean() }), run),
-    { numRuns: 150 },
-  );
+  await fc.assert(fc.asyncProperty(operations, fc.record({ cacheMax: fc.constantFrom(1, 5, 40, 1000), freeze: fc.boolean() }), run), {
+    numRuns: Number(process.env['MILLRACE_RUNS'] ?? 120),
+  });
 });

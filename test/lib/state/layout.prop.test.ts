@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Key } from '../../../lib/core/key.ts';
 import {
@@ -74,14 +74,22 @@ describe('layout', () => {
 
   it('a timer row says what it was made of, and those of one group sort by time', () => {
     fc.assert(
-      fc.property(number16, fc.constantFrom('event' as const, 'processing' as const), key, ordered, ordered, finite, (operator, domain, value, time, other, namespace) => {
-        const stored = storedKeyOf(mapKeyOf(value), 128);
-        const row = timerRowKey(operator, domain, stored, time, namespace);
-        expect(parseTimerRow(row, timerRowValue(row))).toEqual({ operator, domain, group: stored.group, time, key: value, namespace });
-        expect(within(row, timerRange(operator))).toBe(true);
-        const later = timerRowKey(operator, domain, stored, other, namespace);
-        expect(Buffer.compare(row, later)).toBe(time < other ? -1 : time > other ? 1 : 0);
-      }),
+      fc.property(
+        number16,
+        fc.constantFrom('event' as const, 'processing' as const),
+        key,
+        ordered,
+        ordered,
+        finite,
+        (operator, domain, value, time, other, namespace) => {
+          const stored = storedKeyOf(mapKeyOf(value), 128);
+          const row = timerRowKey(operator, domain, stored, time, namespace);
+          expect(parseTimerRow(row, timerRowValue(row))).toEqual({ operator, domain, group: stored.group, time, key: value, namespace });
+          expect(within(row, timerRange(operator))).toBe(true);
+          const later = timerRowKey(operator, domain, stored, other, namespace);
+          expect(Buffer.compare(row, later)).toBe(time < other ? -1 : time > other ? 1 : 0);
+        },
+      ),
     );
   });
 

@@ -12,7 +12,13 @@ const fate = async (promise: Promise<unknown>): Promise<string> => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     return 'pending';
   };
-  return Promise.race([promise.then(() => 'resolved', () => 'rejected'), turns()]);
+  return Promise.race([
+    promise.then(
+      () => 'resolved',
+      () => 'rejected',
+    ),
+    turns(),
+  ]);
 };
 
 const faultyAt = (number: number, fault: MemoryFault, seen: MemoryOperation[] = []): MemoryStorage =>

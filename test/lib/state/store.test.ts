@@ -24,7 +24,10 @@ const makers = {
 
 describe('stores', () => {
   for (const [name, make] of Object.entries(makers)) {
-    for (const { name: rule, run } of [...stateStoreSuite(`state in ${name}`, make), ...actionStateStoreSuite(`journal in ${name}`, make)]) {
+    for (const { name: rule, run } of [
+      ...stateStoreSuite(`state in ${name}`, make),
+      ...actionStateStoreSuite(`journal in ${name}`, make),
+    ]) {
       test(rule, run);
     }
   }

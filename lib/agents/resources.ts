@@ -1,0 +1,249 @@
+/**
+ * Resources of agents: models, connections, prompts, tools, stores and users' own services, by type and name. An inversify container per
+ * job with a child per agent: what the agent itself defines wins over what the environment has. Everything is resolved when the job
+ * starts, by explicit tokens and never by emitted metadata, and closed when the last agent of the job closes.
+ *
+ * inversify is loaded when the first agent opens: who only composes a pipeline does not wait for it.
+ */
+import 'reflect-metadata';
+import type { Container, Newable } from 'inversify';
+import { messageOf, StreamError } from '../core/errors.ts';
+import { AgentBuilder, type Agent, type AgentClass, type ChatModelSetup, type ResourceDefinition, type ResourceType } from './agent.ts';
+import { AgentPlan, type CompiledAgent } from './plan.ts';
+import { Prompt, type PromptLike } from './prompt.ts';
+import { FunctionTool, type ToolDefinition } from './tool.ts';
+
+/** The token of a resource, for `@inject(resourceToken('tool', 'search'))` and `container.bind(...)`. */
+export const resourceToken = (type: ResourceType, name: string): symbol => Symbol.for(`millrace:${type}:${name}`);
+
+/** Adds users' own services to the job's container. */
+export type ConfigureServices = (container: Container) => void | Promise<void>;
+
+/** An agent whose resources are there. */
+export interface OpenAgent extends CompiledAgent {
+  readonly open: AgentResources;
+  /** Closes the agent's resources, and the job's with the last agent. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** What the environment gives to all agents of a job. */
+export class JobResources {
+  readonly #definitions = new Map<string, ResourceDefinition>();
+  readonly #configure: ConfigureServices[] = [];
+  #scope: Promise<Scope> | undefined;
+  #agentsOpen = 0;
+
+  /** A function is asked for the resource each time the job starts; what it made is closed with the job. */
+  add(type: ResourceType, name: string, value: unknown): this {
+    const id = idOf(type, name);
+    if (this.#definitions.has(id)) throw new TypeError(`Expected resources of type '${type}' to have different names, got '${name}' twice`);
+    this.#definitions.set(id, { type, name, value });
+    return this;
+  }
+
+  /** @example env.services((container) => container.bind(Bank).toSelf().inSingletonScope()); */
+  services(configure: ConfigureServices): this {
+    this.#configure.push(configure);
+    return this;
+  }
+
+  /** Makes the agent, compiles its plan and resolves its resources. Throws `AGENT_INVALID` or `RESOURCE_NOT_FOUND`. */
+  async open<I, O>(agent: Agent<I, O> | AgentClass<I, O>): Promise<OpenAgent> {
+    const job = await this.#acquire();
+    const release = once(() => this.#release());
+    try {
+      const own = await Scope.make(job.container);
+      const compiled = AgentPlan.compile(await instanceOf(agent, own.container));
+      const { agentName } = compiled.plan;
+      await own.resolve(compiled.resources, agentName);
+      const open = new AgentResources(agentName, own, job);
+      const close = once(async () => closeAll([() => own.close(), release]));
+      try {
+        checkReferences(open, compiled.resources);
+      } catch (error) {
+        await close();
+        throw error;
+      }
+      return { ...compiled, open, close };
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  async #acquire(): Promise<Scope> {
+    this.#agentsOpen += 1;
+    this.#scope ??= this.#make();
+    try {
+      return await this.#scope;
+    } catch (error) {
+      this.#agentsOpen -= 1;
+      if (this.#agentsOpen === 0) this.#scope = undefined;
+      throw error;
+    }
+  }
+
+  async #make(): Promise<Scope> {
+    const scope = await Scope.make();
+    for (const configure of this.#configure) await configure(scope.container);
+    await scope.resolve([...this.#definitions.values()], undefined);
+    return scope;
+  }
+
+  async #release(): Promise<void> {
+    this.#agentsOpen -= 1;
+    if (this.#agentsOpen > 0) return;
+    const scope = await this.#scope;
+    this.#scope = undefined;
+    await scope?.close();
+  }
+}
+
+/** The resources that one agent sees. */
+export class AgentResources {
+  readonly #agent: string;
+  readonly #own: Scope;
+  readonly #job: Scope;
+
+  constructor(agent: string, own: Scope, job: Scope) {
+    this.#agent = agent;
+    this.#own = own;
+    this.#job = job;
+  }
+
+  /** Throws `RESOURCE_NOT_FOUND`, naming what is known. */
+  get(type: ResourceType, name: string): unknown {
+    const id = idOf(type, name);
+    const found = this.#own.resolved.get(id) ?? this.#job.resolved.get(id);
+    if (found !== undefined) return found;
+    const token = resourceToken(type, name);
+    if (this.#own.container.isBound(token)) return this.#own.container.get(token);
+    const known = this.names(type);
+    const list = known.length === 0 ? 'none of that type is known' : `known: ${known.map((each) => `'${each}'`).join(', ')}`;
+    throw new StreamError('RESOURCE_NOT_FOUND', `agent '${this.#agent}' asks for ${type} '${name}'; ${list}`, {
+      details: { agent: this.#agent, type, name, known },
+    });
+  }
+
+  /** Names of the resources of a type, the agent's own first. */
+  names(type: ResourceType): string[] {
+    const prefix = idOf(type, '');
+    const ids = [...this.#own.resolved.keys(), ...this.#job.resolved.keys()];
+    return [...new Set(ids.filter((id) => id.startsWith(prefix)).map((id) => id.slice(prefix.length)))];
+  }
+}
+
+/** Checks at build time what can be checked without services: an agent that needs none is made and compiled. */
+export const checkAgent = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): AgentPlan | undefined => {
+  if (typeof agent !== 'function') return AgentPlan.compile(agent).plan;
+  return needsContainer(agent) ? undefined : AgentPlan.compile(new agent()).plan;
+};
+
+const idOf = (type: ResourceType, name: string): string => `${type}:${name}`;
+
+/** A container and what was resolved from it. */
+class Scope {
+  readonly resolved = new Map<string, unknown>();
+  readonly container: Container;
+
+  private constructor(container: Container) {
+    this.container = container;
+  }
+
+  static async make(parent?: Container): Promise<Scope> {
+    const { Container } = await import('inversify');
+    return new Scope(new Container(parent === undefined ? {} : { parent }));
+  }
+
+  /** Binds and resolves; a failure closes what was opened before it. */
+  async resolve(definitions: readonly ResourceDefinition[], agent: string | undefined): Promise<void> {
+    for (const { type, name, value } of definitions) {
+      try {
+        const made: unknown = typeof value === 'function' ? await (value as () => unknown)() : value;
+        const resource = normalised(type, name, made);
+        this.container.bind(resourceToken(type, name)).toConstantValue(resource);
+        this.resolved.set(idOf(type, name), resource);
+      } catch (cause) {
+        await this.close().catch(() => {}); // The first failure is the one to tell.
+        const whose = agent === undefined ? 'of the environment' : `of agent '${agent}'`;
+        throw new StreamError('AGENT_INVALID', `${type} '${name}' ${whose} could not be made: ${messageOf(cause)}`, {
+          cause,
+          details: { agent: agent ?? '', type, name },
+        });
+      }
+    }
+  }
+
+  /** Closes what has a `close`, the newest first, and lets the container deactivate users' services. */
+  async close(): Promise<void> {
+    const resources = [...this.resolved.values()].toReversed();
+    this.resolved.clear();
+    const closes = resources.filter(isClosable).map((each) => async () => void (await each.close()));
+    await closeAll([...closes, () => this.container.unbindAllAsync()]);
+  }
+}
+
+const normalised = (type: ResourceType, name: string, value: unknown): unknown => {
+  if (value === undefined || value === null) throw new TypeError('there is no value');
+  if (type === 'prompt') return Prompt.from(value as PromptLike);
+  if (type === 'tool' && !(value instanceof FunctionTool)) return new FunctionTool(name, value as ToolDefinition);
+  return value;
+};
+
+const instanceOf = async <I, O>(agent: Agent<I, O> | AgentClass<I, O>, container: Container): Promise<Agent<I, O>> => {
+  const made = typeof agent === 'function' ? await construct(agent, container) : agent;
+  // An agent of one's own may be written to by no action: actions of many keys run at once.
+  if (process.env['NODE_ENV'] !== 'production' && !(made instanceof AgentBuilder)) Object.freeze(made);
+  return made;
+};
+
+const construct = async <I, O>(agent: AgentClass<I, O>, container: Container): Promise<Agent<I, O>> => {
+  if (!needsContainer(agent)) return new agent();
+  try {
+    const identifier = agent as unknown as Newable<Agent<I, O>>; // inversify wants parameters of any type, ours are unknown
+    container.bind(identifier).toSelf().inSingletonScope();
+    return await container.getAsync(identifier);
+  } catch (cause) {
+    throw new StreamError('AGENT_INVALID', `agent '${agent.name}' could not be made: ${messageOf(cause)}`, {
+      cause,
+      hint: 'bind its services with `env.services(...)` and mark each parameter of its constructor with `@inject(Token)`',
+      details: { agent: agent.name },
+    });
+  }
+};
+
+/** A class that takes parameters, or that inversify's decorators have touched. */
+const needsContainer = (agent: abstract new (...parameters: never[]) => unknown): boolean =>
+  agent.length > 0 || Reflect.getMetadataKeys(agent).some((key) => String(key).startsWith('@inversifyjs'));
+
+/** A model that names what is not there is refused when the job starts, not in the first run. */
+const checkReferences = (resources: AgentResources, definitions: readonly ResourceDefinition[]): void => {
+  for (const { type, name } of definitions) {
+    if (type !== 'chat_model') continue;
+    const { connection, prompt, tools = [] } = resources.get(type, name) as ChatModelSetup;
+    resources.get('chat_model_connection', connection);
+    if (typeof prompt === 'string') resources.get('prompt', prompt);
+    for (const tool of tools) resources.get('tool', tool);
+  }
+};
+
+const isClosable = (value: unknown): value is { close(): unknown } =>
+  typeof value === 'object' && value !== null && typeof (value as { close?: unknown }).close === 'function';
+
+/** Runs all of them even when some fail, and throws the first failure. */
+const closeAll = async (closes: readonly (() => Promise<void>)[]): Promise<void> => {
+  const failures: unknown[] = [];
+  for (const close of closes) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+};
+
+const once = (fn: () => Promise<void>): (() => Promise<void>) => {
+  let done: Promise<void> | undefined;
+  return () => (done ??= fn());
+};

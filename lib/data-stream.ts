@@ -1,0 +1,247 @@
+/**
+ * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the environment executes.
+ * One file, because the three classes refer to each other.
+ */
+import { Observable, type OperatorFunction } from 'rxjs';
+import type { Sink } from './core/connector.ts';
+import type { Key } from './core/key.ts';
+import type { CallContext, Operator, OutputTag } from './core/operator.ts';
+import type { Duration } from './core/options.ts';
+import { durationMs } from './core/options.ts';
+import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/graph.ts';
+import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
+import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
+import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';
+import { filter, flatMap, map } from '../operators/stateless.ts';
+import type { WindowAssigner } from '../operators/window-assigners.ts';
+import type { ProcessWindowFunction } from '../operators/window-function.ts';
+import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
+import { printSink, type PrintOptions } from '../connectors/print.ts';
+import type { Agent, AgentClass } from './agents/agent.ts';
+import type { ApplyAgentOptions, StreamExecutionEnvironment } from './environment.ts';
+
+/** Where a stream starts: a node's main output or one of its side outputs. */
+interface Origin {
+  readonly environment: StreamExecutionEnvironment;
+  readonly node: GraphNode;
+  readonly tag?: string | undefined;
+}
+
+/** A stream of records, as a graph node gives them. */
+export class DataStream<T> {
+  readonly #origin: Origin;
+
+  constructor(origin: Origin) {
+    this.#origin = origin;
+  }
+
+  /** @internal The edge that a consumer of this stream has. */
+  edge(partitioning: Partitioning = { kind: 'forward' }): GraphEdge {
+    const { node, tag } = this.#origin;
+    return { from: node.id, partitioning, tag };
+  }
+
+  protected get environment(): StreamExecutionEnvironment {
+    return this.#origin.environment;
+  }
+
+  /** Adds a node behind this stream and gives its output. */
+  protected add<O>(name: string, body: NodeBody, edges: readonly GraphEdge[] = [this.edge()]): DataStream<O> {
+    const { environment } = this.#origin;
+    return new DataStream<O>({ environment, node: environment.graph.add(name, body, edges) });
+  }
+
+  /** Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are an error. */
+  uid(uid: string): this {
+    if (typeof uid !== 'string' || !/^[A-Za-z0-9][\w.-]*$/.test(uid)) {
+      throw new TypeError(`Expected \`uid\` to be letters, digits, ".", "_" or "-", got \`${String(uid)}\``);
+    }
+    this.#origin.node.uid = uid;
+    this.#origin.node.pinned = true;
+    return this;
+  }
+
+  /** Names the operator that makes this stream, in messages and metrics. */
+  name(name: string): this {
+    this.#origin.node.name = name;
+    return this;
+  }
+
+  /** Gives what `fn` makes of each value. */
+  map<O>(fn: (value: T) => O): DataStream<O> {
+    return this.transform('map', map(fn));
+  }
+
+  /** Keeps the values for which `keep` is true. */
+  filter<S extends T>(keep: (value: T) => value is S): DataStream<S>;
+  filter(keep: (value: T) => boolean): DataStream<T>;
+  filter(keep: (value: T) => boolean): DataStream<T> {
+    return this.transform('filter', filter(keep));
+  }
+
+  /** Gives all that `fn` makes of each value. */
+  flatMap<O>(fn: (value: T) => Iterable<O>): DataStream<O> {
+    return this.transform('flat-map', flatMap(fn));
+  }
+
+  /** Runs a process function; on a stream that is not keyed its state has one key. */
+  process<O, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
+    return this.transform('process', process(fn));
+  }
+
+  /** Runs an operator of your own. */
+  transform<O>(name: string, operator: Operator<T, O>): DataStream<O> {
+    return this.add(name, { kind: 'operator', operator, boundary: false });
+  }
+
+  /** Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. */
+  asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
+    return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true });
+  }
+
+  /** This stream and others of its type as one. */
+  union(...others: readonly DataStream<T>[]): DataStream<T> {
+    const edges = [this, ...others].map((stream) => stream.edge());
+    const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
+    if (names.size < edges.length) throw new TypeError('Expected `union` to be given different streams, got one of them twice');
+    return this.add('union', { kind: 'union' }, edges);
+  }
+
+  /** What the operator that makes this stream sends to a side output. */
+  sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
+    return new DataStream<S>({ ...this.#origin, tag: tag.id });
+  }
+
+  /** Puts records with equal keys in the hands of one owner, in order. */
+  keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
+    return new KeyedStream<T, K>(this.#origin, keyOf);
+  }
+
+  /**
+   * Puts an RxJS operator into the stream. It must emit while it handles a value, and what it keeps is in no checkpoint: with a state
+   * directory it must be declared `{ stateless: true }`.
+   */
+  pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
+    return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
+  }
+
+  /** Values as they pass while the job runs: at least once, and before any checkpoint. */
+  asObservable(): Observable<T> {
+    const { environment } = this.#origin;
+    const listeners = new Set<(value: T) => void>();
+    this.add('tap', { kind: 'tap', next: (value: T) => listeners.forEach((next) => next(value)) });
+    return new Observable<T>((subscriber) => {
+      const next = (value: T): void => subscriber.next(value);
+      listeners.add(next);
+      environment.onEnd((error) => (error === undefined ? subscriber.complete() : subscriber.error(error)));
+      return () => listeners.delete(next);
+    });
+  }
+
+  /** Prints each value as a line of JSON: at least once. */
+  print(options: PrintOptions = {}): this {
+    return this.sinkTo(printSink(options), 'print');
+  }
+
+  /** Ends the stream in a sink. A stream may have several. */
+  sinkTo(sink: Sink<T>, name: string = sink.name): this {
+    this.add(name, { kind: 'sink', sink: sink as Sink<never> });
+    return this;
+  }
+
+  /** Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data. */
+  executeAndCollect(name?: string): Promise<T[]> {
+    return this.environment.executeAndCollect(this, name);
+  }
+}
+
+/** A stream whose records have a key: their operators have state per key. */
+export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
+  readonly #keyOf: (value: T) => K;
+
+  constructor(origin: Origin, keyOf: (value: T) => K) {
+    super(origin);
+    if (typeof keyOf !== 'function') throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
+    this.#keyOf = keyOf;
+  }
+
+  override transform<O>(name: string, operator: Operator<T, O>): DataStream<O> {
+    return this.add(name, { kind: 'operator', operator, boundary: false }, [this.#keyedEdge()]);
+  }
+
+  override asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
+    return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true }, [this.#keyedEdge()]);
+  }
+
+  /** Folds the values of each key into one; gives the result after each value. */
+  reduce(fn: ReduceFunction<T>): DataStream<T> {
+    return this.transform('reduce', reduce(fn));
+  }
+
+  /** Folds the values of each key into an accumulator; gives its result after each value. */
+  aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
+    return this.transform('aggregate', aggregate(fn));
+  }
+
+  /** Cuts each key's values into windows. */
+  window(assigner: WindowAssigner): WindowedStream<T, K> {
+    return new WindowedStream<T, K>(this, { assigner });
+  }
+
+  /** Runs an agent: one input of a key at a time, many keys at once. */
+  applyAgent<O>(agent: Agent<T, O> | AgentClass<T, O>, options: ApplyAgentOptions = {}): DataStream<O> {
+    const { name, operator } = this.environment.agentOperator(agent, options);
+    return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
+  }
+
+  #keyedEdge(): GraphEdge {
+    return this.edge({ kind: 'hash', keyOf: this.#keyOf });
+  }
+}
+
+/** Windows of a keyed stream, waiting for the function that makes their results. */
+export class WindowedStream<T, K extends Key = Key> {
+  readonly #stream: KeyedStream<T, K>;
+  readonly #options: WindowOptions<T>;
+
+  constructor(stream: KeyedStream<T, K>, options: WindowOptions<T>) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  /** Keeps each window this long behind its end; a record that comes then makes it fire again, with all its content. */
+  allowedLateness(duration: Duration): WindowedStream<T, K> {
+    durationMs('allowedLateness', duration);
+    return new WindowedStream(this.#stream, { ...this.#options, allowedLateness: duration });
+  }
+
+  /** Sends records that come after their windows are gone to a side output. */
+  sideOutputLateData(tag: OutputTag<T>): WindowedStream<T, K> {
+    return new WindowedStream(this.#stream, { ...this.#options, lateTag: tag });
+  }
+
+  /** Folds the values of a window into one as they come; `fn` may make the result, looking at key and window. */
+  reduce(reduce: ReduceFunction<T>): DataStream<T>;
+  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S>): DataStream<O>;
+  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S>): DataStream<T | O> {
+    const options = this.#options;
+    return fn === undefined ? this.#apply<T | O>(reduceWindow(options, reduce)) : this.#apply<T | O>(reduceWindow(options, reduce, fn));
+  }
+
+  /** Folds the values of a window into an accumulator as they come; `fn` may make the result, looking at key and window. */
+  aggregate<A, R>(aggregate: AggregateFunction<T, A, R>): DataStream<R>;
+  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S>): DataStream<O>;
+  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S>): DataStream<R | O> {
+    const options = this.#options;
+    return fn === undefined ? this.#apply<R | O>(aggregateWindow(options, aggregate)) : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
+  }
+
+  /** Gives what `fn` makes of all values of a window. */
+  process<O, W, S extends StateSpec>(fn: ProcessWindowFunction<readonly T[], O, W, S>): DataStream<O> {
+    return this.#apply<O>(processWindow(this.#options, fn));
+  }
+
+  #apply<O>(operator: Operator<T, O>): DataStream<O> {
+    return this.#stream.transform<O>('window', operator);
+  }
+}

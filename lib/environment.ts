@@ -1,0 +1,282 @@
+/** The environment: where sources begin, what all agents share, and how the pipeline runs. */
+import type { Logger } from 'pino';
+import type { Observable } from 'rxjs';
+import { systemClock, type Clock } from './core/clock.ts';
+import type { Source } from './core/connector.ts';
+import { StreamError } from './core/errors.ts';
+import type { Operator } from './core/operator.ts';
+import { durationMs, integer, knownOptions, refusal, type Duration } from './core/options.ts';
+import { LevelStorage } from './state/level-store.ts';
+import type { Storage } from './state/store.ts';
+import type { DomainSettings } from './runtime/domain.ts';
+import { StreamGraph } from './runtime/graph.ts';
+import { Job } from './runtime/job.ts';
+import { makeLogger, type LogLevel } from './runtime/logging.ts';
+import { JobMetrics } from './runtime/metrics.ts';
+import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/restart.ts';
+import type { Turn } from './runtime/turn.ts';
+import { WatermarkStrategy } from './runtime/watermarks.ts';
+import type { Agent, AgentClass, ResourceType } from './agents/agent.ts';
+import { checkAgent, JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
+import { applyAgent, type AgentOperatorOptions } from '../operators/apply-agent.ts';
+import { collection } from '../connectors/collection.ts';
+import { defineSink } from '../connectors/define-sink.ts';
+import { generator, type GeneratorOptions } from '../connectors/generator.ts';
+import { observableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
+import { DataStream } from './data-stream.ts';
+
+export interface CheckpointOptions {
+  /** Where state is kept. The job goes on from there when it is started again. */
+  readonly directory: string;
+  /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
+  readonly interval?: Duration | undefined;
+}
+
+export interface EnvironmentOptions {
+  /** @defaultValue none: state is in memory and sinks commit at the end */
+  readonly checkpoint?: CheckpointOptions | undefined;
+  /** Another place for state than a directory. */
+  readonly storage?: Storage | undefined;
+  /** Number of key groups, 1 to 32768; fixed for the life of the state. @defaultValue 128 */
+  readonly maxParallelism?: number | undefined;
+  /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
+  readonly restart?: RestartStrategy | undefined;
+  /** How long a stop waits for calls that have started. @defaultValue '30s' */
+  readonly stopTimeout?: Duration | undefined;
+  /** Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue false */
+  readonly strictReplay?: boolean | undefined;
+  /** Drop state that no operator claims, instead of refusing to start. @defaultValue false */
+  readonly allowUnclaimedState?: boolean | undefined;
+  /** Entries of state kept in memory; more are read from the store again. @defaultValue 1000000 */
+  readonly stateCacheMax?: number | undefined;
+  /** Changed entries that start a checkpoint early. @defaultValue 50000 */
+  readonly dirtyMax?: number | undefined;
+  /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
+  readonly serialiseEdges?: boolean | undefined;
+  /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
+  readonly freezeState?: boolean | undefined;
+  /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
+  readonly logger?: Logger | LogLevel | undefined;
+  readonly clock?: Clock | undefined;
+  /** Sees every live turn; for tests. */
+  readonly onTurn?: ((turn: Turn) => void) | undefined;
+}
+
+export interface ApplyAgentOptions extends Omit<AgentOperatorOptions, 'actionTimeoutMs'> {
+  /** Limit of one asynchronous action. @defaultValue none */
+  readonly actionTimeout?: Duration | undefined;
+}
+
+const optionNames: readonly (keyof EnvironmentOptions)[] = [
+  'checkpoint',
+  'storage',
+  'maxParallelism',
+  'restart',
+  'stopTimeout',
+  'strictReplay',
+  'allowUnclaimedState',
+  'stateCacheMax',
+  'dirtyMax',
+  'serialiseEdges',
+  'freezeState',
+  'logger',
+  'clock',
+  'onTurn',
+];
+
+/** Bytes of changed entries that start a checkpoint early. */
+const dirtyBytesMax = 32 * 2 ** 20;
+const tickMs = 200;
+
+/** An agent of the pipeline; open while a job runs. */
+interface AgentSlot {
+  readonly make: () => Promise<OpenAgent>;
+  open: OpenAgent | undefined;
+}
+
+interface EnvironmentSettings {
+  readonly domain: DomainSettings;
+  readonly storage: Storage | undefined;
+  readonly intervalMs: number | undefined;
+  readonly stopTimeoutMs: number;
+  readonly restart: RestartStrategy;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onTurn: ((turn: Turn) => void) | undefined;
+}
+
+export class StreamExecutionEnvironment {
+  readonly graph = new StreamGraph();
+  readonly #settings: EnvironmentSettings;
+  readonly #resources = new JobResources();
+  readonly #agents: AgentSlot[] = [];
+  readonly #onEnd: ((error: unknown) => void)[] = [];
+
+  private constructor(settings: EnvironmentSettings) {
+    this.#settings = settings;
+  }
+
+  /** Throws a `TypeError` that names the option, the rule and the value. */
+  static create(options: EnvironmentOptions = {}): StreamExecutionEnvironment {
+    return new StreamExecutionEnvironment(settingsOf(options));
+  }
+
+  // ---------- sources
+
+  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<T> = WatermarkStrategy.none(), name: string = source.name): DataStream<T> {
+    if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
+    return this.#stream(name, source, strategy);
+  }
+
+  /** The values of an array, in order. */
+  fromCollection<T>(values: readonly T[], strategy?: WatermarkStrategy<T>): DataStream<T> {
+    return this.fromSource(collection(values), strategy, 'collection');
+  }
+
+  /** What an Observable emits while the job runs. It can't be replayed, so what was accepted is journaled. */
+  fromObservable<T>(observable: Observable<T>, options: ObservableSourceOptions = {}, strategy?: WatermarkStrategy<T>): DataStream<T> {
+    return this.fromSource(observableSource(observable, options), strategy, 'observable');
+  }
+
+  /** The values that a function makes of 0, 1, 2 ... */
+  generate<T>(options: GeneratorOptions<T>, strategy?: WatermarkStrategy<T>): DataStream<T> {
+    return this.fromSource(generator(options, this.#settings.clock), strategy, 'generator');
+  }
+
+  // ---------- what agents share
+
+  /** Adds a resource that every agent finds by type and name; an agent's own of that name wins. */
+  addResource(type: ResourceType, name: string, value: unknown): this {
+    this.#resources.add(type, name, value);
+    return this;
+  }
+
+  /** Binds services of your own, which agents get by their constructors. */
+  services(configure: ConfigureServices): this {
+    this.#resources.services(configure);
+    return this;
+  }
+
+  /** @internal The operator that runs an agent. Its resources are resolved when the job starts. */
+  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): { name: string; operator: Operator<never, unknown> } {
+    const { actionTimeout, ...rest } = options;
+    const timeout = actionTimeout === undefined ? {} : { actionTimeoutMs: durationMs('actionTimeout', actionTimeout, { min: 1 }) };
+    const name = checkAgent(agent)?.agentName ?? agentNameOf(agent);
+    const slot: AgentSlot = { make: () => this.#resources.open(agent), open: undefined };
+    this.#agents.push(slot);
+    const operator: Operator<I, O> = (context) => {
+      if (slot.open === undefined) throw new TypeError(`Expected agent "${name}" to be open`);
+      return applyAgent<I, O>(slot.open, slot.open.open, { ...rest, ...timeout })(context);
+    };
+    // The keyed stream ties the agent's types to those of its input and output.
+    return { name: kebab(name), operator: operator as Operator<never, unknown> };
+  }
+
+  // ---------- running
+
+  /** Runs to the end of the input, or until the job is stopped. Rejects with why it failed. */
+  async execute(name = 'job'): Promise<void> {
+    const job = await this.executeAsync(name);
+    await job.done;
+  }
+
+  /** Starts the job and gives it while it runs. Throws `UID_CLASH` or `GRAPH_INVALID`. */
+  async executeAsync(name = 'job'): Promise<Job> {
+    const { domain, ...rest } = this.#settings;
+    this.#checkPipes();
+    const job = new Job({
+      ...rest,
+      name,
+      graph: this.graph,
+      settings: domain,
+      metrics: new JobMetrics({ job: name, clock: rest.clock }),
+      resources: { open: () => this.#openAgents(), close: () => this.#closeAgents() },
+    });
+    const end = (error?: unknown): void => this.#onEnd.forEach((listener) => listener(error));
+    job.done.then(() => end(), end);
+    return job;
+  }
+
+  /** Runs to the end of the input and gives what a stream brought. Meant for tests and small data. */
+  async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
+    const values: T[] = [];
+    stream.sinkTo(defineSink<T>({ name: 'collect', guarantee: 'exactly-once', write: (batch) => void values.push(...batch) }));
+    await this.execute(name);
+    return values;
+  }
+
+  /** @internal Called when a job of this environment is over. */
+  onEnd(listener: (error: unknown) => void): void {
+    this.#onEnd.push(listener);
+  }
+
+  #stream<T>(name: string, source: Source<T>, strategy: WatermarkStrategy<T>): DataStream<T> {
+    // Only records of this source meet this strategy, so the node may forget their type.
+    const node = this.graph.add(name, { kind: 'source', source, strategy: strategy as WatermarkStrategy<never> }, []);
+    return new DataStream<T>({ environment: this, node });
+  }
+
+  #checkPipes(): void {
+    if (this.#settings.storage === undefined) return;
+    for (const { body, uid } of this.graph.nodes) {
+      if (body.kind === 'pipe' && !body.stateless) {
+        throw new StreamError('GRAPH_INVALID', `the RxJS operator of "${uid}" may hold state that no checkpoint sees`, {
+          hint: 'declare it with `.pipe(operator, { stateless: true })`, or keep state in `process`',
+        });
+      }
+    }
+  }
+
+  async #openAgents(): Promise<void> {
+    for (const slot of this.#agents) slot.open = await slot.make();
+  }
+
+  async #closeAgents(): Promise<void> {
+    for (const slot of this.#agents) {
+      await slot.open?.close();
+      slot.open = undefined;
+    }
+  }
+}
+
+const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
+  knownOptions('StreamExecutionEnvironment.create', options, optionNames);
+  const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 50_000 } = options;
+  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, ['directory', 'interval']);
+  if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
+    throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
+  }
+  const storage = options.storage ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
+  return {
+    domain: {
+      maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
+      serialiseEdges,
+      strictReplay,
+      allowUnclaimedState,
+      dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
+      dirtyBytesMax,
+      cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
+      tickMs,
+      freeze: freezeState,
+    },
+    storage,
+    intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),
+    stopTimeoutMs: durationMs('stopTimeout', stopTimeout),
+    restart: options.restart ?? (storage === undefined ? noRestart() : exponentialDelay()),
+    clock,
+    logger: makeLogger(options.logger),
+    onTurn,
+  };
+};
+
+const agentNameOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string => {
+  if (typeof agent === 'function') return agent.agentName ?? agent.name;
+  return agent.constructor.name;
+};
+
+const kebab = (name: string): string =>
+  name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .replaceAll(/[^A-Za-z0-9]+/g, '-')
+    .toLowerCase();

@@ -1,0 +1,46 @@
+/** Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. */
+import { valueState, type Operator } from '../lib/core/operator.ts';
+
+/**
+ * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one and leaves the
+ * old one as it is.
+ */
+export interface AggregateFunction<T, A, R> {
+  createAccumulator(): A;
+  add(value: T, accumulator: A): A;
+  getResult(accumulator: A): R;
+  /** Needed only by windows that merge. */
+  merge?(first: A, second: A): A;
+}
+
+/** Combines what there is with the next value. */
+export type ReduceFunction<T> = (accumulated: T, value: T) => T;
+
+/** Emits the key's values so far, reduced to one. */
+export const reduce =
+  <T>(fn: ReduceFunction<T>): Operator<T, T> =>
+  (context) => {
+    const reduced = context.state(valueState<T>('reduced'));
+    return {
+      process(value, timestamp) {
+        const before = reduced.value();
+        const after = before === undefined ? value : fn(before, value);
+        reduced.update(after);
+        context.output.emit(after, timestamp);
+      },
+    };
+  };
+
+/** Emits the result over the key's values so far. */
+export const aggregate =
+  <T, A, R>(fn: AggregateFunction<T, A, R>): Operator<T, R> =>
+  (context) => {
+    const accumulator = context.state(valueState<A>('accumulator'));
+    return {
+      process(value, timestamp) {
+        const after = fn.add(value, accumulator.value() ?? fn.createAccumulator());
+        accumulator.update(after);
+        context.output.emit(fn.getResult(after), timestamp);
+      },
+    };
+  };

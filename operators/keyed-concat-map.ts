@@ -1,0 +1,188 @@
+/**
+ * `keyedConcatMap`: order per key, concurrency between keys. Keeps I1: for one key, processing never overlaps and keeps arrival order.
+ *
+ * The literal composition keeps a group per key for ever; here a mailbox exists only while its key is busy, so idle keys cost nothing.
+ * Subscribers are of our own class, chained to the output as RxJS's own operators chain theirs: an early `take` stops a source or an
+ * inner Observable that emits synchronously without end, and the next inner starts after the teardown of the one before.
+ */
+import { from, Observable, Subscriber, type ObservableInput, type OperatorFunction } from 'rxjs';
+
+export interface KeyedConcatMapOptions {
+  /** Called with the number of busy keys when it changes. */
+  readonly onBusyKeys?: ((count: number) => void) | undefined;
+}
+
+/**
+ * Same as `groupBy(keyOf), mergeMap(group => group.pipe(concatMap(value => project(value, group.key))))`: values of one key are projected
+ * one after the other, values of different keys at the same time. Keys are compared as a `Map` compares them. A mailbox has no bound of
+ * its own: bound what comes in.
+ *
+ * @example
+ * import { delay, from, of } from 'rxjs';
+ * from([{ id: 'a', ms: 20 }, { id: 'a', ms: 1 }, { id: 'b', ms: 5 }])
+ *   .pipe(keyedConcatMap((job) => job.id, (job) => of(job).pipe(delay(job.ms))))
+ *   .subscribe(console.log); // b, then both a in order
+ */
+export const keyedConcatMap =
+  <T, K, R>(
+    keyOf: (value: T) => K,
+    project: (value: T, key: K) => ObservableInput<R>,
+    options: KeyedConcatMapOptions = {},
+  ): OperatorFunction<T, R> =>
+  (source) =>
+    new Observable((out) => {
+      const mailboxes = new Mailboxes({ keyOf, project, out, onBusyKeys: options.onBusyKeys });
+      source.subscribe(new Arrivals(out, mailboxes));
+    });
+
+/** What waits behind the value in work of one busy key. */
+class Mailbox<T> {
+  #values: T[] | undefined;
+  #head = 0;
+  /** True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs no recursion. */
+  subscribing = false;
+  /** True when the inner in work has ended. */
+  free = false;
+
+  push(value: T): void {
+    (this.#values ??= []).push(value);
+  }
+
+  get isEmpty(): boolean {
+    return this.#values === undefined || this.#head === this.#values.length;
+  }
+
+  /** The oldest value. Only while there is one. */
+  shift(): T {
+    const values = this.#values as T[];
+    const value = values[this.#head] as T;
+    this.#head += 1;
+    if (this.#head === values.length) {
+      this.#values = undefined;
+      this.#head = 0;
+    } else if (this.#head >= 32 && this.#head * 2 >= values.length) {
+      values.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return value;
+  }
+}
+
+interface MailboxesOptions<T, K, R> {
+  readonly keyOf: (value: T) => K;
+  readonly project: (value: T, key: K) => ObservableInput<R>;
+  readonly out: Subscriber<R>;
+  readonly onBusyKeys: ((count: number) => void) | undefined;
+}
+
+class Mailboxes<T, K, R> {
+  readonly #options: MailboxesOptions<T, K, R>;
+  readonly #busy = new Map<K, Mailbox<T>>();
+  #ended = false;
+
+  constructor(options: MailboxesOptions<T, K, R>) {
+    this.#options = options;
+  }
+
+  arrive(value: T): void {
+    const { keyOf, out, onBusyKeys } = this.#options;
+    let key: K;
+    try {
+      key = keyOf(value);
+    } catch (error) {
+      out.error(error);
+      return;
+    }
+    const known = this.#busy.get(key);
+    if (known !== undefined) {
+      known.push(value);
+      return;
+    }
+    const mailbox = new Mailbox<T>();
+    this.#busy.set(key, mailbox);
+    onBusyKeys?.(this.#busy.size);
+    this.#work(key, mailbox, value);
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (this.#busy.size === 0) this.#options.out.complete();
+  }
+
+  /** Projects `first` and then what waits, until an inner does not end at once. */
+  #work(key: K, mailbox: Mailbox<T>, first: T): void {
+    const { project, out } = this.#options;
+    for (let value = first; ; value = mailbox.shift()) {
+      mailbox.free = false;
+      mailbox.subscribing = true;
+      try {
+        from(project(value, key)).subscribe(new Inner(out, () => this.#free(key, mailbox)));
+      } catch (error) {
+        out.error(error);
+      }
+      mailbox.subscribing = false;
+      if (out.closed || !mailbox.free) return;
+      if (mailbox.isEmpty) {
+        this.#forget(key);
+        return;
+      }
+    }
+  }
+
+  /** The inner in work has ended and is torn down. */
+  #free(key: K, mailbox: Mailbox<T>): void {
+    if (this.#options.out.closed) return;
+    mailbox.free = true;
+    if (mailbox.subscribing) return;
+    if (mailbox.isEmpty) this.#forget(key);
+    else this.#work(key, mailbox, mailbox.shift());
+  }
+
+  #forget(key: K): void {
+    this.#busy.delete(key);
+    this.#options.onBusyKeys?.(this.#busy.size);
+    if (this.#ended && this.#busy.size === 0) this.#options.out.complete();
+  }
+}
+
+/** The source's subscriber. Errors pass to the output as they are. */
+class Arrivals<T, R> extends Subscriber<T> {
+  readonly #mailboxes: { arrive(value: T): void; end(): void };
+
+  constructor(out: Subscriber<R>, mailboxes: { arrive(value: T): void; end(): void }) {
+    super(out as Subscriber<unknown>); // Values never pass this way: `_next` below takes them.
+    this.#mailboxes = mailboxes;
+  }
+
+  protected override _next(value: T): void {
+    this.#mailboxes.arrive(value);
+  }
+
+  protected override _complete(): void {
+    this.#mailboxes.end();
+    this.unsubscribe();
+  }
+}
+
+/** An inner's subscriber. Values and errors pass to the output; the end is told after the teardown. */
+class Inner<R> extends Subscriber<R> {
+  // Not `#private`: an output that is closed already lets the base constructor call `unsubscribe`.
+  private readonly onEnd: () => void;
+  private completed = false;
+
+  constructor(out: Subscriber<R>, onEnd: () => void) {
+    super(out);
+    this.onEnd = onEnd;
+  }
+
+  protected override _complete(): void {
+    this.completed = true;
+    this.unsubscribe();
+  }
+
+  override unsubscribe(): void {
+    const { closed } = this;
+    super.unsubscribe();
+    if (!closed && this.completed) this.onEnd();
+  }
+}

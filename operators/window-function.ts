@@ -1,0 +1,132 @@
+/**
+ * What a user's window function is given and how it is called. One context object per operator is used again for every call. Keeps I2
+ * (per-window state is that of the key and window in hand) and I13 (a promise is refused).
+ */
+import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
+import { StreamError } from '../lib/core/errors.ts';
+import type { Key } from '../lib/core/key.ts';
+import type { MetricGroup } from '../lib/core/metric.ts';
+import { mapState, type MapState, type OperatorContext, type OutputTag, type Timers } from '../lib/core/operator.ts';
+import { openStates, type StateHandles, type StateSpec } from './process.ts';
+import type { TimeWindow } from './window-assigners.ts';
+
+/** What a window function may use while it is called. Not to be kept: it is the same object each time. */
+export interface WindowContext<O, W = unknown, S = object> {
+  readonly key: Key;
+  readonly window: TimeWindow;
+  readonly watermark: Timestamp;
+  /** State of this key and window, as `ProcessWindowObject.windowState` began it: change its properties. It goes with the window. */
+  readonly windowState: W;
+  /** State of this key, shared by its windows. */
+  readonly state: StateHandles<S>;
+  readonly metrics: MetricGroup;
+  /** For more than one result; `timestamp` @defaultValue the window's last millisecond */
+  emit(value: O, timestamp?: Timestamp): void;
+  side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
+  /** Time of this turn in milliseconds; the same in a replay. */
+  now(): Timestamp;
+}
+
+/** A window function with state. */
+export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = StateSpec> {
+  /** What `ctx.windowState` is for a new window: a plain object. */
+  readonly windowState?: () => W;
+  readonly state?: S;
+  process(contents: C, ctx: WindowContext<O, W, S>): O | undefined;
+  /** Runs when the window goes, before its state does. Must not emit. */
+  clear?(ctx: WindowContext<O, W, S>): void;
+}
+
+/**
+ * Called when a window fires, with what it holds: all its elements, or the result of its aggregate. What it returns leaves, unless it
+ * is undefined.
+ */
+export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = StateSpec> =
+  | ((contents: C, ctx: WindowContext<O>) => O | undefined)
+  | ProcessWindowObject<C, O, W, S>;
+
+export interface WindowCallOptions<C, O, W, S extends StateSpec> {
+  readonly context: OperatorContext<O>;
+  readonly timers: Timers;
+  readonly sizeMs: number;
+  readonly fn: ProcessWindowFunction<C, O, W, S>;
+}
+
+/** Calls a window function for the current key. */
+export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<O, W, S> {
+  readonly state: StateHandles<S>;
+  readonly #context: OperatorContext<O>;
+  readonly #timers: Timers;
+  readonly #sizeMs: number;
+  readonly #user: ProcessWindowObject<C, O, W, S>;
+  readonly #windowStates: MapState<number, W> | undefined;
+  #start = MIN_TIMESTAMP;
+  #windowState: W | undefined;
+
+  constructor({ context, timers, sizeMs, fn }: WindowCallOptions<C, O, W, S>) {
+    this.#context = context;
+    this.#timers = timers;
+    this.#sizeMs = sizeMs;
+    this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S>['process'] } : fn;
+    this.state = openStates(context, this.#user.state);
+    if (this.#user.windowState !== undefined) this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));
+  }
+
+  fire(start: Timestamp, contents: C): void {
+    this.#enter(start);
+    const result = this.#user.process(contents, this);
+    if (result instanceof Promise)
+      throw new StreamError('ASYNC_IN_TURN', `the window function of \`${this.#context.uid}\` returned a promise`);
+    if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
+    if (result !== undefined) this.emit(result);
+  }
+
+  clear(start: Timestamp): void {
+    if (this.#user.clear !== undefined) {
+      this.#enter(start);
+      this.#user.clear(this);
+    }
+    this.#windowStates?.delete(start);
+  }
+
+  get key(): Key {
+    return this.#context.currentKey();
+  }
+
+  get window(): TimeWindow {
+    return { start: this.#start, end: this.#start + this.#sizeMs };
+  }
+
+  get watermark(): Timestamp {
+    return this.#timers.watermark;
+  }
+
+  get windowState(): W {
+    if (this.#windowState === undefined)
+      throw new TypeError('Expected a window function that uses `windowState` to say how a new one looks');
+    return this.#windowState;
+  }
+
+  get metrics(): MetricGroup {
+    return this.#context.metrics;
+  }
+
+  emit(value: O, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void {
+    this.#context.output.emit(value, timestamp);
+  }
+
+  side<X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void {
+    this.#context.output.side(tag, value, timestamp);
+  }
+
+  now(): Timestamp {
+    return this.#context.now();
+  }
+
+  #enter(start: Timestamp): void {
+    this.#start = start;
+    const stored = this.#windowStates?.get(start);
+    // A copy, because what a handle gives is not to be changed.
+    this.#windowState = stored === undefined ? this.#user.windowState?.() : structuredClone(stored);
+  }
+}

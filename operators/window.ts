@@ -1,0 +1,189 @@
+/**
+ * Windows per key: a pane for each (key, window) collects its records until a watermark passes the window's end, then the function is
+ * called and its result leaves with the timestamp `end - 1`.
+ *
+ *  - A window fires when the watermark reaches `end - 1`, and goes when it reaches `end - 1 + allowedLateness`.
+ *  - In between, each late record fires it again at once, with all it holds.
+ *  - A record is late when all its windows are gone: it goes to the late side output or is counted, never silently lost (I3).
+ *
+ * Timers are registered when a pane is made, not for each record: the watermark never goes back, so what a pane's first record saw holds
+ * for the rest.
+ */
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
+import { StreamError } from '../lib/core/errors.ts';
+import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
+import { durationMs, type Duration } from '../lib/core/options.ts';
+import type { AggregateFunction, ReduceFunction } from './aggregate.ts';
+import type { StateSpec } from './process.ts';
+import { WindowCall, type ProcessWindowFunction } from './window-function.ts';
+import type { WindowAssigner } from './window-assigners.ts';
+
+export interface WindowOptions<T> {
+  readonly assigner: WindowAssigner;
+  /** How long after its end a window still takes records. `Infinity`: for ever, and its state stays too. @defaultValue 0 */
+  readonly allowedLateness?: Duration | undefined;
+  /** Where late records go. @defaultValue nowhere: they are counted in `numLateRecordsDropped` */
+  readonly lateTag?: OutputTag<T> | undefined;
+}
+
+/** What a pane keeps of its records: `P` is state, `C` is what the window's function is given. */
+interface Contents<T, P, C> {
+  add(pane: P | undefined, value: T, start: Timestamp): P;
+  get(pane: P, start: Timestamp): C;
+  /** Forgets what is kept beside the pane. */
+  clear?(pane: P, start: Timestamp): void;
+}
+
+/** Reduces the records of each window to one. With `fn` its result is what leaves, called with the reduced record. */
+export function reduceWindow<T>(options: WindowOptions<T>, reduce: ReduceFunction<T>): Operator<T, T>;
+export function reduceWindow<T, O, W, S extends StateSpec>(
+  options: WindowOptions<T>,
+  reduce: ReduceFunction<T>,
+  fn: ProcessWindowFunction<T, O, W, S>,
+): Operator<T, O>;
+export function reduceWindow<T>(
+  options: WindowOptions<T>,
+  reduce: ReduceFunction<T>,
+  fn: ProcessWindowFunction<T, unknown> = (value) => value,
+): Operator<T, unknown> {
+  const contents: Contents<T, T, T> = { add: (pane, value) => (pane === undefined ? value : reduce(pane, value)), get: (pane) => pane };
+  return windowOperator(options, { contents: () => contents, fn });
+}
+
+/**
+ * Aggregates the records of each window. With `fn` its result is what leaves, called with the aggregate's result.
+ *
+ * @example
+ * const counts = aggregateWindow<string, number, number>({ assigner: TumblingEventTimeWindows.of('1h') }, {
+ *   createAccumulator: () => 0,
+ *   add: (_, count) => count + 1,
+ *   getResult: (count) => count,
+ * });
+ */
+export function aggregateWindow<T, A, R>(options: WindowOptions<T>, aggregate: AggregateFunction<T, A, R>): Operator<T, R>;
+export function aggregateWindow<T, A, R, O, W, S extends StateSpec>(
+  options: WindowOptions<T>,
+  aggregate: AggregateFunction<T, A, R>,
+  fn: ProcessWindowFunction<R, O, W, S>,
+): Operator<T, O>;
+export function aggregateWindow<T, A, R>(
+  options: WindowOptions<T>,
+  aggregate: AggregateFunction<T, A, R>,
+  fn: ProcessWindowFunction<R, unknown> = (result) => result,
+): Operator<T, unknown> {
+  const contents: Contents<T, A, R> = {
+    add: (pane, value) => aggregate.add(value, pane === undefined ? aggregate.createAccumulator() : pane),
+    get: (pane) => aggregate.getResult(pane),
+  };
+  return windowOperator(options, { contents: () => contents, fn });
+}
+
+/** Keeps all records of each window, in the order of arrival, and calls `fn` with them. */
+export const processWindow = <T, O, W, S extends StateSpec>(
+  options: WindowOptions<T>,
+  fn: ProcessWindowFunction<readonly T[], O, W, S>,
+): Operator<T, O> =>
+  windowOperator(options, {
+    contents: (context) => new ListContents<T>(context.state(mapState<string, readonly T[]>('elements', { indexed: false }))),
+    fn,
+  });
+
+/** Records in a pane's own row before they move to one of their own, so that a large window is not serialised whole for each record. */
+const tailMax = 32;
+
+interface ListPane<T> {
+  /** Full rows beside the pane. */
+  readonly chunks: number;
+  readonly tail: readonly T[];
+}
+
+class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
+  readonly #rows: MapState<string, readonly T[]>;
+
+  constructor(rows: MapState<string, readonly T[]>) {
+    this.#rows = rows;
+  }
+
+  add(pane: ListPane<T> | undefined, value: T, start: Timestamp): ListPane<T> {
+    if (pane === undefined) return { chunks: 0, tail: [value] };
+    const { chunks, tail } = pane;
+    if (tail.length < tailMax) return { chunks, tail: [...tail, value] };
+    this.#rows.set(`${start}/${chunks}`, tail);
+    return { chunks: chunks + 1, tail: [value] };
+  }
+
+  get({ chunks, tail }: ListPane<T>, start: Timestamp): readonly T[] {
+    const elements: T[] = [];
+    for (let chunk = 0; chunk < chunks; chunk += 1) for (const element of this.#rows.get(`${start}/${chunk}`) ?? []) elements.push(element);
+    for (const element of tail) elements.push(element);
+    return elements;
+  }
+
+  clear({ chunks }: ListPane<T>, start: Timestamp): void {
+    for (let chunk = 0; chunk < chunks; chunk += 1) this.#rows.delete(`${start}/${chunk}`);
+  }
+}
+
+/** What the three have in common. */
+const windowOperator = <T, P, C, O, W, S extends StateSpec>(
+  { assigner, allowedLateness = 0, lateTag }: WindowOptions<T>,
+  parts: { readonly contents: (context: OperatorContext<never>) => Contents<T, P, C>; readonly fn: ProcessWindowFunction<C, O, W, S> },
+): Operator<T, O> => {
+  const latenessMs = durationMs('allowedLateness', allowedLateness);
+  const { sizeMs } = assigner;
+  return (context) => {
+    const panes = context.state(mapState<number, P>('panes', { indexed: false }));
+    const contents = parts.contents(context);
+    const dropped = context.metrics.getCounter('numLateRecordsDropped');
+    const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
+    const timers = context.timers(({ timestamp, namespace: start }) => {
+      if (timestamp === last(start)) fire(start);
+      if (timestamp === last(start) + latenessMs) clear(start);
+    });
+    const call = new WindowCall({ context, timers, sizeMs, fn: parts.fn });
+    const fire = (start: Timestamp): void => {
+      const pane = panes.get(start);
+      if (pane !== undefined) call.fire(start, contents.get(pane, start));
+    };
+    const clear = (start: Timestamp): void => {
+      const pane = panes.get(start);
+      if (pane === undefined) return;
+      contents.clear?.(pane, start);
+      panes.delete(start);
+      call.clear(start);
+    };
+    /** False when the window is gone. */
+    const add = (start: Timestamp, value: T): boolean => {
+      const due = last(start);
+      if (due + latenessMs <= timers.watermark) return false;
+      const pane = panes.get(start);
+      panes.set(start, contents.add(pane, value, start));
+      if (pane === undefined) {
+        if (due > timers.watermark) timers.register(due, { namespace: start });
+        if (latenessMs > 0 && due + latenessMs < MAX_TIMESTAMP) timers.register(due + latenessMs, { namespace: start });
+      }
+      if (due <= timers.watermark) fire(start);
+      return true;
+    };
+    const late = (value: T, timestamp: Timestamp): void => {
+      if (lateTag === undefined) dropped.inc();
+      else context.output.side(lateTag, value, timestamp);
+    };
+    return {
+      process(value, timestamp) {
+        if (timestamp === MIN_TIMESTAMP) throw timestampMissing(context.uid);
+        if (assigner.starts === undefined) {
+          if (!add(assigner.lastStart(timestamp), value)) late(value, timestamp);
+          return;
+        }
+        let taken = false;
+        for (const start of assigner.starts(timestamp)) taken = add(start, value) || taken;
+        // A record in the gap between two windows belongs to none, so only one that is behind the watermark is late.
+        if (!taken && timestamp + latenessMs <= timers.watermark) late(value, timestamp);
+      },
+    };
+  };
+};
+
+const timestampMissing = (uid: string): StreamError =>
+  new StreamError('TIMESTAMP_MISSING', `a record without a timestamp came to the event-time windows of \`${uid}\``);

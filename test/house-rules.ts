@@ -1,0 +1,192 @@
+/** The rules of the house (DESIGN section 3, STYLE), each a function from a source file to its findings: a line and what is wrong there. */
+import { posix } from 'node:path';
+import { dotted, importsOf, type SourceFile, type SyntaxNode } from './house.ts';
+
+export interface Finding {
+  readonly line: number;
+  readonly message: string;
+}
+
+export type Rule = (file: SourceFile) => readonly Finding[];
+
+// ---------- who may import whom
+
+interface Place {
+  readonly name: string;
+  readonly floor: number;
+  /** Packages that this place and those above may import. */
+  readonly opens?: readonly string[];
+  /** Packages that this place alone may import. */
+  readonly keeps?: readonly string[];
+  /** Packages of which it may import types. */
+  readonly types?: readonly string[];
+}
+
+const places: readonly Place[] = [
+  { name: 'lib/core', floor: 0, types: ['rxjs', 'zod'] },
+  { name: 'lib/state', floor: 1, keeps: ['classic-level'] },
+  { name: 'lib/runtime', floor: 2, opens: ['rxjs', 'pino'], keeps: ['prom-client'] },
+  { name: 'lib/agents', floor: 3, opens: ['zod'], keeps: ['inversify', 'reflect-metadata'] },
+  { name: 'operators', floor: 4 },
+  { name: 'lib', floor: 5 },
+];
+
+const placeOf = (path: string): Place | undefined => places.find(({ name }) => path.startsWith(`${name}/`));
+
+const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+
+/** Packages that users have anyway, so a connector that imports no other has no dependency. */
+const everybodys = new Set(['rxjs']);
+
+const hasDependency = (file: SourceFile): boolean =>
+  importsOf(file).some(({ specifier, typeOnly }) => !typeOnly && !/^(\.|node:)/.test(specifier) && !everybodys.has(packageOf(specifier)));
+
+/** `read` gives the file at a path, for the connectors that the roof may import. */
+export const floors =
+  (read: (path: string) => SourceFile): Rule =>
+  (file) =>
+    importsOf(file).flatMap(({ specifier, typeOnly, line }) => {
+      const refusal = specifier.startsWith('.')
+        ? refuseFile(file, posix.join(posix.dirname(file.path), specifier), read)
+        : specifier.startsWith('node:')
+          ? undefined
+          : refusePackage(file, packageOf(specifier), typeOnly);
+      return refusal === undefined ? [] : [{ line, message: `imports ${specifier}: ${refusal}` }];
+    });
+
+const refuseFile = (file: SourceFile, target: string, read: (path: string) => SourceFile): string | undefined => {
+  if (file.path.startsWith('connectors/')) return /^(connectors|lib\/core)\//.test(target) ? undefined : 'a connector sees lib/core only';
+  if (file.path.startsWith('examples/')) return target.startsWith('examples/') ? undefined : 'examples use the public surface';
+  const place = placeOf(file.path);
+  if (place === undefined) return undefined;
+  if (target.startsWith('connectors/') && place.name === 'lib') return hasDependency(read(target)) ? 'this connector has a dependency' : undefined;
+  const other = placeOf(target);
+  if (other === undefined) return `${place.name} may not look there`;
+  return other.floor > place.floor ? `floor ${other.floor} is above floor ${place.floor}` : undefined;
+};
+
+const refusePackage = (file: SourceFile, name: string, typeOnly: boolean): string | undefined => {
+  const place = placeOf(file.path);
+  if (place === undefined) return undefined; // Connectors and examples import what they need.
+  const allowed = places.flatMap(({ name, floor, opens = [], keeps = [] }) => (floor <= place.floor ? [...opens, ...(name === place.name ? keeps : [])] : []));
+  if (allowed.includes(name) || (typeOnly && place.types?.includes(name) === true)) return undefined;
+  return `${place.name} may import ${allowed.length === 0 ? 'no package' : allowed.join(', ')}`;
+};
+
+/** What is published imports nothing that an install leaves out. */
+export const dependencies =
+  (declared: ReadonlySet<string>): Rule =>
+  (file) =>
+    importsOf(file)
+      .filter(({ specifier }) => !/^(\.|node:|millrace($|\/))/.test(specifier) && !declared.has(packageOf(specifier)))
+      .map(({ specifier, line }) => ({ line, message: `imports ${specifier}, which is not among the dependencies of package.json` }));
+
+/** Inside the house a file imports files; only the roof passes on what others export. */
+export const noBarrel: Rule = (file) =>
+  file.nodes
+    .filter(({ type, source }) => type === 'ExportAllDeclaration' || (type === 'ExportNamedDeclaration' && source !== null && /^\.\.?\//.test(valueOf(source))))
+    .map(({ start }) => ({ line: file.lineOf(start), message: 'exports what another file exports: only lib/index.ts and lib/testing.ts may' }));
+
+const valueOf = (node: unknown): string => String((node as { value?: unknown } | undefined)?.value);
+
+// ---------- what may not be written
+
+const bannedNames = new Set(['setTimeout', 'setInterval', 'setImmediate']);
+const bannedPaths = new Set(['Date.now', 'Math.random', 'process.hrtime', 'performance.now', 'process.hrtime.bigint']);
+const bannedModules = /^(node:)?(timers(\/promises)?|perf_hooks)$/;
+
+/** I9: time, delay and randomness come from the Clock. */
+export const injectedTime: Rule = (file) => {
+  const calls = file.nodes.flatMap((node) => {
+    const what = bannedIn(node);
+    return what === undefined ? [] : [{ line: file.lineOf(node.start), message: `${what}: I9, take it from the Clock` }];
+  });
+  const modules = importsOf(file)
+    .filter(({ specifier }) => bannedModules.test(specifier))
+    .map(({ specifier, line }) => ({ line, message: `imports ${specifier}: I9, take it from the Clock` }));
+  return [...calls, ...modules];
+};
+
+const bannedIn = (node: SyntaxNode): string | undefined => {
+  if (node.type === 'Identifier') return bannedNames.has(node['name'] as string) ? (node['name'] as string) : undefined;
+  if (node.type === 'MemberExpression') {
+    const path = dotted(node)?.replace(/^(globalThis|global)\./, '');
+    return path !== undefined && bannedPaths.has(path) ? path : undefined;
+  }
+  const { callee } = node;
+  const date = dotted(callee) === 'Date';
+  if (date && node.type === 'CallExpression') return 'Date()';
+  return date && node.type === 'NewExpression' && (node['arguments'] as unknown[]).length === 0 ? 'new Date()' : undefined;
+};
+
+const bannedSyntax: Readonly<Record<string, string>> = {
+  TSAnyKeyword: '`any`: use `unknown` and narrow it',
+  TSNonNullExpression: '`!`: check it, or cast with a reason',
+  TSEnumDeclaration: 'an enum: use a union of strings',
+  ExportDefaultDeclaration: 'a default export: give it a name',
+  TSExportAssignment: '`export =`: give it a name',
+};
+
+export const syntax: Rule = (file) =>
+  file.nodes.flatMap((node) => {
+    const namespace = node.type === 'TSModuleDeclaration' && node['kind'] === 'namespace' && node['declare'] !== true;
+    const message = namespace ? 'a namespace: use a module' : node['definite'] === true ? '`!`: give it a value' : bannedSyntax[node.type];
+    return message === undefined ? [] : [{ line: file.lineOf(node.start), message }];
+  });
+
+// ---------- sizes, header, names
+
+export const linesMax = 500;
+export const functionLinesMax = 70;
+
+export const fileSize: Rule = ({ text }) => {
+  const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0);
+  return lines > linesMax ? [{ line: lines, message: `has ${lines} lines, more than ${linesMax}` }] : [];
+};
+
+const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
+
+export const functionSize: Rule = (file) =>
+  file.nodes
+    .filter(({ type }) => functionTypes.has(type))
+    .map(({ start, end }) => ({ line: file.lineOf(start), lines: file.lineOf(end - 1) - file.lineOf(start) + 1 }))
+    .filter(({ lines }) => lines > functionLinesMax)
+    .map(({ line, lines }) => ({ line, message: `a function of ${lines} lines, more than ${functionLinesMax}` }));
+
+/** A comment of at least one sentence before the first import. */
+export const header: Rule = ({ text }) => {
+  const [, comment = ''] = /^(?:#!.*\n)?\/\*\*([\s\S]*?)\*\//.exec(text) ?? [];
+  return comment.trim().split(/\s+/).length >= 5 ? [] : [{ line: 1, message: 'has no header that says what the file is for' }];
+};
+
+const forbiddenWords = /(Impl|Manager|Helper|Utils?|Abstract)(?![a-z])|^(impl|manager|helper|utils?|abstract)(?![a-z])/;
+const namedTypes = new Set([
+  'ClassDeclaration',
+  'TSInterfaceDeclaration',
+  'TSTypeAliasDeclaration',
+  'FunctionDeclaration',
+  'VariableDeclarator',
+  'MethodDefinition',
+  'PropertyDefinition',
+]);
+
+export const names: Rule = (file) =>
+  file.nodes.flatMap((node) => {
+    if (!namedTypes.has(node.type)) return [];
+    const name = nameOf(node['id'] ?? node['key']);
+    const line = file.lineOf(node.start);
+    if (forbiddenWords.test(name)) return [{ line, message: `the name ${name}: name it by what it does` }];
+    if (node.type === 'TSInterfaceDeclaration' && /^I[A-Z][a-z]/.test(name)) return [{ line, message: `the name ${name}: no I before an interface` }];
+    return [];
+  });
+
+const nameOf = (node: unknown): string => String((node as { name?: unknown } | null | undefined)?.name ?? '');
+
+const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+)*$/;
+
+/** For a path of any file: every part in kebab-case, but for README.md. */
+export const badFileName = (path: string): string | undefined => {
+  const bad = path.split('/').find((part) => part !== 'README.md' && !kebab.test(part));
+  if (bad !== undefined) return `${path}:1 "${bad}" is not in kebab-case`;
+  return path.split(/[/.-]/).some((word) => /^(impl|manager|helpers?|utils?)$/.test(word)) ? `${path}:1 is named by a word that says nothing` : undefined;
+};

@@ -1,0 +1,366 @@
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { StreamError } from '../../../lib/core/errors.ts';
+import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../../../lib/core/model.ts';
+import { agent, type AgentBuilder, type ChatModelSetup } from '../../../lib/agents/agent.ts';
+import { chatConfigOf } from '../../../lib/agents/chat-action.ts';
+import { ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, type ChatRequestOptions } from '../../../lib/agents/event.ts';
+import { withoutFence } from '../../../lib/agents/structured-output.ts';
+import { drive, type DrivenRun, type TestJournal } from './drive.ts';
+
+type Reply = Partial<ChatMessage> | Error;
+
+/** Answers from a script, the last line again and again, and remembers what it was asked. */
+class ScriptedModel implements ChatModelConnection {
+  readonly requests: ChatRequest[] = [];
+  readonly options: ChatOptions[] = [];
+  readonly #script: readonly Reply[];
+
+  constructor(...script: readonly Reply[]) {
+    this.#script = script;
+  }
+
+  async chat(request: ChatRequest, options: ChatOptions): Promise<ChatMessage> {
+    const reply = this.#script[Math.min(this.requests.length, this.#script.length - 1)] ?? {};
+    this.requests.push(request);
+    this.options.push(options);
+    if (reply instanceof Error) throw reply;
+    return { role: 'assistant', content: '', ...reply };
+  }
+}
+
+const wants = (...names: readonly string[]): Reply => ({
+  tool_calls: names.map((name, index) => ({ id: `c${index}`, function: { name, arguments: { n: index } } })),
+});
+
+const down = (): StreamError => new StreamError('MODEL_UNAVAILABLE', 'down');
+
+interface Setup {
+  readonly request?: Partial<ChatRequestOptions>;
+  readonly setup?: Partial<ChatModelSetup>;
+  readonly more?: (builder: AgentBuilder<string, unknown>) => AgentBuilder<string, unknown>;
+}
+
+const asking = (
+  model: ChatModelConnection,
+  { request = {}, setup = {}, more = (each) => each }: Setup = {},
+): AgentBuilder<string, unknown> =>
+  more(
+    agent<string, unknown>('asker')
+      .resource('chat_model_connection', 'link', model)
+      .chatModel('m', { connection: 'link', ...setup })
+      .on(
+        InputEvent,
+        (event, ctx) =>
+          void ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: event.input }], ...request })),
+      )
+      .on(
+        ChatResponseEvent,
+        (event, ctx) => void ctx.sendEvent(new OutputEvent(event.response.extra_args?.['structured_output'] ?? event.response.content)),
+      ),
+  );
+
+const typesOf = ({ events }: DrivenRun): string[] => events.map(({ type }) => type.slice(1).replace('_event', ''));
+
+describe('one request', () => {
+  it('is one durable call, answered with the id of the request', async () => {
+    const model = new ScriptedModel({ content: 'hello' });
+    const { run, journal } = await drive(asking(model));
+    const done = await run('hi');
+    expect(done.outputs).toEqual(['hello']);
+    expect(typesOf(done)).toEqual(['chat_request', 'chat_response', 'output']);
+    expect(done.events[1]?.attributes).toEqual({
+      request_id: done.events[0]?.id,
+      response: { role: 'assistant', content: 'hello' },
+      retry_count: 0,
+      total_retry_wait_sec: 0,
+    });
+    expect([...journal.values()].map(({ id }) => id)).toEqual(['chat']);
+    expect([...journal.values()][0]?.args).toContain('"content":"hi"');
+    expect(model.requests).toEqual([{ messages: [{ role: 'user', content: 'hi' }] }]);
+  });
+
+  it('is not sent again when its outcome is journaled', async () => {
+    const journal: TestJournal = new Map();
+    const first = await (await drive(asking(new ScriptedModel({ content: 'paid' })), { journal })).run('hi');
+    const never = new ScriptedModel(new Error('paid twice'));
+    const again = await (await drive(asking(never), { journal })).run('hi');
+    expect(again.events).toEqual(first.events);
+    expect(never.requests).toEqual([]);
+  });
+
+  it('tells the connection call, key and idempotency key, and passes model, args and schema on', async () => {
+    const model = new ScriptedModel({ content: '{}' });
+    const { run } = await drive(
+      asking(model, { setup: { model: 'big', args: { temperature: 0 } }, request: { outputSchema: { type: 'object' } } }),
+    );
+    await run('hi');
+    expect(model.options[0]).toMatchObject({
+      key: 'k',
+      callId: expect.stringMatching(/\.0$/),
+      idempotencyKey: expect.stringMatching(/^job\./),
+    });
+    expect(model.options[0]?.signal.aborted).toBe(false);
+    expect(model.requests[0]).toMatchObject({ model: 'big', args: { temperature: 0 }, outputSchema: { type: 'object' } });
+  });
+
+  it('puts the formatted prompt first and leaves empty messages out', async () => {
+    const model = new ScriptedModel({ content: 'x' });
+    const messages = [
+      { role: 'user', content: '' },
+      { role: 'assistant', content: '' },
+      { role: 'user', content: '{who} stays' },
+    ] as const;
+    const more = (builder: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
+      builder.prompt('p', [{ role: 'system', content: 'You are {who}, {n}.' }]);
+    const { run } = await drive(asking(model, { setup: { prompt: 'p' }, request: { promptArgs: { who: 'kind', n: 3 }, messages }, more }));
+    await run('hi');
+    expect(model.requests[0]?.messages).toEqual([
+      { role: 'system', content: 'You are kind, 3.' },
+      { role: 'assistant', content: '' },
+      { role: 'user', content: '{who} stays' },
+    ]);
+  });
+
+  it('counts tokens when the model says all of them', async () => {
+    const facts = { model_name: 'big', promptTokens: 3, completionTokens: 4 };
+    const { run, metrics } = await drive(
+      asking(new ScriptedModel({ content: 'x', extra_args: facts }, { extra_args: { ...facts, completionTokens: 0 } })),
+    );
+    await run('a');
+    await run('b');
+    expect(Object.fromEntries(metrics.values)).toEqual({
+      'action=chat_model_action.model=big.promptTokens': 3,
+      'action=chat_model_action.model=big.completionTokens': 4,
+    });
+  });
+});
+
+describe('structured output', () => {
+  const outputSchema = z.object({ score: z.int().min(1).max(5), reasons: z.array(z.string()).default([]) });
+
+  it.each([
+    ['{"score":4}', { score: 4, reasons: [] }],
+    ['```json\n{"score":4,"reasons":["x"]}\n```', { score: 4, reasons: ['x'] }],
+    ['  ```\n{"score":1}```  ', { score: 1, reasons: [] }],
+  ])('reads %j', async (content, expected) => {
+    const { run } = await drive(asking(new ScriptedModel({ content }), { request: { outputSchema } }));
+    const done = await run('hi');
+    expect(done.outputs).toEqual([expected]);
+    expect(done.events[1]?.attributes['response']).toMatchObject({ content: withoutFence(content) });
+  });
+
+  it.each([
+    ['not json', /not JSON: not json/],
+    ['{"score":9}', /does not fit.*score/s],
+    ['', /not JSON/],
+    ['[]', /does not fit/],
+  ])('refuses %j', async (content, words) => {
+    const { run } = await drive(asking(new ScriptedModel({ content }), { request: { outputSchema } }));
+    await expect(run('hi')).rejects.toMatchObject({
+      code: 'ACTION_FAILED',
+      cause: { code: 'MODEL_RESPONSE', message: expect.stringMatching(words) },
+    });
+  });
+
+  it('asks again for an answer that does not fit', async () => {
+    const model = new ScriptedModel({ content: 'Sorry' }, { content: '{"score":2}' });
+    const { run, journal } = await drive(asking(model, { request: { outputSchema }, more: (each) => each.onError('retry') }));
+    const done = await run('hi');
+    expect(done.outputs).toEqual([{ score: 2, reasons: [] }]);
+    expect(done.events[1]?.attributes).toMatchObject({ retry_count: 1, total_retry_wait_sec: 1 });
+    expect(journal.size).toBe(1);
+  });
+});
+
+describe('error strategies', () => {
+  it('fail: the action fails at the first error', async () => {
+    const model = new ScriptedModel(down());
+    const { run } = await drive(asking(model));
+    await expect(run('hi')).rejects.toMatchObject({ code: 'ACTION_FAILED', cause: { code: 'MODEL_UNAVAILABLE' } });
+    expect(model.requests).toHaveLength(1);
+  });
+
+  it('retry: tries again and says how often; then fails', async () => {
+    const model = new ScriptedModel(down(), down(), { content: 'x' });
+    const config = { 'error-handling-strategy': 'RETRY', 'max-retries': 2, 'retry-wait-interval': 3 };
+    const { run, metrics } = await drive(asking(model, { more: (each) => each.options({ config }) }));
+    const done = await run('hi');
+    expect(done.events[1]?.attributes).toMatchObject({ retry_count: 2, total_retry_wait_sec: 9 });
+    expect(metrics.values.get('action=chat_model_action.model=link.retryCount')).toBe(2);
+    expect(metrics.values.get('action=chat_model_action.model=link.retryWaitSec')).toBe(9);
+
+    const never = new ScriptedModel(down());
+    const failing = await drive(asking(never, { more: (each) => each.onError('retry', { maxRetries: 1 }) }));
+    await expect(failing.run('hi')).rejects.toMatchObject({ cause: { code: 'MODEL_UNAVAILABLE' } });
+    expect(never.requests).toHaveLength(2);
+  });
+
+  it('retry: does not repeat what the provider refused for good', async () => {
+    const model = new ScriptedModel(new StreamError('MODEL_REQUEST', 'bad key'));
+    const { run } = await drive(asking(model, { more: (each) => each.onError('retry') }));
+    await expect(run('hi')).rejects.toMatchObject({ cause: { code: 'MODEL_REQUEST' } });
+    expect(model.requests).toHaveLength(1);
+  });
+
+  it('ignore: the request is dropped and the run ends', async () => {
+    const { run, metrics } = await drive(asking(new ScriptedModel(down()), { more: (each) => each.onError('ignore') }));
+    expect(typesOf(await run('hi'))).toEqual(['chat_request']);
+    expect(metrics.values.get('action=chat_model_action.model=link.ignoredErrors')).toBe(1);
+  });
+
+  it('ignore: a job that stops is no failure of the model', async () => {
+    const { run } = await drive(
+      asking(new ScriptedModel(new StreamError('WORK_ABORTED', 'stop')), { more: (each) => each.onError('ignore') }),
+    );
+    await expect(run('hi')).rejects.toMatchObject({ code: 'WORK_ABORTED' });
+  });
+
+  it('reads the settings by both names and refuses nonsense', () => {
+    expect(chatConfigOf({})).toEqual({ errorHandling: 'fail', maxRetries: 3, retryWaitMs: 1000, maxToolRounds: 10 });
+    expect(chatConfigOf({ 'error-handling-strategy': 'ignore', 'max-retries': 1, 'retry-wait-interval': 2 })).toMatchObject({
+      errorHandling: 'ignore',
+      maxRetries: 1,
+      retryWaitMs: 2000,
+    });
+    expect(chatConfigOf({ errorHandling: 'retry', 'error-handling-strategy': 'fail', retryWaitInterval: '5s' })).toMatchObject({
+      errorHandling: 'retry',
+      retryWaitMs: 5000,
+    });
+    for (const bad of [{ errorHandling: 7 }, { maxRetries: -1 }, { retryWaitInterval: 'soon' }, { 'retry-wait-interval': 'x' }]) {
+      expect(() => chatConfigOf(bad)).toThrow(TypeError);
+    }
+  });
+});
+
+describe('tools', () => {
+  const parameters = z.object({ n: z.number() });
+  const withTools = (builder: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
+    builder
+      .tool('slow', {
+        description: 'slow',
+        parameters,
+        execute: async ({ n }) => new Promise((resolve) => setImmediate(() => resolve(`slow ${n}`))),
+      })
+      .tool('fast', { description: 'fast', parameters, execute: ({ n }) => ({ fast: n }) })
+      .tool('nothing', { description: 'nothing', parameters, execute: () => undefined })
+      .tool('broken', {
+        description: 'broken',
+        parameters,
+        execute: () => {
+          throw new Error('secret reason');
+        },
+      });
+  const setup = { tools: ['slow', 'fast', 'nothing', 'broken'] };
+
+  it('are described to the model, called in parallel, and answered in the order that was asked for', async () => {
+    const model = new ScriptedModel(wants('slow', 'fast', 'nothing'), { content: 'done' });
+    const { run, journal } = await drive(asking(model, { setup, more: withTools }));
+    const done = await run('hi');
+    expect(typesOf(done)).toEqual(['chat_request', 'tool_request', 'tool_response', 'chat_response', 'output']);
+    expect(model.requests[0]?.tools?.map(({ name }) => name)).toEqual(setup.tools);
+    expect(model.requests[1]?.messages.slice(1)).toEqual([
+      expect.objectContaining({ role: 'assistant', tool_calls: expect.anything() }),
+      { role: 'tool', content: 'slow 0', extra_args: { externalId: 'c0' } },
+      { role: 'tool', content: '{"fast":1}', extra_args: { externalId: 'c1' } },
+      { role: 'tool', content: '', extra_args: { externalId: 'c2' } },
+    ]);
+    expect(done.events[2]?.attributes).toEqual({
+      request_id: done.events[1]?.id,
+      responses: { c0: 'slow 0', c1: { fast: 1 }, c2: null },
+      success: { c0: true, c1: true, c2: true },
+      error: {},
+      external_ids: { c0: 'c0', c1: 'c1', c2: 'c2' },
+    });
+    expect(done.events[3]?.attributes['request_id']).toBe(done.events[0]?.id);
+    expect([...journal].map(([name, { id }]) => `${name.split('.').at(-1)} ${id}`).sort()).toEqual([
+      '0 chat',
+      '0 chat',
+      '0 tool-call',
+      '1 tool-call',
+      '2 tool-call',
+    ]);
+  });
+
+  it('that fail, do not exist or get wrong arguments never fail the action', async () => {
+    const bad = { id: 'c9', function: { name: 'fast', arguments: { n: 'text' } } };
+    const calls = [...((wants('broken', 'missing') as ChatMessage).tool_calls ?? []), bad];
+    const model = new ScriptedModel({ tool_calls: calls }, { content: 'sorry' });
+    const { run } = await drive(asking(model, { setup, more: withTools }));
+    const done = await run('hi');
+    expect(done.events[2]?.attributes).toMatchObject({
+      responses: { c0: 'Tool broken execute failed.', c1: 'Tool missing does not exist.', c9: 'Tool fast execute failed.' },
+      success: { c0: false, c1: false, c9: false },
+      error: { c0: 'secret reason', c1: 'Tool missing does not exist.', c9: expect.stringContaining('do not fit') },
+    });
+    expect(model.requests[1]?.messages.some(({ content }) => content.includes('secret'))).toBe(false);
+  });
+
+  it('keep calls apart whose ids are missing or the same', async () => {
+    const same = (id: string) => ({ id, function: { name: 'fast', arguments: { n: 1 } } });
+    const model = new ScriptedModel({ tool_calls: [same('x'), same('x'), same('')] }, { content: 'done' });
+    const { run } = await drive(asking(model, { setup, more: withTools }));
+    const done = await run('hi');
+    expect(Object.keys(done.events[2]?.attributes['responses'] as object)).toHaveLength(3);
+    expect(model.requests[1]?.messages.filter(({ role }) => role === 'tool')).toHaveLength(3);
+  });
+
+  it('loop until the model answers, with prompt arguments, schema and retries kept, and leave no history behind', async () => {
+    const model = new ScriptedModel(wants('fast'), down(), wants('fast'), down(), { content: '{"n":1}' });
+    const more = (each: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
+      withTools(each)
+        .prompt('p', 'Task {t}')
+        .onError('retry', { retryWaitInterval: '2s' })
+        .on(OutputEvent, 'look', () => {})
+        .on(ChatResponseEvent, 'check', (_event, ctx) => {
+          ctx.shortTermMemory.set(
+            'left',
+            ctx.sensoryMemory.getFieldNames().map((name) => ctx.sensoryMemory.get(name)),
+          );
+        });
+    const { run } = await drive(
+      asking(model, {
+        setup: { ...setup, prompt: 'p' },
+        request: { promptArgs: { t: 7 }, outputSchema: z.object({ n: z.number() }) },
+        more,
+      }),
+    );
+    const done = await run('hi');
+    expect(done.outputs).toEqual([{ n: 1 }]);
+    expect(model.requests.every(({ messages }) => messages[0]?.content === 'Task 7')).toBe(true);
+    expect(model.requests.at(-1)?.messages.map(({ role }) => role)).toEqual(['user', 'user', 'assistant', 'tool', 'assistant', 'tool']);
+    expect(done.events.find(({ type }) => type === '_chat_response_event')?.attributes).toMatchObject({
+      retry_count: 2,
+      total_retry_wait_sec: 4,
+    });
+    expect(done.shortTerm.get('left')).toEqual([{}, {}]);
+  });
+
+  it('are bounded in rounds', async () => {
+    const model = new ScriptedModel(wants('fast'));
+    const { run } = await drive(asking(model, { setup, more: (each) => withTools(each).options({ maxToolRounds: 3 }) }));
+    await expect(run('hi')).rejects.toMatchObject({
+      code: 'ACTION_FAILED',
+      retryable: false,
+      message: expect.stringContaining('more than 3 rounds'),
+    });
+    expect(model.requests).toHaveLength(4);
+  });
+
+  it('answer a request of some other action without asking a model', async () => {
+    const { ToolRequestEvent, ToolResponseEvent } = await import('../../../lib/agents/event.ts');
+    const model = new ScriptedModel({ content: 'never' });
+    const builder = withTools(agent<string, unknown>('direct'))
+      .on(
+        InputEvent,
+        (_event, ctx) =>
+          void ctx.sendEvent(
+            new ToolRequestEvent({ model: '', toolCalls: [{ id: 'a', function: { name: 'fast', arguments: { n: 5 } } }] }),
+          ),
+      )
+      .on(ToolResponseEvent, (event, ctx) => void ctx.sendEvent(new OutputEvent(event.responses['a'])));
+    const { run } = await drive(builder);
+    expect((await run('hi')).outputs).toEqual([{ fast: 5 }]);
+    expect(model.requests).toEqual([]);
+  });
+});

@@ -1,0 +1,220 @@
+import { inject } from 'inversify';
+import { describe, expect, it } from 'vitest';
+import { StreamError } from '../../../lib/core/errors.ts';
+import { agent, Agent } from '../../../lib/agents/agent.ts';
+import { Action, Prompt } from '../../../lib/agents/decorators.ts';
+import { InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
+import { Prompt as PromptResource } from '../../../lib/agents/prompt.ts';
+import { checkAgent, JobResources, resourceToken } from '../../../lib/agents/resources.ts';
+import type { RunnerContext } from '../../../lib/agents/runner-context.ts';
+import { FunctionTool } from '../../../lib/agents/tool.ts';
+import { drive } from './drive.ts';
+
+const link = (name: string, log: string[] = []) => ({
+  name,
+  chat: () => Promise.reject(new Error('not called')),
+  close: async () => void log.push(`close ${name}`),
+});
+
+const bare = (name = 'bare') => agent<number, number>(name);
+
+const errorOf = async (promise: Promise<unknown>): Promise<StreamError> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error as StreamError;
+  }
+  throw new Error('nothing was thrown');
+};
+
+describe('look-up', () => {
+  it("lets the agent's own name win over the environment's", async () => {
+    const job = new JobResources().add('store', 's', { from: 'job' }).add('store', 't', { from: 'job' });
+    const one = await job.open(bare().resource('store', 's', { from: 'agent' }));
+    const two = await job.open(bare('other'));
+    expect([one.open.get('store', 's'), one.open.get('store', 't'), two.open.get('store', 's')]).toEqual([
+      { from: 'agent' },
+      { from: 'job' },
+      { from: 'job' },
+    ]);
+    expect(one.open.names('store')).toEqual(['s', 't']);
+  });
+
+  it('names agent, type, name and what is known', async () => {
+    const { open } = await new JobResources().add('prompt', 'review', 'x').open(bare());
+    let error: unknown;
+    try {
+      open.get('prompt', 'reviews');
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toMatchObject({
+      code: 'RESOURCE_NOT_FOUND',
+      message: "agent 'bare' asks for prompt 'reviews'; known: 'review'",
+      details: { agent: 'bare', type: 'prompt', name: 'reviews', known: ['review'] },
+    });
+    expect(() => open.get('tool', 'x')).toThrow(/none of that type/);
+  });
+
+  it('makes prompts and tools of their short forms', async () => {
+    const tool = { description: 'd', parameters: { type: 'object' }, execute: () => 1 };
+    const { open } = await new JobResources().add('prompt', 'p', 'say {x}').add('tool', 't', tool).open(bare());
+    expect(open.get('prompt', 'p')).toBeInstanceOf(PromptResource);
+    expect(open.get('tool', 't')).toBeInstanceOf(FunctionTool);
+  });
+
+  it('finds what users bind under a token', async () => {
+    const job = new JobResources().services((container) => void container.bind(resourceToken('store', 'bound')).toConstantValue(7));
+    expect((await job.open(bare())).open.get('store', 'bound')).toBe(7);
+  });
+
+  it.each([
+    [{ connection: 'nope' }, 'chat_model_connection', 'nope'],
+    [{ connection: 'link', prompt: 'nope' }, 'prompt', 'nope'],
+    [{ connection: 'link', tools: ['nope'] }, 'tool', 'nope'],
+  ])('refuses a model with a missing part when the job starts: %j', async (setup, type, name) => {
+    const log: string[] = [];
+    const job = new JobResources().add('chat_model_connection', 'link', () => link('link', log));
+    expect(await errorOf(job.open(bare().chatModel('m', setup)))).toMatchObject({ code: 'RESOURCE_NOT_FOUND', details: { type, name } });
+    expect(log).toEqual(['close link']);
+  });
+});
+
+describe('life', () => {
+  it('asks factories at each start and closes with the last agent, newest first, once', async () => {
+    const log: string[] = [];
+    let made = 0;
+    const job = new JobResources().add('chat_model_connection', 'a', async () => {
+      made += 1;
+      return link(`a${made}`, log);
+    });
+    const own = () =>
+      bare()
+        .resource('chat_model_connection', 'b', () => link('b', log))
+        .resource('chat_model_connection', 'c', () => link('c', log));
+    const [one, two] = await Promise.all([job.open(own()), job.open(bare('two'))]);
+    expect(made).toBe(1);
+    await one.close();
+    await one.close();
+    expect(log).toEqual(['close c', 'close b']);
+    await two.close();
+    expect(log).toEqual(['close c', 'close b', 'close a1']);
+    await (await job.open(bare())).close();
+    expect(log.at(-1)).toBe('close a2');
+  });
+
+  it('closes what was opened before a failure, and may be opened again', async () => {
+    const log: string[] = [];
+    let fails = true;
+    const job = new JobResources()
+      .add('chat_model_connection', 'a', () => link('a', log))
+      .add('store', 's', () => {
+        if (fails) throw new Error('no disk');
+        return {};
+      });
+    const error = await errorOf(job.open(bare()));
+    expect(error).toMatchObject({
+      code: 'AGENT_INVALID',
+      message: expect.stringContaining('no disk'),
+      details: { type: 'store', name: 's' },
+    });
+    expect(log).toEqual(['close a']);
+    fails = false;
+    expect((await job.open(bare())).open.get('store', 's')).toEqual({});
+  });
+
+  it('closes the rest when one close fails, and tells of it', async () => {
+    const log: string[] = [];
+    const broken = { close: () => Promise.reject(new Error('stuck')) };
+    const opened = await new JobResources().add('store', 'a', link('a', log)).add('store', 'b', broken).open(bare());
+    await expect(opened.close()).rejects.toThrow('stuck');
+    expect(log).toEqual(['close a']);
+  });
+
+  it("lets the container deactivate users' services", async () => {
+    const log: string[] = [];
+    class Pool {}
+    const job = new JobResources().services((container) => {
+      container
+        .bind(Pool)
+        .toSelf()
+        .inSingletonScope()
+        .onDeactivation(() => void log.push('pool'));
+      container.get(Pool);
+    });
+    await (await job.open(bare())).close();
+    expect(log).toEqual(['pool']);
+  });
+});
+
+describe('agents with services', () => {
+  class Bank {
+    readonly name: string = 'bank';
+  }
+
+  class Charging extends Agent<number, string> {
+    readonly #bank: Bank;
+    readonly prefix: string;
+
+    constructor(@inject(Bank) bank: Bank, @inject('prefix') prefix: string) {
+      super();
+      this.#bank = bank;
+      this.prefix = prefix;
+    }
+
+    @Prompt() text = 'x';
+
+    @Action(InputEvent)
+    act(event: InputEvent<number>, ctx: RunnerContext): void {
+      ctx.sendEvent(new OutputEvent(`${this.prefix} ${this.#bank.name} ${event.input}`));
+    }
+  }
+
+  const bound = (): JobResources =>
+    new JobResources().services((container) => {
+      container.bind(Bank).toSelf().inSingletonScope();
+      container.bind('prefix').toConstantValue('via');
+    });
+
+  it('are made by the container', async () => {
+    const { run, agent } = await drive(Charging, { resources: bound() });
+    expect((await run(3)).outputs).toEqual(['via bank 3']);
+    expect(agent.plan.agentName).toBe('Charging');
+    expect(checkAgent(Charging)).toBeUndefined();
+  });
+
+  it('say what is missing', async () => {
+    const error = await errorOf(new JobResources().open(Charging));
+    expect(error).toMatchObject({
+      code: 'AGENT_INVALID',
+      message: expect.stringContaining("agent 'Charging'"),
+      hint: expect.stringContaining('env.services'),
+    });
+  });
+
+  it('are frozen, instances of users too, and not in production', async () => {
+    class Plain extends Agent<number, number> {
+      count = 0;
+    }
+    const mine = new Plain();
+    await new JobResources().open(mine);
+    expect(Object.isFrozen(mine)).toBe(true);
+    const before = process.env['NODE_ENV'];
+    process.env['NODE_ENV'] = 'production';
+    try {
+      const other = new Plain();
+      await new JobResources().open(other);
+      expect(Object.isFrozen(other)).toBe(false);
+    } finally {
+      process.env['NODE_ENV'] = before;
+    }
+  });
+
+  it('are checked at build time when they need no services', () => {
+    expect(checkAgent(bare())?.agentName).toBe('bare');
+    class Bad extends Agent<number, number> {
+      @Action('a > 1') act(): void {}
+    }
+    expect(() => checkAgent(Bad)).toThrow(/conditions come later/);
+  });
+});

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decode, decodeText, encode, encodeText, seal, sealValue, unseal, unsealValue } from '../../../lib/core/serde.ts';
+
+/** Any value that may be stored, built from parts that JSON lacks as well as from plain ones; `$` and `__proto__` are frequent names. */
+const { value: storable } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: fc.constantFrom('"', '$', ':', '\\', 'v', '{', '}', '\ud800', '\u0000') }),
+      fc.double(),
+      fc.integer(),
+      fc.bigInt(),
+      fc.boolean(),
+      fc.constantFrom(null, undefined, Number.NaN, -0, Infinity, -Infinity, Number.MAX_VALUE, 5e-324),
+      fc.date({ noInvalidDate: false }),
+      fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
+      fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    ),
+    fc.array(tie('value'), { maxLength: 5 }),
+    fc.dictionary(fc.oneof(fc.constantFrom('$', 'v', '__proto__', 'constructor', 'toString'), fc.string()), tie('value'), {
+      maxKeys: 5,
+      noNullPrototype: true,
+    }),
+    fc.array(fc.tuple(tie('value'), tie('value')), { maxLength: 4 }).map((entries) => new Map(entries)),
+    fc.array(tie('value'), { maxLength: 4 }).map((members) => new Set(members)),
+  ),
+}));
+
+/** JSON as `JSON.stringify` writes it, without the reserved name. */
+const plainText = fc
+  .json({ maxDepth: 4 })
+  .map((text) => JSON.stringify(JSON.parse(text)))
+  .filter((text) => !text.includes('"$":'));
+
+describe('serde', () => {
+  test('every value comes back as it was', () => {
+    fc.assert(
+      fc.property(storable, (value) => {
+        assert.deepStrictEqual(decode(encode(value)), value);
+        assert.deepStrictEqual(decodeText(encodeText(value)), value);
+        assert.deepStrictEqual(unsealValue(sealValue(value), 'it'), value);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('equal values have equal bytes, whichever way they were sealed', () => {
+    fc.assert(
+      fc.property(storable, (value) => {
+        expect(encode(decode(encode(value)))).toEqual(encode(value));
+        expect(sealValue(value)).toEqual(seal(encode(value)));
+      }),
+    );
+  });
+
+  test('plain JSON is written as JSON.stringify does', () => {
+    fc.assert(
+      fc.property(plainText, (text) => {
+        expect(encodeText(JSON.parse(text))).toBe(text);
+        assert.deepStrictEqual(decodeText(text), JSON.parse(text));
+      }),
+    );
+  });
+
+  test('a sealed value with any bit changed, or cut anywhere, is refused', () => {
+    fc.assert(
+      fc.property(storable, fc.nat(), fc.nat(7), (value, at, bit) => {
+        const sealed = sealValue(value);
+        const flipped = Buffer.from(sealed);
+        const index = at % sealed.length;
+        flipped[index] = (flipped[index] ?? 0) ^ (1 << bit);
+        expect(() => unseal(flipped, 'it')).toThrow('it does not match its checksum');
+        expect(() => unseal(sealed.subarray(0, index), 'it')).toThrow('it does not match its checksum');
+      }),
+    );
+  });
+});

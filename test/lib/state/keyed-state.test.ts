@@ -1,0 +1,486 @@
+import { describe, expect, it } from 'vitest';
+import type { Key } from '../../../lib/core/key.ts';
+import type { StateDescriptor } from '../../../lib/core/operator.ts';
+import type { Store } from '../../../lib/state/store.ts';
+import type { WorkingSetOptions } from '../../../lib/state/keyed-state.ts';
+import { KeyContext } from '../../../lib/state/key-context.ts';
+import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { WorkingSet } from '../../../lib/state/keyed-state.ts';
+import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+
+const openStore = async (): Promise<Store> => (await new MemoryStorage().open()).state;
+
+const setUp = (store: Store, options: Partial<WorkingSetOptions> = {}) => {
+  const keys = new KeyContext();
+  const set = new WorkingSet({ store, maxParallelism: 128, restored: false, ...options });
+  const operator = set.operator(1, keys);
+  const state = <H>(descriptor: StateDescriptor<H>): H => operator.state(descriptor);
+  const at = <R>(key: Key, fn: () => R): R => {
+    keys.enter(key);
+    try {
+      return fn();
+    } finally {
+      keys.leave();
+    }
+  };
+  return { keys, set, operator, state, at };
+};
+
+/** Writes a cut whole and returns how many operations it took. */
+const save = async (set: WorkingSet, store: Store): Promise<number> => {
+  const cut = set.cut();
+  const batch = store.batch();
+  const slices = cut.write(batch);
+  while (slices.next().done !== true);
+  const { length } = batch;
+  await batch.write();
+  await batch.close();
+  cut.durable();
+  return length;
+};
+
+const rowCount = async (store: Store): Promise<number> => {
+  let count = 0;
+  for await (const _ of store.entries({ gte: Buffer.of(0), lt: Buffer.of(0xff) })) count += 1;
+  return count;
+};
+
+describe('handles', () => {
+  it('I2: throw while no key is current', async () => {
+    const { state, at } = setUp(await openStore());
+    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<string, number>('m'))];
+    at('a', () => {
+      value.update(1);
+      list.add(1);
+      map.set('x', 1);
+    });
+    const uses = [
+      () => value.value(),
+      () => value.update(1),
+      () => value.clear(),
+      () => list.size,
+      () => list.add(1),
+      () => list.shift(),
+      () => list.values(),
+      () => list.clear(),
+      () => map.get('x'),
+      () => map.set('x', 1),
+      () => map.delete('x'),
+      () => map.keys(),
+      () => map.entries(),
+      () => map.clear(),
+    ];
+    for (const use of uses) expect(use).toThrow(/current key/);
+  });
+
+  it('refuse what can not be a key when it is first used', async () => {
+    const { state, at } = setUp(await openStore());
+    const value = state(valueState<number>('v'));
+    const list = state(listState<number>('l'));
+    for (const key of [undefined, Number.NaN, Infinity, () => 1] as unknown as Key[]) {
+      expect(() => at(key, () => value.update(1))).toThrow(/can not be a key/);
+      expect(() => at(key, () => list.add(1))).toThrow(/can not be a key/);
+    }
+  });
+
+  it('a map refuses a key that is neither a string nor a number', async () => {
+    const { state, at } = setUp(await openStore());
+    const map = state(mapState<string | number, number>('m'));
+    for (const sub of [Number.NaN, undefined, null, {}] as unknown as number[])
+      expect(() => at('a', () => map.set(sub, 1))).toThrow(TypeError);
+    at('a', () => map.set(-0, 1));
+    expect(at('a', () => [...map.keys()])).toEqual([0]);
+  });
+
+  it('a map without an index does not list', async () => {
+    const { state, at } = setUp(await openStore());
+    const map = state(mapState<string, number>('m', { indexed: false }));
+    at('a', () => map.set('x', 1));
+    for (const use of [() => map.keys(), () => map.entries(), () => map.clear()]) expect(() => at('a', use)).toThrow(/without|index/);
+  });
+
+  it('undefined is no value', async () => {
+    const { state, at } = setUp(await openStore());
+    const value = state(valueState<number | undefined>('v'));
+    const map = state(mapState<string, number | undefined>('m'));
+    const list = state(listState<number | undefined | null>('l'));
+    at('a', () => {
+      value.update(1);
+      value.update(undefined);
+      map.set('x', 1);
+      map.set('x', undefined);
+      list.add(undefined);
+      list.add(null);
+      expect(value.value()).toBeUndefined();
+      expect([...map.keys()]).toEqual([]);
+      expect([...list.values()]).toEqual([undefined, null]);
+    });
+  });
+
+  it('a list keeps a snapshot of what it hands out', async () => {
+    const { state, at } = setUp(await openStore());
+    const list = state(listState<number>('l'));
+    const values = at('a', () => {
+      list.add(1);
+      return list.values();
+    });
+    at('a', () => list.add(2));
+    expect([...values]).toEqual([1]);
+  });
+
+  it('test mode finds whoever changes a value behind the handle', async () => {
+    const store = await openStore();
+    const { state, at, set } = setUp(store, { freeze: true });
+    const value = state(valueState<{ deep: { count: number } }>('v'));
+    const box = { deep: { count: 1 } };
+    at('a', () => value.update(box));
+    expect(() => (box.deep.count = 2)).toThrow(TypeError);
+    await save(set, store);
+    const again = setUp(store, { freeze: true, restored: true });
+    const loaded = again.state(valueState<{ deep: { count: number } }>('v'));
+    const kept = again.at('a', () => loaded.value());
+    expect(() => Object.assign(kept?.deep ?? {}, { count: 3 })).toThrow(TypeError);
+  });
+});
+
+describe('the cut', () => {
+  it('I4: one at a time, never under a key, durable only when written', async () => {
+    const { set, keys, state, at } = setUp(await openStore());
+    const value = state(valueState<number>('v'));
+    at('a', () => value.update(1));
+    keys.enter('a');
+    expect(() => set.cut()).toThrow(/I4/);
+    keys.leave();
+    const cut = set.cut();
+    expect(() => set.cut()).toThrow(/I4/);
+    expect(() => cut.durable()).toThrow(/I5/);
+  });
+
+  it('yields at least every 64 puts', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const value = state(valueState<number>('v'));
+    for (let i = 0; i < 1000; i += 1) at(i, () => value.update(i));
+    expect(set.dirtyEntries).toBe(1000);
+    const cut = set.cut();
+    const batch = store.batch();
+    const slices = cut.write(batch);
+    let steps = 0;
+    for (let before = 0; slices.next().done !== true; steps += 1) {
+      expect(batch.length - before).toBeLessThanOrEqual(64);
+      before = batch.length;
+    }
+    expect(batch.length).toBe(1000);
+    expect(steps).toBeGreaterThanOrEqual(15);
+  });
+
+  it('holds what was true at the instant, when entries are touched before there is a batch', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const value = state(valueState<{ count: number }>('v'));
+    at('a', () => value.update({ count: 1 }));
+    at('b', () => value.update({ count: 1 }));
+    const cut = set.cut();
+    at('a', () => {
+      const box = value.value();
+      if (box !== undefined) box.count = 100;
+    });
+    at('b', () => value.clear());
+    const batch = store.batch();
+    const slices = cut.write(batch);
+    while (slices.next().done !== true);
+    expect(batch.length).toBe(2);
+    await batch.write();
+    const again = setUp(store, { restored: true });
+    const restored = again.state(valueState<{ count: number }>('v'));
+    expect(again.at('a', () => restored.value())).toEqual({ count: 1 });
+    expect(again.at('b', () => restored.value())).toEqual({ count: 1 });
+  });
+
+  it('writes nothing for what came and went within an epoch, and keeps no trace of it', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    for (let i = 0; i < 5000; i += 1) {
+      at(i % 7, () => {
+        value.update(i);
+        list.add(i);
+        map.set(i, i);
+        value.clear();
+        list.shift();
+        map.delete(i);
+      });
+    }
+    expect(set.dirtyEntries).toBe(0);
+    expect(set.entries).toBe(0);
+    expect(await save(set, store)).toBe(0);
+  });
+
+  it('deletes the row of what was stored, once', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    at('a', () => {
+      value.update(1);
+      for (let i = 0; i < 200; i += 1) list.add(i);
+      map.set(1, 1);
+      map.set(2, 2);
+    });
+    expect(await save(set, store)).toBe(1 + 4 + 3);
+    at('a', () => {
+      value.clear();
+      list.clear();
+      map.clear();
+    });
+    expect(await save(set, store)).toBe(8);
+    expect(await rowCount(store)).toBe(0);
+    expect(set.entries).toBe(0);
+    expect(await save(set, store)).toBe(0);
+  });
+
+  it('keeps what was cleared in the cut and came back before it was durable', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    const fill = (n: number): void =>
+      at('a', () => {
+        value.update(n);
+        list.add(n);
+        map.set(1, n);
+      });
+    const clear = (): void =>
+      at('a', () => {
+        value.clear();
+        list.clear();
+        map.clear();
+      });
+    const read = (): unknown => at('a', () => [value.value(), [...list.values()], [...map.entries()]]);
+    fill(1);
+    await save(set, store);
+    clear();
+    const cut = set.cut();
+    const batch = store.batch();
+    const slices = cut.write(batch);
+    while (slices.next().done !== true);
+    fill(2);
+    await batch.write();
+    cut.durable();
+    expect(read()).toEqual([2, [2], [[1, 2]]]);
+    clear();
+    expect(read()).toEqual([undefined, [], []]);
+    await save(set, store);
+    expect(await rowCount(store)).toBe(0);
+  });
+
+  it('does not serialise a long list whole', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const list = state(listState<number>('l'));
+    at('a', () => {
+      for (let i = 0; i < 1000; i += 1) list.add(i);
+    });
+    await save(set, store);
+    at('a', () => {
+      list.add(1000);
+      list.shift();
+    });
+    expect(await save(set, store)).toBe(1);
+    const again = setUp(store, { restored: true });
+    const restored = again.state(listState<number>('l'));
+    expect(again.at('a', () => [...restored.values()])).toEqual(Array.from({ length: 1000 }, (_, i) => i + 1));
+  });
+
+  it('says which state and key hold a value that can not be stored', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const value = state(valueState<unknown>('callbacks'));
+    at('k1', () => value.update({ fn: () => 1 }));
+    expect(() => set.dirtyBytes).not.toThrow();
+    const slices = set.cut().write(store.batch());
+    expect(() => slices.next()).toThrow(
+      expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringMatching(/callbacks.*k1/) }) as Error,
+    );
+  });
+
+  it('estimates the bytes of the first epoch too', async () => {
+    const { set, state, at } = setUp(await openStore());
+    const value = state(valueState<string>('v'));
+    for (let i = 0; i < 100; i += 1) at(i, () => value.update('x'.repeat(10_000)));
+    expect(set.dirtyBytes).toBeGreaterThan(900_000);
+    expect(set.dirtyBytes).toBeLessThan(1_200_000);
+  });
+});
+
+describe('eviction', () => {
+  it('goes 10 % below the bound, leaves dirty entries alone, and loses nothing', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store, { cacheMax: 100 });
+    const value = state(valueState<number>('v'));
+    for (let i = 0; i < 300; i += 1) at(i, () => value.update(i));
+    expect(set.entries).toBe(300);
+    const cut = set.cut();
+    const batch = store.batch();
+    const slices = cut.write(batch);
+    while (slices.next().done !== true);
+    for (let i = 0; i < 120; i += 1) at(i, () => value.update(-1 - i));
+    await batch.write();
+    cut.durable();
+    expect(set.entries).toBe(120);
+    await save(set, store);
+    expect(set.entries).toBe(90);
+    for (let i = 0; i < 300; i += 1) expect(at(i, () => value.value())).toBe(i < 120 ? -1 - i : i);
+  });
+});
+
+describe('registration', () => {
+  it('lists the states with number, kind and version', async () => {
+    const { set, operator } = setUp(await openStore());
+    operator.state(valueState('v', { version: 3 }));
+    operator.state(mapState('m', { indexed: false }), 7);
+    operator.state(listState('l'));
+    expect(set.states()).toEqual([
+      { operator: 1, state: 0, kind: 'value', name: 'v', version: 3, indexed: true },
+      { operator: 1, state: 7, kind: 'map', name: 'm', version: 1, indexed: false },
+      { operator: 1, state: 8, kind: 'list', name: 'l', version: 1, indexed: true },
+    ]);
+  });
+
+  it('refuses a name or number twice, and numbers that do not fit', async () => {
+    const { set, operator } = setUp(await openStore());
+    operator.state(valueState('v'));
+    expect(() => operator.state(listState('v'))).toThrow(/'v'/);
+    expect(() => operator.state(valueState('w'), 0)).toThrow(/number 0/);
+    expect(() => operator.state(valueState('w'), 256)).toThrow(/stateNumber/);
+    expect(() => set.operator(65_536, new KeyContext())).toThrow(/operator/);
+    expect(() => set.operator(1, new KeyContext())).toThrow(/key context/);
+  });
+
+  it('refuses nonsense in its options', async () => {
+    const store = await openStore();
+    expect(() => new WorkingSet({ store, maxParallelism: 0, restored: false })).toThrow(/maxParallelism/);
+    expect(() => new WorkingSet({ store, maxParallelism: 128, restored: false, cacheMax: 0 })).toThrow(/cacheMax/);
+  });
+
+  it('keeps operators and states with equal keys apart', async () => {
+    const store = await openStore();
+    const make = (restored: boolean) => {
+      const keys = new KeyContext();
+      const set = new WorkingSet({ store, maxParallelism: 128, restored });
+      const handles = [1, 2].flatMap((number) => {
+        const operator = set.operator(number, keys);
+        return [operator.state(valueState<string>('v')), operator.state(valueState<string>('w'))];
+      });
+      return { keys, set, handles };
+    };
+    const first = make(false);
+    first.keys.enter('a');
+    first.handles.forEach((handle, index) => handle.update(`value ${index}`));
+    first.keys.leave();
+    await save(first.set, store);
+    const second = make(true);
+    second.keys.enter('a');
+    expect(second.handles.map((handle) => handle.value())).toEqual(['value 0', 'value 1', 'value 2', 'value 3']);
+  });
+});
+
+describe('versions', () => {
+  const written = async (): Promise<Store> => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<string, number>('m'))];
+    at('a', () => {
+      value.update(1);
+      for (let i = 0; i < 70; i += 1) list.add(i);
+      map.set('x', 1);
+    });
+    await save(set, store);
+    return store;
+  };
+
+  it('migrates what an older version wrote, value by value', async () => {
+    const { state, at } = setUp(await written(), { restored: true });
+    const options = { version: 2, migrate: (old: unknown, version: number) => `${String(old)} of ${version}` };
+    const value = state(valueState<string>('v', options));
+    const list = state(listState<string>('l', options));
+    const map = state(mapState<string, string>('m', options));
+    at('a', () => {
+      expect(value.value()).toBe('1 of 1');
+      expect([...list.values()]).toEqual(Array.from({ length: 70 }, (_, i) => `${i} of 1`));
+      expect([...map.entries()]).toEqual([['x', '1 of 1']]);
+    });
+  });
+
+  it('refuses what a newer version wrote', async () => {
+    const store = await openStore();
+    const first = setUp(store);
+    const newer = first.state(valueState<number>('v', { version: 2 }));
+    first.at('a', () => newer.update(1));
+    await save(first.set, store);
+    const { state, at } = setUp(store, { restored: true });
+    const value = state(valueState<number>('v'));
+    expect(() => at('a', () => value.value())).toThrow(expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }) as Error);
+  });
+
+  it('notices a damaged row', async () => {
+    const store = await written();
+    const batch = store.batch();
+    for await (const [key, value] of store.entries({ gte: Buffer.of(0), lt: Buffer.of(0xff) }))
+      batch.put(
+        key,
+        value.map((byte, i) => (i === 7 ? byte ^ 1 : byte)),
+      );
+    await batch.write();
+    const { state, at } = setUp(store, { restored: true });
+    const value = state(valueState<number>('v'));
+    expect(() => at('a', () => value.value())).toThrow(expect.objectContaining({ code: 'VALUE_DAMAGED' }) as Error);
+  });
+});
+
+describe('forEachKey and forEachEntry', () => {
+  it('are refused outside the open phase', async () => {
+    const { operator, state } = setUp(await openStore());
+    const map = state(mapState<string, number>('m'));
+    const value = state(valueState<number>('v'));
+    await expect(map.forEachKey(() => {})).rejects.toThrow(TypeError);
+    await expect(map.forEachEntry(() => {})).rejects.toThrow(/open/);
+    operator.openPhase = true;
+    await expect(value.forEachKey(() => {})).resolves.toBeUndefined();
+  });
+
+  it('visit with the key current, see changes made by visits, and leave no key behind when one throws', async () => {
+    const store = await openStore();
+    const first = setUp(store);
+    const map = first.state(mapState<string, number>('m'));
+    for (const key of ['a', 'b', 'c']) {
+      first.at(key, () => {
+        map.set('x', 1);
+        map.set('y', 2);
+      });
+    }
+    await save(first.set, store);
+    const second = setUp(store, { restored: true });
+    second.operator.openPhase = true;
+    const restored = second.state(mapState<string, number>('m'));
+    const seen: string[] = [];
+    await restored.forEachEntry((key, sub, value) => {
+      expect(second.keys.key).toBe(key);
+      seen.push(`${String(key)}${sub}${value}`);
+      restored.delete(sub === 'x' ? 'y' : 'x');
+    });
+    expect(seen.sort()).toEqual(['ax1', 'bx1', 'cx1']);
+    const keysLeft: Key[] = [];
+    await restored.forEachKey((key) => {
+      keysLeft.push(key);
+      if (key !== 'b') restored.clear();
+    });
+    expect(keysLeft.sort()).toEqual(['a', 'b', 'c']);
+    await expect(
+      restored.forEachKey(() => {
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    expect(second.keys.active).toBe(false);
+    await save(second.set, store);
+    expect(await rowCount(store)).toBe(2);
+  });
+});

@@ -1,0 +1,387 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
+import type { OpenStorage } from '../../../lib/state/store.ts';
+import { sealValue, unsealValue } from '../../../lib/core/serde.ts';
+import { digestedBatch, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
+import { LevelStorage } from '../../../lib/state/level-store.ts';
+import { everything, keysOf, put, temporaryDirectory } from './level-fixture.ts';
+
+let base: string;
+let directory: string;
+
+beforeEach(async () => {
+  base = await temporaryDirectory();
+  directory = join(base, 'job');
+});
+
+afterEach(() => rm(base, { recursive: true, force: true }));
+
+/** Opens, does something, closes. */
+const within = async <R>(work: (open: OpenStorage) => Promise<R> | R, path = directory): Promise<R> => {
+  const open = await new LevelStorage(path).open();
+  try {
+    return await work(open);
+  } finally {
+    await open.close();
+  }
+};
+
+const code = (code: string, ...words: string[]): unknown =>
+  expect.objectContaining({ code, message: expect.stringMatching(words.map((word) => `(?=[\\s\\S]*${word})`).join('')) as unknown });
+
+const filesOf = async (database: string, pattern: RegExp): Promise<string[]> =>
+  (await readdir(join(directory, database))).filter((file) => pattern.test(file)).map((file) => join(directory, database, file));
+
+/** Batches of 20 rows and a checkpoint header each. */
+const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void> => {
+  let previous: CheckpointLink | undefined = await readNewestCheckpoint(state);
+  for (let number = 0; number < count; number += 1) {
+    const id: number = (previous?.id ?? 0) + 1;
+    const batch = digestedBatch(state.batch());
+    for (let row = 0; row < 20; row += 1) batch.put(Buffer.from(`s${row}`), sealValue({ id, row, text: 'x'.repeat(100) }));
+    previous = writeCheckpoint(batch, { id, previous, body: { id }, rowsDigest: batch.rowsDigest });
+    await batch.write();
+  }
+};
+
+describe('opening', () => {
+  test('makes the directory with all that leads to it, and a marker', async () => {
+    directory = join(base, 'a', 'b', 'c');
+    const { jobId } = await within((open) => open);
+    const marker = JSON.parse(await readFile(join(directory, 'millrace.json'), 'utf8')) as unknown;
+    expect(marker).toEqual({ format: 1, jobId });
+    expect(await readdir(directory)).toEqual(['journal', 'millrace.json', 'state']);
+    expect(await within((open) => open.jobId)).toBe(jobId);
+  });
+
+  test('refuses options it does not know, and values out of bounds', () => {
+    expect(() => new LevelStorage('')).toThrow('directory');
+    expect(() => new LevelStorage('x', { writeBufferSize: 5 } as object)).toThrow('writeBufferSize');
+    expect(() => new LevelStorage('x', { writeBufferBytes: 5 })).toThrow('Expected `writeBufferBytes` to be an integer from 65536');
+  });
+
+  test('a path that is a file, or lies under one', async () => {
+    await writeFile(directory, 'text');
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FAILED', 'is not a directory'));
+    await expect(new LevelStorage(join(directory, 'x')).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false });
+    expect(await readFile(directory, 'utf8')).toBe('text');
+  });
+
+  test('a place where nothing can be written', async () => {
+    await expect(new LevelStorage('/proc/millrace/job').open()).rejects.toEqual(code('STORE_FAILED', '/proc/millrace/job'));
+  });
+
+  test('a directory without one of its parts is refused, with its name', async () => {
+    await within((open) => put(open.state, { a: '1' }));
+    const harms: [pattern: string, path: string][] = [
+      ["'state' is missing", 'state'],
+      ["'journal' is missing", 'journal'],
+      ['state/CURRENT', 'state/CURRENT'],
+      ['journal/CURRENT', 'journal/CURRENT'],
+      ["log of 'state'", (await filesOf('state', /\.log$/))[0]?.slice(directory.length + 1) ?? ''],
+      ["'state'", (await filesOf('state', /^MANIFEST/))[0]?.slice(directory.length + 1) ?? ''],
+    ];
+    for (const [message, path] of harms) {
+      await rename(join(directory, path), join(base, 'aside'));
+      await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', message, directory));
+      await rename(join(base, 'aside'), join(directory, path));
+    }
+    expect(await within(keysOf)).toEqual(['a']);
+  });
+
+  test('a manifest or CURRENT that is damaged', async () => {
+    await within((open) => put(open.state, { a: '1' }));
+    for (const path of [...(await filesOf('state', /^MANIFEST/)), join(directory, 'state', 'CURRENT')]) {
+      const whole = await readFile(path);
+      for (const damage of [whole.subarray(0, 7), Buffer.from(whole.map((byte, at) => (at === 5 ? byte ^ 0xff : byte))), Buffer.alloc(0)]) {
+        await writeFile(path, damage);
+        await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state'));
+      }
+      await writeFile(path, whole);
+    }
+    expect(await within(keysOf)).toEqual(['a']);
+  });
+
+  test('a marker of a newer format, and one that is damaged', async () => {
+    await within(() => undefined);
+    const path = join(directory, 'millrace.json');
+    await writeFile(path, JSON.stringify({ format: 2, jobId: 'x' }));
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FORMAT', 'format 2'));
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{"format":"1","jobId":"x"}',
+      '{"format":1}',
+      '{"format":1,"jobId":""}',
+      '{"format":0,"jobId":"x"}',
+    ]) {
+      await writeFile(path, text);
+      await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'millrace\\.json'));
+    }
+  });
+
+  test('a directory that another process has open', async () => {
+    await within(() => undefined);
+    const script = `const { ClassicLevel } = require('classic-level'); const db = new ClassicLevel(process.argv[1]);
+      db.open().then(() => console.log('open')); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['-e', script, join(directory, 'journal')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await new Promise((resolve) => child.stdout.once('data', resolve));
+      await expect(new LevelStorage(directory).open()).rejects.toMatchObject({
+        code: 'STORE_LOCKED',
+        retryable: true,
+        details: { directory },
+      });
+    } finally {
+      const left = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await left;
+    }
+    await within((open) => put(open.state, { a: '1' }));
+  });
+});
+
+describe('a creation that was interrupted', () => {
+  test.each([
+    ['before anything', async () => undefined],
+    ['after the directory', () => mkdir(directory)],
+    ['after an empty database directory', () => mkdir(join(directory, 'state'), { recursive: true })],
+    [
+      'in the middle of the first database',
+      async () => {
+        await mkdir(join(directory, 'state'), { recursive: true });
+        for (const file of ['LOCK', 'LOG', 'MANIFEST-000001', '000001.dbtmp']) await writeFile(join(directory, 'state', file), 'half');
+      },
+    ],
+    [
+      'before the second database',
+      async () => {
+        await within(() => undefined);
+        await rm(join(directory, 'millrace.json'));
+        await rm(join(directory, 'journal'), { recursive: true });
+      },
+    ],
+    [
+      'before the marker',
+      async () => {
+        await within(() => undefined);
+        await rm(join(directory, 'millrace.json'));
+      },
+    ],
+    [
+      'in the middle of the marker',
+      async () => {
+        await within(() => undefined);
+        await rename(join(directory, 'millrace.json'), join(directory, 'millrace.json.tmp'));
+      },
+    ],
+  ] as [string, () => Promise<unknown>][])('%s is finished', async (_name, interrupt) => {
+    await interrupt();
+    await within((open) => put(open.state, { a: '1' }));
+    expect(await within(keysOf)).toEqual(['a']);
+    expect(await readdir(directory)).toEqual(['journal', 'millrace.json', 'state']);
+  });
+
+  test('is not assumed where there is data', async () => {
+    await within((open) => put(open.state, { a: '1' }));
+    await rm(join(directory, 'millrace.json'));
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'millrace\\.json', "'state' holds data"));
+    await rm(join(directory, 'state', 'CURRENT'));
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state/CURRENT'));
+    expect(existsSync(join(directory, 'millrace.json'))).toBe(false);
+    expect(await filesOf('state', /\.log$/)).toHaveLength(1);
+  });
+
+  test('is not assumed where the journal has entries, nor in a directory of something else', async () => {
+    await within((open) => open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]));
+    await rm(join(directory, 'millrace.json'));
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', "'journal' holds data"));
+    directory = join(base, 'other');
+    await mkdir(join(directory, 'state'), { recursive: true });
+    await writeFile(join(directory, 'state', 'notes.txt'), 'mine');
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state/notes\\.txt'));
+    expect(await readdir(join(directory, 'state'))).toEqual(['notes.txt']);
+  });
+});
+
+describe('damage', () => {
+  test('a log cut anywhere gives the newest whole checkpoint with exactly its rows', async () => {
+    await within((open) => checkpoints(open, 12));
+    const log = (await filesOf('state', /\.log$/))[0] ?? '';
+    const { size } = await stat(log);
+    let newestBefore = 0;
+    const seen = new Set<number>();
+    for (let cut = 1; cut <= 24; cut += 1) {
+      const copy = join(base, `cut${cut}`);
+      await cp(directory, copy, { recursive: true });
+      await truncate(log.replace(directory, copy), Math.floor((size * cut) / 24));
+      await within(async ({ state }) => {
+        const newest = await readNewestCheckpoint(state);
+        const id = newest?.id ?? 0;
+        expect(id).toBeGreaterThanOrEqual(newestBefore);
+        newestBefore = id;
+        seen.add(id);
+        for (let row = 0; row < 20; row += 1) {
+          const value = state.get(Buffer.from(`s${row}`));
+          if (id === 0) expect(value).toBeUndefined();
+          else expect(unsealValue(value ?? Buffer.alloc(0), 'row')).toMatchObject({ id, row });
+        }
+      }, copy);
+      await rm(copy, { recursive: true });
+    }
+    expect(newestBefore).toBe(12);
+    expect(seen.size).toBeGreaterThan(8);
+  });
+
+  test('a byte flipped anywhere in the log is an error or costs the last checkpoints, and is never a silent hole', async () => {
+    await within((open) => checkpoints(open, 60));
+    const log = (await filesOf('state', /\.log$/))[0] ?? '';
+    const whole = await readFile(log);
+    expect(whole.length).toBeGreaterThan(3 * 32_768);
+    let errors = 0;
+    for (let flip = 0; flip < 24; flip += 1) {
+      const copy = join(base, `flip${flip}`);
+      await cp(directory, copy, { recursive: true });
+      const bytes = Buffer.from(whole);
+      const at = Math.floor(((flip + 0.5) * bytes.length) / 24);
+      bytes[at] = (bytes[at] ?? 0) ^ 0x40;
+      await writeFile(log.replace(directory, copy), bytes);
+      try {
+        await within(async ({ state }) => {
+          const { id } = (await readNewestCheckpoint(state)) ?? { id: 0 };
+          const rows = id > 0 ? 20 : 0;
+          for (let row = 0; row < rows; row += 1) {
+            expect(unsealValue(state.get(Buffer.from(`s${row}`)) ?? Buffer.alloc(0), 'row')).toMatchObject({ id, row });
+          }
+        }, copy);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'STORE_DAMAGED' });
+        errors += 1;
+      }
+      await rm(copy, { recursive: true });
+    }
+    expect(errors).toBeGreaterThan(5);
+  });
+
+  // LevelDB does not verify its tables here, so a damaged key is seen only by what belongs to it; a damaged value always is.
+  test('a byte flipped in a table never gives a wrong value', async () => {
+    const storage = new LevelStorage(directory, { writeBufferBytes: 65_536 });
+    const open = await storage.open();
+    for (let number = 0; number < 400; number += 1) {
+      const batch = open.state.batch();
+      batch.put(Buffer.from(`s${1000 + number}`), sealValue({ number, text: `${Math.sin(number)}`.repeat(20) }));
+      await batch.write();
+    }
+    await open.close();
+    await within(() => undefined);
+    const table = (await filesOf('state', /\.ldb$/))[0] ?? '';
+    const whole = await readFile(table);
+    let damaged = 0;
+    for (let flip = 0; flip < 16; flip += 1) {
+      const bytes = Buffer.from(whole);
+      const at = Math.floor(((flip + 0.5) * bytes.length) / 16);
+      bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+      await writeFile(table, bytes);
+      try {
+        await within(async ({ state }) => {
+          for await (const [key, value] of state.entries(everything)) {
+            const { number } = unsealValue(value, 'row') as { number: number };
+            if (Buffer.from(key).toString() !== `s${1000 + number}`) damaged += 1;
+          }
+        });
+      } catch (error) {
+        expect(['STORE_DAMAGED', 'VALUE_DAMAGED']).toContain((error as { code?: string }).code);
+        damaged += 1;
+      }
+    }
+    expect(damaged).toBeGreaterThan(5);
+  });
+});
+
+describe('a write that fails', () => {
+  test('makes the store useless until it is opened anew (I15)', async () => {
+    const open = await new LevelStorage(directory).open();
+    await put(open.state, { a: '1' });
+    // LevelDB can't make its next log or table in a directory that is gone.
+    await rename(join(directory, 'state'), join(directory, 'moved'));
+    const fill = async (): Promise<void> => {
+      for (let number = 0; number < 40; number += 1) await put(open.state, { [`b${number}`]: 'x'.repeat(1_000_000) });
+    };
+    await expect(fill()).rejects.toEqual(code('STORE_FAILED', 'state'));
+    await rename(join(directory, 'moved'), join(directory, 'state'));
+    expect(() => open.state.batch()).toThrow('failed before');
+    expect(() => open.state.get(Buffer.from('a'))).toThrow('failed before');
+    await expect(open.state.clear(everything)).rejects.toMatchObject({ code: 'STORE_FAILED', cause: { code: 'STORE_FAILED' } });
+    await open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]);
+    await open.close();
+    await within(async (again) => {
+      expect(await keysOf(again)).toContain('a');
+      await put(again.state, { c: '3' });
+    });
+    expect(await within(keysOf)).toContain('c');
+  });
+});
+
+const run = promisify(execFile);
+
+/** Whether this process may mount a small file system in memory. */
+const mountable = await (async (): Promise<boolean> => {
+  const point = await temporaryDirectory();
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', point]);
+    await run('umount', [point]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(point, { recursive: true, force: true });
+  }
+})();
+
+describe('a disk that is full', () => {
+  test.skipIf(!mountable)('fails the write; after close and open nothing acknowledged is lost', async () => {
+    const point = join(base, 'disk');
+    await mkdir(point);
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', point]);
+    try {
+      directory = join(point, 'job');
+      await writeFile(join(point, 'ballast'), Buffer.alloc(4 * 2 ** 20));
+      const acknowledged = { state: [] as string[], journal: [] as string[] };
+      let open = await new LevelStorage(directory).open();
+      const write = async (number: number): Promise<void> => {
+        const key = String(number).padStart(8, '0');
+        await open.journal.append([{ key: Buffer.from(key), value: sealValue('y'.repeat(900 + (number % 300))) }]);
+        acknowledged.journal.push(key);
+        await put(open.state, { [key]: 'x'.repeat(900 + (number % 300)) });
+        acknowledged.state.push(key);
+      };
+      let number = 0;
+      const fill = async (): Promise<void> => {
+        for (; number < 10_000; number += 1) await write(number);
+      };
+      await expect(fill()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+      expect(number).toBeGreaterThan(100);
+      await rm(join(point, 'ballast'));
+      await open.close();
+      open = await new LevelStorage(directory).open();
+      for (let more = 0; more < 300; more += 1) await write(20_000 + more);
+      await open.close();
+      await within(async (again) => {
+        const keys = new Set(await keysOf(again));
+        expect(acknowledged.state.filter((key) => !keys.has(key))).toEqual([]);
+        const entries = new Set<string>();
+        for await (const { key } of again.journal.rebuildState()) entries.add(Buffer.from(key).toString());
+        expect(acknowledged.journal.filter((key) => !entries.has(key))).toEqual([]);
+      });
+    } finally {
+      await run('umount', ['-l', point]);
+    }
+  });
+});

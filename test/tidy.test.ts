@@ -1,0 +1,191 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import * as rules from './house-rules.ts';
+import { filesBelow, parse, readSource, root, type SourceFile } from './house.ts';
+
+const sourcesBelow = (...folders: string[]): readonly SourceFile[] =>
+  folders
+    .flatMap(filesBelow)
+    .filter((path) => path.endsWith('.ts'))
+    .map(source);
+
+const read = new Map<string, SourceFile>();
+
+function source(path: string): SourceFile {
+  const known = read.get(path);
+  if (known !== undefined) return known;
+  const file = readSource(path);
+  read.set(path, file);
+  return file;
+}
+
+/** Findings as `file:line what`, so that an editor jumps there. */
+const findings = (files: readonly SourceFile[], rule: rules.Rule): readonly string[] =>
+  files.flatMap((file) => rule(file).map(({ line, message }) => `${file.path}:${line} ${message}`));
+
+const published = sourcesBelow('lib', 'operators', 'connectors');
+const code = [...published, ...sourcesBelow('examples')];
+const all = [...code, ...sourcesBelow('test')];
+const roof = new Set(['lib/index.ts', 'lib/testing.ts']);
+
+test('there is something to look at', () => {
+  expect(published.length).toBeGreaterThan(50);
+});
+
+describe('the floors', () => {
+  test('a file imports from its own floor or below, and the packages that its place may', () => {
+    expect(findings(code, rules.floors(source))).toEqual([]);
+  });
+
+  test('what is published imports dependencies only', () => {
+    const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { dependencies: Record<string, string> };
+    expect(findings(published, rules.dependencies(new Set(Object.keys(dependencies))))).toEqual([]);
+  });
+
+  test('the roof holds the only barrels', () => {
+    expect(findings(published.filter(({ path }) => !roof.has(path)), rules.noBarrel)).toEqual([]);
+  });
+
+  test('the top level is what it was', () => {
+    const fixed = ['CHANGELOG.md', 'LICENSE', 'README.md', 'connectors', 'examples', 'lib', 'operators', 'package-lock.json', 'package.json', 'test', 'tsconfig.json'];
+    const made = ['node_modules', 'dist', 'coverage'];
+    const entries = readdirSync(root).filter((name) => !name.startsWith('.') && !made.includes(name) && !name.endsWith('.log'));
+    expect(entries.toSorted()).toEqual(fixed);
+  });
+
+  test('every folder says what lives there', () => {
+    const below = (folder: string): string[] =>
+      readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [`${folder}/${each.name}`] : []));
+    const folders = ['lib', ...below('lib'), 'operators', 'connectors', 'examples', 'test', 'test/bench'];
+    expect(folders.filter((folder) => !existsSync(`${root}${folder}/README.md`))).toEqual([]);
+  });
+});
+
+describe('the style', () => {
+  test('time, delay and randomness come from the Clock', () => {
+    const outside = published.filter(({ path }) => !path.startsWith('connectors/') && path !== 'lib/core/clock.ts');
+    expect(findings(outside, rules.injectedTime)).toEqual([]);
+  });
+
+  test('no any, no !, no enum, no namespace, no default export', () => {
+    // vitest wants its configuration as a default export.
+    expect(findings(all.filter(({ path }) => path !== 'test/vitest.config.ts'), rules.syntax)).toEqual([]);
+  });
+
+  test(`no file of more than ${rules.linesMax} lines`, () => {
+    expect(findings(all, rules.fileSize)).toEqual([]);
+  });
+
+  test(`no function of more than ${rules.functionLinesMax} lines`, () => {
+    expect(findings(code, rules.functionSize)).toEqual([]);
+  });
+
+  test('every file says what it is for', () => {
+    const tests = /\.(test|suite)\.ts$|vitest\.config\.ts$/;
+    expect(findings(all.filter(({ path }) => !tests.test(path)), rules.header)).toEqual([]);
+  });
+
+  test('names say what a thing does', () => {
+    expect(findings(all, rules.names)).toEqual([]);
+    expect(['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow).flatMap((path) => rules.badFileName(path) ?? [])).toEqual([]);
+  });
+});
+
+/** A rule that finds nothing is worth nothing: each must find what it is for. */
+describe('the rules find', () => {
+  const found = (rule: rules.Rule, text: string, path = 'lib/runtime/some.ts'): readonly string[] =>
+    rule(parse(path, text)).map(({ line, message }) => `${line} ${message.split(':')[0]}`);
+  const floors = rules.floors((path) => parse(path, path.includes('plain') ? "import { of } from 'rxjs';" : "import { Kafka } from 'kafkajs';"));
+
+  test.each([
+    ['lib/core/a.ts', "import { b } from '../state/b.ts';"],
+    ['lib/core/a.ts', "import { of } from 'rxjs';"],
+    ['lib/core/a.ts', "const { of } = await import('rxjs');"],
+    ['lib/state/a.ts', "import type { Observable } from 'rxjs';"],
+    ['lib/state/a.ts', "let a: import('../runtime/job.ts').Job;"],
+    ['lib/runtime/a.ts', "export { z } from 'zod';"],
+    ['lib/runtime/a.ts', "export * from '../../operators/window.ts';"],
+    ['lib/agents/a.ts', "import { ClassicLevel } from 'classic-level';"],
+    ['lib/agents/a.ts', "import '../index.ts';"],
+    ['operators/a.ts', "import { x } from '../lib/environment.ts';"],
+    ['operators/a.ts', "import { x } from '../connectors/plain.ts';"],
+    ['operators/a.ts', "import { Container } from 'inversify';"],
+    ['lib/a.ts', "import { kafka } from '../connectors/kafka.ts';"],
+    ['lib/a.ts', "import { x } from '../test/x.ts';"],
+    ['connectors/a.ts', "import { x } from '../lib/runtime/x.ts';"],
+    ['examples/a.ts', "import { x } from '../lib/index.ts';"],
+  ])('in %s: %s', (path, text) => {
+    expect(found(floors, `\n${text}`, path)).toHaveLength(1);
+    expect(found(floors, `\n${text}`, path)[0]).toMatch(/^2 imports /);
+  });
+
+  test.each([
+    ['lib/core/a.ts', "import type { Observable } from 'rxjs';"],
+    ['lib/core/a.ts', "import { crc32 } from 'node:zlib';"],
+    ['lib/state/a.ts', "import { ClassicLevel } from 'classic-level';"],
+    ['lib/agents/a.ts', "import 'reflect-metadata'; import { of } from 'rxjs/operators';"],
+    ['operators/a.ts', "import { of } from 'rxjs'; import { x } from '../lib/agents/x.ts';"],
+    ['lib/a.ts', "import { x } from '../connectors/plain.ts'; import { y } from '../operators/y.ts';"],
+    ['connectors/a.ts', "import { Kafka } from 'kafkajs'; import { x } from './b.ts'; import { y } from '../lib/core/y.ts';"],
+    ['examples/a.ts', "import { x } from 'millrace'; import { y } from './data.ts';"],
+  ])('nothing in %s: %s', (path, text) => {
+    expect(found(floors, text, path)).toEqual([]);
+  });
+
+  test.each([
+    'const t = Date.now();',
+    'const t = globalThis.Date.now();',
+    'const t = new Date();',
+    'const t = Date();',
+    'const t = [1].map(Math.random);',
+    'setTimeout(() => {}, 1);',
+    'const later = setImmediate;',
+    'globalThis.setInterval(() => {}, 1);',
+    'const t = process.hrtime.bigint();',
+    'const t = performance.now();',
+    "import { setTimeout as wait } from 'node:timers/promises';",
+  ])('time from outside: %s', (text) => {
+    expect(found(rules.injectedTime, text).length).toBeGreaterThan(0);
+  });
+
+  test.each(['const t = new Date(0);', '// Date.now() is banned', "const t = 'Date.now()';", 'clock.now(); clock.random();', 'const n = Math.max(1, 2);'])(
+    'no time from outside: %s',
+    (text) => {
+      expect(found(rules.injectedTime, text)).toEqual([]);
+    },
+  );
+
+  test('syntax', () => {
+    const text = ['let a: any;', 'const b = a!;', 'enum C { d }', 'namespace E {}', 'export default 1;', 'class F { g!: string }', 'let h = a !== b;'].join('\n');
+    expect(found(rules.syntax, text).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('sizes', () => {
+    const body = (lines: number): string => Array.from({ length: lines }, () => '  run();').join('\n');
+    expect(found(rules.functionSize, `class A {\n  a() {\n${body(68)}\n  }\n  b() {\n${body(69)}\n  }\n}`)).toEqual(['72 a function of 71 lines, more than 70']);
+    expect(found(rules.functionSize, `const a = () => {\n${body(69)}\n};`)).toHaveLength(1);
+    expect(found(rules.fileSize, '\n'.repeat(500))).toEqual([]);
+    expect(found(rules.fileSize, '\n'.repeat(501))).toHaveLength(1);
+  });
+
+  test('a missing header, and barrels', () => {
+    expect(found(rules.header, "import { a } from './a.ts';\n/** Says what a is for here. */")).toHaveLength(1);
+    expect(found(rules.header, '/** Short. */')).toHaveLength(1);
+    expect(found(rules.header, '#!/usr/bin/env node\n/** Says what it is for. */\n')).toEqual([]);
+    expect(found(rules.noBarrel, "export * from './a.ts';\nexport { b } from '../b.ts';\nexport type { C } from 'pino';\nexport const d = 1;")).toHaveLength(2);
+  });
+
+  test('names', () => {
+    const text = ['class JobImpl {}', 'const util = 1;', 'function taskManager() {}', 'interface IStore {}', 'type A = { helperOf: 1 };', 'class B { #stateHelper = 1 }'];
+    expect(found(rules.names, text.join('\n')).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 6]);
+    expect(found(rules.names, 'interface Id {}\nconst implement = 1;\nclass Utility {}')).toEqual([]);
+    expect(['lib/taskLoop.ts', 'lib/Job.ts', 'lib/utils.ts', 'lib/core/my-helper.test.ts'].map(rules.badFileName)).not.toContain(undefined);
+    expect(['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap((path) => rules.badFileName(path) ?? [])).toEqual([]);
+  });
+
+  test('dependencies', () => {
+    const rule = rules.dependencies(new Set(['@a/b', 'rxjs']));
+    expect(found(rule, "import '@a/b/c'; import 'rxjs'; import 'millrace'; import './x.ts'; import 'node:fs';")).toEqual([]);
+    expect(found(rule, "import '@a/c'; import 'vitest';")).toHaveLength(2);
+  });
+});
