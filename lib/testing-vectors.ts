@@ -5,36 +5,18 @@
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
 import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from './runtime/watermarks.ts';
 import { forward } from './runtime/wire.ts';
+import { timerVectorRunner, windowVectorRunner } from './testing-vector-operators.ts';
+import {
+  timeOf,
+  vectorTime,
+  type VectorCase,
+  type VectorConfig,
+  type VectorOutput,
+  type VectorRunner,
+  type VectorStep,
+} from './testing-vector-form.ts';
 
-export type VectorTime = number | 'MAX' | 'MIN' | null;
-
-/** One step; the properties depend on `op` and on the family. */
-export interface VectorStep {
-  readonly op: string;
-  readonly key?: string;
-  readonly value?: unknown;
-  readonly ts?: VectorTime;
-  readonly channel?: number;
-  readonly output?: string;
-  readonly deferred?: boolean;
-}
-
-export type VectorConfig = Readonly<Record<string, unknown>>;
-
-export interface VectorCase {
-  readonly name: string;
-  readonly config: VectorConfig;
-  readonly steps: readonly VectorStep[];
-}
-
-export type VectorOutput = Readonly<Record<string, unknown>> & { readonly type: string };
-
-export const timeOf = (ts: VectorTime | undefined): Timestamp =>
-  ts === 'MAX' ? MAX_TIMESTAMP : ts === 'MIN' || ts === null || ts === undefined ? MIN_TIMESTAMP : ts;
-
-/** The recorded form of a timestamp. */
-export const vectorTime = (timestamp: Timestamp): VectorTime =>
-  timestamp === MAX_TIMESTAMP ? 'MAX' : timestamp === MIN_TIMESTAMP ? 'MIN' : timestamp;
+export type { VectorCase, VectorConfig, VectorOutput, VectorRunner, VectorStep } from './testing-vector-form.ts';
 
 /** Writes down what comes, in the recorded form. */
 class Recorder {
@@ -59,8 +41,7 @@ class Recorder {
   }
 }
 
-/** What one family's adapter does with a step. */
-type StepRunner = (step: VectorStep) => VectorOutput[] | Promise<VectorOutput[]>;
+type StepRunner = (step: VectorStep) => VectorOutput[];
 
 const numberOf = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise);
 
@@ -151,27 +132,32 @@ const watermarkRunner = (config: VectorConfig): StepRunner => {
   }
 };
 
-const runners: Readonly<Record<string, (config: VectorConfig) => StepRunner>> = { '09': watermarkRunner };
+const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | Promise<VectorRunner>>> = {
+  '01': windowVectorRunner,
+  '06': timerVectorRunner,
+  '09': (config) => ({ run: watermarkRunner(config) }),
+};
 
-/**
- * Runs one case of a family (`'01-tumbling-event'`) and gives what came out after each step. A case ends at its error.
- *
- * @example
- * const { family, config, cases } = JSON.parse(await readFile('test/golden/09-watermarks.json', 'utf8'));
- * for (const each of cases) expect(await runVector(family, config, each)).toEqual(each.expected);
- */
-export const runVector = async (
-  family: string,
-  config: VectorConfig,
-  { config: ownConfig, steps }: VectorCase,
-): Promise<VectorOutput[][]> => {
+/** Makes what runs the steps of one case of a family (`'01-tumbling-event'`). `config` is that of the family; the case's own goes over it. */
+export const openVector = async (family: string, config: VectorConfig, { config: ownConfig }: VectorCase): Promise<VectorRunner> => {
   const makeRunner = runners[family.slice(0, 2)];
   if (makeRunner === undefined)
     throw new TypeError(`Expected \`family\` to be one of ${Object.keys(runners).join(', ')}, got \`${family}\``);
-  const run = makeRunner({ ...config, ...ownConfig });
-  const outputs: VectorOutput[][] = [];
-  for (const step of steps) {
-    const output = await run(step);
+  return makeRunner({ ...config, ...ownConfig });
+};
+
+/**
+ * Runs one case and gives what came out after each step. A case ends at its error.
+ *
+ * @example
+ * const { family, config, cases } = JSON.parse(await readFile('test/golden/09-watermarks.json', 'utf8'));
+ * for (const each of cases) assert.deepEqual(await runVector(family, config, each), each.expected);
+ */
+export const runVector = async (family: string, config: VectorConfig, vector: VectorCase): Promise<(readonly VectorOutput[])[]> => {
+  const runner = await openVector(family, config, vector);
+  const outputs: (readonly VectorOutput[])[] = [];
+  for (const step of vector.steps) {
+    const output = await runner.run(step);
     outputs.push(output);
     if (output.at(-1)?.type === 'error') break;
   }

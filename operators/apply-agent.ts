@@ -179,22 +179,23 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** After a restart: runs that were open go on, inputs that waited wait again. */
   async open(): Promise<void> {
-    const waiting: Accepted<I>[] = [];
-    const open: Accepted<I>[] = [];
     await this.#run.forEachKey((key) => {
       const run = this.#run.value();
-      if (run !== undefined) open.push({ ...run.input, key, resumed: true });
+      if (run !== undefined) this.#readmit({ ...run.input, key, resumed: true });
     });
     await this.#inbox.forEachKey((key) => {
-      for (const input of this.#inbox.values()) waiting.push({ ...input, key });
+      for (const input of this.#inbox.values()) this.#readmit({ ...input, key });
     });
-    this.#inputs.add(open.length + waiting.length);
-    for (const input of open) this.#arrivals.next(input);
-    for (const input of waiting) this.#arrivals.next(input);
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   async close(): Promise<void> {
     this.#arrivals.complete();
+  }
+
+  #readmit(input: Accepted<I>): void {
+    this.#inputs.add(1);
+    this.#arrivals.next(input);
   }
 
   get #onError(): 'fail' | 'ignore' | 'dead-letter' {
@@ -385,6 +386,7 @@ class AgentOperator<I, O> implements Processor<I> {
       action,
       event,
       id: `${run.id}.${step}`,
+      jobId: this.#context.jobId,
       key,
       ...(timestamp === MIN_TIMESTAMP ? {} : { timestamp }),
       now: () => this.#context.now(),

@@ -124,15 +124,11 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
     this.#timers = timers;
   }
 
-  emit(value: O, timestamp: Timestamp = this.timestamp): void {
-    this.#context.output.emit(value, timestamp);
-  }
+  // Bound, so that a function may take them out of its context.
+  readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => this.#context.output.emit(value, timestamp);
 
-  side<X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void {
+  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void =>
     this.#context.output.side(tag, value, timestamp);
-  }
 
-  now(): Timestamp {
-    return this.#context.now();
-  }
+  readonly now = (): Timestamp => this.#context.now();
 }

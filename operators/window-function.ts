@@ -111,17 +111,13 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<O
     return this.#context.metrics;
   }
 
-  emit(value: O, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void {
-    this.#context.output.emit(value, timestamp);
-  }
+  // Bound, so that a function may take them out of its context.
+  readonly emit = (value: O, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void => this.#context.output.emit(value, timestamp);
 
-  side<X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void {
+  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void =>
     this.#context.output.side(tag, value, timestamp);
-  }
 
-  now(): Timestamp {
-    return this.#context.now();
-  }
+  readonly now = (): Timestamp => this.#context.now();
 
   #enter(start: Timestamp): void {
     this.#start = start;

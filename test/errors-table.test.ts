@@ -9,7 +9,9 @@ const codes = Object.keys(errorTable) as ErrorCode[];
 const table = [
   '| code | a retry can help | what to do |',
   '|---|---|---|',
-  ...codes.map((code) => `| \`${code}\` | ${errorTable[code].retryable ? 'yes' : 'no'} | ${errorTable[code].hint.replaceAll('|', '\\|')} |`),
+  ...codes.map(
+    (code) => `| \`${code}\` | ${errorTable[code].retryable ? 'yes' : 'no'} | ${errorTable[code].hint.replaceAll('|', '\\|')} |`,
+  ),
 ];
 
 test('README.md lists the codes, whether a retry can help, and the hints', () => {

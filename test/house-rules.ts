@@ -33,7 +33,11 @@ const places: readonly Place[] = [
 
 const placeOf = (path: string): Place | undefined => places.find(({ name }) => path.startsWith(`${name}/`));
 
-const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 
 /** Packages that users have anyway, so a connector that imports no other has no dependency. */
 const everybodys = new Set(['rxjs']);
@@ -59,7 +63,8 @@ const refuseFile = (file: SourceFile, target: string, read: (path: string) => So
   if (file.path.startsWith('examples/')) return target.startsWith('examples/') ? undefined : 'examples use the public surface';
   const place = placeOf(file.path);
   if (place === undefined) return undefined;
-  if (target.startsWith('connectors/') && place.name === 'lib') return hasDependency(read(target)) ? 'this connector has a dependency' : undefined;
+  if (target.startsWith('connectors/') && place.name === 'lib')
+    return hasDependency(read(target)) ? 'this connector has a dependency' : undefined;
   const other = placeOf(target);
   if (other === undefined) return `${place.name} may not look there`;
   return other.floor > place.floor ? `floor ${other.floor} is above floor ${place.floor}` : undefined;
@@ -68,7 +73,9 @@ const refuseFile = (file: SourceFile, target: string, read: (path: string) => So
 const refusePackage = (file: SourceFile, name: string, typeOnly: boolean): string | undefined => {
   const place = placeOf(file.path);
   if (place === undefined) return undefined; // Connectors and examples import what they need.
-  const allowed = places.flatMap(({ name, floor, opens = [], keeps = [] }) => (floor <= place.floor ? [...opens, ...(name === place.name ? keeps : [])] : []));
+  const allowed = places.flatMap(({ name, floor, opens = [], keeps = [] }) =>
+    floor <= place.floor ? [...opens, ...(name === place.name ? keeps : [])] : [],
+  );
   if (allowed.includes(name) || (typeOnly && place.types?.includes(name) === true)) return undefined;
   return `${place.name} may import ${allowed.length === 0 ? 'no package' : allowed.join(', ')}`;
 };
@@ -84,8 +91,14 @@ export const dependencies =
 /** Inside the house a file imports files; only the roof passes on what others export. */
 export const noBarrel: Rule = (file) =>
   file.nodes
-    .filter(({ type, source }) => type === 'ExportAllDeclaration' || (type === 'ExportNamedDeclaration' && source !== null && /^\.\.?\//.test(valueOf(source))))
-    .map(({ start }) => ({ line: file.lineOf(start), message: 'exports what another file exports: only lib/index.ts and lib/testing.ts may' }));
+    .filter(
+      ({ type, source }) =>
+        type === 'ExportAllDeclaration' || (type === 'ExportNamedDeclaration' && source !== null && /^\.\.?\//.test(valueOf(source))),
+    )
+    .map(({ start }) => ({
+      line: file.lineOf(start),
+      message: 'exports what another file exports: only lib/index.ts and lib/testing.ts may',
+    }));
 
 const valueOf = (node: unknown): string => String((node as { value?: unknown } | undefined)?.value);
 
@@ -176,7 +189,8 @@ export const names: Rule = (file) =>
     const name = nameOf(node['id'] ?? node['key']);
     const line = file.lineOf(node.start);
     if (forbiddenWords.test(name)) return [{ line, message: `the name ${name}: name it by what it does` }];
-    if (node.type === 'TSInterfaceDeclaration' && /^I[A-Z][a-z]/.test(name)) return [{ line, message: `the name ${name}: no I before an interface` }];
+    if (node.type === 'TSInterfaceDeclaration' && /^I[A-Z][a-z]/.test(name))
+      return [{ line, message: `the name ${name}: no I before an interface` }];
     return [];
   });
 
@@ -188,5 +202,7 @@ const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+)*$/;
 export const badFileName = (path: string): string | undefined => {
   const bad = path.split('/').find((part) => part !== 'README.md' && !kebab.test(part));
   if (bad !== undefined) return `${path}:1 "${bad}" is not in kebab-case`;
-  return path.split(/[/.-]/).some((word) => /^(impl|manager|helpers?|utils?)$/.test(word)) ? `${path}:1 is named by a word that says nothing` : undefined;
+  return path.split(/[/.-]/).some((word) => /^(impl|manager|helpers?|utils?)$/.test(word))
+    ? `${path}:1 is named by a word that says nothing`
+    : undefined;
 };

@@ -57,7 +57,8 @@ export const parse = (path: string, text: string): SourceFile => {
 
 export const readSource = (path: string): SourceFile => parse(path, readFileSync(`${root}${path}`, 'utf8'));
 
-const isNode = (value: unknown): value is SyntaxNode => typeof value === 'object' && value !== null && typeof Reflect.get(value, 'type') === 'string';
+const isNode = (value: unknown): value is SyntaxNode =>
+  typeof value === 'object' && value !== null && typeof Reflect.get(value, 'type') === 'string';
 
 function* nodesOf(node: SyntaxNode): Generator<SyntaxNode> {
   yield node;

@@ -43,11 +43,28 @@ describe('the floors', () => {
   });
 
   test('the roof holds the only barrels', () => {
-    expect(findings(published.filter(({ path }) => !roof.has(path)), rules.noBarrel)).toEqual([]);
+    expect(
+      findings(
+        published.filter(({ path }) => !roof.has(path)),
+        rules.noBarrel,
+      ),
+    ).toEqual([]);
   });
 
   test('the top level is what it was', () => {
-    const fixed = ['CHANGELOG.md', 'LICENSE', 'README.md', 'connectors', 'examples', 'lib', 'operators', 'package-lock.json', 'package.json', 'test', 'tsconfig.json'];
+    const fixed = [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'connectors',
+      'examples',
+      'lib',
+      'operators',
+      'package-lock.json',
+      'package.json',
+      'test',
+      'tsconfig.json',
+    ];
     const made = ['node_modules', 'dist', 'coverage'];
     const entries = readdirSync(root).filter((name) => !name.startsWith('.') && !made.includes(name) && !name.endsWith('.log'));
     expect(entries.toSorted()).toEqual(fixed);
@@ -69,7 +86,12 @@ describe('the style', () => {
 
   test('no any, no !, no enum, no namespace, no default export', () => {
     // vitest wants its configuration as a default export.
-    expect(findings(all.filter(({ path }) => path !== 'test/vitest.config.ts'), rules.syntax)).toEqual([]);
+    expect(
+      findings(
+        all.filter(({ path }) => path !== 'test/vitest.config.ts'),
+        rules.syntax,
+      ),
+    ).toEqual([]);
   });
 
   test(`no file of more than ${rules.linesMax} lines`, () => {
@@ -82,12 +104,19 @@ describe('the style', () => {
 
   test('every file says what it is for', () => {
     const tests = /\.(test|suite)\.ts$|vitest\.config\.ts$/;
-    expect(findings(all.filter(({ path }) => !tests.test(path)), rules.header)).toEqual([]);
+    expect(
+      findings(
+        all.filter(({ path }) => !tests.test(path)),
+        rules.header,
+      ),
+    ).toEqual([]);
   });
 
   test('names say what a thing does', () => {
     expect(findings(all, rules.names)).toEqual([]);
-    expect(['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow).flatMap((path) => rules.badFileName(path) ?? [])).toEqual([]);
+    expect(
+      ['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow).flatMap((path) => rules.badFileName(path) ?? []),
+    ).toEqual([]);
   });
 });
 
@@ -95,7 +124,9 @@ describe('the style', () => {
 describe('the rules find', () => {
   const found = (rule: rules.Rule, text: string, path = 'lib/runtime/some.ts'): readonly string[] =>
     rule(parse(path, text)).map(({ line, message }) => `${line} ${message.split(':')[0]}`);
-  const floors = rules.floors((path) => parse(path, path.includes('plain') ? "import { of } from 'rxjs';" : "import { Kafka } from 'kafkajs';"));
+  const floors = rules.floors((path) =>
+    parse(path, path.includes('plain') ? "import { of } from 'rxjs';" : "import { Kafka } from 'kafkajs';"),
+  );
 
   test.each([
     ['lib/core/a.ts', "import { b } from '../state/b.ts';"],
@@ -148,21 +179,34 @@ describe('the rules find', () => {
     expect(found(rules.injectedTime, text).length).toBeGreaterThan(0);
   });
 
-  test.each(['const t = new Date(0);', '// Date.now() is banned', "const t = 'Date.now()';", 'clock.now(); clock.random();', 'const n = Math.max(1, 2);'])(
-    'no time from outside: %s',
-    (text) => {
-      expect(found(rules.injectedTime, text)).toEqual([]);
-    },
-  );
+  test.each([
+    'const t = new Date(0);',
+    '// Date.now() is banned',
+    "const t = 'Date.now()';",
+    'clock.now(); clock.random();',
+    'const n = Math.max(1, 2);',
+  ])('no time from outside: %s', (text) => {
+    expect(found(rules.injectedTime, text)).toEqual([]);
+  });
 
   test('syntax', () => {
-    const text = ['let a: any;', 'const b = a!;', 'enum C { d }', 'namespace E {}', 'export default 1;', 'class F { g!: string }', 'let h = a !== b;'].join('\n');
+    const text = [
+      'let a: any;',
+      'const b = a!;',
+      'enum C { d }',
+      'namespace E {}',
+      'export default 1;',
+      'class F { g!: string }',
+      'let h = a !== b;',
+    ].join('\n');
     expect(found(rules.syntax, text).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   test('sizes', () => {
     const body = (lines: number): string => Array.from({ length: lines }, () => '  run();').join('\n');
-    expect(found(rules.functionSize, `class A {\n  a() {\n${body(68)}\n  }\n  b() {\n${body(69)}\n  }\n}`)).toEqual(['72 a function of 71 lines, more than 70']);
+    expect(found(rules.functionSize, `class A {\n  a() {\n${body(68)}\n  }\n  b() {\n${body(69)}\n  }\n}`)).toEqual([
+      '72 a function of 71 lines, more than 70',
+    ]);
     expect(found(rules.functionSize, `const a = () => {\n${body(69)}\n};`)).toHaveLength(1);
     expect(found(rules.fileSize, '\n'.repeat(500))).toEqual([]);
     expect(found(rules.fileSize, '\n'.repeat(501))).toHaveLength(1);
@@ -172,15 +216,26 @@ describe('the rules find', () => {
     expect(found(rules.header, "import { a } from './a.ts';\n/** Says what a is for here. */")).toHaveLength(1);
     expect(found(rules.header, '/** Short. */')).toHaveLength(1);
     expect(found(rules.header, '#!/usr/bin/env node\n/** Says what it is for. */\n')).toEqual([]);
-    expect(found(rules.noBarrel, "export * from './a.ts';\nexport { b } from '../b.ts';\nexport type { C } from 'pino';\nexport const d = 1;")).toHaveLength(2);
+    expect(
+      found(rules.noBarrel, "export * from './a.ts';\nexport { b } from '../b.ts';\nexport type { C } from 'pino';\nexport const d = 1;"),
+    ).toHaveLength(2);
   });
 
   test('names', () => {
-    const text = ['class JobImpl {}', 'const util = 1;', 'function taskManager() {}', 'interface IStore {}', 'type A = { helperOf: 1 };', 'class B { #stateHelper = 1 }'];
+    const text = [
+      'class JobImpl {}',
+      'const util = 1;',
+      'function taskManager() {}',
+      'interface IStore {}',
+      'type A = { helperOf: 1 };',
+      'class B { #stateHelper = 1 }',
+    ];
     expect(found(rules.names, text.join('\n')).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 6]);
     expect(found(rules.names, 'interface Id {}\nconst implement = 1;\nclass Utility {}')).toEqual([]);
     expect(['lib/taskLoop.ts', 'lib/Job.ts', 'lib/utils.ts', 'lib/core/my-helper.test.ts'].map(rules.badFileName)).not.toContain(undefined);
-    expect(['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap((path) => rules.badFileName(path) ?? [])).toEqual([]);
+    expect(
+      ['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap((path) => rules.badFileName(path) ?? []),
+    ).toEqual([]);
   });
 
   test('dependencies', () => {

@@ -38,6 +38,8 @@ export interface OperatorContext<O> {
   readonly uid: string;
   readonly output: Output<O>;
   readonly metrics: MetricGroup;
+  /** Unique name of the job's stored state; the same after a crash. */
+  readonly jobId: string;
   /** Counts the branches of this job's history: raised when replay diverged, so an old id never names a new input. */
   readonly branch: number;
   /** The handle of one keyed state. Asking twice for one name is an error. */

@@ -5,8 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
-import { InvariantError, invariant, messageOf, StreamError } from '../core/errors.ts';
-import { workName } from '../core/journal.ts';
+import { invariant, StreamError } from '../core/errors.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import { readNewestCheckpoint } from '../state/checkpoint.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
@@ -16,14 +15,15 @@ import type { StreamGraph } from './graph.ts';
 import { checkHeader, checkStates, emptyHeader, type Header, type NodeSnapshot } from './header.ts';
 import type { OperatorHost } from './host.ts';
 import { Journal } from './journal.ts';
-import { workKey } from './journal-format.ts';
+import { OpenWork } from './open-work.ts';
 import { Places } from './places.ts';
 import { Recovery } from './recovery.ts';
 import { replay } from './replay.ts';
 import { TaskLoop, tickEvery } from './task-loop.ts';
-import { compile, type Topology } from './topology.ts';
+import { compile, type Topology, type TopologyServices } from './topology.ts';
+import { Turns } from './turns.ts';
 import type { Turn } from './turn.ts';
-import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
+import type { WorkQueue } from './work.ts';
 
 export interface DomainSettings {
   readonly maxParallelism: number;
@@ -61,6 +61,8 @@ export class Domain {
   readonly coordinator: CheckpointCoordinator;
   readonly workingSet: WorkingSet;
   readonly recovery: Recovery;
+  readonly turns: Turns;
+  readonly work: OpenWork;
   readonly #options: DomainOptions;
   readonly #header: Header;
   readonly #abort = new AbortController();
@@ -69,19 +71,9 @@ export class Domain {
   readonly #dirtyPlace;
   #branch: number;
   #nextNumber: number;
-  #inTurn = false;
-  #turnTime: number | undefined;
   #finished = false;
   #failure: { readonly error: unknown } | undefined;
-  #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
-  /** Items applied since the last cut: their records are garbage once a checkpoint covers them. */
-  #applied: WorkItem[] = [];
-  /** Garbage found at the restart; goes with the first checkpoint. */
-  #stale: readonly Uint8Array[] = [];
-  #callsOpen = 0;
-  #accepting = true;
-  #onCallsDone: () => void = () => {};
-  #longestTurnMs = 0;
+  #sealedLast = false;
 
   /** Opens the domain on what the storage holds. Nothing runs yet. */
   static async open(options: DomainOptions): Promise<Domain> {
@@ -105,6 +97,8 @@ export class Domain {
     this.#nextNumber = header.nextNumber;
     for (const [uid, { number }] of Object.entries(header.nodes)) this.#numbers.set(uid, number);
     this.journal = this.#makeJournal();
+    this.turns = new Turns({ clock, journal: this.journal, signal: this.signal, fail: (error) => this.fail(error), onTurn: options.onTurn });
+    this.work = this.#makeWork();
     this.workingSet = new WorkingSet({
       store: storage?.state ?? emptyStore,
       maxParallelism: settings.maxParallelism,
@@ -130,12 +124,17 @@ export class Domain {
     return this.#header.finished;
   }
 
+  /** Whether the last checkpoint sealed anything that was committed since. */
+  get hasCommitted(): boolean {
+    return this.#sealedLast && this.#options.storage !== undefined;
+  }
+
   get branch(): number {
     return this.#branch;
   }
 
   get longestTurnMs(): number {
-    return this.#longestTurnMs;
+    return this.turns.longestMs;
   }
 
   get workOpen(): number {
@@ -159,12 +158,12 @@ export class Domain {
       this.recovery.leaveBehind();
       await this.coordinator.trigger();
     }
-    this.turn(
+    this.turns.run(
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
     );
     await this.#openNewSplits();
-    this.#resumeWork();
+    this.work.resume(this.#queues());
   }
 
   /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
@@ -192,22 +191,21 @@ export class Domain {
 
   /** Stops pulling and starting; waits for started calls at most `timeoutMs`, so that their outcomes are journaled. */
   async quiesce(timeoutMs: number): Promise<void> {
-    this.#accepting = false;
     this.#loop.stop();
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.setTimer(timeoutMs, resolve);
-      this.#onCallsDone = () => {
-        cancel();
-        resolve();
-      };
-      if (this.#callsOpen === 0) this.#onCallsDone();
-    });
-    await new Promise<void>((resolve) => this.journal.flush(resolve));
+    await this.work.quiesce(timeoutMs);
   }
 
   /** Ends `run` between two turns. */
   stopLoop(): void {
     this.#loop.stop();
+  }
+
+  /** A job that has finished commits what its last checkpoint sealed, in case it died before it had. */
+  async commitSealed(): Promise<void> {
+    for (const sink of this.topology.sinks) {
+      const snapshot = this.#header.nodes[sink.uid]?.sink;
+      if (snapshot !== undefined && snapshot.pending.length > 0) await sink.open(snapshot, this.coordinator.epoch);
+    }
   }
 
   /** A job that has finished has nothing to do, unless its input has grown since: that is refused. */
@@ -250,47 +248,7 @@ export class Domain {
     this.#options.onFailure(error);
   }
 
-  // ---------- turns
-
-  /** Runs one turn. False when it failed and the job is over. */
-  turn(body: () => void, turn: () => Turn): boolean {
-    if (this.#failure !== undefined || this.#abort.signal.aborted) return false;
-    if (this.#inTurn) {
-      this.fail(new InvariantError('I13: turns are never nested'));
-      return false;
-    }
-    const start = this.#options.clock.elapsed();
-    this.#inTurn = true;
-    this.#turnTime = undefined;
-    try {
-      body();
-    } catch (error) {
-      this.fail(userFailure(error));
-      return false;
-    } finally {
-      this.#inTurn = false;
-    }
-    const made = turn();
-    const timed = this.#turnTime === undefined ? made : { ...made, now: this.#turnTime };
-    this.journal.note(timed);
-    this.#options.onTurn?.(timed);
-    this.#startSubmitted();
-    this.#longestTurnMs = Math.max(this.#longestTurnMs, this.#options.clock.elapsed() - start);
-    return true;
-  }
-
-  /** Runs a recorded turn again, at its recorded time. What it submits is started when replay is over. */
-  replayTurn(now: number | undefined, body: () => void): void {
-    invariant(!this.#inTurn, 'I13: turns are never nested');
-    this.#inTurn = true;
-    this.#turnTime = now;
-    try {
-      body();
-    } finally {
-      this.#inTurn = false;
-    }
-    this.#submitted = [];
-  }
+  // ---------- what replay needs
 
   operator(number: number): OperatorHost<never, unknown> | undefined {
     return this.topology.operators.find((each) => each.number === number);
@@ -315,26 +273,15 @@ export class Domain {
     for (const source of this.topology.sources) source.restartCountdown();
   }
 
-  #startSubmitted(): void {
-    if (this.#submitted.length === 0) return;
-    const submitted = this.#submitted;
-    this.#submitted = [];
-    this.journal.flush(() => {
-      for (const { queue, item } of submitted) queue.start(item);
-    });
-  }
-
   #tick(): void {
     const { clock } = this.#options;
     const now = clock.now();
     const due = this.topology.sources.some((source) => source.needsTick(now)) || this.#nextTimerMs() <= 0;
     if (due) {
-      this.turn(
-        () => {
-          this.#turnTime = now;
-          this.tickHosts(now);
-        },
+      this.turns.run(
+        () => this.tickHosts(now),
         () => ({ kind: 'tick', now }),
+        now,
       );
     }
     this.#loop.wake();
@@ -350,7 +297,8 @@ export class Domain {
   #between(): void {
     const { dirtyMax, dirtyBytesMax } = this.#options.settings;
     if (this.#options.storage === undefined) return;
-    if (this.workingSet.dirtyEntries < dirtyMax && this.workingSet.dirtyBytes < dirtyBytesMax) return;
+    const timers = this.topology.operators.reduce((sum, { timerService }) => sum + (timerService?.dirtyEntries ?? 0), 0);
+    if (this.workingSet.dirtyEntries + timers < dirtyMax && this.workingSet.dirtyBytes < dirtyBytesMax) return;
     if (this.coordinator.busy) {
       if (this.#dirtyPlace.count > 0) return;
       this.#dirtyPlace.add(1);
@@ -386,7 +334,7 @@ export class Domain {
     for (const source of this.topology.sources) {
       for (const name of await source.source.splits(this.signal)) {
         if (source.splits.has(name)) continue;
-        this.turn(
+        this.turns.run(
           () => void source.addSplit(name),
           () => ({ kind: 'split', source: source.number, split: name }),
         );
@@ -406,28 +354,15 @@ export class Domain {
     return true;
   }
 
-  /** Applies the ends that were journaled without a turn, in the order of the log, then starts the rest. */
-  #resumeWork(): void {
-    const queueOf = new Map(this.#queues().flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
-    for (const { item, outcome } of this.recovery.ends(queueOf.keys())) this.#turnOf(item, () => queueOf.get(item)?.apply(item, outcome));
-    const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
-    this.#stale = this.recovery.garbage(new Set(open.map(([item]) => workName(item.id))));
-    this.journal.flush(() => {
-      for (const [item, queue] of open) queue.start(item);
-    });
-  }
-
   // ---------- checkpoint
 
   /** The instant. */
   #cut(epoch: number): OpenCheckpoint {
-    invariant(!this.#inTurn, 'I4: a checkpoint is the state between two turns');
+    invariant(!this.turns.running, 'I4: a checkpoint is the state between two turns');
     const journal = this.journal.cut();
     const finished = this.#finished;
     const branch = this.#branch;
-    const garbage = [...this.#stale, ...this.#applied.flatMap(journalKeysOf)];
-    this.#stale = [];
-    this.#applied = [];
+    const garbage = this.work.cutGarbage();
     const { sources, operators, sinks, valves } = this.topology;
     const nodes: Record<string, NodeSnapshot> = {};
     for (const { uid, number, snapshot } of sources.map((each) => ({ uid: each.uid, number: each.number, snapshot: each.snapshot() }))) {
@@ -452,20 +387,20 @@ export class Domain {
       durable: async (sealed) => {
         await this.journal.prune(journal.turns, garbage);
         for (const { split, position } of positions.flat()) await split.reader?.committed?.(position);
+        this.#sealedLast = sealed.some((each) => each !== undefined);
         await Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
       },
     };
   }
 
   #statesOf(number: number): NonNullable<NodeSnapshot['states']> {
-    return this.workingSet.states().filter(({ operator }) => operator === number).map(({ name, kind, version, state }) => ({ name, kind, version, state }));
+    return this.workingSet.states().filter(({ operator }) => operator === number).map(({ operator: _, ...facts }) => facts);
   }
 
   // ---------- services
 
-  #services(): Parameters<typeof compile>[1] {
-    const { settings, clock, metrics } = this.#options;
-    const domain = this;
+  #services(): TopologyServices {
+    const { settings, clock, metrics, storage } = this.#options;
     return {
       workingSet: this.workingSet,
       places: this.places,
@@ -473,13 +408,12 @@ export class Domain {
       serialiseEdges: settings.serialiseEdges,
       journal: this.journal,
       clock,
-      signal: this.#abort.signal,
-      work: this.#workServices(),
-      get branch() {
-        return domain.#branch;
-      },
+      jobId: storage?.jobId ?? 'memory',
+      signal: this.signal,
+      work: this.work,
+      branch: () => this.#branch,
       metrics: (uid) => metrics.getSubGroup('operator', uid),
-      now: () => (this.#turnTime ??= clock.now()),
+      now: () => this.turns.now(),
       numberOf: (uid) => this.#numberOf(uid),
       stateNumbersOf: (uid) => new Map((this.#header.nodes[uid]?.states ?? []).map(({ name, state }) => [name, state])),
       fail: (error) => this.fail(error),
@@ -487,43 +421,21 @@ export class Domain {
     };
   }
 
-  #workServices(): WorkServices {
+  #makeWork(): OpenWork {
     const { clock, storage, settings, logger } = this.#options;
-    const domain = this;
-    return {
-      journal: this.journal,
-      clock,
+    return new OpenWork({
       jobId: storage?.jobId ?? 'memory',
-      signal: this.#abort.signal,
-      get branch() {
-        return domain.#branch;
-      },
-      get accepting() {
-        return domain.#accepting;
-      },
-      turn: (item, body) => this.#turnOf(item, body),
-      submitted: (queue, item) => this.#submitted.push({ queue, item }),
-      recorded: (item) => this.recovery.take(item),
-      diverged: (item, what) => {
-        if (settings.strictReplay) this.fail(new StreamError('DIVERGED', what));
-        logger.warn({ code: 'DIVERGED', key: item.key }, what);
-      },
-      failWork: (error, forget) => {
-        // A failure that nobody handled is no outcome: the calls that failed run again after the restart.
-        const failed = (): void => this.fail(workFailure(error));
-        this.journal.prune(0, forget).then(failed, failed);
-      },
-      callsOpen: (delta) => {
-        this.#callsOpen += delta;
-        if (this.#callsOpen === 0) this.#onCallsDone();
-      },
-    };
-  }
-
-  #turnOf(item: WorkItem, body: () => void): void {
-    this.turn(body, () => ({ kind: 'work', work: item.id }));
-    this.#applied.push(item);
-    this.#loop.wake();
+      clock,
+      journal: this.journal,
+      recovery: this.recovery,
+      turns: this.turns,
+      signal: this.signal,
+      logger,
+      strictReplay: settings.strictReplay,
+      branch: () => this.#branch,
+      onApplied: () => this.#loop.wake(),
+      fail: (error) => this.fail(error),
+    });
   }
 
   #numberOf(uid: string): number {
@@ -557,8 +469,8 @@ export class Domain {
       sources: this.topology.sources,
       places: this.places,
       signal: this.#abort.signal,
-      turn: (body, turn) => this.turn(body, turn),
-      workOpen: () => this.workOpen > 0 || this.#submitted.length > 0,
+      turn: (body, turn) => this.turns.run(body, turn),
+      workOpen: () => this.workOpen > 0,
       between: () => this.#between(),
       whenDurable: (then) => this.journal.flush(then),
       fail: (error) => this.fail(error),
@@ -570,12 +482,6 @@ export class Domain {
   }
 }
 
-const journalKeysOf = ({ id, calls }: WorkItem): Uint8Array[] => {
-  const keys = [workKey(id, 0, 'done')];
-  for (let call = 0; call < calls; call += 1) keys.push(workKey(id, call, 'called'), workKey(id, call, 'pending'));
-  return keys;
-};
-
 /** A pipeline whose order the inputs fix writes no turns: no work, every source replayable, no sink that writes at once. */
 const needsTurnLog = (graph: StreamGraph): boolean =>
   graph.nodes.some(({ body }) => {
@@ -583,16 +489,3 @@ const needsTurnLog = (graph: StreamGraph): boolean =>
     if (body.kind === 'source') return !body.source.replayable;
     return body.kind === 'sink' && body.sink.guarantee === 'at-least-once';
   });
-
-/** What a user's function threw, with a code. */
-const userFailure = (error: unknown): unknown =>
-  error instanceof StreamError || error instanceof InvariantError
-    ? error
-    : new StreamError('OPERATOR_FAILED', `a function of the pipeline threw: ${messageOf(error)}`, {
-        cause: error,
-        retryable: !(error instanceof TypeError), // A mistake in code does not go away.
-      });
-
-/** What asynchronous work rejected with, with a code. */
-const workFailure = (error: unknown): unknown =>
-  error instanceof StreamError ? error : new StreamError('WORK_FAILED', `asynchronous work failed: ${messageOf(error)}`, { cause: error });

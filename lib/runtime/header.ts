@@ -14,6 +14,8 @@ export interface StateFacts {
   readonly name: string;
   readonly kind: StateKind;
   readonly version: number;
+  /** Of a map: whether it has an index. */
+  readonly indexed: boolean;
   /** Its number in every stored key. */
   readonly state: number;
 }
@@ -78,6 +80,9 @@ export const checkStates = (uid: string, stored: readonly StateFacts[], declared
     if (now === undefined) continue; // A state that is no longer declared stays where it is.
     if (now.kind !== before.kind) {
       throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`);
+    }
+    if (now.indexed !== before.indexed) {
+      throw new StreamError('STATE_INCOMPATIBLE', `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`);
     }
     if (now.version < before.version) {
       throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" has version ${before.version}, the operator reads up to ${now.version}`);

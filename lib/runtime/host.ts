@@ -36,7 +36,8 @@ export interface HostServices {
   readonly workingSet: WorkingSet;
   readonly places: Places;
   readonly maxParallelism: number;
-  readonly branch: number;
+  readonly jobId: string;
+  readonly branch: () => number;
   /** Undefined where nothing can run work (a test of a synchronous operator). */
   readonly work: WorkServices | undefined;
   metrics(uid: string): MetricGroup;
@@ -76,7 +77,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly uid: string;
   readonly number: number;
   readonly output: Output<O>;
-  readonly branch: number;
+  readonly jobId: string;
   readonly record: (value: I, timestamp: Timestamp) => void;
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
@@ -93,7 +94,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     const { uid, number, keys, output, sides, services } = options;
     this.uid = uid;
     this.number = number;
-    this.branch = services.branch;
+    this.jobId = services.jobId;
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
     this.output = {
@@ -119,6 +120,10 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   // ---------- what the operator sees
+
+  get branch(): number {
+    return this.#options.services.branch();
+  }
 
   get metrics(): MetricGroup {
     return this.#options.services.metrics(this.uid);

@@ -169,6 +169,7 @@ export class Job {
 
   async #live(domain: Domain): Promise<void> {
     if (domain.finished) {
+      await domain.commitSealed();
       await domain.refuseGrownInput();
       this.#set('finished');
       return;
@@ -180,6 +181,8 @@ export class Job {
     const ended = this.#wanted === 'run' && (await domain.run());
     if (ended) {
       await domain.checkpoint({ finished: true });
+      // Says that everything is committed, so that a later start has no business with the outputs any more.
+      if (domain.hasCommitted) await domain.checkpoint({ finished: true });
       this.#set('finished');
     } else if (this.#wanted === 'cancel') this.#set('cancelled');
     else {
@@ -217,8 +220,10 @@ export class Job {
 
   #mayRestart(error: unknown): boolean {
     if (error instanceof InvariantError || error instanceof TypeError) return false;
-    if (error instanceof StreamError && !error.retryable) return false;
-    return this.#fruitless < fruitlessMax;
+    if (!(error instanceof StreamError)) return this.#fruitless < fruitlessMax;
+    // What is outside may mend itself and is tried for ever; code that throws on the same input throws again.
+    const ownCode = error.code === 'OPERATOR_FAILED' || (error.code === 'ACTION_FAILED' && !(error.cause instanceof StreamError));
+    return error.retryable && (!ownCode || this.#fruitless < fruitlessMax);
   }
 
   #final(error: unknown): unknown {

@@ -65,7 +65,11 @@ export class MetricTree {
     const family = this.family({ kind, names: [...groups, name], help, taken: true });
     family.readers.push(function* (this: void, job: string): Generator<Reading> {
       for (const [group, value] of read()) {
-        yield { value, labels: group === undefined ? { job } : { job, [label]: group }, path: group === undefined ? [] : [...groups, group] };
+        yield {
+          value,
+          labels: group === undefined ? { job } : { job, [label]: group },
+          path: group === undefined ? [] : [...groups, group],
+        };
       }
     });
   }
@@ -76,8 +80,10 @@ export class MetricTree {
     const { help = `${names.map(metricName).join('.')}, counted by the pipeline` } = options;
     const known = this.#families.get(name);
     if (known !== undefined) {
-      if (known.taken) throw new TypeError(`Expected the metric \`${names.join('.')}\` to have a name that the engine does not report itself`);
-      if (known.kind !== kind) throw new TypeError(`Expected the metric \`${names.join('.')}\` to be a ${known.kind} as before, got a ${kind}`);
+      if (known.taken)
+        throw new TypeError(`Expected the metric \`${names.join('.')}\` to have a name that the engine does not report itself`);
+      if (known.kind !== kind)
+        throw new TypeError(`Expected the metric \`${names.join('.')}\` to be a ${known.kind} as before, got a ${kind}`);
       return known;
     }
     const family = new Family({ kind, name, last: names.at(-1) ?? name, help, job: this.#job, taken });
@@ -322,7 +328,10 @@ const summaryParts = (sample: Sample): readonly (readonly [SummaryPart, number])
     ['sum', sample.sum],
   ] as const;
   if (sample.count === 0) return counted;
-  return [...counted, ...(Object.keys(quantiles) as (keyof typeof quantiles)[]).map((part) => [part, sample.quantile(quantiles[part])] as const)];
+  return [
+    ...counted,
+    ...(Object.keys(quantiles) as (keyof typeof quantiles)[]).map((part) => [part, sample.quantile(quantiles[part])] as const),
+  ];
 };
 
 const checkName = (name: string): void => {

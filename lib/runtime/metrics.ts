@@ -138,7 +138,12 @@ export class JobMetrics {
   }
 
   #view(
-    { name, help, kind = 'gauge', group }: { readonly name: string; readonly help: string; readonly kind?: 'counter' | 'gauge'; readonly group?: string },
+    {
+      name,
+      help,
+      kind = 'gauge',
+      group,
+    }: { readonly name: string; readonly help: string; readonly kind?: 'counter' | 'gauge'; readonly group?: string },
     read: (domain: Domain) => Series,
   ): void {
     this.#tree.view({
@@ -186,21 +191,22 @@ export class JobMetrics {
     last('lastCheckpointDurationMs', 'from the instant to durable, in milliseconds', ({ durationMs }) => durationMs);
     last('lastCheckpointBytes', 'keys and values written', ({ bytes }) => bytes);
     last('lastCheckpointEntries', 'entries written', ({ entries }) => entries);
-    last('lastCheckpointLongestSliceMs', 'longest time that the loop stood still for it, in milliseconds', ({ longestSliceMs }) => longestSliceMs);
+    last(
+      'lastCheckpointLongestSliceMs',
+      'longest time that the loop stood still for it, in milliseconds',
+      ({ longestSliceMs }) => longestSliceMs,
+    );
   }
 
   #viewSources(): void {
-    this.#view(
-      { group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' },
-      ({ topology }) => topology.sources.map(({ uid, records }) => [uid, records]),
+    this.#view({ group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' }, ({ topology }) =>
+      topology.sources.map(({ uid, records }) => [uid, records]),
     );
-    this.#view(
-      { group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records a sink was given' },
-      ({ topology }) => topology.sinks.map(({ uid, records }) => [uid, records]),
+    this.#view({ group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records a sink was given' }, ({ topology }) =>
+      topology.sinks.map(({ uid, records }) => [uid, records]),
     );
-    this.#view(
-      { group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' },
-      ({ topology }) => topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
+    this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
+      topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
     );
   }
 
@@ -216,8 +222,15 @@ export class JobMetrics {
     operators('workOpen', 'items of work submitted and not applied', ({ workQueue }) => workQueue?.open);
     operators('workInFlight', 'items of work whose body runs', ({ workQueue }) => workQueue?.inFlight);
     operators('holdsOpen', 'holds that keep a watermark or a result back', ({ holdQueue }) => holdQueue?.size);
-    operators('timers', 'timers that are registered', ({ timerService }) => timerService && timerService.count.event + timerService.count.processing);
-    this.#view({ group: 'operator', name: 'watermarkLagMs', help: 'how far the watermark is behind the clock, in milliseconds' }, (domain) => this.#lags(domain));
+    operators(
+      'timers',
+      'timers that are registered',
+      ({ timerService }) => timerService && timerService.count.event + timerService.count.processing,
+    );
+    this.#view(
+      { group: 'operator', name: 'watermarkLagMs', help: 'how far the watermark is behind the clock, in milliseconds' },
+      (domain) => this.#lags(domain),
+    );
   }
 
   /** None where there is no watermark yet, and none at the end of the input. */

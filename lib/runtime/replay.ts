@@ -4,7 +4,7 @@
  */
 import type { Domain } from './domain.ts';
 import type { SourceHost, Split } from './source-host.ts';
-import { messageOf, StreamError, unreachable } from '../core/errors.ts';
+import { unreachable } from '../core/errors.ts';
 import type { Turn } from './turn.ts';
 
 /** Runs the turns in order. Resolves with what diverged, or undefined when the state is that after the last turn. */
@@ -21,23 +21,23 @@ const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined
     case 'records':
       return replayRecords(domain, turn);
     case 'input':
-      return atSplit(domain, turn, (host, split) => domain.replayTurn(turn.now, () => host.pushRecorded(split, turn.input)));
+      return atSplit(domain, turn, (host, split) => domain.turns.replay(turn.now, () => host.pushRecorded(split, turn.input)));
     case 'end':
-      return atSplit(domain, turn, (host, split) => domain.replayTurn(turn.now, () => host.end(split)));
+      return atSplit(domain, turn, (host, split) => domain.turns.replay(turn.now, () => host.end(split)));
     case 'split': {
       const host = domain.topology.sources.find(({ number }) => number === turn.source);
       if (host === undefined) return `a recorded turn names source ${turn.source}, which the pipeline does not have`;
-      domain.replayTurn(undefined, () => void host.addSplit(turn.split));
+      domain.turns.replay(undefined, () => void host.addSplit(turn.split));
       await domain.openSplit(host, turn.split);
       return undefined;
     }
     case 'work':
       return replayWork(domain, turn);
     case 'tick':
-      domain.replayTurn(turn.now, () => domain.tickHosts(turn.now));
+      domain.turns.replay(turn.now, () => domain.tickHosts(turn.now));
       return undefined;
     case 'start':
-      domain.replayTurn(undefined, () => domain.restartCountdowns());
+      domain.turns.replay(undefined, () => domain.restartCountdowns());
       return undefined;
     default:
       return unreachable(turn);
@@ -55,11 +55,7 @@ const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }): 
       if (split.batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
     }
     const before = left;
-    try {
-      domain.replayTurn(turn.now, () => (left -= host.push(split, before, true)));
-    } catch (error) {
-      throw error instanceof StreamError ? error : new StreamError('OPERATOR_FAILED', `replay failed: ${messageOf(error)}`, { cause: error });
-    }
+    domain.turns.replay(turn.now, () => (left -= host.push(split, before, true)));
   }
   return undefined;
 };
@@ -74,7 +70,7 @@ const replayWork = (domain: Domain, turn: Turn & { kind: 'work' }): string | und
   if (done.digest !== item.digest()) {
     return `work ${work.number} of operator \`${host.uid}\`, key ${JSON.stringify(item.key)}, was recorded with other input (digest ${done.digest}, now ${item.digest()})`;
   }
-  domain.replayTurn(turn.now, () => host.workQueue?.apply(item, done.outcome));
+  domain.turns.replay(turn.now, () => host.workQueue?.apply(item, done.outcome));
   return undefined;
 };
 

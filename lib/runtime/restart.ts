@@ -82,7 +82,11 @@ export const exponentialDelay = (options: ExponentialDelayOptions = {}): Restart
 };
 
 /** Starts again, `delay` after each failure, unless more than `failures` of them fall into one `interval`. */
-export const failureRate = (options: { readonly failures: number; readonly interval: Duration; readonly delay: Duration }): RestartStrategy => {
+export const failureRate = (options: {
+  readonly failures: number;
+  readonly interval: Duration;
+  readonly delay: Duration;
+}): RestartStrategy => {
   const failures = integer('failures', options.failures, { min: 1 });
   const intervalMs = durationMs('interval', options.interval, { min: 1 });
   const delayMs = durationMs('delay', options.delay);

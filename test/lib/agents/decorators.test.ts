@@ -125,7 +125,8 @@ describe('inheritance', () => {
       ['second', 'y'],
       ['third', 'z'],
     ]);
-    expect((derived.resources[0]?.value as PromptResource).formatString()).toBe('derived');
+    const [text] = derived.resources;
+    expect((text?.value as PromptResource | undefined)?.formatString()).toBe('derived');
     expect(shape(definitionOf(new Base()))).toMatchObject({ actions: [{ name: 'first' }, { name: 'second', triggers: ['x'] }] });
   });
 });

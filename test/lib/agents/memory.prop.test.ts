@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applyChanges, mergeChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
 
@@ -88,7 +88,7 @@ describe('memory against a tree', () => {
           const view = new MemoryView({ type: 'SHORT_TERM', base, changes });
           for (const each of steps) expect(run(view, each)).toBe(apply(tree, each));
           expect(sorted(contentOf(view))).toEqual(sorted(plain(tree)));
-          changes = [...changes, ...view.written];
+          changes.push(...view.written);
           const merged = mergeChanges(base, changes);
           checkFlat(merged);
           expect(sorted(contentOf(new MemoryView({ type: 'SHORT_TERM', base: merged })))).toEqual(sorted(plain(tree)));

@@ -54,7 +54,14 @@ describe('MemoryView', () => {
     const view = empty();
     view.set('a', { at: new Date(5), big: 7n, bytes: new Uint8Array([1]) });
     expect(view.get('a')).toEqual({ at: new Date(5), big: 7n, bytes: new Uint8Array([1]) });
-    for (const value of [() => {}, { deep: [Symbol('x')] }, new (class Account {})(), undefined]) {
+    for (const value of [
+      () => {},
+      { deep: [Symbol('x')] },
+      new (class Account {
+        readonly n = 1;
+      })(),
+      undefined,
+    ]) {
       const error = caught(() => view.set('b', value));
       expect(error).toMatchObject({ code: 'NOT_SERIALISABLE' });
       expect((error as StreamError).message).toContain('`b`');

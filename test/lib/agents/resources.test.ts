@@ -133,7 +133,9 @@ describe('life', () => {
 
   it("lets the container deactivate users' services", async () => {
     const log: string[] = [];
-    class Pool {}
+    class Pool {
+      readonly size = 1;
+    }
     const job = new JobResources().services((container) => {
       container
         .bind(Pool)

@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { pino, type Logger } from 'pino';
+import { pino, type Logger, type LoggerOptions } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
 import { makeLogger, serialiseError } from '../../../lib/runtime/logging.ts';
 
 /** A logger whose lines stay here. */
-const recording = (options: Parameters<typeof pino>[0] = {}): { logger: Logger; lines: Record<string, unknown>[] } => {
+const recording = (options: LoggerOptions = {}): { logger: Logger; lines: Record<string, unknown>[] } => {
   const lines: Record<string, unknown>[] = [];
-  return { lines, logger: pino(options, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) }) };
+  return { lines, logger: pino<never>(options, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) }) };
 };
 
 describe('errors', () => {
@@ -37,7 +37,10 @@ describe('errors', () => {
   });
 
   test('the errors of an AggregateError are listed', () => {
-    expect(serialiseError(new AggregateError([new Error('x'), 'y'], 'both'))).toMatchObject({ message: 'both', errors: [{ message: 'x' }, 'y'] });
+    expect(serialiseError(new AggregateError([new Error('x'), 'y'], 'both'))).toMatchObject({
+      message: 'both',
+      errors: [{ message: 'x' }, 'y'],
+    });
   });
 
   test.each([undefined, null, 'text', 7, { plain: true }])('what is no error stays as it is: %j', (thrown) => {
@@ -80,6 +83,11 @@ describe('by level', () => {
       process.kill(process.pid, 'SIGKILL');`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { encoding: 'utf8' });
     expect(stdout).toBe('');
-    expect(stderr.trim().split('\n').map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['this']);
+    expect(
+      stderr
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { msg: string }).msg),
+    ).toEqual(['this']);
   });
 });

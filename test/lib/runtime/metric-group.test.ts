@@ -11,7 +11,12 @@ const makeTree = (): { tree: MetricTree; clock: StepClock } => {
 describe('names', () => {
   test('a group with a value is part of the name and a label; a group without is part of the name', async () => {
     const { tree } = makeTree();
-    tree.root.getSubGroup('operator', 'analysis').getSubGroup('action', 'ask').getSubGroup('model', 'gpt').getCounter('promptTokens').inc(7);
+    tree.root
+      .getSubGroup('operator', 'analysis')
+      .getSubGroup('action', 'ask')
+      .getSubGroup('model', 'gpt')
+      .getCounter('promptTokens')
+      .inc(7);
     tree.root.getSubGroup('long-term-memory').getCounter('completionTokens').inc(2);
     const text = await tree.registry.metrics();
     expect(text).toContain('millrace_operator_action_model_promptTokens{job="reviews",operator="analysis",action="ask",model="gpt"} 7');
@@ -48,14 +53,18 @@ describe('names', () => {
     const line = /^(#.*|[a-zA-Z_:][a-zA-Z0-9_:]*\{([a-zA-Z_][a-zA-Z0-9_]*="(\\.|[^"\\\n])*",?)*\} \S+|)$/;
     const name = fc.string({ minLength: 1, maxLength: 6, unit: 'binary' }).filter((each) => !each.includes('='));
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(name, fc.option(fc.string({ unit: 'binary' }), { nil: undefined }))), name, async (groups, metric) => {
-        const { tree } = makeTree();
-        let group = tree.root;
-        for (const [each, value] of groups) group = group.getSubGroup(each, value);
-        group.getMeter(metric).inc();
-        group.getHistogram(`${metric}h`).update(1);
-        for (const each of (await tree.registry.metrics()).split('\n')) expect(each).toMatch(line);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.tuple(name, fc.option(fc.string({ unit: 'binary' }), { nil: undefined }))),
+        name,
+        async (groups, metric) => {
+          const { tree } = makeTree();
+          let group = tree.root;
+          for (const [each, value] of groups) group = group.getSubGroup(each, value);
+          group.getMeter(metric).inc();
+          group.getHistogram(`${metric}h`).update(1);
+          for (const each of (await tree.registry.metrics()).split('\n')) expect(each).toMatch(line);
+        },
+      ),
       { numRuns: 200 },
     );
   });

@@ -168,6 +168,8 @@ describe('snapshots$', () => {
   });
 
   test('refuses a nonsensical interval', () => {
-    expect(() => new JobMetrics({ job: 'none', clock: new StepClock(), intervalMs: 0 })).toThrow('Expected `intervalMs` to be an integer from 1 up');
+    expect(() => new JobMetrics({ job: 'none', clock: new StepClock(), intervalMs: 0 })).toThrow(
+      'Expected `intervalMs` to be an integer from 1 up',
+    );
   });
 });

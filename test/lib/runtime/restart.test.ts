@@ -72,7 +72,11 @@ test('no restart gives up at once', () => {
 describe('exponential delay', () => {
   test('by default grows from a second to a minute', () => {
     const clock = new StepClock(); // Its random number is the middle, so jitter changes nothing.
-    const delays = live(exponentialDelay().make(clock), clock, Array.from({ length: 12 }, () => 1));
+    const delays = live(
+      exponentialDelay().make(clock),
+      clock,
+      Array.from({ length: 12 }, () => 1),
+    );
     expect(delays.slice(0, 3)).toEqual([1000, 1500, 2250]);
     expect(delays.at(-1)).toBe(60_000);
   });
@@ -105,7 +109,11 @@ describe('exponential delay', () => {
           })();
           const restarts = exponentialDelay({ initial, max: '1m', multiplier, jitter }).make(clock);
           let before = 0;
-          live(restarts, clock, Array.from({ length: 10 }, () => 1)).forEach((delayMs, index) => {
+          live(
+            restarts,
+            clock,
+            Array.from({ length: 10 }, () => 1),
+          ).forEach((delayMs, index) => {
             const exact = Math.floor(Math.min(initial * multiplier ** index, 60_000));
             expect(delayMs).toBeGreaterThanOrEqual(Math.max(exact * (1 - jitter), before) - 1e-6);
             expect(delayMs).toBeLessThanOrEqual(exact * (1 + jitter) + 1e-6);
@@ -119,12 +127,24 @@ describe('exponential delay', () => {
   test('a job that fails at the very instant of its start comes to an end too', () => {
     const clock = new StepClock();
     const restarts = exponentialDelay({ initial: 1, attempts: 5 }).make(clock);
-    expect(live(restarts, clock, Array.from({ length: 20 }, () => 0)).at(-1)).toBeUndefined();
+    expect(
+      live(
+        restarts,
+        clock,
+        Array.from({ length: 20 }, () => 0),
+      ).at(-1),
+    ).toBeUndefined();
   });
 
   test('many failures do not overflow the delay', () => {
     const clock = new StepClock();
-    expect(live(exponentialDelay({ multiplier: 10 }).make(clock), clock, Array.from({ length: 2000 }, () => 1)).at(-1)).toBe(60_000);
+    expect(
+      live(
+        exponentialDelay({ multiplier: 10 }).make(clock),
+        clock,
+        Array.from({ length: 2000 }, () => 1),
+      ).at(-1),
+    ).toBe(60_000);
   });
 });
 

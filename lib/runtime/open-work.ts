@@ -1,0 +1,135 @@
+/**
+ * The work of a whole job: what bodies need of it, which items go on after a restart, when a stop may leave, and which records of the
+ * journal have become garbage. Keeps I8: an outcome that is journaled is applied, never asked for again.
+ */
+import type { Logger } from 'pino';
+import type { Clock } from '../core/clock.ts';
+import { messageOf, StreamError } from '../core/errors.ts';
+import { workName } from '../core/journal.ts';
+import type { Journal } from './journal.ts';
+import { workKey } from './journal-format.ts';
+import type { Recovery } from './recovery.ts';
+import type { Turns } from './turns.ts';
+import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
+import type { RecordedItem } from './work-body.ts';
+
+export interface OpenWorkOptions {
+  readonly jobId: string;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly recovery: Recovery;
+  readonly turns: Turns;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly strictReplay: boolean;
+  readonly branch: () => number;
+  /** Called after an item was applied. */
+  readonly onApplied: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+export class OpenWork implements WorkServices {
+  readonly jobId: string;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly signal: AbortSignal;
+  readonly #options: OpenWorkOptions;
+  #accepting = true;
+  #callsOpen = 0;
+  #onCallsDone: () => void = () => {};
+  /** Items applied since the last cut: their records are garbage once a checkpoint covers them. */
+  #applied: WorkItem[] = [];
+  /** Garbage found at the restart; goes with the first checkpoint. */
+  #stale: readonly Uint8Array[] = [];
+
+  constructor(options: OpenWorkOptions) {
+    this.#options = options;
+    this.jobId = options.jobId;
+    this.clock = options.clock;
+    this.journal = options.journal;
+    this.signal = options.signal;
+  }
+
+  get branch(): number {
+    return this.#options.branch();
+  }
+
+  get accepting(): boolean {
+    return this.#accepting;
+  }
+
+  turn(item: WorkItem, body: () => void): void {
+    this.#options.turns.run(body, () => ({ kind: 'work', work: item.id }));
+    this.#applied.push(item);
+    this.#options.onApplied();
+  }
+
+  submitted(queue: WorkQueue, item: WorkItem): void {
+    this.#options.turns.submitted(queue, item);
+  }
+
+  recorded(item: WorkItem): RecordedItem | undefined {
+    return this.#options.recovery.take(item);
+  }
+
+  diverged(item: WorkItem, what: string): void {
+    const { strictReplay, logger, fail } = this.#options;
+    if (strictReplay) fail(new StreamError('DIVERGED', what));
+    else logger.warn({ code: 'DIVERGED', key: item.key }, what);
+  }
+
+  failWork(error: unknown, forget: readonly Uint8Array[]): void {
+    const failed = (): void => this.#options.fail(workFailure(error));
+    // A failure that nobody handled is no outcome: the calls that failed run again after the restart.
+    this.journal.prune(0, forget).then(failed, failed);
+  }
+
+  callsOpen(delta: 1 | -1): void {
+    this.#callsOpen += delta;
+    if (this.#callsOpen === 0) this.#onCallsDone();
+  }
+
+  /** No call starts any more. Resolves when those that have started are journaled, or after `timeoutMs`. */
+  async quiesce(timeoutMs: number): Promise<void> {
+    this.#accepting = false;
+    await new Promise<void>((resolve) => {
+      const cancel = this.clock.setTimer(timeoutMs, resolve);
+      this.#onCallsDone = () => {
+        cancel();
+        resolve();
+      };
+      if (this.#callsOpen === 0) this.#onCallsDone();
+    });
+    await new Promise<void>((resolve) => this.journal.flush(resolve));
+  }
+
+  /** After replay: applies the ends that were journaled without a turn, in the order of the log, then starts the rest. */
+  resume(queues: readonly WorkQueue[]): void {
+    const { recovery } = this.#options;
+    const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
+    for (const { item, outcome } of recovery.ends(queueOf.keys())) this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
+    const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
+    this.#stale = recovery.garbage(new Set(open.map(([item]) => workName(item.id))));
+    this.journal.flush(() => {
+      for (const [item, queue] of open) queue.start(item);
+    });
+  }
+
+  /** The instant of a checkpoint: keys of the records that are garbage once it is durable. */
+  cutGarbage(): readonly Uint8Array[] {
+    const garbage = [...this.#stale, ...this.#applied.flatMap(journalKeysOf)];
+    this.#stale = [];
+    this.#applied = [];
+    return garbage;
+  }
+}
+
+const journalKeysOf = ({ id, calls }: WorkItem): Uint8Array[] => {
+  const keys = [workKey(id, 0, 'done')];
+  for (let call = 0; call < calls; call += 1) keys.push(workKey(id, call, 'called'), workKey(id, call, 'pending'));
+  return keys;
+};
+
+/** What asynchronous work rejected with, with a code. */
+const workFailure = (error: unknown): unknown =>
+  error instanceof StreamError ? error : new StreamError('WORK_FAILED', `asynchronous work failed: ${messageOf(error)}`, { cause: error });
