@@ -56,10 +56,12 @@ const ownValence: ReadonlyMap<string, number> = new Map([
 ]);
 
 const negations = words(
-  'not no never hardly barely without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent',
+  'not no never hardly barely rarely seldom without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent',
 );
 const boosters = words('very really extremely so absolutely incredibly super totally completely too far highly terribly');
 const dampers = words('slightly somewhat bit little fairly mildly kinda rather');
+/** "Saved my phone from a bad fall": what comes behind these is what did not happen. */
+const shields = words('saved saves protects protected survives survived prevents prevented withstood withstands');
 const fillers = words(
   'i we the a an are were and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really',
 );
@@ -68,12 +70,29 @@ const fillers = words(
 const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
   {
     name: 'shipping',
-    stems: ['ship', 'deliver', 'arriv', 'late', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'],
+    stems: ['ship', 'deliver', 'arriv', 'late$', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'],
     advice: 'use sturdier packaging and a carrier that keeps its dates',
   },
   {
     name: 'size and fit',
-    stems: ['size', 'sizing', 'small', 'tight', 'narrow', 'fit', 'bulky', 'loose', 'shrank', 'shrunk', 'short', 'large'],
+    stems: [
+      'size',
+      'sizing',
+      'small',
+      'big',
+      'bigger',
+      'huge',
+      'tight',
+      'narrow',
+      'cramped',
+      'fit',
+      'bulky',
+      'loose',
+      'shrank',
+      'shrunk',
+      'short',
+      'large',
+    ],
     advice: 'correct the size chart and offer half sizes or a free exchange',
   },
   {
@@ -84,7 +103,7 @@ const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
   { name: 'battery', stems: ['batter', 'charg', 'drain', 'recharg'], advice: 'fit a larger battery and state its running time honestly' },
   {
     name: 'noise',
-    stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'whin', 'rumbl'],
+    stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'hums', 'humming', 'whin', 'rumbl'],
     advice: 'damp the moving parts so that it runs quietly',
   },
   {
@@ -108,10 +127,16 @@ const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
     ],
     advice: 'strengthen the parts that break and test them for a year of use',
   },
+  {
+    name: 'reliability',
+    stems: ['jam', 'jammed', 'stuck', 'freez', 'froze', 'crash', 'connect', 'disconnect', 'unreliab', 'malfunction', 'restart'],
+    advice: 'find out why it gets stuck or loses its connection, and mend that first',
+  },
+  { name: 'light', stems: ['dim', 'bright', 'glare', 'flicker'], advice: 'make the light brighter and let the user set it' },
   { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
   {
     name: 'customer service',
-    stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty', 'return'],
+    stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty'],
     advice: 'answer within a day and refund without questions',
   },
   {
@@ -150,7 +175,7 @@ export const analyse = (text: string): TextAnalysis => {
   const score = statedScore(text) ?? scoreOf(valence);
   const negative = clauses.filter(({ valence }) => valence < -0.5).sort((a, b) => a.valence - b.valence);
   const positive = clauses.filter(({ valence }) => valence > 0.5).sort((a, b) => b.valence - a.valence);
-  const complaints = distinctPhrases(negative.map(({ clause, at }) => phraseAt(clause, at)));
+  const complaints = reasonsFirst(distinctPhrases(negative.map(({ clause, at }) => phraseAt(clause, at))));
   const praises = distinctPhrases(positive.map(({ clause, at }) => phraseAt(clause, at)));
   const themes = distinct((complaints.length > 0 ? complaints : [text]).flatMap((phrase) => themeOf(phrase) ?? []));
   return { valence, score, sentiment: score >= 4 ? 'positive' : score <= 2 ? 'negative' : 'neutral', complaints, praises, themes };
@@ -162,7 +187,7 @@ export const themeOf = (phrase: string): Theme | undefined => {
   let best: Theme | undefined;
   let most = 0;
   for (const { name, advice, stems } of themeTable) {
-    const count = tokens.filter((token) => stems.some((stem) => token === stem || (stem.length > 3 && token.startsWith(stem)))).length;
+    const count = tokens.filter((token) => stems.some((stem) => isOf(token, stem))).length;
     if (count > most) {
       best = { name, advice };
       most = count;
@@ -171,23 +196,50 @@ export const themeOf = (phrase: string): Theme | undefined => {
   return best;
 };
 
-/** Up to `max` suggestions from the themes that most complaints share; without complaints, from how bad the scores are. */
+/** Short stems, and those that end in `$`, are whole words. */
+const isOf = (token: string, stem: string): boolean =>
+  token === stem || token === stem.replace('$', '') || (stem.length > 3 && token.startsWith(stem));
+
+/** Words of an opinion that says nothing of its reason. */
+const verdicts = words(
+  'disappointed disappointing disappointment recommend waste wasted regret terrible awful horrible worst bad poor oops ugh impressed happy satisfied hate sorry shame wrong returned returning',
+);
+
+/** "Very disappointed with it": dissatisfaction without a reason. */
+const isVerdict = (phrase: string): boolean => themeOf(phrase) === undefined && tokensOf(phrase).some((token) => verdicts.has(token));
+
+/** Leaves out mere verdicts where there is a reason too. */
+const reasonsFirst = (phrases: readonly string[]): readonly string[] => {
+  const reasons = phrases.filter((phrase) => !isVerdict(phrase));
+  return reasons.length > 0 ? reasons : phrases;
+};
+
+/**
+ * Up to `max` suggestions from the themes that most complaints share, then from complaints that have none; without complaints, from how
+ * bad the scores are.
+ */
 export const suggest = (complaints: readonly string[], lowShare: number, max = 3): readonly string[] => {
-  const groups = new Map<string, { readonly advice: string; readonly phrases: string[] }>();
-  for (const phrase of complaints) {
-    const { name, advice } = themeOf(phrase) ?? { name: `"${shorten(phrase)}"`, advice: 'ask these buyers what went wrong and mend it' };
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, { advice, phrases: [phrase] });
-    else group.phrases.push(phrase);
-  }
-  if (groups.size === 0)
+  if (complaints.length === 0)
     return lowShare >= 0.2 ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`] : [];
+  const groups = new Map<string, { readonly theme: Theme | undefined; readonly phrases: string[] }>();
+  for (const phrase of reasonsFirst(complaints)) {
+    const theme = themeOf(phrase);
+    const name = theme?.name ?? phrase;
+    const group = groups.get(name) ?? { theme, phrases: [] };
+    group.phrases.push(phrase);
+    groups.set(name, group);
+  }
+  const weight = ({ theme, phrases }: { readonly theme: Theme | undefined; readonly phrases: readonly string[] }): number =>
+    phrases.length + (theme === undefined ? 0 : complaints.length);
   // Array sort is stable, so equal groups stay in the order of their first complaint.
-  const ranked = [...groups].sort(([, a], [, b]) => b.phrases.length - a.phrases.length).slice(0, max);
-  return ranked.map(([name, { advice, phrases }]) => {
+  const ranked = [...groups.values()].sort((a, b) => weight(b) - weight(a)).slice(0, max);
+  return ranked.map(({ theme, phrases }) => {
     const share = `${phrases.length} of ${complaints.length} complaint${complaints.length === 1 ? '' : 's'}`;
-    const example = name.startsWith('"') ? '' : ` (e.g. "${shorten(phrases[0] ?? '')}")`;
-    return `${advice.charAt(0).toUpperCase()}${advice.slice(1)}: ${share} mention${phrases.length === 1 ? 's' : ''} ${name}${example}`;
+    const s = phrases.length === 1 ? 's' : '';
+    const example = shorten(phrases[0] ?? '');
+    if (theme === undefined) return `Look into "${example}": ${share} say${s} so`;
+    const advice = `${theme.advice.charAt(0).toUpperCase()}${theme.advice.slice(1)}`;
+    return `${advice}: ${share} mention${s} ${theme.name} (e.g. "${example}")`;
   });
 };
 
@@ -230,7 +282,10 @@ const valenceOf = (clause: string): ClauseValence => {
     if (before.some((word) => boosters.has(word))) value *= 1.3;
     if (before.some((word) => dampers.has(word))) value *= 0.6;
     // A negated praise is a complaint; a negated fault is a small praise ("no problems").
+    // "Without help": what is missing need not be missed.
+    if (own > 0 && tokens[index - 1] === 'without') continue;
     if (before.some((word) => negations.has(word)) && !negations.has(token)) value *= own > 0 ? -0.8 : -0.5;
+    else if (own < 0 && tokens.slice(0, index).some((word) => shields.has(word))) value *= -0.5;
     valence += value;
     if (Math.abs(value) > strongest) {
       strongest = Math.abs(value);
@@ -268,9 +323,14 @@ const phraseAt = (clause: string, at: number): string => {
   let from = Math.max(0, Math.min(at - 5, raw.length - phraseWordsMax));
   let to = Math.min(raw.length, Math.max(from + phraseWordsMax, at + 1));
   while (from < at && fillers.has((raw[from] ?? '').toLowerCase())) from += 1;
-  while (to > at + 1 && fillers.has((raw[to - 1] ?? '').toLowerCase())) to -= 1;
-  return raw.slice(from, to).join(' ').toLowerCase();
+  while (to > at + 1 && isOpenEnd((raw[to - 1] ?? '').toLowerCase())) to -= 1;
+  return raw.slice(from, to).join(' ').toLowerCase().replaceAll(/\bi\b/g, 'I');
 };
+
+const openEnds = words('for during of to in on with at from by than as into after before about until if or');
+
+/** Whether a phrase that is cut here reads as unfinished. */
+const isOpenEnd = (word: string): boolean => fillers.has(word) || openEnds.has(word);
 
 /** Leaves out phrases whose words are all in an earlier one. */
 const distinctPhrases = (phrases: readonly string[]): readonly string[] => {

@@ -12,8 +12,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 interface Subject {
   readonly text: string;
   readonly id: string;
-  /** Complaints that the prompt lists, as a summary of many reviews does. */
-  readonly listed: readonly string[];
+  /** Complaints that the prompt lists, as a summary of many reviews does; undefined when it lists none, not even that there are none. */
+  readonly listed: readonly string[] | undefined;
   /** Share of each score from 1 to 5, when the prompt gives them. */
   readonly histogram: readonly number[] | undefined;
 }
@@ -59,13 +59,13 @@ const subjectOf = (data: string): Subject => {
   );
   const named = textNames.map((name) => object?.[name]).find((value) => typeof value === 'string');
   const id = object?.id ?? /\b(?:id|product|item|of)[\s:=]+"?([A-Z0-9][\w-]*\d[\w-]*)/i.exec(data)?.[1] ?? '';
+  const lists = Object.entries(object ?? {}).flatMap(([name, value]) => (isStrings(value) && !isHistogram(value, name) ? [value] : []));
+  const listed = object === undefined ? listedIn(data) : lists.flat();
   return {
     text: typeof named === 'string' ? named : labelledText(data),
     id: String(id),
-    listed:
-      object === undefined
-        ? listedIn(data)
-        : Object.entries(object).flatMap(([name, value]) => (isStrings(value) && !isHistogram(value, name) ? value : [])),
+    // An empty list beside a text says nothing of the text; alone it says that nobody complained.
+    listed: listed.length > 0 || (lists.length > 0 && named === undefined) ? listed : undefined,
     histogram: histogramIn(object ?? {}, data),
   };
 };
@@ -204,15 +204,16 @@ const guessType = (value: string): JsonSchema => {
 
 const findingsOf = (subject: Subject): Findings => {
   const analysis = analyse(subject.text);
-  const complaints = subject.listed.length > 0 ? subject.listed : analysis.complaints;
+  const complaints = subject.listed ?? analysis.complaints;
   const lowShare = (subject.histogram?.[0] ?? 0) + (subject.histogram?.[1] ?? 0);
   return { ...subject, analysis, complaints, suggestions: suggest(complaints, lowShare), summary: summaryOf(subject, analysis) };
 };
 
 const summaryOf = ({ listed, histogram }: Subject, { sentiment, score, complaints, praises }: TextAnalysis): string => {
-  if (listed.length > 0 || histogram !== undefined) {
+  if (listed !== undefined || histogram !== undefined) {
+    const { length: count } = listed ?? [];
     const mean = histogram?.reduce((sum, share, index) => sum + share * (index + 1), 0);
-    return `${listed.length} complaint${listed.length === 1 ? '' : 's'}${mean === undefined ? '' : `, mean score ${mean.toFixed(1)} of 5`}`;
+    return `${count} complaint${count === 1 ? '' : 's'}${mean === undefined ? '' : `, mean score ${mean.toFixed(1)} of 5`}`;
   }
   const said = [...praises.slice(0, 2), ...complaints.slice(0, 2)];
   return `${sentiment.charAt(0).toUpperCase()}${sentiment.slice(1)}, ${score} of 5${said.length === 0 ? '' : `: ${said.join('; ')}`}`;
@@ -282,7 +283,7 @@ const fillArray = ({ name, schema, root }: Field, findings: Findings): readonly 
   if (type !== 'object') return list;
   // One object per phrase, filled as if the phrase were the whole text.
   return list.map((phrase) =>
-    fill({ name, schema: items, root }, findingsOf({ text: phrase, id: findings.id, listed: [], histogram: undefined })),
+    fill({ name, schema: items, root }, findingsOf({ text: phrase, id: findings.id, listed: undefined, histogram: undefined })),
   );
 };
 

@@ -7,7 +7,7 @@ import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
 import type { CallContext, Operator, OutputTag } from './core/operator.ts';
 import type { Duration } from './core/options.ts';
-import { durationMs } from './core/options.ts';
+import { callable, durationMs, knownOptions, withMethods } from './core/options.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/graph.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
@@ -122,6 +122,8 @@ export class DataStream<T> {
    * directory it must be declared `{ stateless: true }`.
    */
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
+    callable('operator', operator);
+    knownOptions('pipe', options, ['stateless']);
     return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
   }
 
@@ -185,6 +187,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
 
   /** Cuts each key's values into windows. */
   window(assigner: WindowAssigner): WindowedStream<T, K> {
+    withMethods('assigner', assigner, 'a WindowAssigner', ['lastStart']);
     return new WindowedStream<T, K>(this, { assigner });
   }
 

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from './core/clock.ts';
 import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import type { Operator } from './core/operator.ts';
-import { durationMs, integer, knownOptions, refusal, type Duration } from './core/options.ts';
+import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain.ts';
@@ -18,7 +18,7 @@ import type { Turn } from './runtime/turn.ts';
 import { WatermarkStrategy } from './runtime/watermarks.ts';
 import type { Agent, AgentClass, ResourceType } from './agents/agent.ts';
 import { checkAgent, JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
-import { applyAgent, type AgentOperatorOptions } from '../operators/apply-agent.ts';
+import { applyAgent, checkAgentOptions, type AgentOperatorOptions } from '../operators/apply-agent.ts';
 import { collection } from '../connectors/collection.ts';
 import { defineSink } from '../connectors/define-sink.ts';
 import { generator, type GeneratorOptions } from '../connectors/generator.ts';
@@ -160,6 +160,7 @@ export class StreamExecutionEnvironment {
   /** @internal The operator that runs an agent. Its resources are resolved when the job starts. */
   agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): { name: string; operator: Operator<never, unknown> } {
     const { actionTimeout, ...rest } = options;
+    checkAgentOptions(rest);
     const timeout = actionTimeout === undefined ? {} : { actionTimeoutMs: durationMs('actionTimeout', actionTimeout, { min: 1 }) };
     const name = checkAgent(agent)?.agentName ?? agentNameOf(agent);
     const slot: AgentSlot = { make: () => this.#resources.open(agent), open: undefined };
@@ -247,24 +248,27 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
   }
+  if (options.storage !== undefined) withMethods('storage', options.storage, 'a Storage', ['open']);
+  if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy', ['make']);
+  if (onTurn !== undefined) callable('onTurn', onTurn);
   const storage = options.storage ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
   return {
     domain: {
       maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
-      serialiseEdges,
-      strictReplay,
-      allowUnclaimedState,
+      serialiseEdges: flag('serialiseEdges', serialiseEdges),
+      strictReplay: flag('strictReplay', strictReplay),
+      allowUnclaimedState: flag('allowUnclaimedState', allowUnclaimedState),
       dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
       dirtyBytesMax,
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
-      freeze: freezeState,
+      freeze: flag('freezeState', freezeState),
     },
     storage,
     intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),
     stopTimeoutMs: durationMs('stopTimeout', stopTimeout),
     restart: options.restart ?? (storage === undefined ? noRestart() : exponentialDelay()),
-    clock,
+    clock: withMethods('clock', clock, 'a Clock', ['now', 'elapsed', 'setTimer', 'defer', 'random']),
     logger: makeLogger(options.logger),
     onTurn,
   };

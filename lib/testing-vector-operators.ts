@@ -51,7 +51,7 @@ const windowOperator = (config: VectorConfig): Operator<NumberOf, Fields> => {
     allowedLateness,
     lateTag: sideOutputLateData === true ? lateTag : undefined,
   };
-  const describe = (value: unknown, { key, window, watermark, now }: WindowContext<Fields>): Fields => ({
+  const describe = (value: unknown, { key, window, watermark, now }: WindowContext): Fields => ({
     key,
     window,
     value,
@@ -66,13 +66,13 @@ const windowOperator = (config: VectorConfig): Operator<NumberOf, Fields> => {
     case 'list':
       return listWindow(options);
     case 'sum':
-      return reduceWindow(options, reduceTo(add), ({ value }, ctx: WindowContext<Fields>) => describe(value, ctx));
+      return reduceWindow(options, reduceTo(add), ({ value }, ctx) => describe(value, ctx));
     case 'hash':
-      return reduceWindow(options, reduceTo(hash), ({ value }, ctx: WindowContext<Fields>) => describe(value, ctx));
+      return reduceWindow(options, reduceTo(hash), ({ value }, ctx) => describe(value, ctx));
     case 'reduceOnly':
       return reduceWindow(options, reduceTo(add)) as Operator<NumberOf, NumberOf & Fields>; // An object of named fields is both.
     case 'aggregate':
-      return aggregateWindow(options, countSumMax, (result, ctx: WindowContext<Fields>) => describe(result, ctx));
+      return aggregateWindow(options, countSumMax, (result, ctx) => describe(result, ctx));
     default:
       throw new TypeError(`Expected \`config.fn\` to be list, sum, hash, reduceOnly or aggregate, got \`${fn}\``);
   }
@@ -96,7 +96,7 @@ const countSumMax = {
 const listWindow = (options: WindowOptions<NumberOf>): Operator<NumberOf, Fields> =>
   processWindow(options, {
     windowState: () => ({ fires: 0 }),
-    process(elements, { key, window, windowState }: WindowContext<Fields, { fires: number }>) {
+    process(elements, { key, window, windowState }) {
       windowState.fires += 1;
       return { key, window, value: elements.map(({ value }) => value), fire: windowState.fires };
     },

@@ -16,8 +16,6 @@ import {
   type VectorStep,
 } from './testing-vector-form.ts';
 
-export type { VectorCase, VectorConfig, VectorOutput, VectorRunner, VectorStep } from './testing-vector-form.ts';
-
 /** Writes down what comes, in the recorded form. */
 class Recorder {
   #outputs: VectorOutput[] = [];

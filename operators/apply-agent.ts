@@ -6,7 +6,7 @@
  * keyed state. A run's changes to memory are collected, so that each action sees the memory as of its submission, and reach the key's
  * memory when the run ends.
  */
-import { Observable, Subject, type Subscriber } from 'rxjs';
+import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
 import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
@@ -23,11 +23,13 @@ import {
   type Processor,
   type WorkContext,
 } from '../lib/core/operator.ts';
+import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import type { Meter } from '../lib/core/metric.ts';
 import { Event, eventFromJson, EventType, InputEvent, stampEvent, type EventJson } from '../lib/agents/event.ts';
 import { applyChanges, type MemoryChange } from '../lib/agents/memory.ts';
 import type { CompiledAgent, PlannedAction } from '../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
-import type { ActionHost, ActionResult } from '../lib/agents/runner-context.ts';
+import type { ActionEffects, ActionHost, ActionResult } from '../lib/agents/runner-context.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
 
 /** An input whose run failed for good. */
@@ -53,7 +55,10 @@ export interface AgentOperatorOptions {
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where inputs go whose run failed. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
-  /** What happens to runs that were open when the plan changed. @defaultValue 'continue' */
+  /**
+   * What happens to runs that were open when the plan changed. `restart-run`: such a run begins anew with its input; its changes to memory
+   * and its open actions are dropped, what it has emitted stays. @defaultValue 'continue'
+   */
   readonly onPlanChange?: 'continue' | 'restart-run' | 'fail' | undefined;
 }
 
@@ -93,6 +98,10 @@ interface Run<I> extends StoredRun<I> {
   hold: Hold | undefined;
   readonly shortTerm: MemoryChange[];
   readonly sensory: MemoryChange[];
+  /** It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay repeats. */
+  readonly outdated?: boolean | undefined;
+  /** Tells the mailbox that the run has ended; undefined while it may still end in the turn it started in. */
+  complete: (() => void) | undefined;
 }
 
 /** An asynchronous action, as it is submitted. */
@@ -107,9 +116,41 @@ interface ActionTask {
 }
 
 /** What a run wants to happen outside the mailbox: done when the mailbox has returned, so that nothing throws through RxJS. */
-type Effect<O> = { readonly run: Run<unknown>; readonly output: O } | { readonly run: Run<unknown>; readonly ended: true };
+interface Effect<I> {
+  readonly run: Run<I>;
+  /** The run has ended; else it has this output. */
+  readonly ended: boolean;
+  readonly output: unknown;
+}
 
 const noMemory: ReadonlyMap<string, unknown> = new Map();
+
+/** What an action brings whose run has ended or begins anew. */
+const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
+
+const optionNames = [
+  'outputOrder',
+  'asyncConcurrency',
+  'pendingMax',
+  'pendingPerKeyMax',
+  'actionTimeoutMs',
+  'onError',
+  'deadLetters',
+  'onPlanChange',
+] as const satisfies readonly (keyof AgentOperatorOptions)[];
+
+/** Throws a `TypeError` that names the option, the rule and the value. */
+export const checkAgentOptions = (options: AgentOperatorOptions): void => {
+  knownOptions('applyAgent', options, optionNames);
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, onError, deadLetters, onPlanChange } = options;
+  if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
+  if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
+  if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
+  if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
+  if (onError !== undefined) oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']);
+  if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
+  if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
+};
 
 export const applyAgent =
   <I, O>(agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions = {}): Operator<I, O> =>
@@ -127,13 +168,18 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #holds;
   readonly #work;
   readonly #inputs;
+  /** Full while the inbox of any key is. */
+  readonly #fullInboxes;
+  readonly #pendingPerKeyMax: number;
   readonly #arrivals = new Subject<Accepted<I>>();
-  /** Runs in progress and the mailbox's subscriber of each. */
-  readonly #running = new Map<MapKey, { readonly run: Run<I>; readonly subscriber: Subscriber<Effect<O>> }>();
-  #effects: Effect<O>[] = [];
+  /** Runs in progress. */
+  readonly #running = new Map<MapKey, Run<I>>();
+  #effects: Effect<I>[] = [];
   #failure: { readonly error: unknown } | undefined;
   readonly #eventsProcessed;
   readonly #actionsExecuted;
+  readonly #actionMeters = new Map<string, Meter>();
+  readonly #now = (): Timestamp => this.#context.now();
 
   constructor(context: OperatorContext<O>, agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions) {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeoutMs } = options;
@@ -146,25 +192,20 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
     this.#holds = context.holds({ order: outputOrder });
     this.#inputs = context.place({ name: 'inputs', max: pendingMax });
+    this.#pendingPerKeyMax = options.pendingPerKeyMax ?? Number.POSITIVE_INFINITY;
+    this.#fullInboxes = context.place({ name: 'full-inboxes', max: 1 });
     this.#eventsProcessed = context.metrics.getMeter('numOfEventProcessed');
     this.#actionsExecuted = context.metrics.getMeter('numOfActionsExecuted');
     this.#work = context.work<ActionTask, ActionResult>(
       {
         name: 'action',
         run: (task, work) => this.#runTask(task, work),
-        apply: (task, outcome) => this.#inMailbox(() => this.#applyTask(task, outcome)),
+        apply: (task, outcome) => this.#applyTask(task, outcome),
         onRejection: this.#onError === 'fail' ? 'fail' : 'outcome',
       },
       { inFlightMax: asyncConcurrency, pendingMax: Number.MAX_SAFE_INTEGER, timeoutMs: actionTimeoutMs },
     );
-    this.#arrivals
-      .pipe(
-        keyedConcatMap(
-          (input: Accepted<I>) => mapKeyOf(input.key),
-          (input: Accepted<I>) => this.#runOf(input),
-        ),
-      )
-      .subscribe((effect: Effect<O>) => this.#effects.push(effect));
+    this.#arrivals.pipe(keyedConcatMap((input: Accepted<I>) => mapKeyOf(input.key), (input: Accepted<I>) => this.#runOf(input))).subscribe();
   }
 
   process(value: I, timestamp: Timestamp): void {
@@ -173,8 +214,12 @@ class AgentOperator<I, O> implements Processor<I> {
     const busy = this.#running.has(mapKeyOf(key));
     const hold = busy || this.#holds.blocked ? this.#holds.take() : undefined;
     const input = { key, value, timestamp, hold };
-    if (busy) this.#inbox.add(input);
-    this.#inMailbox(() => this.#arrivals.next(input));
+    if (busy) {
+      this.#inbox.add(input);
+      if (this.#inbox.size === this.#pendingPerKeyMax) this.#fullInboxes.add(1);
+    }
+    this.#arrivals.next(input);
+    this.#settle();
   }
 
   /** After a restart: runs that were open go on, inputs that waited wait again. */
@@ -185,6 +230,7 @@ class AgentOperator<I, O> implements Processor<I> {
     });
     await this.#inbox.forEachKey((key) => {
       for (const input of this.#inbox.values()) this.#readmit({ ...input, key });
+      if (this.#inbox.size >= this.#pendingPerKeyMax) this.#fullInboxes.add(1);
     });
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -204,90 +250,115 @@ class AgentOperator<I, O> implements Processor<I> {
 
   // ---------- the mailbox
 
-  /** Enters the mailbox, then does what it asks for. */
-  #inMailbox(body: () => void): void {
-    body();
-    if (this.#failure !== undefined) throw this.#failure.error;
-    const effects = this.#effects;
-    this.#effects = [];
-    for (const effect of effects) {
-      const { hold } = effect.run;
-      const { timestamp } = effect.run.input;
-      if ('output' in effect) {
-        if (hold === undefined) this.#context.output.emit(effect.output as O, timestamp);
-        else this.#holds.emit(hold, effect.output as O, timestamp);
-      } else {
-        this.#inputs.add(-1);
-        if (hold !== undefined) this.#holds.release(hold);
-      }
+  /** The run of one input as the mailbox sees it: nothing comes out, and its end lets the next input of the key begin. */
+  #runOf(input: Accepted<I>): Observable<never> {
+    let run: Run<I> | undefined;
+    try {
+      run = input.resumed === true ? this.#resume() : this.#begin(input);
+    } catch (error) {
+      this.#failure ??= { error }; // Thrown when the mailbox has returned, not through RxJS.
+      return EMPTY;
     }
-  }
-
-  /** The run of one input, from its subscription, under its key, to its end. */
-  #runOf(input: Accepted<I>): Observable<Effect<O>> {
+    if (run === undefined) return EMPTY;
+    const open = run;
     return new Observable((subscriber) => {
-      const mapKey = mapKeyOf(input.key);
-      subscriber.add(() => this.#running.delete(mapKey));
-      try {
-        if (input.resumed === true) this.#resume(mapKey, subscriber);
-        else this.#begin(input, subscriber);
-      } catch (error) {
-        this.#failure ??= { error }; // Thrown where the mailbox was entered, not through RxJS.
-      }
+      open.complete = () => subscriber.complete();
     });
   }
 
-  #begin(accepted: Accepted<I>, subscriber: Subscriber<Effect<O>>): void {
-    const { branch, uid } = this.#context;
-    const mapKey = mapKeyOf(accepted.key);
-    // An input that had to wait is the oldest of its inbox.
-    const input = accepted.hold !== undefined && this.#inbox.size > 0 ? (this.#inbox.shift() ?? accepted) : accepted;
-    const id = `${branch}.${uid}.${this.#context.keyGroup()}.${this.#context.sequence()}`;
-    const run: Run<I> = { id, input, planHash: this.#agent.plan.hash, open: 0, steps: 0, hold: input.hold, shortTerm: [], sensory: [] };
-    this.#running.set(mapKey, { run, subscriber });
-    const stamp = { id, ...(input.timestamp === MIN_TIMESTAMP ? {} : { sourceTimestamp: input.timestamp }) };
-    this.#dispatch(run, [stampEvent(new InputEvent(input.value), stamp)], subscriber);
-  }
-
-  #resume(mapKey: MapKey, subscriber: Subscriber<Effect<O>>): void {
-    const stored = this.#run.value();
-    if (stored === undefined) return;
-    const run: Run<I> = { ...stored, hold: stored.input.hold, shortTerm: [...stored.shortTerm], sensory: [...stored.sensory] };
-    const { agentName, hash } = this.#agent.plan;
-    if (run.planHash !== hash && this.#options.onPlanChange === 'fail') {
-      throw new StreamError('PLAN_CHANGED', `the plan of agent "${agentName}" changed while run ${run.id} was open`);
+  /** After the mailbox has returned: does what runs want to happen outside it, so that nothing throws through RxJS. */
+  #settle(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const effects = this.#effects;
+    if (effects.length === 0) return;
+    this.#effects = [];
+    for (const { run, ended, output } of effects) {
+      const { hold, input } = run;
+      if (ended) {
+        this.#inputs.add(-1);
+        if (hold !== undefined) this.#holds.release(hold);
+        // The run said which type its output has.
+      } else if (hold === undefined) this.#context.output.emit(output as O, input.timestamp);
+      else this.#holds.emit(hold, output as O, input.timestamp);
     }
-    this.#running.set(mapKey, { run, subscriber });
   }
 
-  /** Runs what these events trigger, breadth first; asynchronous actions are submitted. Ends the run when nothing is open. */
-  #dispatch(run: Run<I>, events: readonly Event[], subscriber: Subscriber<Effect<O>>): void {
+  /** Begins a run; undefined when it has ended in this turn. */
+  #begin(accepted: Accepted<I>): Run<I> | undefined {
+    // An input that had to wait is the oldest of its inbox.
+    const waited = accepted.hold !== undefined && this.#inbox.size > 0;
+    const input = waited ? (this.#inbox.shift() ?? accepted) : accepted;
+    if (waited && this.#inbox.size === this.#pendingPerKeyMax - 1) this.#fullInboxes.add(-1);
+    return this.#start(input, undefined);
+  }
+
+  #start(input: Accepted<I>, complete: Run<I>['complete']): Run<I> | undefined {
+    const { branch, uid } = this.#context;
+    const id = `${branch}.${uid}.${this.#context.keyGroup()}.${this.#context.sequence()}`;
+    const { hash } = this.#agent.plan;
+    const run: Run<I> = { id, input, planHash: hash, open: 0, steps: 0, hold: input.hold, shortTerm: [], sensory: [], complete };
+    this.#running.set(mapKeyOf(input.key), run);
+    const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
+    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp })]);
+  }
+
+  #resume(): Run<I> | undefined {
+    const stored = this.#run.value();
+    if (stored === undefined) return undefined;
+    const { agentName, hash } = this.#agent.plan;
+    if (stored.planHash !== hash && this.#options.onPlanChange === 'fail') {
+      throw new StreamError('PLAN_CHANGED', `the plan of agent "${agentName}" changed while run ${stored.id} was open`);
+    }
+    const outdated = stored.planHash !== hash && this.#options.onPlanChange === 'restart-run';
+    const { hold } = stored.input;
+    const run: Run<I> = { ...stored, hold, shortTerm: [...stored.shortTerm], sensory: [...stored.sensory], outdated, complete: undefined };
+    this.#running.set(mapKeyOf(stored.input.key), run);
+    return run;
+  }
+
+  /** Runs what these events trigger, breadth first; asynchronous actions are submitted. Undefined when nothing is open: the run ends. */
+  #dispatch(run: Run<I>, events: readonly Event[]): Run<I> | undefined {
     const queue = [...events];
-    for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
+    for (let at = 0; at < queue.length; at += 1) {
+      const event = queue[at] as Event; // Inside the bounds.
       this.#eventsProcessed.inc();
       if (event.type === EventType.OutputEvent) {
-        subscriber.next({ run, output: event.attributes['output'] as O }); // The agent says its output is an O.
+        this.#effects.push({ run, ended: false, output: event.attributes['output'] });
         continue;
       }
       for (const action of this.#agent.plan.actionsFor(event)) {
         if (action.kind === 'async') this.#submit(run, action, event);
         else {
           const result = this.#runNow(run, action, event);
-          if (result === 'ended') return;
-          if (result !== undefined) queue.push(...this.#take(run, result));
+          if (result === 'ended') return undefined;
+          if (result !== undefined) this.#take(run, action.name, result).forEach((sent) => queue.push(sent));
         }
       }
     }
-    if (run.open === 0) this.#end(run, subscriber);
-    else this.#store(run);
+    if (run.open === 0) {
+      applyChanges(this.#memory, run.shortTerm, () => this.#context.metrics.getCounter('memoryConflicts').inc());
+      this.#close(run);
+      return undefined;
+    }
+    this.#store(run);
+    return run;
   }
 
   /** Takes an action's changes, and gives its events. */
-  #take(run: Run<I>, result: ActionResult): Event[] {
+  #take(run: Run<I>, action: string, result: ActionEffects): readonly Event[] {
     this.#actionsExecuted.inc();
-    run.shortTerm.push(...result.shortTermChanges);
-    run.sensory.push(...result.sensoryChanges);
-    return result.events.map((json) => eventFromJson(json, this.#agent.eventClasses));
+    this.#meterOf(action).inc();
+    if (result.shortTermChanges.length > 0) run.shortTerm.push(...result.shortTermChanges);
+    if (result.sensoryChanges.length > 0) run.sensory.push(...result.sensoryChanges);
+    return result.events;
+  }
+
+  #meterOf(action: string): Meter {
+    const known = this.#actionMeters.get(action);
+    if (known !== undefined) return known;
+    const meter = this.#context.metrics.getSubGroup('action', action).getMeter('numOfActionsExecuted');
+    this.#actionMeters.set(action, meter);
+    return meter;
   }
 
   /** Keeps an open run, with a hold that keeps later watermarks behind it. */
@@ -297,20 +368,17 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#run.update({ id, input: { ...input, hold: run.hold }, planHash, open, steps, shortTerm: [...shortTerm], sensory: [...sensory] });
   }
 
-  #end(run: Run<I>, subscriber: Subscriber<Effect<O>>): void {
-    applyChanges(this.#memory, run.shortTerm, (path) => this.#context.metrics.getCounter('memoryConflicts').inc(path.length > 0 ? 1 : 0));
-    this.#close(run, subscriber);
-  }
-
-  #close(run: Run<I>, subscriber: Subscriber<Effect<O>>): void {
-    this.#run.clear();
-    subscriber.next({ run, ended: true });
-    subscriber.complete();
+  /** Ends a run; the next input of its key begins. */
+  #close(run: Run<I>): void {
+    if (run.hold !== undefined) this.#run.clear();
+    this.#running.delete(mapKeyOf(run.input.key));
+    this.#effects.push({ run, ended: true, output: undefined });
+    run.complete?.();
   }
 
   // ---------- actions
 
-  #runNow(run: Run<I>, action: PlannedAction, event: Event): ActionResult | 'ended' | undefined {
+  #runNow(run: Run<I>, action: PlannedAction, event: Event): ActionEffects | 'ended' | undefined {
     const host = this.#hostOf({ run, step: run.steps++, action, event, work: undefined });
     try {
       return runSyncAction(this.#agent, host);
@@ -335,29 +403,28 @@ class AgentOperator<I, O> implements Processor<I> {
   /** The body of an asynchronous action. */
   async #runTask(task: ActionTask, work: WorkContext): Promise<ActionResult> {
     const { plan, eventClasses } = this.#agent;
+    const current = this.#running.get(mapKeyOf(work.key));
+    if (current === undefined || current.id !== task.run || current.outdated === true) return nothing;
     const action = plan.actions.get(task.action);
     if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
     const host = work.read(() => {
-      const run = this.#running.get(mapKeyOf(work.key))?.run;
-      if (run === undefined || run.id !== task.run) throw new StreamError('WORK_ABORTED', `run ${task.run} has ended`);
-      const seen = { ...run, shortTerm: run.shortTerm.slice(0, task.shortTermView), sensory: run.sensory.slice(0, task.sensoryView) };
+      const shortTerm = current.shortTerm.slice(0, task.shortTermView);
+      const seen = { ...current, shortTerm, sensory: current.sensory.slice(0, task.sensoryView) };
       return this.#hostOf({ run: seen, step: task.step, action, event: eventFromJson(task.event, eventClasses), work });
     });
     return runAsyncAction(this.#agent, host);
   }
 
   #applyTask(task: ActionTask, outcome: Outcome<ActionResult>): void {
-    const found = this.#running.get(mapKeyOf(this.#context.currentKey()));
-    if (found === undefined || found.run.id !== task.run) return; // The run ended without it: a late result is refused.
-    const { run, subscriber } = found;
+    const run = this.#running.get(mapKeyOf(this.#context.currentKey()));
+    if (run === undefined || run.id !== task.run) return; // The run ended without it: a late result is refused.
     run.open -= 1;
-    try {
-      const result = outcome.ok ? outcome.value : this.#failed(run, task.action, outcome.error);
-      if (result === 'ended') return;
-      this.#dispatch(run, result === undefined ? [] : this.#take(run, result), subscriber);
-    } catch (error) {
-      this.#failure ??= { error };
+    if (run.outdated === true) this.#start({ ...run.input, hold: run.hold }, run.complete);
+    else {
+      const result = outcome.ok ? effectsOf(outcome.value, this.#agent) : this.#failed(run, task.action, outcome.error);
+      if (result !== 'ended') this.#dispatch(run, result === undefined ? [] : this.#take(run, task.action, result));
     }
+    this.#settle();
   }
 
   /** An action failed for good: the job fails, the run ends among the dead letters, or the action had no effect. */
@@ -374,8 +441,7 @@ class AgentOperator<I, O> implements Processor<I> {
       error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) },
     };
     if (this.#options.deadLetters !== undefined) this.#context.output.side(this.#options.deadLetters, letter, timestamp);
-    const subscriber = this.#running.get(mapKeyOf(key))?.subscriber;
-    if (subscriber !== undefined) this.#close(run, subscriber); // The key's memory stays as it was.
+    this.#close(run); // The key's memory stays as it was.
     return 'ended';
   }
 
@@ -388,8 +454,8 @@ class AgentOperator<I, O> implements Processor<I> {
       id: `${run.id}.${step}`,
       jobId: this.#context.jobId,
       key,
-      ...(timestamp === MIN_TIMESTAMP ? {} : { timestamp }),
-      now: () => this.#context.now(),
+      timestamp: timestamp === MIN_TIMESTAMP ? undefined : timestamp,
+      now: this.#now,
       // In a turn the live state is the state as of now; a body outside one gets a copy.
       shortTermMemory: { base: work === undefined ? this.#memory : this.#copyOfMemory(), changes: run.shortTerm },
       sensoryMemory: { base: noMemory, changes: run.sensory },
@@ -403,3 +469,9 @@ class AgentOperator<I, O> implements Processor<I> {
     return new Map(this.#memory.entries());
   }
 }
+
+/** A journaled result with its events brought back. */
+const effectsOf = (result: ActionResult, { eventClasses }: CompiledAgent): ActionEffects => ({
+  ...result,
+  events: result.events.map((json) => eventFromJson(json, eventClasses)),
+});

@@ -5,7 +5,7 @@
 import type { Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
 import type { CallContext, Hold, Operator, OutputOrder, RetryOptions } from '../lib/core/operator.ts';
-import { durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import { callable, durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
 
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
@@ -42,11 +42,13 @@ export const asyncMap = <I, O>(
   options: AsyncMapOptions = {},
 ): Operator<I, Awaited<O>> => {
   const { order = 'completion', inFlightMax = 100, timeout, attemptTimeout, retry } = options;
+  callable('fn', fn);
   knownOptions('asyncMap', options, ['order', 'inFlightMax', 'timeout', 'attemptTimeout', 'retry']);
   oneOf('order', order, ['completion', 'arrival']);
   integer('inFlightMax', inFlightMax, { min: 1 });
   const timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 });
   const attemptMs = attemptTimeout === undefined ? undefined : durationMs('attemptTimeout', attemptTimeout, { min: 1 });
+  if (retry?.attempts !== undefined) integer('retry.attempts', retry.attempts, { min: 1 });
   return (context) => {
     const holds = context.holds({ order });
     const calls = context.work<Item<I>, Awaited<O>>(

@@ -5,7 +5,7 @@
  * Subscribers are of our own class, chained to the output as RxJS's own operators chain theirs: an early `take` stops a source or an
  * inner Observable that emits synchronously without end, and the next inner starts after the teardown of the one before.
  */
-import { from, Observable, Subscriber, type ObservableInput, type OperatorFunction } from 'rxjs';
+import { EMPTY, from, Observable, Subscriber, type ObservableInput, type OperatorFunction } from 'rxjs';
 
 export interface KeyedConcatMapOptions {
   /** Called with the number of busy keys when it changes. */
@@ -116,7 +116,10 @@ class Mailboxes<T, K, R> {
       mailbox.free = false;
       mailbox.subscribing = true;
       try {
-        from(project(value, key)).subscribe(new Inner(out, () => this.#free(key, mailbox)));
+        const inner = project(value, key);
+        // It ends at once and emits nothing, so there is nothing to subscribe to.
+        if (inner === EMPTY) mailbox.free = true;
+        else from(inner).subscribe(new Inner(out, () => this.#free(key, mailbox)));
       } catch (error) {
         out.error(error);
       }

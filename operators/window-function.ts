@@ -11,7 +11,7 @@ import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
 
 /** What a window function may use while it is called. Not to be kept: it is the same object each time. */
-export interface WindowContext<O, W = unknown, S = object> {
+export interface WindowContext<W = unknown, S = object> {
   readonly key: Key;
   readonly window: TimeWindow;
   readonly watermark: Timestamp;
@@ -20,8 +20,7 @@ export interface WindowContext<O, W = unknown, S = object> {
   /** State of this key, shared by its windows. */
   readonly state: StateHandles<S>;
   readonly metrics: MetricGroup;
-  /** For more than one result; `timestamp` @defaultValue the window's last millisecond */
-  emit(value: O, timestamp?: Timestamp): void;
+  /** `timestamp` @defaultValue the window's last millisecond */
   side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
   /** Time of this turn in milliseconds; the same in a replay. */
   now(): Timestamp;
@@ -32,17 +31,18 @@ export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = St
   /** What `ctx.windowState` is for a new window: a plain object. */
   readonly windowState?: () => W;
   readonly state?: S;
-  process(contents: C, ctx: WindowContext<O, W, S>): O | undefined;
+  process(contents: C, ctx: WindowContext<W, S>): O | undefined;
   /** Runs when the window goes, before its state does. Must not emit. */
-  clear?(ctx: WindowContext<O, W, S>): void;
+  clear?(ctx: WindowContext<W, S>): void;
 }
 
 /**
- * Called when a window fires, with what it holds: all its elements, or the result of its aggregate. What it returns leaves, unless it
- * is undefined.
+ * Called when a window fires, with what it holds: all its elements, or the result of its aggregate. What it returns leaves, with the
+ * window's last millisecond as its timestamp, unless it is undefined. (The context has no `emit`, so that the type of the results is
+ * inferred; for several return a list, and flatten the stream.)
  */
 export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = StateSpec> =
-  | ((contents: C, ctx: WindowContext<O>) => O | undefined)
+  | ((contents: C, ctx: WindowContext) => O | undefined)
   | ProcessWindowObject<C, O, W, S>;
 
 export interface WindowCallOptions<C, O, W, S extends StateSpec> {
@@ -53,7 +53,7 @@ export interface WindowCallOptions<C, O, W, S extends StateSpec> {
 }
 
 /** Calls a window function for the current key. */
-export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<O, W, S> {
+export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W, S> {
   readonly state: StateHandles<S>;
   readonly #context: OperatorContext<O>;
   readonly #timers: Timers;
@@ -78,7 +78,7 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<O
     if (result instanceof Promise)
       throw new StreamError('ASYNC_IN_TURN', `the window function of \`${this.#context.uid}\` returned a promise`);
     if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
-    if (result !== undefined) this.emit(result);
+    if (result !== undefined) this.#context.output.emit(result, start + this.#sizeMs - 1);
   }
 
   clear(start: Timestamp): void {
@@ -111,9 +111,7 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<O
     return this.#context.metrics;
   }
 
-  // Bound, so that a function may take them out of its context.
-  readonly emit = (value: O, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void => this.#context.output.emit(value, timestamp);
-
+  // Bound, so that a function may take it out of its context.
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void =>
     this.#context.output.side(tag, value, timestamp);
 

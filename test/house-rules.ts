@@ -74,7 +74,7 @@ const refusePackage = (file: SourceFile, name: string, typeOnly: boolean): strin
   const place = placeOf(file.path);
   if (place === undefined) return undefined; // Connectors and examples import what they need.
   const allowed = places.flatMap(({ name, floor, opens = [], keeps = [] }) =>
-    floor <= place.floor ? [...opens, ...(name === place.name ? keeps : [])] : [],
+    floor <= place.floor ? opens.concat(name === place.name ? keeps : []) : [],
   );
   if (allowed.includes(name) || (typeOnly && place.types?.includes(name) === true)) return undefined;
   return `${place.name} may import ${allowed.length === 0 ? 'no package' : allowed.join(', ')}`;

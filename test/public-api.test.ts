@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readSource, type SyntaxNode } from './house.ts';
+import { readSource, root, type SyntaxNode } from './house.ts';
 
 /** What a module exports, in order; types carry the word before their name. */
 const exportsOf = (path: string): readonly string[] =>
@@ -168,4 +169,8 @@ test('millrace', () => {
 
 test('what is exported is there', async () => {
   expect(Object.keys(await import('millrace')).toSorted()).toEqual(values(exportsOf('lib/index.ts')));
+});
+
+test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
+  expect(exportsOf('lib/testing.ts').join('\n')).toMatchInlineSnapshot();
 });

@@ -261,21 +261,18 @@ export class ToolResponseEvent extends Event {
   }
 }
 
-/** The same event with id and lineage; those it had are overwritten. */
-export const stampEvent = <E extends Event>(event: E, stamp: EventStamp): E =>
-  revived(event.constructor as unknown as EventClass, event.type, event.attributes, stamp) as E; // made of the event's own class
+/** The same event with id and lineage; those it had are overwritten. `attributes` @defaultValue the event's own */
+export const stampEvent = <E extends Event>(event: E, stamp: EventStamp, attributes: Attributes = event.attributes): E =>
+  revived(event.constructor as unknown as EventClass, event.type, attributes, stamp) as E; // made of the event's own class
 
 /** Plain data; what is undefined is left out. */
 export const eventToJson = (event: Event): EventJson => {
   const { id, type, attributes, upstreamEventId, upstreamActionName, sourceTimestamp } = event;
-  return {
-    ...(id === undefined ? {} : { id }),
-    type,
-    attributes,
-    ...(upstreamEventId === undefined ? {} : { upstreamEventId }),
-    ...(upstreamActionName === undefined ? {} : { upstreamActionName }),
-    ...(sourceTimestamp === undefined ? {} : { sourceTimestamp }),
-  };
+  const json: Writable<EventJson> = id === undefined ? { type, attributes } : { id, type, attributes };
+  if (upstreamEventId !== undefined) json.upstreamEventId = upstreamEventId;
+  if (upstreamActionName !== undefined) json.upstreamActionName = upstreamActionName;
+  if (sourceTimestamp !== undefined) json.sourceTimestamp = sourceTimestamp;
+  return json;
 };
 
 /** Makes an event of plain data, of the class that has its type: one of ours, or one in `classes`. */
@@ -294,6 +291,16 @@ const builtInClasses = new Map<string, EventClass>(
   [InputEvent, OutputEvent, ChatRequestEvent, ChatResponseEvent, ToolRequestEvent, ToolResponseEvent].map((each) => [each.type, each]),
 );
 
-/** An event of a class, made of its parts: subclasses add accessors over the attributes only, so their own constructor need not run. */
-const revived = (type: EventClass, name: string, attributes: Attributes, stamp: Partial<EventStamp>): Event =>
-  Reflect.construct(Event, [name, attributes, stamp], type as typeof Event) as Event;
+type Writable<T> = { -readonly [P in keyof T]: T[P] };
+
+/** An event of a class, made of its parts: subclasses add accessors over the attributes only, so no constructor need run. */
+const revived = (type: EventClass, name: string, attributes: Attributes, stamp: Partial<EventStamp>): Event => {
+  const event = Object.create(type.prototype) as Writable<Event>;
+  event.type = name;
+  event.attributes = attributes;
+  event.id = stamp.id;
+  event.upstreamEventId = stamp.upstreamEventId;
+  event.upstreamActionName = stamp.upstreamActionName;
+  event.sourceTimestamp = stamp.sourceTimestamp;
+  return event;
+};

@@ -5,10 +5,10 @@
 import { invariant, InvariantError, messageOf, StreamError } from '../core/errors.ts';
 import type { ActionHandler } from './agent.ts';
 import type { CompiledAgent } from './plan.ts';
-import { ActionContext, isThenable, type ActionHost, type ActionResult } from './runner-context.ts';
+import { ActionContext, isThenable, type ActionEffects, type ActionHost, type ActionResult } from './runner-context.ts';
 
 /** Runs a synchronous action in the turn in hand. */
-export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionResult => {
+export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEffects => {
   invariant(host.work === undefined, 'I13: a synchronous action has no work context');
   const context = new ActionContext(host, agent.plan.config);
   try {
@@ -20,7 +20,7 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionRes
         details: { agent: agent.plan.agentName, action: host.action.name },
       });
     }
-    return context.result();
+    return context.effects();
   } catch (error) {
     throw actionFailed(agent, host, error);
   } finally {

@@ -115,13 +115,20 @@ export interface ActionResult {
   readonly sensoryChanges: readonly MemoryChange[];
 }
 
+/** The same in memory, for an action whose effects take place at once. */
+export interface ActionEffects {
+  readonly events: readonly Event[];
+  readonly shortTermChanges: readonly MemoryChange[];
+  readonly sensoryChanges: readonly MemoryChange[];
+}
+
 const noChanges: readonly MemoryChange[] = [];
 
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
   readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly #host: ActionHost;
-  readonly #events: EventJson[] = [];
+  readonly #events: Event[] = [];
   #shortTerm: MemoryView | undefined;
   #sensory: MemoryView | undefined;
   #ended = false;
@@ -177,9 +184,8 @@ export class ActionContext implements RunnerContext {
       upstreamActionName: action.name,
       sourceTimestamp: timestamp,
     };
-    const attributes = this.#attributes(event);
-    const stamped = stampEvent(event, stamp);
-    this.#events.push({ ...eventToJson(stamped), attributes });
+    const stamped = stampEvent(event, stamp, this.#attributes(event));
+    this.#events.push(stamped);
     return stamped;
   }
 
@@ -248,14 +254,16 @@ export class ActionContext implements RunnerContext {
     return this.#work('signal').signal;
   }
 
-  /** Ends the execution: gives what it wants to happen and refuses further use. */
-  result(): ActionResult {
+  /** Ends the execution and refuses further use: gives what it wants to happen. */
+  effects(): ActionEffects {
     this.end();
-    return {
-      events: this.#events,
-      shortTermChanges: this.#shortTerm?.written ?? noChanges,
-      sensoryChanges: this.#sensory?.written ?? noChanges,
-    };
+    return { events: this.#events, shortTermChanges: this.#shortTerm?.written ?? noChanges, sensoryChanges: this.#sensory?.written ?? noChanges };
+  }
+
+  /** The same as plain data. */
+  result(): ActionResult {
+    const effects = this.effects();
+    return { ...effects, events: effects.events.map(eventToJson) };
   }
 
   /** Refuses further use. May be called twice. */

@@ -51,15 +51,26 @@ export const keyFromBytes = (bytes: Uint8Array): Key => {
  * murmur2 of the key's bytes modulo `maxParallelism`, as Kafka's default partitioner does it: a string key falls where a Kafka
  * producer would put it if the topic had `maxParallelism` partitions.
  */
-export const keyGroupOf = (key: Key, maxParallelism: number): number => {
-  const bytes = typeof key === 'string' ? Buffer.from(key, 'utf8') : keyBytes(key);
-  return (murmur2(bytes) & 0x7fffffff) % maxParallelism;
+export const keyGroupOf = (key: Key, maxParallelism: number): number =>
+  ((typeof key === 'string' ? murmur2OfString(key) : murmur2(keyBytes(key))) & 0x7fffffff) % maxParallelism;
+
+/** Where short strings are spelt out, so that a key's group costs no allocation. */
+const scratch = new Uint8Array(64);
+
+const murmur2OfString = (key: string): number => {
+  const { length } = key;
+  if (length > scratch.length) return murmur2(Buffer.from(key, 'utf8'));
+  for (let i = 0; i < length; i += 1) {
+    const code = key.charCodeAt(i);
+    if (code > 0x7f) return murmur2(Buffer.from(key, 'utf8'));
+    scratch[i] = code;
+  }
+  return murmur2(scratch, length);
 };
 
 /** murmur2 with Kafka's seed, as a signed 32-bit integer. */
-export const murmur2 = (bytes: Uint8Array): number => {
+export const murmur2 = (bytes: Uint8Array, length: number = bytes.length): number => {
   const m = 0x5bd1e995;
-  const length = bytes.length;
   const byte = (index: number): number => bytes[index] as number; // inside the bounds by construction
   let h = 0x9747b28c ^ length;
   const whole = length & ~3;

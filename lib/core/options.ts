@@ -33,8 +33,28 @@ export const oneOf = <T extends string>(option: string, value: T, words: readonl
   return value;
 };
 
+/** Checks that a value is true or false. */
+export const flag = (option: string, value: boolean): boolean => {
+  if (typeof value !== 'boolean') throw refusal(option, 'true or false', value);
+  return value;
+};
+
+/** Checks that a value is an object with these methods, as far as can be seen from outside. */
+export const withMethods = <T extends object>(option: string, value: T, what: string, names: readonly (keyof T & string)[]): T => {
+  const has = (name: keyof T & string): boolean => typeof (value as Partial<T> | null | undefined)?.[name] === 'function';
+  if (typeof value !== 'object' || !names.every(has)) throw refusal(option, what, value);
+  return value;
+};
+
+/** Checks that a value is a function. */
+export const callable = <F extends (...parameters: never[]) => unknown>(option: string, value: F): F => {
+  if (typeof value !== 'function') throw refusal(option, 'a function', value);
+  return value;
+};
+
 /** Refuses options that do not exist, so that a misspelt one is noticed. */
 export const knownOptions = (owner: string, options: object, names: readonly string[]): void => {
+  if (typeof options !== 'object' || options === null) throw refusal(owner, 'an object of options', options);
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) throw new TypeError(`Expected options of \`${owner}\` to be among ${names.join(', ')}, got \`${name}\``);
   }

@@ -150,9 +150,11 @@ export class Domain {
     await this.#restore();
     for (const operator of this.topology.operators) await operator.open();
     for (const sink of this.topology.sinks) await sink.open(this.#header.nodes[sink.uid]?.sink, this.coordinator.epoch);
-    await this.#openKnownSplits();
+    await this.#openKnownSplits({ replayable: true });
     for (const { lsn, last } of this.recovery.kept) this.journal.adopt(lsn, last);
     const diverged = await this.#replay();
+    // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind that.
+    await this.#openKnownSplits({ replayable: false });
     if (diverged) {
       this.#branch += 1;
       this.recovery.leaveBehind();
@@ -325,8 +327,9 @@ export class Domain {
     }
   }
 
-  async #openKnownSplits(): Promise<void> {
-    for (const source of this.topology.sources) for (const name of source.splits.keys()) await this.openSplit(source, name);
+  async #openKnownSplits({ replayable }: { readonly replayable: boolean }): Promise<void> {
+    const sources = this.topology.sources.filter(({ source }) => source.replayable === replayable);
+    for (const source of sources) for (const name of source.splits.keys()) await this.openSplit(source, name);
   }
 
   /** Splits that have appeared since; each is a turn. */

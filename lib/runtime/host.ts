@@ -78,6 +78,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly number: number;
   readonly output: Output<O>;
   readonly jobId: string;
+  readonly metrics: MetricGroup;
   readonly record: (value: I, timestamp: Timestamp) => void;
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
@@ -95,10 +96,11 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     this.uid = uid;
     this.number = number;
     this.jobId = services.jobId;
+    this.metrics = services.metrics(uid);
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
     this.output = {
-      emit: (value, timestamp) => output.record(value, timestamp),
+      emit: output.record,
       side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
     };
     this.#processor = options.operator(this);
@@ -125,9 +127,6 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     return this.#options.services.branch();
   }
 
-  get metrics(): MetricGroup {
-    return this.#options.services.metrics(this.uid);
-  }
 
   state<H>(descriptor: StateDescriptor<H>): H {
     this.#keyUsed = true;
@@ -249,7 +248,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     if (sides.size === 0) return output;
     const all = [output as Receiver<never>, ...sides.values()];
     return {
-      record: (value, timestamp) => output.record(value, timestamp),
+      record: output.record,
       watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
       status: (idle) => all.forEach((each) => each.status(idle)),
     };

@@ -58,7 +58,7 @@ export class Job {
   #restarts = 0;
   #wanted: 'run' | 'stop' | 'cancel' = 'run';
   #stopTimeoutMs: number;
-  /** Facts by which progress is told: newest LSN and checkpoints. */
+  /** Facts by which progress is told: checkpoints and what the journal holds behind the newest. */
   #progress = '';
   #fruitless = 0;
 
@@ -213,7 +213,7 @@ export class Job {
 
   /** Counts starts that found nothing new in the store. */
   #note(domain: Domain): void {
-    const progress = `${domain.coordinator.epoch}/${domain.recovery.state.lsn}`;
+    const progress = `${domain.coordinator.epoch}/${domain.recovery.progress}`;
     this.#fruitless = progress === this.#progress ? this.#fruitless + 1 : 0;
     this.#progress = progress;
   }

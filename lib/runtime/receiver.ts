@@ -2,6 +2,7 @@
 import type { Timestamp } from '../core/element.ts';
 
 export interface Receiver<T> {
+  /** Handed on without its receiver, so that a record costs one call for each operator: it must not use `this`. */
   record(value: T, timestamp: Timestamp): void;
   watermark(timestamp: Timestamp): void;
   status(idle: boolean): void;

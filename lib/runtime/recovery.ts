@@ -28,6 +28,8 @@ export class Recovery {
   readonly state: JournalState;
   /** Turns records that stay until a checkpoint covers them: LSN and number of their last turn. */
   readonly kept: readonly { readonly lsn: number; readonly last: number }[];
+  /** Counts what a start that gets nowhere does not record: by it progress is told. */
+  readonly progress: number;
   readonly #items: Map<string, JournaledItem>;
   /** After a divergence: items of the old branch by operator and key, oldest first. */
   #leftOver: Map<number, Map<MapKey, JournaledItem[]>> | undefined;
@@ -37,6 +39,8 @@ export class Recovery {
     this.state = state;
     this.kept = kept;
     this.#items = items;
+    const moves = turns.filter(({ kind }) => kind !== 'start' && kind !== 'tick').length;
+    this.progress = [...items.values()].reduce((sum, item) => sum + keysOf(item).length, moves);
   }
 
   static empty(state: JournalState): Recovery {

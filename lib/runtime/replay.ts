@@ -28,7 +28,7 @@ const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined
       const host = domain.topology.sources.find(({ number }) => number === turn.source);
       if (host === undefined) return `a recorded turn names source ${turn.source}, which the pipeline does not have`;
       domain.turns.replay(undefined, () => void host.addSplit(turn.split));
-      await domain.openSplit(host, turn.split);
+      if (host.source.replayable) await domain.openSplit(host, turn.split);
       return undefined;
     }
     case 'work':

@@ -51,6 +51,8 @@ export class SinkHost<T> implements Receiver<T> {
   #writer: SinkWriter<T> | undefined;
   #records = 0;
   #pending: SealedEpoch[] = [];
+  /** The commits so far, oldest first. */
+  #committing: Promise<void> = Promise.resolve();
   #last: unknown;
   #flushWanted = false;
   #flushing: Promise<void> | undefined;
@@ -78,13 +80,13 @@ export class SinkHost<T> implements Receiver<T> {
     for (const each of pending) await this.#commit(each);
   }
 
-  record(value: T, timestamp: Timestamp): void {
+  readonly record = (value: T, timestamp: Timestamp): void => {
     const writer = this.#open;
     writer.write(value, timestamp, this.#records);
     this.#records += 1;
     if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
     if (writer.flush !== undefined && !this.#flushWanted) this.#wantFlush();
-  }
+  };
 
   watermark(): void {}
 
@@ -117,7 +119,9 @@ export class SinkHost<T> implements Receiver<T> {
     this.#pending.push(sealed);
     this.#last = sealed.committable;
     this.#epochsPlace.add(1);
-    await this.#commit(sealed);
+    // One at a time: a writer may count on what was committed before.
+    this.#committing = this.#committing.then(() => this.#commit(sealed));
+    await this.#committing;
     this.#pending = this.#pending.filter((each) => each !== sealed);
     this.#epochsPlace.add(-1);
   }

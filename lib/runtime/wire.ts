@@ -32,9 +32,7 @@ export class Wire<T> implements Receiver<T> {
     this.elements.subscribe(new ElementSubscriber(receiver));
   }
 
-  record(value: T, timestamp: Timestamp): void {
-    this.#next({ kind: 'record', value, timestamp });
-  }
+  readonly record = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
 
   watermark(timestamp: Timestamp): void {
     this.#next({ kind: 'watermark', timestamp });
@@ -95,7 +93,7 @@ export const keyedEdge = <T>(options: {
 export const unionInput = <T>(channel: string, valve: WatermarkValve, to: Receiver<T>): Receiver<T> => {
   valve.add(channel);
   return {
-    record: (value, timestamp) => to.record(value, timestamp),
+    record: to.record,
     watermark: (timestamp) => forward(valve.watermark(channel, timestamp), to),
     status: (idle) => forward(valve.status(channel, idle), to),
   };

@@ -271,7 +271,9 @@ class LevelDatabase {
   }
 
   #readError(cause: unknown): StreamError {
-    const code = (cause as { code?: unknown }).code === 'LEVEL_CORRUPTION' ? 'STORE_DAMAGED' : 'STORE_FAILED';
+    // LevelDB reports a table that is gone or shorter than it was as an error of input and output.
+    const lost = (cause as { code?: unknown }).code === 'LEVEL_CORRUPTION' || /No such file|Invalid argument|truncated/.test(messageOf(cause));
+    const code = lost ? 'STORE_DAMAGED' : 'STORE_FAILED';
     return new StreamError(code, `'${this.#path}' can not be read: ${messageOf(cause)}`, { cause });
   }
 }

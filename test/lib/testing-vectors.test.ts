@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { openVector, runVector, type VectorCase, type VectorConfig, type VectorOutput } from '../../lib/testing-vectors.ts';
+import type { VectorCase, VectorConfig, VectorOutput } from '../../lib/testing-vector-form.ts';
+import { openVector, runVector } from '../../lib/testing-vectors.ts';
 
 interface RecordedCase extends VectorCase {
   readonly expected: readonly (readonly VectorOutput[])[];
@@ -20,7 +21,7 @@ const lenient = (outputs: readonly VectorOutput[]): readonly VectorOutput[] => {
   const rank = ({ type, ts, key }: VectorOutput): string => (type === 'record' ? `${ts} ${String(key)}` : '');
   const plain = outputs.map((output) => (output.type === 'error' ? { type: 'error' } : output));
   const sorted: VectorOutput[] = [];
-  for (let at = 0; at < plain.length; ) {
+  for (let at = 0; at < plain.length;) {
     let end = at + 1;
     while (end < plain.length && plain[end]?.['ts'] === plain[at]?.['ts'] && plain[end]?.type === 'record') end += 1;
     sorted.push(...plain.slice(at, end).sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0)));

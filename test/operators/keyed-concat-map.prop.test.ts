@@ -1,6 +1,22 @@
 /** `keyedConcatMap` against the literal composition, frame by frame, on random plans of arrivals, inners, errors and early ends. */
 import fc from 'fast-check';
-import { concat, concatMap, defer, EMPTY, from, groupBy, map, mergeMap, Observable, of, take, throwError, timer, type ObservableInput, type OperatorFunction } from 'rxjs';
+import {
+  concat,
+  concatMap,
+  defer,
+  EMPTY,
+  from,
+  groupBy,
+  map,
+  mergeMap,
+  Observable,
+  of,
+  take,
+  throwError,
+  timer,
+  type ObservableInput,
+  type OperatorFunction,
+} from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, it } from 'vitest';
 import { keyedConcatMap } from '../../operators/keyed-concat-map.ts';
@@ -24,7 +40,10 @@ interface Plan {
 }
 
 type Arrival = Item & { readonly number: number };
-type Candidate = (keyOf: (value: Arrival) => string, project: (value: Arrival, key: string) => ObservableInput<string>) => OperatorFunction<Arrival, string>;
+type Candidate = (
+  keyOf: (value: Arrival) => string,
+  project: (value: Arrival, key: string) => ObservableInput<string>,
+) => OperatorFunction<Arrival, string>;
 
 const literal: Candidate = (keyOf, project) => (source) =>
   source.pipe(
@@ -49,7 +68,10 @@ const innerOf = ({ kind, number, delay }: Arrival, key: string, scheduler: TestS
     case 'error':
       return throwError(() => new Error(`error ${name}`));
     case 'late error':
-      return concat(later('a'), throwError(() => new Error(`late ${name}`)));
+      return concat(
+        later('a'),
+        throwError(() => new Error(`late ${name}`)),
+      );
     case 'empty':
       return EMPTY;
     case 'never':
@@ -93,7 +115,10 @@ const runPlan = (candidate: Candidate, plan: Plan): Run => {
     const project = (value: Arrival, key: string): Observable<string> => {
       log.push([scheduler.now(), 'project', key, value.number]);
       const inner = innerOf(value, key, scheduler);
-      return counted(defer(() => inner), key);
+      return counted(
+        defer(() => inner),
+        key,
+      );
     };
     const piped = counted(arrivals).pipe(candidate(keyOf, project));
     const subscription = (plan.take > 0 ? piped.pipe(take(plan.take)) : piped).subscribe({
@@ -151,18 +176,35 @@ describe('keyedConcatMap', () => {
   });
 
   it('equals it when everything is synchronous', () => {
-    const sync = fc.array(fc.record({ key: fc.integer({ min: 0, max: 2 }), values: fc.array(fc.integer(), { maxLength: 3 }) }), { maxLength: 20 });
+    const sync = fc.array(fc.record({ key: fc.integer({ min: 0, max: 2 }), values: fc.array(fc.integer(), { maxLength: 3 }) }), {
+      maxLength: 20,
+    });
     fc.assert(
       fc.property(sync, fc.integer({ min: 0, max: 10 }), (items, count) => {
         const run = (operator: OperatorFunction<(typeof items)[number], number>): unknown[] => {
           const log: unknown[] = [];
           const piped = from(items).pipe(operator);
-          (count > 0 ? piped.pipe(take(count)) : piped).subscribe({ next: (value) => log.push(value), complete: () => log.push('complete') });
+          (count > 0 ? piped.pipe(take(count)) : piped).subscribe({
+            next: (value) => log.push(value),
+            complete: () => log.push('complete'),
+          });
           return log;
         };
         const grouped = groupBy((each: (typeof items)[number]) => each.key);
-        const expected = run((source) => source.pipe(grouped, mergeMap((group) => group.pipe(concatMap(({ values }) => values)))));
-        expect(run(keyedConcatMap(({ key }) => key, ({ values }) => values))).toEqual(expected);
+        const expected = run((source) =>
+          source.pipe(
+            grouped,
+            mergeMap((group) => group.pipe(concatMap(({ values }) => values))),
+          ),
+        );
+        expect(
+          run(
+            keyedConcatMap(
+              ({ key }) => key,
+              ({ values }) => values,
+            ),
+          ),
+        ).toEqual(expected);
       }),
     );
   });

@@ -22,7 +22,16 @@ describe('keyedConcatMap', () => {
   });
 
   it('projects one value with its key', () => {
-    expect(collect(of('x').pipe(keyedConcatMap((value) => value.length, (value, key) => [value, key])))).toEqual(['x', 1, 'complete']);
+    expect(
+      collect(
+        of('x').pipe(
+          keyedConcatMap(
+            (value) => value.length,
+            (value, key) => [value, key],
+          ),
+        ),
+      ),
+    ).toEqual(['x', 1, 'complete']);
   });
 
   it('passes an error of the source', () => {
@@ -30,24 +39,52 @@ describe('keyedConcatMap', () => {
   });
 
   it.each([
-    ['keyOf', () => keyedConcatMap<number, number, number>(() => { throw new Error('no key'); }, just), 'no key'],
-    ['project', () => keyedConcatMap<number, number, number>(same, () => { throw new Error('no inner'); }), 'no inner'],
+    [
+      'keyOf',
+      () =>
+        keyedConcatMap<number, number, number>(() => {
+          throw new Error('no key');
+        }, just),
+      'no key',
+    ],
+    [
+      'project',
+      () =>
+        keyedConcatMap<number, number, number>(same, () => {
+          throw new Error('no inner');
+        }),
+      'no inner',
+    ],
   ] as const)('passes what %s throws', (_, operator, message) => {
     expect(collect(of(1, 2).pipe(operator()))).toEqual([new Error(message)]);
   });
 
   it('stops an endless synchronous source and an endless synchronous inner', () => {
     expect(collect(range(0, Infinity).pipe(keyedConcatMap(same, just), take(3)))).toEqual([0, 1, 2, 'complete']);
-    expect(collect(of('a').pipe(keyedConcatMap(same, () => range(0, Infinity)), take(2)))).toEqual([0, 1, 'complete']);
+    expect(
+      collect(
+        of('a').pipe(
+          keyedConcatMap(same, () => range(0, Infinity)),
+          take(2),
+        ),
+      ),
+    ).toEqual([0, 1, 'complete']);
   });
 
   it('keeps order when a result lets the source emit again', () => {
     const source = new Subject<number>();
     const seen: number[] = [];
-    source.pipe(keyedConcatMap(() => 'one', (value) => of(value))).subscribe((value) => {
-      seen.push(value);
-      if (value < 3) source.next(value + 1);
-    });
+    source
+      .pipe(
+        keyedConcatMap(
+          () => 'one',
+          (value) => of(value),
+        ),
+      )
+      .subscribe((value) => {
+        seen.push(value);
+        if (value < 3) source.next(value + 1);
+      });
     source.next(0);
     expect(seen).toEqual([0, 1, 2, 3]);
   });
@@ -79,7 +116,7 @@ describe('keyedConcatMap', () => {
         open += 1;
         return () => (open -= 1);
       });
-    const subscription = source.pipe(keyedConcatMap(same, () => (projected += 1, inner()))).subscribe();
+    const subscription = source.pipe(keyedConcatMap(same, () => ((projected += 1), inner()))).subscribe();
     for (const key of ['a', 'a', 'b', 'c']) source.next(key);
     expect([open, projected]).toEqual([3, 3]);
     subscription.unsubscribe();
@@ -109,10 +146,17 @@ describe('keyedConcatMap', () => {
     const source = new Subject<number>();
     let sum = 0;
     let completed = false;
-    source.pipe(keyedConcatMap(() => 'one', (value) => (value === 0 ? gate : of(value)))).subscribe({
-      next: (value) => (sum += value),
-      complete: () => (completed = true),
-    });
+    source
+      .pipe(
+        keyedConcatMap(
+          () => 'one',
+          (value) => (value === 0 ? gate : of(value)),
+        ),
+      )
+      .subscribe({
+        next: (value) => (sum += value),
+        complete: () => (completed = true),
+      });
     for (let i = 0; i <= 200_000; i += 1) source.next(i);
     source.complete();
     gate.complete();
@@ -122,10 +166,17 @@ describe('keyedConcatMap', () => {
   it('takes promises and arrays as inners', async () => {
     const values: number[] = [];
     await new Promise<void>((resolve) => {
-      from([1, 2, 3]).pipe(keyedConcatMap((value) => value % 2, (value) => Promise.resolve(value * 10))).subscribe({
-        next: (value) => values.push(value),
-        complete: resolve,
-      });
+      from([1, 2, 3])
+        .pipe(
+          keyedConcatMap(
+            (value) => value % 2,
+            (value) => Promise.resolve(value * 10),
+          ),
+        )
+        .subscribe({
+          next: (value) => values.push(value),
+          complete: resolve,
+        });
     });
     expect(values.sort()).toEqual([10, 20, 30]);
   });

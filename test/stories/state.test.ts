@@ -164,6 +164,7 @@ describe('a changed pipeline on the state of an earlier one', () => {
 
   test('a job that has finished starts to no effect, and refuses an input that has grown', async () => {
     const parts = made();
+    parts.sluice.raise();
     await goesOn(parts);
     await goesOn(parts);
     const grown = { ...parts, sluice: new Sluice([...orders, { id: 'new', sum: 1 }]) };
@@ -217,6 +218,7 @@ describe('a damaged state directory is refused, never taken for a new one; from 
     ['a bit of a value has flipped', (directory) => changeRows(directory, (key, value) => (key[0] === 's'.charCodeAt(0) ? flipped(value) : undefined))],
     ['a bit of the header has flipped', (directory) => changeRows(directory, (key, value) => (key[0] === 'c'.charCodeAt(0) ? flipped(value) : undefined))],
     ['a table was cut', cutTables],
+    ['a table is gone', removeTables],
   ];
 
   test.each(damages)('%s', async (_what, damage) => {
@@ -304,8 +306,16 @@ function newerSeal(value: Buffer): Buffer {
 /** A database that was opened again has its log in tables. */
 const intoTables = (directory: string): Promise<void> => withState(directory, (level) => level.compactRange(Buffer.of(0), Buffer.of(0xff)));
 
-async function cutTables(directory: string): Promise<void> {
+async function tablesOf(directory: string): Promise<readonly string[]> {
   const tables = (await readdir(join(directory, 'state'))).filter((name) => /\.(ldb|sst)$/.test(name));
   expect(tables.length).toBeGreaterThan(0);
-  for (const table of tables) await truncate(join(directory, 'state', table), 20);
+  return tables.map((table) => join(directory, 'state', table));
+}
+
+async function cutTables(directory: string): Promise<void> {
+  for (const table of await tablesOf(directory)) await truncate(table, 20);
+}
+
+async function removeTables(directory: string): Promise<void> {
+  for (const table of await tablesOf(directory)) await rm(table);
 }

@@ -8,7 +8,7 @@ import { applyChanges, type MemoryChange } from '../../../lib/agents/memory.ts';
 import type { PlannedAction } from '../../../lib/agents/plan.ts';
 import { JobResources, type OpenAgent } from '../../../lib/agents/resources.ts';
 import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
-import type { ActionHost, ActionResult } from '../../../lib/agents/runner-context.ts';
+import type { ActionEffects, ActionHost, ActionResult } from '../../../lib/agents/runner-context.ts';
 
 /** Metrics that can be read back by a path such as `action=chat_model_action.retryCount`. */
 export class TestMetrics implements MetricGroup {

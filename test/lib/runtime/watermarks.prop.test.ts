@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP } from '../../../lib/core/element.ts';
-import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../../../lib/runtime/watermarks.ts';
+import {
+  WatermarkCombiner,
+  WatermarkGenerator,
+  WatermarkStrategy,
+  WatermarkValve,
+  type WatermarkChange,
+} from '../../../lib/runtime/watermarks.ts';
 
-const timestamp = fc.oneof({ weight: 20, arbitrary: fc.integer({ min: -50, max: 200 }) }, { weight: 1, arbitrary: fc.constant(MAX_TIMESTAMP) });
+const timestamp = fc.oneof(
+  { weight: 20, arbitrary: fc.integer({ min: -50, max: 200 }) },
+  { weight: 1, arbitrary: fc.constant(MAX_TIMESTAMP) },
+);
 
 type Step =
   | { readonly kind: 'watermark'; readonly channel: string; readonly timestamp: number }
@@ -79,7 +88,10 @@ it('the combiner gives the least watermark of the active channels, unless that w
         if (each.kind === 'watermark' && one.watermark === before) continue;
         const running = [...model.values()].filter(({ watermark }) => watermark !== MAX_TIMESTAMP);
         const active = running.filter(({ idle }) => !idle).map(({ watermark }) => watermark);
-        const together = active.length > 0 ? Math.min(...active) : Math.max(...(running.length > 0 ? running : [{ watermark: MAX_TIMESTAMP }]).map(({ watermark }) => watermark));
+        const together =
+          active.length > 0
+            ? Math.min(...active)
+            : Math.max(...(running.length > 0 ? running : [{ watermark: MAX_TIMESTAMP }]).map(({ watermark }) => watermark));
         expected = Math.max(expected, together);
         expect(merge.current).toBe(expected);
       }

@@ -10,12 +10,19 @@ describe('WatermarkStrategy', () => {
     const fromSource = <T>(_: Source<T>, strategy: WatermarkStrategy<NoInfer<T>>): WatermarkStrategy<T> => strategy;
     const source = {} as Source<{ readonly ts: number }>;
     const base = WatermarkStrategy.boundedOutOfOrderness('5s');
-    const strategy = fromSource(source, base.withIdleness('1m').withEmitEvery(10).withTimestamps((record) => record.ts * 1000));
+    const strategy = fromSource(
+      source,
+      base
+        .withIdleness('1m')
+        .withEmitEvery(10)
+        .withTimestamps((record) => record.ts * 1000),
+    );
     expect(strategy.timestampOf?.({ ts: 2 })).toBe(2000);
     expect([strategy.outOfOrdernessMs, strategy.idlenessMs, strategy.emitEvery]).toEqual([5000, 60_000, 10]);
     expect([base.timestampOf, base.idlenessMs, base.emitEvery]).toEqual([undefined, undefined, 64]);
+    const others = WatermarkStrategy.monotonous().withTimestamps((record: { readonly time: number }) => record.time);
     // @ts-expect-error a strategy for other records is refused
-    fromSource(source, WatermarkStrategy.monotonous().withTimestamps((record: { readonly time: number }) => record.time));
+    fromSource(source, others);
   });
 
   it('refuses nonsense by name', () => {
@@ -141,7 +148,8 @@ describe('merging watermarks', () => {
     const valve = new WatermarkValve();
     valve.add('a');
     expect(() => valve.add('a')).toThrow('got `a` twice');
-    for (const call of [() => valve.watermark('x', 1), () => valve.status('x', true), () => valve.remove('x')]) expect(call).toThrow('got `x`');
+    for (const call of [() => valve.watermark('x', 1), () => valve.status('x', true), () => valve.remove('x')])
+      expect(call).toThrow('got `x`');
   });
 
   it('says nothing when there is no channel', () => {

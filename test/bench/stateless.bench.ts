@@ -1,8 +1,8 @@
 /** Operators without state: a hand-written loop, RxJS and the whole engine do the same to the same records. */
 import { filter as rxFilter, from, map as rxMap } from 'rxjs';
-import { StreamExecutionEnvironment } from '../../../lib/environment.ts';
-import { alternate, atLeast, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from '../case.ts';
-import { laps, voidSink } from '../places.ts';
+import { StreamExecutionEnvironment } from '../../lib/environment.ts';
+import { alternate, atLeast, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';
+import { laps, voidSink } from './places.ts';
 
 interface Item {
   readonly id: number;

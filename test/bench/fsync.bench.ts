@@ -1,8 +1,8 @@
 /** What the disk can do: an append of 4 KB made durable, the floor under everything that is journaled. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { quantile, timed, type BenchCase } from '../case.ts';
-import { withDirectory } from '../places.ts';
+import { quantile, timed, type BenchCase } from './case.ts';
+import { withDirectory } from './places.ts';
 
 export const fsync: BenchCase = {
   name: 'fsync',

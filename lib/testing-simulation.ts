@@ -1,0 +1,316 @@
+/**
+ * Simulates a whole job from one seed: time, delays, crashes at any turn and any write, and what is outside. One seed gives one history.
+ *
+ * Judged are I6 (a fresh job that does the surviving turns from the first one, calling nobody, sends the same to its sinks and ends in
+ * the same state), I7, I8 (no journaled call is executed again), and that the job comes to its end. What a pipeline means to compute is
+ * for its own test to judge, by `received`.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { sleep, systemClock } from './core/clock.ts';
+import { encodeText } from './core/serde.ts';
+import { messageOf } from './core/errors.ts';
+import { StreamExecutionEnvironment, type EnvironmentOptions } from './environment.ts';
+import { makeLogger } from './runtime/logging.ts';
+import type { Turn } from './runtime/turn.ts';
+import { settled, SimulatedClock } from './testing-clock.ts';
+import { SimulatedDisk } from './testing-history.ts';
+import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './testing-world.ts';
+
+/** Where a process dies, counted from its start. */
+export type CrashPoint =
+  /** After the `number`-th turn, in the middle of what the loop does. */
+  | { readonly at: 'turn'; readonly number: number; readonly landed?: number | undefined }
+  /** Before the `number`-th write is issued, or when it is durable and nobody knows. */
+  | { readonly at: 'before-write' | 'after-write'; readonly number: number; readonly landed?: number | undefined }
+  /** Between two events of the clock: the beginning of the recovery included. */
+  | { readonly at: 'event'; readonly number: number; readonly landed?: number | undefined };
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Builds the pipeline; called for each start of the job. */
+  readonly pipeline: (env: StreamExecutionEnvironment, process: SimulatedProcess) => void;
+  /** Where the first process dies, the second, ...; the process after the last of them lives. @defaultValue up to 6, from the seed */
+  readonly crashes?: readonly CrashPoint[] | undefined;
+  /** @defaultValue from the seed, 20 to 2000 ms */
+  readonly checkpointIntervalMs?: number | undefined;
+  readonly environment?: Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart'> | undefined;
+  /** Is told what happens, line by line. */
+  readonly trace?: ((line: string) => void) | undefined;
+  /** Compare with a job that does the surviving turns anew. @defaultValue true */
+  readonly replica?: boolean | undefined;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  /** What each sink received, by number. */
+  readonly received: ReadonlyMap<string, readonly unknown[]>;
+  /** The turns that the final state is made of. */
+  readonly history: readonly Turn[];
+  readonly crashes: number;
+  /** Live turns, writes and clock events of each life. */
+  readonly lives: readonly LifeCounts[];
+  readonly executions: number;
+  /** Journaled outcomes that a start has found. */
+  readonly journaled: number;
+}
+
+export interface LifeCounts {
+  readonly turns: number;
+  readonly writes: number;
+  readonly events: number;
+}
+
+/** Clock events without any turn after which the job is taken to hang, and of one life at all. */
+const quietEventsMax = 20_000;
+/** Rounds without any event: the first ones at once, the later ones with a real pause, in which modules are loaded. */
+const idle = { quickRounds: 20, rounds: 1000, pauseMs: 5 } as const;
+const crashesMax = 6;
+
+const silent = makeLogger('silent');
+
+/**
+ * Runs the job to its end, through its crashes. Rejects with a `SimulationFailure` when a rule is broken.
+ *
+ * @example
+ * const { received } = await simulate({
+ *   seed: 7,
+ *   pipeline: (env, process) =>
+ *     env
+ *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, 2, 3] } }))
+ *       .asyncMap((value, call) => process.call(call, { answer: () => value * 2 }))
+ *       .sinkTo(process.collect('doubles')),
+ * });
+ */
+export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
+  const { seed, pipeline } = options;
+  const simulation = new Simulation(options);
+  try {
+    await simulation.run();
+    if (options.replica ?? true) await simulation.compareWithReplica(pipeline);
+    return simulation.result();
+  } catch (error) {
+    throw new SimulationFailure(`seed ${seed}: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #clock: SimulatedClock;
+  readonly #disk: SimulatedDisk;
+  readonly #world: SimulatedWorld;
+  readonly #trace: (line: string) => void;
+  readonly #intervalMs: number;
+  readonly #lives: LifeCounts[] = [];
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#clock = new SimulatedClock({ seed: options.seed });
+    this.#trace = options.trace ?? (() => {});
+    const slowest = 1 + Math.floor(this.#clock.random() ** 2 * 30);
+    this.#disk = new SimulatedDisk({ clock: this.#clock, writeDelayMs: () => Math.floor(this.#clock.random() * slowest) });
+    this.#world = new SimulatedWorld(this.#disk, this.#trace);
+    this.#intervalMs = options.checkpointIntervalMs ?? 20 + Math.floor(this.#clock.random() ** 3 * 2000);
+  }
+
+  async run(): Promise<void> {
+    const crashes = this.#options.crashes ?? Array.from({ length: Math.floor(this.#clock.random() * (crashesMax + 1)) }, () => this.#anyCrash());
+    for (const crash of crashes) if (await this.#live(crash)) return;
+    await this.#live(undefined);
+  }
+
+  /** Does the surviving turns anew in a fresh job and compares what it sends and what it ends with. */
+  async compareWithReplica(pipeline: SimulationOptions['pipeline']): Promise<void> {
+    const disk = await this.#disk.replica();
+    const world = new SimulatedWorld(disk, () => {});
+    const clock = new SimulatedClock({ seed: 1, order: 'fixed' });
+    const life = new Life({
+      clock,
+      disk,
+      world,
+      number: 0,
+      crash: undefined,
+      trace: () => {},
+      onTurn: (turn) => {
+        if (turn.kind !== 'start') throw new SimulationFailure(`I6: the replica makes a turn of its own: ${encodeText(turn)}`);
+      },
+    });
+    await life.run(this.#environment(1_000_000), pipeline);
+    if (world.executions > 0) throw new SimulationFailure(`I8: replay has called ${world.executions} times`);
+    for (const [name, values] of this.#world.received) same(`what sink ${name} received`, values, world.received.get(name) ?? []);
+    const [mine, replicas] = [await this.#disk.finalState(), await disk.finalState()];
+    same('the final state', mine.rows, replicas.rows);
+    for (const uid of Object.keys(mine.nodes)) same(`the final state of ${uid}`, mine.nodes[uid], replicas.nodes[uid]);
+  }
+
+  result(): SimulationResult {
+    return {
+      seed: this.#options.seed,
+      received: this.#world.received,
+      history: this.#disk.history,
+      crashes: this.#lives.length - 1,
+      lives: this.#lives,
+      executions: this.#world.executions,
+      journaled: this.#disk.journaled.size,
+    };
+  }
+
+  /** One process. True when the job came to its end. */
+  async #live(crash: CrashPoint | undefined): Promise<boolean> {
+    const number = this.#lives.length;
+    this.#trace(`---- life ${number}${crash === undefined ? '' : `, to die at ${crash.at} ${crash.number}`}`);
+    const life = new Life({
+      clock: this.#clock,
+      disk: this.#disk,
+      world: this.#world,
+      number,
+      crash,
+      trace: this.#trace,
+      onTurn: (turn) => {
+        this.#disk.note(turn);
+        if (this.#options.trace !== undefined) this.#trace(`turn ${this.#disk.history.length}: ${encodeText(turn)}`);
+      },
+    });
+    const ended = await life.run(this.#environment(this.#intervalMs), this.#options.pipeline);
+    this.#lives.push(life.counts);
+    return ended;
+  }
+
+  #environment(intervalMs: number): EnvironmentOptions {
+    return {
+      ...this.#options.environment,
+      checkpoint: { directory: 'simulated', interval: intervalMs },
+      strictReplay: true,
+      freezeState: true,
+      logger: silent,
+    };
+  }
+
+  /** Early points are the more likely ones, so that recoveries die too. */
+  #anyCrash(): CrashPoint {
+    const random = (): number => this.#clock.random();
+    const kinds = ['turn', 'before-write', 'after-write', 'event'] as const;
+    const at = kinds[Math.floor(random() * kinds.length)] ?? 'event';
+    const far = { turn: 60, 'before-write': 50, 'after-write': 50, event: 500 }[at];
+    return { at, number: 1 + Math.floor(random() ** 2 * far), landed: Math.floor(random() * 3) };
+  }
+}
+
+interface LifeOptions {
+  readonly clock: SimulatedClock;
+  readonly disk: SimulatedDisk;
+  readonly world: SimulatedWorld;
+  readonly number: number;
+  readonly crash: CrashPoint | undefined;
+  readonly trace: (line: string) => void;
+  readonly onTurn: (turn: Turn) => void;
+}
+
+/** One simulated process, from its start to its death or the end of the job. */
+class Life {
+  readonly #options: LifeOptions;
+  readonly #clock;
+  #failure: { readonly error: unknown } | undefined;
+  #turns = 0;
+  #writes = 0;
+  #events = 0;
+  #lastTurnAt = 0;
+
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    this.#clock = options.clock.process();
+  }
+
+  get counts(): LifeCounts {
+    return { turns: this.#turns, writes: this.#writes, events: this.#events };
+  }
+
+  /** True when the job came to its end, false when the process died. */
+  async run(environment: EnvironmentOptions, pipeline: SimulationOptions['pipeline']): Promise<boolean> {
+    const clock = this.#clock;
+    const env = StreamExecutionEnvironment.create({
+      ...environment,
+      clock,
+      storage: this.#options.disk.storage({
+        alive: () => clock.alive,
+        before: () => this.#dieAt('before-write', (this.#writes += 1)),
+        after: () => this.#dieAt('after-write', this.#writes),
+      }),
+      onTurn: (turn) => this.#onTurn(turn),
+    });
+    const fail = (error: unknown): void => void (this.#failure ??= { error });
+    pipeline(env, new SimulatedProcess({ clock, world: this.#options.world, life: this.#options.number, fail }));
+    let ended = false;
+    env.execute('simulated').then(
+      () => (ended = true),
+      (error: unknown) => {
+        if (clock.alive) fail(error);
+      },
+    );
+    try {
+      await this.#drive(() => ended);
+      ended &&= clock.alive;
+    } finally {
+      clock.kill();
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+    await settled();
+    return ended;
+  }
+
+  async #drive(ended: () => boolean): Promise<void> {
+    const { clock } = this.#options;
+    let idleRounds = 0;
+    for (;;) {
+      await settled();
+      if (ended() || this.#failure !== undefined || !this.#clock.alive) return;
+      if (!clock.step()) {
+        idleRounds += 1;
+        if (idleRounds > idle.rounds) throw new SimulationFailure('the job waits for something that is not simulated');
+        if (idleRounds > idle.quickRounds) await sleep(systemClock, idle.pauseMs);
+        continue;
+      }
+      idleRounds = 0;
+      this.#events += 1;
+      if (this.#events - this.#lastTurnAt > quietEventsMax) throw new SimulationFailure(`the job hangs: no turn since event ${this.#lastTurnAt}`);
+      this.#dieAt('event', this.#events);
+    }
+  }
+
+  #onTurn(turn: Turn): void {
+    if (!this.#clock.alive) return;
+    this.#turns += 1;
+    this.#lastTurnAt = this.#events;
+    try {
+      this.#options.onTurn(turn);
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+    this.#dieAt('turn', this.#turns);
+  }
+
+  #dieAt(at: CrashPoint['at'], number: number): void {
+    const { crash, disk, trace } = this.#options;
+    if (crash?.at !== at || crash.number !== number || !this.#clock.alive) return;
+    trace(`the process dies at ${at} ${number}`);
+    this.#clock.kill();
+    const { landed = 0 } = crash;
+    disk.crash({ state: landed, journal: landed });
+  }
+}
+
+const same = (what: string, mine: unknown, replicas: unknown): void => {
+  if (isDeepStrictEqual(mine, replicas)) return;
+  const [a, b] = [show(mine), show(replicas)];
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at += 1;
+  const part = (text: string): string => text.slice(Math.max(0, at - 200), at + 200);
+  throw new SimulationFailure(`I6: ${what} differs from that of the surviving history\n  here: ...${part(a)}\n  there: ...${part(b)}`);
+};
+
+const show = (value: unknown): string => {
+  try {
+    return encodeText(value);
+  } catch {
+    return String(value);
+  }
+};

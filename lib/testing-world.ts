@@ -1,0 +1,192 @@
+/**
+ * The outside of a simulated job: what models and tools were asked, what sinks received, and what one simulated process may do to it. The
+ * world outlives the processes and judges them: a journaled outcome is never computed again (I8), effects of an epoch become visible
+ * behind its checkpoint (I7), and one number always means one value.
+ */
+import type { Sink, Source, SourceBatch } from './core/connector.ts';
+import { encodeText } from './core/serde.ts';
+import type { CallContext } from './core/operator.ts';
+import { sleep, type Clock } from './core/clock.ts';
+import { defineSink } from '../connectors/define-sink.ts';
+import type { SimulatedDisk } from './testing-history.ts';
+import type { ProcessClock } from './testing-clock.ts';
+
+/** A rule that the job has broken. */
+export class SimulationFailure extends Error {
+  override readonly name = 'SimulationFailure';
+}
+
+/** How often and when the outside answers. */
+export interface CallScript<R> {
+  /** Longest time until the answer, in milliseconds. @defaultValue 50 */
+  readonly latencyMax?: number | undefined;
+  /** How many of all attempts fail, from 0 to 1. @defaultValue 0 */
+  readonly failing?: number | undefined;
+  /** Makes the answer; `execution` counts all executions of this world, so an answer that uses it never comes twice. */
+  readonly answer: (execution: number) => R;
+}
+
+export interface SimulatedSplits<T> {
+  readonly name: string;
+  readonly splits: Readonly<Record<string, readonly T[]>>;
+  /** @defaultValue true */
+  readonly replayable?: boolean | undefined;
+  /** Records of one batch at most. @defaultValue 4 */
+  readonly batchMax?: number | undefined;
+  /** Longest wait for a batch, in milliseconds. @defaultValue 40 */
+  readonly latencyMax?: number | undefined;
+}
+
+export class SimulatedWorld {
+  readonly received = new Map<string, unknown[]>();
+  executions = 0;
+  readonly #disk: SimulatedDisk;
+  readonly #trace: (line: string) => void;
+
+  constructor(disk: SimulatedDisk, trace: (line: string) => void) {
+    this.#disk = disk;
+    this.#trace = trace;
+  }
+
+  /** A model or tool is asked. */
+  execute(id: string): number {
+    const ok = this.#disk.journaled.get(id);
+    if (ok !== undefined) throw new SimulationFailure(`I8: durable call ${id} is executed again, although its outcome (${ok ? 'a value' : 'an error'}) is journaled`);
+    this.executions += 1;
+    this.#trace(`call ${id} starts`);
+    return this.executions;
+  }
+
+  /** A sink receives what it may have received before. */
+  receive(sink: string, values: readonly unknown[], firstNumber: number): void {
+    const known = this.received.get(sink) ?? [];
+    this.received.set(sink, known);
+    for (const [index, value] of values.entries()) {
+      const number = firstNumber + index;
+      if (number > known.length) throw new SimulationFailure(`sink ${sink} is given number ${number} before number ${known.length}`);
+      if (number === known.length) known.push(value);
+      else if (encodeText(known[number]) !== encodeText(value)) {
+        throw new SimulationFailure(`sink ${sink}: number ${number} was ${encodeText(known[number])} and is now ${encodeText(value)}`);
+      }
+    }
+    this.#trace(`sink ${sink} receives ${values.length} from number ${firstNumber}`);
+  }
+
+  /** An epoch becomes visible. */
+  commit(sink: string, epoch: number): void {
+    if (epoch > this.#disk.durable) throw new SimulationFailure(`I7: sink ${sink} commits epoch ${epoch}, the durable checkpoint is ${this.#disk.durable}`);
+  }
+}
+
+/** One simulated process, as the pipeline that it runs sees it. After its death nothing it does has an effect. */
+export class SimulatedProcess {
+  readonly clock: ProcessClock;
+  readonly #world: SimulatedWorld;
+  /** Counts starts of the job, from 0. */
+  readonly life: number;
+  readonly #fail: (error: unknown) => void;
+
+  constructor(options: { clock: ProcessClock; world: SimulatedWorld; life: number; fail: (error: unknown) => void }) {
+    this.clock = options.clock;
+    this.#world = options.world;
+    this.life = options.life;
+    this.#fail = options.fail;
+  }
+
+  /** From 0 (included) to 1 (excluded). Not for pipelines to decide by: only what is outside may be random. */
+  random(): number {
+    return this.clock.random();
+  }
+
+  /** A broken rule that a pipeline has found ends the simulation. */
+  fail(what: string): void {
+    if (this.clock.alive) this.#fail(new SimulationFailure(what));
+  }
+
+  /** The body of a durable call: waits, then answers or throws. */
+  async call<R>(call: CallContext, script: CallScript<R>): Promise<R> {
+    const { latencyMax = 50, failing = 0, answer } = script;
+    if (!this.clock.alive) return never();
+    const execution = this.#guarded(() => this.#world.execute(call.id)) ?? 0;
+    const fails = this.random() < failing;
+    await this.#wait(latencyMax);
+    if (fails) throw new Error(`attempt ${call.attempt} of call ${call.id} failed`);
+    return answer(execution);
+  }
+
+  /** A source whose splits are known lists. */
+  source<T>(options: SimulatedSplits<T>): Source<T, number> {
+    const { name, splits, replayable = true, batchMax = 4, latencyMax = 40 } = options;
+    return {
+      name,
+      replayable,
+      splits: async () => Object.keys(splits),
+      open: async (split, position = 0) => {
+        const values = splits[split] ?? [];
+        let next = position;
+        return {
+          read: async (signal): Promise<SourceBatch<T, number> | undefined> => {
+            const delayMs = this.#latency(latencyMax);
+            if (delayMs > 0) await sleep(this.clock, delayMs, signal);
+            if (next >= values.length) return undefined;
+            const from = next;
+            next = Math.min(values.length, from + 1 + Math.floor(this.random() * batchMax));
+            return { values: values.slice(from, next), position: (count) => from + count };
+          },
+          close: async () => {},
+        };
+      },
+    };
+  }
+
+  /** An exactly-once sink: values arrive by the commit of their epoch. */
+  collect<T>(name: string, options: { readonly pendingMax?: number | undefined } = {}): Sink<T> {
+    return this.#sink(name, 'exactly-once', options);
+  }
+
+  /** An at-least-once sink: values arrive as soon as the log is durable. */
+  send<T>(name: string, options: { readonly pendingMax?: number | undefined } = {}): Sink<T> {
+    return this.#sink(name, 'at-least-once', options);
+  }
+
+  #sink<T>(name: string, guarantee: 'exactly-once' | 'at-least-once', options: { readonly pendingMax?: number | undefined }): Sink<T> {
+    return defineSink<T>({
+      name,
+      guarantee,
+      ...options,
+      write: async (values, { epoch, firstNumber }) => {
+        const late = this.random() < 0.5;
+        if (late) await this.#wait(20);
+        if (this.clock.alive) {
+          this.#guarded(() => {
+            if (guarantee === 'exactly-once') this.#world.commit(name, epoch);
+            this.#world.receive(name, values, firstNumber);
+          });
+        }
+        if (!late) await this.#wait(20);
+      },
+    });
+  }
+
+  #guarded<R>(body: () => R): R | undefined {
+    try {
+      return body();
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #latency(max: number): number {
+    return this.random() < 0.3 ? 0 : Math.floor(this.random() * max);
+  }
+
+  async #wait(max: number): Promise<void> {
+    const clock: Clock = this.clock;
+    await new Promise<void>((resolve) => {
+      clock.setTimer(this.#latency(max), resolve);
+    });
+  }
+}
+
+const never = (): Promise<never> => new Promise(() => undefined);

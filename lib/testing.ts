@@ -1,0 +1,22 @@
+/** The test kit, exported as `millrace/testing`: clocks, scripted outsides, conformance suites, the operator harness and the simulation. */
+
+// ---------- time
+export { ManualClock, ProcessClock, seededRandom, settled, SimulatedClock, type SimulatedClockOptions } from './testing-clock.ts';
+
+// ---------- one operator
+export {
+  OperatorHarness,
+  type HarnessOutput,
+  type HarnessSnapshot,
+  type OperatorHarnessOptions,
+} from './runtime/operator-harness.ts';
+export type { VectorCase, VectorConfig, VectorOutput, VectorStep } from './testing-vector-form.ts';
+export { runVector } from './testing-vectors.ts';
+
+// ---------- conformance of one's own store, source and sink
+export { actionStateStoreSuite, stateStoreSuite, type MakeStorage, type StorageFixture } from './state/store-suite.ts';
+export { sinkSuite, sourceSuite, type SinkUnderTest, type SourceUnderTest, type SuiteCase } from './core/connector-suite.ts';
+
+// ---------- a whole job
+export { simulate, type CrashPoint, type LifeCounts, type SimulationOptions, type SimulationResult } from './testing-simulation.ts';
+export { SimulatedProcess, SimulationFailure, type CallScript, type SimulatedSplits } from './testing-world.ts';

@@ -1,0 +1,8 @@
+/** All cases, in the order of the table. */
+import { agents } from './agents.bench.ts';
+import type { BenchCase } from './case.ts';
+import { fsync } from './fsync.bench.ts';
+import { keyed } from './keyed.bench.ts';
+import { stateless } from './stateless.bench.ts';
+
+export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents];

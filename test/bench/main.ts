@@ -1,0 +1,58 @@
+/**
+ * `npm run bench`: runs the cases, each in a process of its own so that none disturbs another, and prints the table. The processes run what
+ * `tsc` makes of the source, as a user's process does: `tsx` adds a call to each function that is made, which costs more than some of
+ * what is measured. `--only NAME` runs the cases whose name contains NAME; `--quick` runs tiny sizes in this process, to see that nothing is
+ * broken; `--source` leaves out `tsc`, so that a profile shows the lines of the source.
+ */
+import { execFile, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { makeScale, type BenchCase, type Row } from './case.ts';
+import { cases } from './cases.ts';
+import { headLine, rowLines, summary } from './table.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Inside `node_modules`, where packages are found and nothing is committed. */
+const compiled = `${root}node_modules/.cache/millrace-bench`;
+
+const { values: options } = parseArgs({
+  options: { only: { type: 'string', default: '' }, quick: { type: 'boolean', default: false }, source: { type: 'boolean', default: false } },
+});
+
+const chosen = cases.filter(({ name }) => name === 'fsync' || name.includes(options.only));
+if (chosen.every(({ name }) => name === 'fsync') && !'fsync'.includes(options.only)) {
+  throw new TypeError(`Expected \`--only\` to be part of ${cases.map(({ name }) => name).join(', ')}, got \`${options.only}\``);
+}
+
+const compile = async (): Promise<string> => {
+  const tsc = [`${root}node_modules/typescript/bin/tsc`, '--noEmit', 'false', '--declaration', 'false', '--outDir', compiled, '--rootDir', root];
+  // An error of types elsewhere does not keep it from writing; a missing file below does.
+  await promisify(execFile)(process.execPath, tsc, { cwd: root }).catch(() => {});
+  const runner = `${compiled}/test/bench/run-case.js`;
+  if (!existsSync(runner)) throw new Error(`tsc did not write ${runner}`);
+  return runner;
+};
+
+const inChild = (runner: string, { name }: BenchCase): Promise<readonly Row[]> =>
+  new Promise((resolve, reject) => {
+    const execArgv = ['--expose-gc', ...(options.source ? ['--import', 'tsx'] : ['--enable-source-maps'])];
+    const child = fork(runner, [name], { execArgv, cwd: root });
+    let rows: readonly Row[] | undefined;
+    child.on('message', (message) => (rows = message as readonly Row[])); // run-case.ts sends its rows and nothing else.
+    child.on('error', reject);
+    child.on('exit', (code) => (rows === undefined ? reject(new Error(`case ${name} ended with code ${code}`)) : resolve(rows)));
+  });
+
+const run = async (each: BenchCase, runner: string | undefined): Promise<readonly Row[]> =>
+  runner === undefined ? each.run(makeScale(true)) : inChild(runner, each);
+
+const runner = options.quick ? undefined : options.source ? fileURLToPath(new URL('run-case.ts', import.meta.url)) : await compile();
+const all: Row[] = [];
+console.log(headLine);
+for (const each of chosen) {
+  const rows = await run(each, runner);
+  all.push(...rows);
+  for (const line of rows.flatMap(rowLines)) console.log(line);
+}
+console.log(summary(all));

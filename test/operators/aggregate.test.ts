@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
+import { aggregate, reduce } from '../../operators/aggregate.ts';
+
+const valuesOf = <O>(outputs: readonly HarnessOutput<O>[]): O[] =>
+  outputs.flatMap((output) => (output.kind === 'record' ? [output.value] : []));
+
+interface Sale {
+  readonly shop: string;
+  readonly sum: number;
+}
+
+const average = aggregate({
+  createAccumulator: () => ({ count: 0, sum: 0 }),
+  add: ({ sum }: Sale, before) => ({ count: before.count + 1, sum: before.sum + sum }),
+  getResult: ({ count, sum }) => sum / count,
+});
+
+describe('reduce', () => {
+  it('gives the first value as it is and then the running result, with the timestamp of the value', async () => {
+    const harness = await OperatorHarness.open(
+      reduce((a: number, b: number) => a + b),
+      { keyOf: (value) => value % 2 },
+    );
+    expect([harness.element(1, 5), harness.element(2, 6), harness.element(3, 4)].flat()).toEqual([
+      { kind: 'record', value: 1, timestamp: 5 },
+      { kind: 'record', value: 2, timestamp: 6 },
+      { kind: 'record', value: 4, timestamp: 4 },
+    ]);
+  });
+
+  it('keeps one state for a stream without keys', async () => {
+    const harness = await OperatorHarness.open(reduce((a: number, b: number) => a + b));
+    expect([1, 2, 3].flatMap((value) => valuesOf(harness.element(value)))).toEqual([1, 3, 6]);
+  });
+
+  it('leaves state as it was when the function throws', async () => {
+    const harness = await OperatorHarness.open(
+      reduce((a: number, b: number) => {
+        if (b === 0) throw new Error('zero');
+        return a + b;
+      }),
+      { keyOf: () => 'k' },
+    );
+    harness.element(1);
+    expect(() => harness.element(0)).toThrow('zero');
+    expect(valuesOf(harness.element(2))).toEqual([3]);
+  });
+});
+
+describe('aggregate', () => {
+  it('gives the result so far', async () => {
+    const harness = await OperatorHarness.open(average, { keyOf: ({ shop }) => shop });
+    const sales = [
+      ['a', 2],
+      ['b', 10],
+      ['a', 4],
+    ] as const;
+    expect(sales.flatMap(([shop, sum]) => valuesOf(harness.element({ shop, sum })))).toEqual([2, 10, 3]);
+  });
+
+  it('equals folding each key by itself, with restores anywhere', async () => {
+    const sale = fc.record({ shop: fc.constantFrom('a', 'b', 'c'), sum: fc.integer({ min: -9, max: 9 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof({ weight: 5, arbitrary: sale }, { weight: 1, arbitrary: fc.constant('restore' as const) })),
+        async (steps) => {
+          const harness = await OperatorHarness.open(average, { keyOf: ({ shop }) => shop });
+          const seen = new Map<string, number[]>();
+          for (const step of steps) {
+            if (step === 'restore') {
+              await harness.restore(await harness.snapshot());
+              continue;
+            }
+            const sums = [...(seen.get(step.shop) ?? []), step.sum];
+            seen.set(step.shop, sums);
+            expect(valuesOf(harness.element(step))).toEqual([sums.reduce((a, b) => a + b) / sums.length]);
+          }
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,221 @@
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
+import { valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
+import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
+import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
+
+interface Reading {
+  readonly key: string;
+  readonly value: number;
+}
+
+const keyOf = ({ key }: Reading): string => key;
+const reading = (value: number, key = 'a'): Reading => ({ key, value });
+const late: OutputTag<Reading> = { id: 'late' };
+const assigner = TumblingEventTimeWindows.of(10);
+const values = processWindow({ assigner, lateTag: late, allowedLateness: 5 }, (elements: readonly Reading[]) =>
+  elements.map(({ value }) => value),
+);
+
+const results = <O>(outputs: readonly HarnessOutput<O>[]): unknown[] =>
+  outputs.flatMap((output) => (output.kind === 'record' ? [[output.value, output.timestamp]] : []));
+
+describe('windows', () => {
+  it('W-22: fire at their end, again for each late record, and go with the allowed lateness', async () => {
+    const harness = await OperatorHarness.open(values, { keyOf, sides: [late] });
+    harness.element(reading(1), 1);
+    harness.element(reading(3), 3);
+    expect(results(harness.watermark(8))).toEqual([]);
+    expect(harness.watermark(9)).toEqual([
+      { kind: 'record', value: [1, 3], timestamp: 9 },
+      { kind: 'watermark', timestamp: 9 },
+    ]);
+    expect(results(harness.element(reading(2), 2))).toEqual([[[1, 3, 2], 9]]);
+    harness.watermark(13);
+    expect(results(harness.element(reading(4), 9))).toEqual([[[1, 3, 2, 4], 9]]);
+    harness.watermark(14);
+    expect(harness.element(reading(5), 5)).toEqual([{ kind: 'side', tag: 'late', value: reading(5), timestamp: 5 }]);
+    expect([harness.timers.event, harness.counter('numLateRecordsDropped')]).toEqual([0, 0]);
+  });
+
+  it('keep nothing behind when they are gone', async () => {
+    const harness = await OperatorHarness.open(values, { keyOf });
+    for (let i = 0; i < 500; i += 1) harness.element(reading(i, `k${i % 3}`), i % 40);
+    expect(harness.stateEntries).toBeGreaterThan(0);
+    expect(results(harness.watermark(MAX_TIMESTAMP)).length).toBe(12);
+    const { rows } = await harness.snapshot();
+    expect([rows.length, harness.timers.event, harness.stateEntries]).toEqual([0, 0, 0]);
+  });
+
+  it('count a late record that has nowhere to go', async () => {
+    const harness = await OperatorHarness.open(
+      reduceWindow({ assigner }, (a: Reading) => a),
+      { keyOf },
+    );
+    harness.watermark(9);
+    expect(harness.element(reading(1), 9)).toEqual([]);
+    expect(harness.counter('numLateRecordsDropped')).toBe(1);
+  });
+
+  it('register timers for a pane and not for a record', async () => {
+    let registered = 0;
+    const counted: Operator<Reading, unknown> = (context) =>
+      values({
+        ...context,
+        output: context.output,
+        metrics: context.metrics,
+        state: (descriptor) => context.state(descriptor),
+        currentKey: () => context.currentKey(),
+        timers: (onTimer) => {
+          const timers = context.timers(onTimer);
+          return {
+            get watermark() {
+              return timers.watermark;
+            },
+            register: (...args) => ((registered += 1), timers.register(...args)),
+            delete: (...args) => timers.delete(...args),
+          };
+        },
+      });
+    const harness = await OperatorHarness.open(counted, { keyOf });
+    for (let i = 0; i < 50; i += 1) harness.element(reading(i), i % 20);
+    expect(registered).toBe(4); // the end and the cleanup of two windows
+  });
+
+  it('refuse records without a timestamp', async () => {
+    const harness = await OperatorHarness.open(values, { keyOf });
+    expect(() => harness.element(reading(1))).toThrow(expect.objectContaining({ code: 'TIMESTAMP_MISSING' }));
+  });
+
+  it('never go with an endless lateness', async () => {
+    const forEver = reduceWindow({ assigner, allowedLateness: Infinity }, (a: Reading, b: Reading) => reading(a.value + b.value, a.key));
+    const harness = await OperatorHarness.open(forEver, { keyOf });
+    harness.element(reading(1), 5);
+    harness.watermark(1000);
+    expect(results(harness.element(reading(2), 5))).toEqual([[reading(3), 9]]);
+    expect([harness.timers.event, harness.stateEntries]).toEqual([0, 1]);
+  });
+
+  it('leave their content as it was when a function throws', async () => {
+    const sum = reduceWindow({ assigner }, (a: Reading, b: Reading) => {
+      if (b.value === 0) throw new Error('zero');
+      return reading(a.value + b.value, a.key);
+    });
+    const harness = await OperatorHarness.open(sum, { keyOf });
+    harness.element(reading(1), 1);
+    expect(() => harness.element(reading(0), 1)).toThrow('zero');
+    harness.element(reading(2), 1);
+    expect(results(harness.watermark(9))).toEqual([[reading(3), 9]]);
+  });
+
+  it('W-02, W-03: take assigners with several windows for a record, or none', async () => {
+    const sliding = (sizeMs: number, slideMs: number): AlignedWindows => ({
+      kind: 'aligned',
+      isEventTime: true,
+      sizeMs,
+      lastStart: (timestamp) => Math.floor(timestamp / slideMs) * slideMs,
+      *starts(timestamp) {
+        for (let start = Math.floor(timestamp / slideMs) * slideMs; start > timestamp - sizeMs; start -= slideMs) yield start;
+      },
+    });
+    const collect = (windows: AlignedWindows): Operator<Reading, number[]> =>
+      processWindow({ assigner: windows, lateTag: late }, (elements: readonly Reading[]) => elements.map(({ value }) => value));
+    const harness = await OperatorHarness.open(collect(sliding(10, 5)), { keyOf, sides: [late] });
+    harness.element(reading(1), 7);
+    harness.watermark(9);
+    expect(harness.element(reading(2), 8)).toEqual([]); // gone from one, taken by the other
+    expect(results(harness.watermark(14))).toEqual([[[1, 2], 14]]);
+    const gaps = await OperatorHarness.open(collect(sliding(5, 10)), { keyOf, sides: [late] });
+    expect(gaps.element(reading(1), 7)).toEqual([]);
+    gaps.watermark(7);
+    expect(gaps.element(reading(1), 7).length).toBe(1); // behind the watermark, so it is late
+    expect(gaps.timers.event).toBe(0);
+  });
+});
+
+describe('window functions', () => {
+  it('see key, window, watermark and the time of the turn', async () => {
+    const seen = aggregateWindow(
+      { assigner },
+      { createAccumulator: () => 0, add: ({ value }: Reading, sum: number) => sum + value, getResult: (sum) => sum },
+      (sum, ctx) => {
+        expectTypeOf(sum).toEqualTypeOf<number>();
+        return [sum, ctx.key, ctx.window, ctx.watermark, ctx.now()] as const;
+      },
+    );
+    const harness = await OperatorHarness.open(seen, { keyOf, now: 77 });
+    harness.element(reading(1), 1);
+    harness.element(reading(2), 2);
+    expect(results(harness.watermark(30))).toEqual([[[3, 'a', { start: 0, end: 10 }, 30, 77], 9]]);
+  });
+
+  it('emit nothing for undefined, and to side outputs', async () => {
+    const other: OutputTag<number> = { id: 'other' };
+    const quiet = processWindow({ assigner }, (elements: readonly Reading[], { side }) => {
+      for (const { value } of elements) side(other, value);
+      return undefined;
+    });
+    const harness = await OperatorHarness.open(quiet, { keyOf, sides: [other] });
+    harness.element(reading(1), 1);
+    expect(harness.watermark(9)).toEqual([
+      { kind: 'side', tag: 'other', value: 1, timestamp: 9 },
+      { kind: 'watermark', timestamp: 9 },
+    ]);
+  });
+
+  it('give the type of their results although they use the context', () => {
+    const operator = processWindow({ assigner }, (elements: readonly Reading[], ctx) => ({ at: ctx.window.start, count: elements.length }));
+    expectTypeOf(operator).toEqualTypeOf<Operator<Reading, { at: number; count: number }>>();
+  });
+
+  it('have state for each window and for each key, and are told when a window goes', async () => {
+    const cleared: unknown[] = [];
+    const operator = processWindow(
+      { assigner, allowedLateness: 5 },
+      {
+        windowState: () => ({ fires: 0 }),
+        state: { windows: valueState<number>('windows') },
+        process(elements: readonly Reading[], ctx) {
+          expectTypeOf(ctx.windowState.fires).toEqualTypeOf<number>();
+          ctx.windowState.fires += 1;
+          if (ctx.windowState.fires === 1) ctx.state.windows.update((ctx.state.windows.value() ?? 0) + 1);
+          return [elements.length, ctx.windowState.fires, ctx.state.windows.value()];
+        },
+        clear: (ctx) => void cleared.push([ctx.key, ctx.window.start, ctx.windowState.fires]),
+      },
+    );
+    const harness = await OperatorHarness.open(operator, { keyOf });
+    harness.element(reading(1), 1);
+    harness.watermark(9);
+    await harness.restore(await harness.snapshot());
+    expect(results(harness.element(reading(2), 1))).toEqual([[[2, 2, 1], 9]]);
+    harness.element(reading(3), 11);
+    expect(results(harness.watermark(19))).toEqual([[[1, 1, 2], 19]]);
+    harness.watermark(MAX_TIMESTAMP);
+    expect(cleared).toEqual([
+      ['a', 0, 2],
+      ['a', 10, 1],
+    ]);
+    expect((await harness.snapshot()).rows.length).toBe(1); // the key's own state stays
+  });
+
+  it('must not return a promise, and need a beginning for `windowState`', async () => {
+    const promised = await OperatorHarness.open(
+      processWindow({ assigner }, async () => 1),
+      { keyOf },
+    );
+    promised.element(reading(1), 1);
+    expect(() => promised.watermark(9)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+    const stateless = await OperatorHarness.open(
+      processWindow({ assigner }, (_: readonly Reading[], ctx) => ctx.windowState),
+      { keyOf },
+    );
+    stateless.element(reading(1), 1);
+    expect(() => stateless.watermark(9)).toThrow('`windowState`');
+  });
+
+  it('are refused with a wrong lateness', () => {
+    expect(() => processWindow({ assigner, allowedLateness: -1 }, () => 1)).toThrow('`allowedLateness`');
+  });
+});

@@ -1,0 +1,94 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { delay, journaledCalls, linesOf, runExample, startExample, waitUntil, type CallLine } from './example-process.ts';
+
+/**
+ * The multi-agent example, killed with SIGKILL at random moments and started again. `MILLRACE_KILLS` says how often, `MILLRACE_SEED` which
+ * moments. What must hold is said where it is checked.
+ */
+const kills = Number(process.env['MILLRACE_KILLS'] ?? 10);
+const seed = Number(process.env['MILLRACE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const latencyMs = 20;
+
+const random = ((): (() => number) => {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+})();
+
+const directory = mkdtempSync(join(tmpdir(), 'millrace-crash-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const argsOf = (name: string, interval: string): readonly string[] => [
+  ...['--output', join(directory, `${name}.jsonl`), '--calls', join(directory, `${name}.calls`), '--state', join(directory, name)],
+  ...['--latency', `${latencyMs}`, '--pace', '400', '--interval', interval],
+];
+const outputOf = (name: string): string => {
+  const path = join(directory, `${name}.jsonl`);
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
+};
+const callsOf = (name: string): readonly CallLine[] => linesOf<CallLine>(join(directory, `${name}.calls`));
+
+/** One agent works on one input of a key at a time, so only the last call of each agent and key can have been in flight. */
+const inFlight = (calls: readonly CallLine[]): ReadonlySet<string> =>
+  new Set(new Map(calls.map(({ call, key }) => [`${call.split('.')[1]} ${key}`, call])).values());
+
+test(`${kills} kills at random moments (MILLRACE_SEED=${seed})`, { timeout: 120_000 + kills * 15_000 }, async () => {
+  const started = performance.now();
+  const whole = startExample('workflow-multiple-agent', { args: argsOf('whole', '1s') });
+  await waitUntil(whole, () => callsOf('whole').length > 0);
+  const startMs = performance.now() - started;
+  expect(await whole.exit).toMatchObject({ code: 0 });
+  const expected = outputOf('whole');
+  const total = callsOf('whole').length;
+  expect(total).toBeGreaterThan(400);
+
+  const journaled = new Set<string>();
+  let before: readonly CallLine[] = [];
+  let repeats = 0;
+  /** Checks what the process has asked since it was started. */
+  const checkCalls = (story: string): void => {
+    const calls = callsOf('killed');
+    const seen = new Set(before.map(({ call }) => call));
+    const mayRepeat = inFlight(before);
+    for (const { call } of calls.slice(before.length)) {
+      expect(journaled.has(call), `${story}: call ${call} was paid again, though its outcome was journaled`).toBe(false);
+      if (!seen.has(call)) continue;
+      repeats += 1;
+      expect(mayRepeat.has(call), `${story}: call ${call} was paid again, though it was not in flight`).toBe(true);
+    }
+    before = calls;
+  };
+
+  for (let kill = 1; kill <= kills; kill += 1) {
+    const interval = ['40ms', '300ms', '10s'][Math.floor(random() * 3)] ?? '';
+    const run = startExample('workflow-multiple-agent', { args: argsOf('killed', interval) });
+    // Every fourth kill comes while it starts or recovers; the others after some calls, so that all of them land before the end.
+    const atStart = random() < 0.25;
+    const calls = Math.floor((random() * 1.5 * total) / kills);
+    if (!atStart) await waitUntil(run, () => callsOf('killed').length > before.length + calls);
+    await delay(random() * (atStart ? 1.2 * startMs : 2 * latencyMs));
+    run.child.kill('SIGKILL');
+    const { signal, stderr } = await run.exit;
+    const story = `kill ${kill} of seed ${seed} (${atStart ? 'at the start' : `after ${calls} calls`}, interval ${interval})`;
+    if (signal !== 'SIGKILL') expect(stderr, story).toMatch(/^Done\./);
+    expect(stderr, story).not.toMatch(/"level":/); // Nothing to warn of: no divergence, no failure.
+    checkCalls(story);
+    for (const call of await journaledCalls(join(directory, 'killed'))) journaled.add(call);
+    expect(expected.startsWith(outputOf('killed')), `${story}: the output is a beginning of the whole one`).toBe(true);
+  }
+  expect(await runExample('workflow-multiple-agent', { args: argsOf('killed', '1s') })).toMatchObject({ code: 0 });
+  checkCalls('the last run');
+  expect(outputOf('killed')).toBe(expected);
+  // The same questions were asked, under the same ids, whatever the agents' schedule was.
+  const asked = (calls: readonly CallLine[]): readonly string[] => [...new Set(calls.map((line) => JSON.stringify(line)))].toSorted();
+  expect(asked(callsOf('killed'))).toEqual(asked(callsOf('whole')));
+  expect(callsOf('killed')).toHaveLength(total + repeats);
+  console.log(`seed ${seed}: ${kills} kills, ${total} calls, ${repeats} of them in flight at a kill and made again`);
+});
