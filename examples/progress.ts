@@ -9,6 +9,8 @@ export class Progress {
   #results = 0;
   #late = 0;
   #shown = false;
+  #ran = false;
+  #note = '';
   #stop: () => void = () => {};
   readonly #startMs = performance.now();
 
@@ -35,11 +37,18 @@ export class Progress {
       this.#show();
     };
     const timer = setInterval(() => void look(), everyMs);
-    const checkpoints = job.checkpoints$.subscribe(() => void look());
+    const watching = job.checkpoints$.subscribe(() => void look());
+    watching.add(job.status$.subscribe(({ state }) => (this.#ran ||= state === 'running')));
     this.#stop = () => {
       clearInterval(timer);
-      checkpoints.unsubscribe();
+      watching.unsubscribe();
     };
+  }
+
+  /** Started calls are paid, so the job waits for their answers. */
+  stopping(): void {
+    this.#note = '; stopping when the open calls have ended (again: at once)';
+    this.#show();
   }
 
   /** The last word: what became of the job, and its numbers. */
@@ -48,7 +57,8 @@ export class Progress {
     this.#clear();
     if (word === undefined) return;
     const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
-    process.stderr.write(`${word} ${this.#numbers()} in ${seconds} s\n`);
+    const numbers = this.#ran ? `${this.#numbers()} in ${seconds} s` : 'Nothing was left to do: this job had ended before.';
+    process.stderr.write(`${word} ${numbers}\n`);
   }
 
   #numbers(): string {
@@ -59,7 +69,7 @@ export class Progress {
   #show(): void {
     if (!process.stderr.isTTY) return;
     this.#clear();
-    process.stderr.write(this.#numbers());
+    process.stderr.write(`${this.#numbers()}${this.#note}`);
     this.#shown = true;
   }
 

@@ -9,43 +9,44 @@ const sameSignalMs = 500;
 
 /** Reads the options, starts the job and waits for its end. Sets the exit code: 0 ended or stopped, 1 failed, 2 wrong options. */
 export const runExample = async (start: (options: Options, progress: Progress) => Promise<Job>): Promise<void> => {
-  let options: Options | undefined;
   const progress = new Progress();
   try {
-    options = readOptions(process.argv.slice(2), process.env);
+    const options = readOptions(process.argv.slice(2), process.env);
     if (options === undefined) {
       process.stdout.write(usage);
       return;
     }
+    if (options.isTemporary) process.once('exit', () => rmSync(options.state, { recursive: true, force: true }));
+    // Whoever reads our output may have had enough (`| head`).
+    process.stdout.on('error', () => process.exit());
+    const stopping = onSignals();
     const job = await start(options, progress);
     progress.watch(job);
-    stopOnSignal(job);
+    void stopping.then(() => {
+      progress.stopping();
+      job.stop().catch(() => {}); // What goes wrong then, `done` says too.
+    });
     await job.done;
-    const again = job.status.state !== 'stopped' || options.isTemporary ? '' : ' Start again with the same options to go on.';
-    progress.end(job.status.state === 'stopped' ? `Stopped with a checkpoint.${again}` : 'Done.');
+    const goesOn = options.isTemporary ? '' : ' Start again with the same options to go on.';
+    progress.end(job.status.state === 'stopped' ? `Stopped with a checkpoint.${goesOn}` : 'Done.');
   } catch (error) {
     progress.end();
     process.exitCode = error instanceof OptionError ? 2 : 1;
     process.stderr.write(explain(error));
-  } finally {
-    if (options?.isTemporary === true) rmSync(options.state, { recursive: true, force: true });
   }
 };
 
-const stopOnSignal = (job: Job): void => {
-  let firstMs: number | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    const nowMs = performance.now();
-    firstMs ??= nowMs;
-    if (nowMs === firstMs) job.stop().catch(() => {}); // Whoever awaits the job sees it.
-    else if (nowMs - firstMs > sameSignalMs) process.exit(signal === 'SIGINT' ? 130 : 143);
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  const off = (): void => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-  job.done.then(off, off);
-};
-
+/** Resolves with the first signal that asks to stop; another one ends the process at once. */
+const onSignals = (): Promise<void> =>
+  new Promise((resolve) => {
+    let firstMs: number | undefined;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      firstMs ??= performance.now();
+      if (performance.now() - firstMs > sameSignalMs) process.exit(signal === 'SIGINT' ? 130 : 143);
+      resolve();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  });
 /** What went wrong and what to do; with `DEBUG` set, where. */
 const explain = (error: unknown): string => {
   if (error instanceof OptionError) return `${error.message}\nTry --help\n`;

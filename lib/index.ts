@@ -6,7 +6,7 @@ export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export { WatermarkStrategy } from './runtime/watermarks.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job.ts';
 export type { CheckpointStats } from './runtime/coordinator.ts';
-export { exponentialDelay, fixedDelay, noRestart, type ExponentialDelayOptions, type RestartStrategy } from './runtime/restart.ts';
+export { exponentialDelay, failureRate, fixedDelay, noRestart, type ExponentialDelayOptions, type RestartStrategy } from './runtime/restart.ts';
 export type { JobMetrics } from './runtime/metrics.ts';
 
 // ---------- operators
@@ -76,7 +76,7 @@ export type { ChatMessage, ChatModelConnection as ChatModelConnectionContract, C
 // ---------- storage and its contracts
 export type { ActionStateStore, JournalEntry, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
-export { decodeJournalEntry, type JournalRecord } from './runtime/journal-format.ts';
+export { decodeJournalEntry, journaledCalls, type JournalRecord } from './runtime/journal-format.ts';
 export { LevelStorage } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';
 export type { OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';

@@ -4,11 +4,10 @@
  * engine's own readers; the live turns are told by the environment's `onTurn`.
  */
 import type { ActionStateStore, JournalEntry } from './core/journal.ts';
-import { callName } from './core/journal.ts';
 import { decode } from './core/serde.ts';
 import { emptyHeader, type Header } from './runtime/header.ts';
 import { emptyJournal } from './runtime/journal.ts';
-import { decodeJournalEntry, encodeTurns } from './runtime/journal-format.ts';
+import { decodeJournalEntry, encodeTurns, journaledCalls } from './runtime/journal-format.ts';
 import { Recovery } from './runtime/recovery.ts';
 import { packTurn, type Turn } from './runtime/turn.ts';
 import { readNewestCheckpoint } from './state/checkpoint.ts';
@@ -38,8 +37,8 @@ export class SimulatedDisk {
   /** Length of the history at the instant of each checkpoint. */
   readonly #instants = new Map<number, number>();
   #history: Turn[] = [];
-  /** Calls whose outcome was journaled, as found at the starts; true: they succeeded. */
-  readonly journaled = new Map<string, boolean>();
+  /** Names of the calls whose outcome was journaled, as found at the starts. */
+  readonly journaled = new Set<string>();
   /** The newest checkpoint known to be durable. */
   durable = 0;
   #jobId: string | undefined;
@@ -113,7 +112,7 @@ export class SimulatedDisk {
     this.#history = [...this.#history.slice(0, this.#instants.get(this.durable) ?? 0), ...recovery.turns];
     for await (const entry of journal.rebuildState()) {
       const record = decodeJournalEntry(entry);
-      if (record.kind === 'called') this.journaled.set(callName(record.work, record.call), record.outcome.ok);
+      for (const call of journaledCalls(record)) this.journaled.add(call);
     }
   }
 

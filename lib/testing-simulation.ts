@@ -190,7 +190,7 @@ class Simulation {
     const random = (): number => this.#clock.random();
     const kinds = ['turn', 'before-write', 'after-write', 'event'] as const;
     const at = kinds[Math.floor(random() * kinds.length)] ?? 'event';
-    const far = { turn: 60, 'before-write': 50, 'after-write': 50, event: 500 }[at];
+    const far = { turn: 40, 'before-write': 30, 'after-write': 30, event: 300 }[at];
     return { at, number: 1 + Math.floor(random() ** 2 * far), landed: Math.floor(random() * 3) };
   }
 }

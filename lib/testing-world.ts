@@ -50,8 +50,7 @@ export class SimulatedWorld {
 
   /** A model or tool is asked. */
   execute(id: string): number {
-    const ok = this.#disk.journaled.get(id);
-    if (ok !== undefined) throw new SimulationFailure(`I8: durable call ${id} is executed again, although its outcome (${ok ? 'a value' : 'an error'}) is journaled`);
+    if (this.#disk.journaled.has(id)) throw new SimulationFailure(`I8: durable call ${id} is executed again, although its outcome is journaled`);
     this.executions += 1;
     this.#trace(`call ${id} starts`);
     return this.executions;

@@ -22,6 +22,7 @@ export const reduce =
   (context) => {
     const reduced = context.state(valueState<T>('reduced'));
     return {
+      direct: true,
       process(value, timestamp) {
         const before = reduced.value();
         const after = before === undefined ? value : fn(before, value);
@@ -37,6 +38,7 @@ export const aggregate =
   (context) => {
     const accumulator = context.state(valueState<A>('accumulator'));
     return {
+      direct: true,
       process(value, timestamp) {
         const after = fn.add(value, accumulator.value() ?? fn.createAccumulator());
         accumulator.update(after);

@@ -32,6 +32,7 @@ export const keyedConcatMap =
   (source) =>
     new Observable((out) => {
       const mailboxes = new Mailboxes({ keyOf, project, out, onBusyKeys: options.onBusyKeys });
+      out.add(() => mailboxes.stop());
       source.subscribe(new Arrivals(out, mailboxes));
     });
 
@@ -78,6 +79,7 @@ interface MailboxesOptions<T, K, R> {
 class Mailboxes<T, K, R> {
   readonly #options: MailboxesOptions<T, K, R>;
   readonly #busy = new Map<K, Mailbox<T>>();
+  readonly #inners = new Set<Subscriber<R>>();
   #ended = false;
 
   constructor(options: MailboxesOptions<T, K, R>) {
@@ -119,7 +121,7 @@ class Mailboxes<T, K, R> {
         const inner = project(value, key);
         // It ends at once and emits nothing, so there is nothing to subscribe to.
         if (inner === EMPTY) mailbox.free = true;
-        else from(inner).subscribe(new Inner(out, () => this.#free(key, mailbox)));
+        else this.#subscribe(key, mailbox, inner);
       } catch (error) {
         out.error(error);
       }
@@ -130,6 +132,21 @@ class Mailboxes<T, K, R> {
         return;
       }
     }
+  }
+
+  #subscribe(key: K, mailbox: Mailbox<T>, inner: ObservableInput<R>): void {
+    const subscriber = new Inner(this.#options.out, () => {
+      this.#inners.delete(subscriber);
+      this.#free(key, mailbox);
+    });
+    this.#inners.add(subscriber);
+    from(inner).subscribe(subscriber);
+  }
+
+  /** The output is closed: nothing that is in work matters any more. */
+  stop(): void {
+    for (const inner of this.#inners) inner.unsubscribe();
+    this.#inners.clear();
   }
 
   /** The inner in work has ended and is torn down. */
@@ -169,23 +186,33 @@ class Arrivals<T, R> extends Subscriber<T> {
 
 /** An inner's subscriber. Values and errors pass to the output; the end is told after the teardown. */
 class Inner<R> extends Subscriber<R> {
-  // Not `#private`: an output that is closed already lets the base constructor call `unsubscribe`.
-  private readonly onEnd: () => void;
-  private completed = false;
+  readonly #out: Subscriber<R>;
+  readonly #onEnd: () => void;
+  #completed = false;
 
   constructor(out: Subscriber<R>, onEnd: () => void) {
-    super(out);
-    this.onEnd = onEnd;
+    super(); // Not chained to the output: that would keep all inners in one list, and take each out of it by a search.
+    this.#out = out;
+    this.#onEnd = onEnd;
+  }
+
+  protected override _next(value: R): void {
+    this.#out.next(value);
+  }
+
+  protected override _error(error: unknown): void {
+    this.#out.error(error);
+    this.unsubscribe();
   }
 
   protected override _complete(): void {
-    this.completed = true;
+    this.#completed = true;
     this.unsubscribe();
   }
 
   override unsubscribe(): void {
     const { closed } = this;
     super.unsubscribe();
-    if (!closed && this.completed) this.onEnd();
+    if (!closed && this.#completed) this.#onEnd();
   }
 }

@@ -9,6 +9,7 @@ import type { Operator } from '../lib/core/operator.ts';
 export const map =
   <I, O>(fn: (value: I) => O): Operator<I, O> =>
   ({ output }) => ({
+    direct: true,
     process(value, timestamp) {
       const result = fn(value);
       if (result instanceof Promise) throw refused('map');
@@ -21,6 +22,7 @@ export function filter<T, S extends T>(keep: (value: T) => value is S): Operator
 export function filter<T>(keep: (value: T) => boolean): Operator<T, T>;
 export function filter<T>(keep: (value: T) => boolean): Operator<T, T> {
   return ({ output }) => ({
+    direct: true,
     process(value, timestamp) {
       const kept: unknown = keep(value);
       // Anything that is not a boolean is looked at twice: a promise is truthy and would keep every value without a word.
@@ -35,6 +37,7 @@ export function filter<T>(keep: (value: T) => boolean): Operator<T, T> {
 export const flatMap =
   <I, O>(fn: (value: I) => Iterable<O>): Operator<I, O> =>
   ({ output }) => ({
+    direct: true,
     process(value, timestamp) {
       const results: unknown = fn(value);
       if (results instanceof Promise) throw refused('flatMap');

@@ -15,6 +15,8 @@ export type Operator<I, O> = (context: OperatorContext<O>) => Processor<I>;
 
 export interface Processor<I> {
   process(value: I, timestamp: Timestamp): void;
+  /** Says that `process` uses no `this` and returns nothing, so that records go to it without a call in between that looks. */
+  readonly direct?: true | undefined;
   /** Sees a watermark after the timers up to it have fired and before it is forwarded. The engine forwards it. */
   onWatermark?(timestamp: Timestamp): void;
   /** Runs once after a restore and before the first turn. May read and change state by `forEachKey`; must not emit. */

@@ -145,6 +145,12 @@ const errorProperties = (error: Error): Record<string, unknown> => {
 
 // ---------- what JSON can't say
 
+/** Throws `NOT_SERIALISABLE` when a value can not be stored. */
+export const assertSerialisable = (value: unknown): void => {
+  if (!isPlain(value, 0)) encodeText(value);
+};
+
+
 const isPlainNumber = (value: number): boolean => Number.isFinite(value) && (value !== 0 || 1 / value > 0);
 
 /** Whether JSON alone brings the value back as it is. */

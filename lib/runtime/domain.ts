@@ -171,17 +171,19 @@ export class Domain {
   /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
   async run(): Promise<boolean> {
     const { clock, settings } = this.#options;
+    const ended = new AbortController();
     const ticking = tickEvery({
       clock,
       intervalMs: settings.tickMs,
-      signal: this.#abort.signal,
+      signal: AbortSignal.any([this.signal, ended.signal]),
       nextMs: () => this.#nextTimerMs(),
       tick: () => this.#tick(),
     });
     ticking.catch((error: unknown) => this.fail(error));
-    const ended = await this.#loop.run();
+    const atEnd = await this.#loop.run();
+    if (atEnd) ended.abort(); // A timer of the clock that fired now would start what nobody waits for.
     this.#throwFailure();
-    return ended;
+    return atEnd;
   }
 
   /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
@@ -388,10 +390,13 @@ export class Domain {
         return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#nextNumber, nodes };
       },
       durable: async (sealed) => {
+        this.#sealedLast = sealed.some((each) => each !== undefined);
+        // At once, since the header of the next checkpoint must hold what is sealed and not committed yet.
+        const commits = Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
+        commits.catch(() => {}); // Awaited below.
         await this.journal.prune(journal.turns, garbage);
         for (const { split, position } of positions.flat()) await split.reader?.committed?.(position);
-        this.#sealedLast = sealed.some((each) => each !== undefined);
-        await Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
+        await commits;
       },
     };
   }

@@ -257,9 +257,10 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   #makeRecord(): (value: I, timestamp: Timestamp) => void {
     const { keys, keyed } = this.#options;
     const processor = this.#processor;
-    const process = (value: I, timestamp: Timestamp): void => {
+    const looked = (value: I, timestamp: Timestamp): void => {
       if ((processor.process(value, timestamp) as unknown) !== undefined) this.#refuseAsync();
     };
+    const process = processor.direct === true ? processor.process : looked;
     if (keyed || !this.#keyUsed) return process;
     return (value, timestamp) => {
       keys.enter(unkeyed);

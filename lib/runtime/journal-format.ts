@@ -7,7 +7,7 @@
  * A value is CRC-32, version and tagged JSON. An operator's number comes from the uid dictionary of the checkpoint header.
  */
 import { StreamError } from '../core/errors.ts';
-import type { JournalEntry, WorkId } from '../core/journal.ts';
+import { callName, type JournalEntry, type WorkId } from '../core/journal.ts';
 import type { Outcome } from '../core/operator.ts';
 import type { Key } from '../core/key.ts';
 import { sealValue, unsealValue } from '../core/serde.ts';
@@ -56,6 +56,8 @@ export interface DoneRecord extends ItemFacts {
   readonly kind: 'done';
   readonly lsn: Lsn;
   readonly work: WorkId;
+  /** Durable calls that the item made: their outcomes are part of its own, also of those that have no record. */
+  readonly calls: number;
   readonly outcome: Outcome<unknown>;
 }
 
@@ -92,6 +94,12 @@ export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
   value: sealValue([record.lsn, record.previous, record.first, record.turns]),
 });
 
+/** Names of the durable calls whose outcome a record keeps. */
+export const journaledCalls = (record: JournalRecord): readonly string[] => {
+  if (record.kind === 'called') return [callName(record.work, record.call)];
+  return record.kind === 'done' ? Array.from({ length: record.calls }, (_, call) => callName(record.work, call)) : [];
+};
+
 /** A pending call has no outcome; a done item has no call, id and arguments. */
 export const encodeWork = (record: WorkRecord): JournalEntry => {
   const { lsn, work, key, digest } = record;
@@ -104,7 +112,7 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
         value: sealValue([lsn, key, digest, record.id, record.args, ...packOutcome(record.outcome)]),
       };
     case 'done':
-      return { key: workKey(work, 0, 'done'), value: sealValue([lsn, key, digest, ...packOutcome(record.outcome)]) };
+      return { key: workKey(work, 0, 'done'), value: sealValue([lsn, key, digest, record.calls, ...packOutcome(record.outcome)]) };
   }
 };
 
@@ -132,7 +140,10 @@ const decodeWork = (bytes: Buffer, fields: readonly never[]): WorkRecord => {
   };
   const call = bytes.readUInt16BE(15);
   const [lsn, key, digest, ...rest] = fields as unknown as [Lsn, Key, number, ...unknown[]];
-  if (bytes[17] === kinds.done) return { kind: 'done', lsn, work, key, digest, outcome: unpackOutcome(rest) };
+  if (bytes[17] === kinds.done) {
+    const [calls, ...outcome] = rest as [number, ...unknown[]];
+    return { kind: 'done', lsn, work, key, digest, calls, outcome: unpackOutcome(outcome) };
+  }
   const [id, args, ...outcome] = rest as [string, string, ...unknown[]];
   const named = { lsn, work, key, digest, call, id, args };
   return bytes[17] === kinds.called ? { kind: 'called', ...named, outcome: unpackOutcome(outcome) } : { kind: 'pending', ...named };

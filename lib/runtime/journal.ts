@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
+import { assertSerialisable } from '../core/serde.ts';
 import { encodeTurns, encodeWork, turnsKey, type Lsn, type WorkRecord } from './journal-format.ts';
 import { mergeTurns, packTurn, type Turn } from './turn.ts';
 
@@ -23,8 +24,17 @@ export const emptyJournal: JournalState = { lsn: 0, turnsLsn: 0, turns: 0 };
 type Unnumbered = WorkRecord extends infer R ? (R extends WorkRecord ? Omit<R, 'lsn'> : never) : never;
 
 interface Waiting {
-  readonly entry: JournalEntry | undefined;
+  /** Undefined: nothing to write, only to be told. Encoded when it is written, since it may be superseded before. */
+  record: WorkRecord | undefined;
+  /** It is in a write. */
+  taken: boolean;
   readonly onDurable: () => void;
+}
+
+/** An appended record. */
+export interface Appended {
+  /** Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late. */
+  supersede(): boolean;
 }
 
 export interface JournalOptions {
@@ -90,17 +100,24 @@ export class Journal {
     return this.state;
   }
 
-  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. */
-  append(record: Unnumbered, onDurable: () => void): Lsn {
+  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
+  append(record: Unnumbered, onDurable: () => void): Appended {
     this.#lsn += 1;
     const numbered = { ...record, lsn: this.#lsn } as WorkRecord; // Omit over a union loses the tie of kind and fields.
-    this.#enqueue({ entry: this.#options.store === undefined ? undefined : encodeWork(numbered), onDurable });
-    return this.#lsn;
+    if ('outcome' in numbered && numbered.outcome.ok) assertSerialisable(numbered.outcome.value);
+    const waiting: Waiting = { record: this.#options.store === undefined ? undefined : numbered, taken: false, onDurable };
+    this.#enqueue(waiting);
+    return {
+      supersede: () => {
+        if (!waiting.taken) waiting.record = undefined;
+        return !waiting.taken;
+      },
+    };
   }
 
   /** Calls `onDurable` when every turn noted so far is durable. */
   flush(onDurable: () => void): void {
-    this.#enqueue({ entry: undefined, onDurable });
+    this.#enqueue({ record: undefined, taken: false, onDurable });
   }
 
   /** Forgets turns that a durable checkpoint covers, and these records. */
@@ -178,7 +195,10 @@ export class Journal {
       this.#written.push({ lsn: this.#lsn, last: this.#turns });
       this.#noted = [];
     }
-    for (const { entry } of group) if (entry !== undefined) entries.push(entry);
+    for (const waiting of group) {
+      waiting.taken = true;
+      if (waiting.record !== undefined) entries.push(encodeWork(waiting.record));
+    }
     return entries;
   }
 }

@@ -7,7 +7,6 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
 import { workName } from '../core/journal.ts';
 import type { Journal } from './journal.ts';
-import { workKey } from './journal-format.ts';
 import type { Recovery } from './recovery.ts';
 import type { Turns } from './turns.ts';
 import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
@@ -117,18 +116,12 @@ export class OpenWork implements WorkServices {
 
   /** The instant of a checkpoint: keys of the records that are garbage once it is durable. */
   cutGarbage(): readonly Uint8Array[] {
-    const garbage = [...this.#stale, ...this.#applied.flatMap(journalKeysOf)];
+    const garbage = [...this.#stale, ...this.#applied.flatMap(({ journaled }) => journaled)];
     this.#stale = [];
     this.#applied = [];
     return garbage;
   }
 }
-
-const journalKeysOf = ({ id, calls }: WorkItem): Uint8Array[] => {
-  const keys = [workKey(id, 0, 'done')];
-  for (let call = 0; call < calls; call += 1) keys.push(workKey(id, call, 'called'), workKey(id, call, 'pending'));
-  return keys;
-};
 
 /** What asynchronous work rejected with, with a code. */
 const workFailure = (error: unknown): unknown =>

@@ -153,7 +153,7 @@ const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turn
   return { turns, number };
 };
 
-const recordedOf = ({ calls, done }: JournaledItem): RecordedItem => ({ calls, done: done?.outcome });
+const recordedOf = (item: JournaledItem): RecordedItem => ({ calls: item.calls, done: item.done?.outcome, keys: keysOf(item) });
 
 const keysOf = ({ calls, done, facts }: JournaledItem): readonly Uint8Array[] => {
   const keys: Uint8Array[] = [...calls].flatMap(([call, { pending, called }]) => [

@@ -125,25 +125,32 @@ export class SourceHost<T> {
     const end = Math.min(batch.values.length, first + max);
     const { timestampOf, emitEvery } = this.#options.strategy;
     const out = this.#options.output;
-    const { generator } = split;
+    const { values, timestamps, sides } = batch;
+    // The generator hears of the records when it emits, and not of each.
+    let greatest = MIN_TIMESTAMP;
+    let heard = true;
     let untilEmit = emitEvery - (split.records % emitEvery);
     let at = first;
     while (at < end) {
-      const value = batch.values[at] as T;
-      if (batch.sides?.has(at) === true) this.#side(batch.sides.get(at) as string, value);
+      const value = values[at] as T;
+      if (sides?.has(at) === true) this.#side(sides.get(at) as string, value);
       else {
-        const timestamp = timestampOf === undefined ? (batch.timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
+        const timestamp = timestampOf === undefined ? (timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
         out.record(value, timestamp);
-        generator.onRecord(timestamp);
+        if (timestamp > greatest) greatest = timestamp;
+        heard = false;
       }
       at += 1;
       untilEmit -= 1;
       if (untilEmit === 0) {
         untilEmit = emitEvery;
+        if (!heard) split.generator.onRecord(greatest);
+        heard = true;
         this.#emit(split);
       }
       if (places.full && !ignorePlaces) break;
     }
+    if (!heard) split.generator.onRecord(greatest);
     this.#advance(split, batch, at);
     return at - first;
   }

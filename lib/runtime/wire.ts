@@ -17,13 +17,13 @@ import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
 export class Wire<T> implements Receiver<T> {
   readonly elements: Observable<StreamElement<T>>;
   #subscribers: readonly Subscriber<StreamElement<T>>[] = [];
+  /** The chain behind the wire when there is just one: its records need no element around them. */
+  #only: Receiver<T> | undefined;
 
   constructor() {
     this.elements = new Observable((subscriber) => {
-      this.#subscribers = [...this.#subscribers, subscriber];
-      return () => {
-        this.#subscribers = this.#subscribers.filter((each) => each !== subscriber);
-      };
+      this.#subscribed([...this.#subscribers, subscriber]);
+      return () => this.#subscribed(this.#subscribers.filter((each) => each !== subscriber));
     });
   }
 
@@ -32,7 +32,10 @@ export class Wire<T> implements Receiver<T> {
     this.elements.subscribe(new ElementSubscriber(receiver));
   }
 
-  readonly record = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
+  readonly record = (value: T, timestamp: Timestamp): void => {
+    if (this.#only === undefined) this.#next({ kind: 'record', value, timestamp });
+    else this.#only.record(value, timestamp);
+  };
 
   watermark(timestamp: Timestamp): void {
     this.#next({ kind: 'watermark', timestamp });
@@ -42,27 +45,33 @@ export class Wire<T> implements Receiver<T> {
     this.#next({ kind: 'status', idle });
   }
 
+  #subscribed(subscribers: readonly Subscriber<StreamElement<T>>[]): void {
+    this.#subscribers = subscribers;
+    const [first] = subscribers;
+    this.#only = subscribers.length === 1 && first instanceof ElementSubscriber ? first.receiver : undefined;
+  }
+
   #next(element: StreamElement<T>): void {
     for (const subscriber of this.#subscribers) subscriber.next(element);
   }
 }
 
 class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
-  readonly #receiver: Receiver<T>;
+  readonly receiver: Receiver<T>;
 
   constructor(receiver: Receiver<T>) {
     super();
-    this.#receiver = receiver;
+    this.receiver = receiver;
   }
 
   override next(element: StreamElement<T>): void {
     switch (element.kind) {
       case 'record':
-        return this.#receiver.record(element.value, element.timestamp);
+        return this.receiver.record(element.value, element.timestamp);
       case 'watermark':
-        return this.#receiver.watermark(element.timestamp);
+        return this.receiver.watermark(element.timestamp);
       case 'status':
-        return this.#receiver.status(element.idle);
+        return this.receiver.status(element.idle);
     }
   }
 }

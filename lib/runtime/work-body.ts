@@ -4,13 +4,14 @@
  * Outcomes resume a body in the order of the journal, one per macrotask, live and on replay; otherwise `Promise.all` in a body would
  * ask for other calls after a crash than before it. Keeps I8 (a journaled outcome is returned, never recomputed), I10 and I14.
  */
+import { setMaxListeners } from 'node:events';
 import { sleep, type Clock } from '../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../core/errors.ts';
-import { callName, workName } from '../core/journal.ts';
+import { workName } from '../core/journal.ts';
 import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, RetryOptions, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
-import type { Journal } from './journal.ts';
+import type { Appended, Journal } from './journal.ts';
 import { workKey, type CalledRecord, type PendingRecord } from './journal-format.ts';
 import type { WorkItem } from './work.ts';
 
@@ -19,6 +20,8 @@ export interface RecordedItem {
   readonly calls: ReadonlyMap<number, { readonly pending?: PendingRecord | undefined; readonly called?: CalledRecord | undefined }>;
   /** An end that was journaled and not applied. */
   readonly done?: Outcome<unknown> | undefined;
+  /** Keys of these records. */
+  readonly keys: readonly Uint8Array[];
 }
 
 export interface BodyServices {
@@ -51,7 +54,7 @@ export class WorkBody implements WorkContext {
   readonly submittedAt: number;
   readonly #item: WorkItem;
   readonly #services: BodyServices;
-  #abort: AbortController | undefined;
+  #abort: ChildAbort | undefined;
   #ended = false;
   /** Recorded calls not delivered yet, in the order of the journal. */
   #recorded: CalledRecord[] = [];
@@ -62,6 +65,10 @@ export class WorkBody implements WorkContext {
   #resuming = false;
   /** Calls whose outcome is an error. */
   readonly #failedCalls: number[] = [];
+  /** Outcomes appended and not durable yet, by call. */
+  readonly #undurable = new Map<number, Appended>();
+  /** Calls that wait until those are. */
+  #gated: (() => void)[] = [];
 
   constructor(item: WorkItem, services: BodyServices) {
     this.#item = item;
@@ -75,7 +82,7 @@ export class WorkBody implements WorkContext {
   }
 
   get signal(): AbortSignal {
-    this.#abort ??= childOf(this.#services.signal);
+    this.#abort ??= new ChildAbort(this.#services.signal);
     return this.#abort.signal;
   }
 
@@ -92,6 +99,7 @@ export class WorkBody implements WorkContext {
     const { clock } = this.#services;
     this.#item.digest(); // Before the body can change the item.
     const recorded = this.#services.recorded(this.#item);
+    this.#item.journaled.push(...(recorded?.keys ?? []));
     if (recorded?.done !== undefined) {
       const outcome = recorded.done;
       this.#ended = true;
@@ -171,23 +179,36 @@ export class WorkBody implements WorkContext {
     });
   }
 
-  /** Journals a live outcome and resumes the body with it once it is durable. */
+  /**
+   * Journals a live outcome. The body goes on with it at once, but what leaves the process next waits until it is durable: the next
+   * call starts then, and the end of the body stands for outcomes that are in no write yet.
+   */
   #record(made: { call: number; id: string; args: string; outcome: Outcome<unknown> }, resume: Waiter['resume']): void {
     if (this.#ended) return;
-    const { journal } = this.#services;
-    const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
-    const append = (outcome: Outcome<unknown>): void => {
-      if (!outcome.ok) this.#failedCalls.push(made.call);
-      journal.append({ kind: 'called', ...facts, ...made, outcome }, () => {
-        this.#resumptions.push(() => resume(outcome));
-        this.#resumeNext();
-      });
-    };
+    let { outcome } = made;
     try {
-      append(made.outcome);
+      this.#append(made);
     } catch (error) {
-      append({ ok: false, error }); // An outcome that is not serialisable is an error the body gets to see.
+      outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
+      this.#append({ ...made, outcome });
     }
+    if (!outcome.ok) this.#failedCalls.push(made.call);
+    this.#resumptions.push(() => resume(outcome));
+    this.#resumeNext();
+  }
+
+  #append(made: { call: number; id: string; args: string; outcome: Outcome<unknown> }): void {
+    const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
+    const appended = this.#services.journal.append({ kind: 'called', ...facts, ...made }, () => {
+      // One that was superseded has left the set, and has no record.
+      if (!this.#undurable.delete(made.call)) return;
+      this.#item.journaled.push(workKey(this.#item.id, made.call, 'called'));
+      if (this.#undurable.size > 0) return;
+      const gated = this.#gated;
+      this.#gated = [];
+      for (const start of gated) start();
+    });
+    this.#undurable.set(made.call, appended);
   }
 
   #resumeNext(): void {
@@ -202,22 +223,31 @@ export class WorkBody implements WorkContext {
     });
   }
 
+  /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
   #execute<R>(asked: Asked<R>, onOutcome: (outcome: Outcome<unknown>) => void): void {
-    const { services, pending } = { services: this.#services, pending: this.#pending.get(asked.call) };
+    const start = (): void => {
+      // When the job is stopping the call stays open, and runs when the job does.
+      if (this.#services.accepting && !this.#ended) this.#start(asked, onOutcome);
+    };
+    if (this.#undurable.size > 0) this.#gated.push(start);
+    else start();
+  }
+
+  #start<R>(asked: Asked<R>, onOutcome: (outcome: Outcome<unknown>) => void): void {
     const { reconciler } = asked.options;
-    const attempt = new CallAttempts(asked, this.#item, services);
+    const attempt = new CallAttempts(asked, this, this.#services);
     const runAll = (): void => attempt.run(onOutcome);
-    if (!services.accepting) return; // The job is stopping: the call stays open and runs when the job does.
-    if (reconciler === undefined) {
-      runAll();
-      return;
-    }
-    if (pending !== undefined) {
+    if (reconciler === undefined) runAll();
+    else if (this.#pending.has(asked.call)) {
       attempt.reconcile(reconciler, (outcome) => (outcome === undefined ? runAll() : onOutcome(outcome)));
-      return;
+    } else {
+      const { id, args, call } = asked;
+      const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
+      this.#services.journal.append({ kind: 'pending', ...facts, call, id, args }, () => {
+        this.#item.journaled.push(workKey(this.#item.id, call, 'pending'));
+        runAll();
+      });
     }
-    const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
-    services.journal.append({ kind: 'pending', ...facts, call: asked.call, id: asked.id, args: asked.args }, runAll);
   }
 
   #startTimeout(onDone: (outcome: Outcome<unknown>) => void): (() => void) | undefined {
@@ -234,12 +264,21 @@ export class WorkBody implements WorkContext {
   #end(outcome: Outcome<unknown>, onDone: (outcome: Outcome<unknown>) => void): void {
     if (this.#ended || this.#services.signal.aborted) return;
     this.#ended = true;
+    this.#abort?.letGo();
     if (!outcome.ok && this.#item.worker.onRejection !== 'outcome') {
+      for (const call of this.#failedCalls) this.#undurable.get(call)?.supersede();
       this.#services.failWork(outcome.error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
       return;
     }
-    const facts = { kind: 'done' as const, work: this.#item.id, key: this.key, digest: this.#item.digest() };
-    const append = (end: Outcome<unknown>): void => void this.#services.journal.append({ ...facts, outcome: end }, () => onDone(end));
+    for (const [call, appended] of this.#undurable) if (appended.supersede()) this.#undurable.delete(call);
+    const { id, calls } = this.#item;
+    const facts = { kind: 'done' as const, work: id, key: this.key, digest: this.#item.digest(), calls };
+    const append = (end: Outcome<unknown>): void => {
+      this.#services.journal.append({ ...facts, outcome: end }, () => {
+        this.#item.journaled.push(workKey(id, 0, 'done'));
+        onDone(end);
+      });
+    };
     try {
       append(outcome);
     } catch (error) {
@@ -259,13 +298,13 @@ interface Asked<R> {
 /** The attempts of one durable call. */
 class CallAttempts<R> {
   readonly #asked: Asked<R>;
-  readonly #item: WorkItem;
+  readonly #body: WorkBody;
   readonly #services: BodyServices;
   #attempt = 0;
 
-  constructor(asked: Asked<R>, item: WorkItem, services: BodyServices) {
+  constructor(asked: Asked<R>, body: WorkBody, services: BodyServices) {
     this.#asked = asked;
-    this.#item = item;
+    this.#body = body;
     this.#services = services;
   }
 
@@ -274,7 +313,7 @@ class CallAttempts<R> {
     this.#once(this.#asked.fn, (outcome) => {
       const delayMs = outcome.ok ? undefined : retryDelayMs(this.#asked.options.retry, this.#attempt, outcome.error, this.#services.clock);
       if (delayMs === undefined) onOutcome(outcome);
-      else sleep(this.#services.clock, delayMs, this.#services.signal).then(() => this.run(onOutcome), () => {}); // Aborted: the job stops.
+      else sleep(this.#services.clock, delayMs, this.#body.signal).then(() => this.run(onOutcome), () => {}); // Aborted: nobody waits any more.
     });
   }
 
@@ -287,11 +326,12 @@ class CallAttempts<R> {
     const { timeoutMs } = this.#asked.options;
     const { clock, signal } = this.#services;
     let settled = false;
-    const context = new OpenCall(callName(this.#item.id, this.#asked.call), this.#services, this.#attempt);
+    const context = new OpenCall({ id: `${this.#body.id}.${this.#asked.call}`, jobId: this.#services.jobId, body: this.#body, attempt: this.#attempt });
     const settle = (outcome: Outcome<unknown>): void => {
       if (settled) return; // A late result of an attempt that timed out is refused.
       settled = true;
       cancel?.();
+      context.letGo();
       this.#services.callsOpen(-1);
       if (!signal.aborted) onOutcome(outcome);
     };
@@ -311,26 +351,32 @@ class CallAttempts<R> {
 class OpenCall implements CallContext {
   readonly id: string;
   readonly attempt: number;
-  readonly #services: BodyServices;
-  #abort: AbortController | undefined;
+  readonly #jobId: string;
+  readonly #body: WorkBody;
+  #abort: ChildAbort | undefined;
 
-  constructor(id: string, services: BodyServices, attempt: number) {
+  constructor({ id, jobId, body, attempt }: { id: string; jobId: string; body: WorkBody; attempt: number }) {
     this.id = id;
     this.attempt = attempt;
-    this.#services = services;
+    this.#jobId = jobId;
+    this.#body = body;
   }
 
   get idempotencyKey(): string {
-    return `${this.#services.jobId}.${this.id}`;
+    return `${this.#jobId}.${this.id}`;
   }
 
   get signal(): AbortSignal {
-    this.#abort ??= childOf(this.#services.signal);
+    this.#abort ??= new ChildAbort(this.#body.signal);
     return this.#abort.signal;
   }
 
   abort(reason: Error): void {
     this.#abort?.abort(reason);
+  }
+
+  letGo(): void {
+    this.#abort?.letGo();
   }
 }
 
@@ -360,9 +406,29 @@ export const retryDelayMs = (retry: RetryOptions | undefined, attempt: number, e
 
 const canRetry = (error: unknown): boolean => !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
 
-const childOf = (parent: AbortSignal): AbortController => {
-  const child = new AbortController();
-  if (parent.aborted) child.abort(parent.reason);
-  else parent.addEventListener('abort', () => child.abort(parent.reason), { once: true, signal: child.signal });
-  return child;
-};
+/** Aborted with its parent until it is let go, so that what has ended leaves no listener behind. */
+class ChildAbort {
+  readonly #controller = new AbortController();
+  readonly #parent: AbortSignal;
+  readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
+
+  constructor(parent: AbortSignal) {
+    this.#parent = parent;
+    setMaxListeners(0, this.signal); // A body may have any number of calls open.
+    if (parent.aborted) this.#follow();
+    else parent.addEventListener('abort', this.#follow, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#controller.abort(reason);
+    this.letGo();
+  }
+
+  letGo(): void {
+    this.#parent.removeEventListener('abort', this.#follow);
+  }
+}

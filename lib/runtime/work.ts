@@ -33,6 +33,8 @@ export interface WorkItem {
   readonly keys: KeyContext;
   /** Durable calls asked for so far. */
   calls: number;
+  /** Keys of its records in the journal. */
+  readonly journaled: Uint8Array[];
   /** Digest of the item as submitted. */
   digest(): number;
 }
@@ -150,6 +152,7 @@ export class WorkQueue {
       submittedAt: row.submittedAt,
       keys: this.#options.keys,
       calls: 0,
+      journaled: [],
       digest: () => (digest ??= crc32(encodeText(row.item))),
     };
     this.#open.set(workName(id), item);

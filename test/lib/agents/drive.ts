@@ -162,7 +162,7 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
         };
         const each = host({ action, event, id, resources: agent.open, metrics, ...memories });
         const result: ActionResult =
-          action.kind === 'sync' ? runSyncAction(agent, each) : await runAsyncAction(agent, { ...each, work: new TestWork(id, journal) });
+          action.kind === 'sync' ? plain(runSyncAction(agent, each)) : await runAsyncAction(agent, { ...each, work: new TestWork(id, journal) });
         changes.shortTerm.push(...result.shortTermChanges);
         changes.sensory.push(...result.sensoryChanges);
         // Through JSON, as a restart would bring them back.
@@ -178,3 +178,6 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
   };
   return { agent, metrics, journal, run };
 };
+
+/** A synchronous action's effects as plain data. */
+const plain = (effects: ActionEffects): ActionResult => ({ ...effects, events: effects.events.map((event) => event.toJSON()) });
