@@ -20,3 +20,20 @@ export { sinkSuite, sourceSuite, type SinkUnderTest, type SourceUnderTest, type 
 // ---------- a whole job
 export { simulate, type CrashPoint, type LifeCounts, type SimulationOptions, type SimulationResult } from './testing-simulation.ts';
 export { SimulatedProcess, SimulationFailure, type CallScript, type SimulatedSplits } from './testing-world.ts';
+
+// ---------- scripted outsides
+export { ABORT, EOF, scriptedSource, type ScriptedSourceOptions } from './testing-scripted.ts';
+export {
+  scriptedChatModel,
+  type ScriptedAnswer,
+  type ScriptedChatModel,
+  type ScriptedChatModelOptions,
+  type ScriptedRequest,
+} from './testing-scripted.ts';
+export {
+  MemoryStorage as CrashingStorage,
+  type MemoryCrash,
+  type MemoryFault,
+  type MemoryOperation,
+  type MemoryStorageOptions as CrashingStorageOptions,
+} from './state/memory-store.ts';

@@ -10,7 +10,8 @@ import type { Journal } from './journal.ts';
 import type { Recovery } from './recovery.ts';
 import type { Turns } from './turns.ts';
 import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
-import type { RecordedItem } from './work-body.ts';
+import { Macrotasks } from './macrotasks.ts';
+import type { RecordedItem } from './recorded-calls.ts';
 
 export interface OpenWorkOptions {
   readonly jobId: string;
@@ -32,6 +33,7 @@ export class OpenWork implements WorkServices {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly signal: AbortSignal;
+  readonly macrotasks: Macrotasks;
   readonly #options: OpenWorkOptions;
   #accepting = true;
   #callsOpen = 0;
@@ -47,6 +49,7 @@ export class OpenWork implements WorkServices {
     this.clock = options.clock;
     this.journal = options.journal;
     this.signal = options.signal;
+    this.macrotasks = new Macrotasks(options.clock);
   }
 
   get branch(): number {

@@ -11,7 +11,7 @@ import type { JournalState } from './journal.ts';
 import { decodeJournalEntry, workKey, type CalledRecord, type DoneRecord, type PendingRecord, type TurnsRecord, type WorkRecord } from './journal-format.ts';
 import { unpackTurn, type Turn } from './turn.ts';
 import type { WorkItem } from './work.ts';
-import type { RecordedItem } from './work-body.ts';
+import type { RecordedItem } from './recorded-calls.ts';
 
 interface JournaledItem {
   readonly calls: Map<number, { pending?: PendingRecord; called?: CalledRecord }>;

@@ -3,6 +3,7 @@ import { agents } from './agents.bench.ts';
 import type { BenchCase } from './case.ts';
 import { fsync } from './fsync.bench.ts';
 import { keyed } from './keyed.bench.ts';
+import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
 
-export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents];
+export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents, ...state];

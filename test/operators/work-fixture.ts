@@ -3,6 +3,7 @@ import { systemClock } from '../../lib/core/clock.ts';
 import type { Key } from '../../lib/core/key.ts';
 import type { Operator } from '../../lib/core/operator.ts';
 import { emptyJournal, Journal } from '../../lib/runtime/journal.ts';
+import { Macrotasks } from '../../lib/runtime/macrotasks.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
 import type { WorkItem, WorkQueue, WorkServices } from '../../lib/runtime/work.ts';
 
@@ -74,6 +75,7 @@ export class WorkHarness<I, O> {
         onFailure: (error) => this.errors.push(error),
       }),
       clock: systemClock,
+      macrotasks: new Macrotasks(systemClock),
       jobId: 'test',
       signal: this.#abort.signal,
       accepting: true,
