@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { jsonLines, jsonLinesSink, paced, printSink, type ChatModelConnectionContract as ChatModelConnection, type Sink, type Source } from 'millrace';
+import {
+  jsonLines,
+  jsonLinesSink,
+  paced,
+  printSink,
+  type ChatModelConnectionContract as ChatModelConnection,
+  type Sink,
+  type Source,
+} from 'millrace';
 import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
 import { openAIChatModel } from 'millrace/connectors/openai-chat-model';
 import { Review } from './agents/review-analysis-agent.ts';
@@ -79,7 +87,7 @@ export const resultSink = ({ output }: Options, print: (text: string) => void): 
 /** The model that the environment names, or the offline one. */
 export const chatConnection = ({ model, latencyMs, calls }: Options, onCall: () => void): ChatModelConnection => {
   const connection = model === undefined ? offlineChatModel({ latencyMs }) : openAIChatModel(model);
-  const file = calls === undefined ? undefined : openSync(calls, 'a');
+  const file = calls === undefined ? undefined : openForAppend(calls);
   return {
     chat(request, options) {
       const prompt = createHash('sha256').update(JSON.stringify(request.messages)).digest('hex');
@@ -91,15 +99,35 @@ export const chatConnection = ({ model, latencyMs, calls }: Options, onCall: () 
   };
 };
 
+const openForAppend = (path: string): number => {
+  try {
+    return openSync(path, 'a');
+  } catch (error) {
+    throw new OptionError(`Expected --calls to be a file that can be written, got \`${path}\`: ${messageOf(error)}`);
+  }
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 const parse = (args: readonly string[]) => {
   const text = { type: 'string' } as const;
   try {
     return parseArgs({
       args: [...args],
-      options: { input: text, output: text, state: text, calls: text, window: text, interval: text, pace: text, latency: text, help: { type: 'boolean' } },
+      options: {
+        input: text,
+        output: text,
+        state: text,
+        calls: text,
+        window: text,
+        interval: text,
+        pace: text,
+        latency: text,
+        help: { type: 'boolean' },
+      },
     }).values;
   } catch (error) {
-    throw new OptionError(error instanceof Error ? error.message : String(error));
+    throw new OptionError(messageOf(error));
   }
 };
 
@@ -116,7 +144,8 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h:
 const durationMs = (option: string, value: string): number => {
   const [, count = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) ?? [];
   const ms = Number(count) * (unitMs[unit] ?? Number.NaN);
-  if (!Number.isSafeInteger(ms) || ms < 1) throw refusal(option, "a number with a unit, at least 1 ms, such as '30m', '12h' or '1d'", value);
+  if (!Number.isSafeInteger(ms) || ms < 1)
+    throw refusal(option, "a number with a unit, at least 1 ms, such as '30m', '12h' or '1d'", value);
   return ms;
 };
 
@@ -126,4 +155,5 @@ const number = (option: string, value: string, { above, rule }: { readonly above
   return parsed;
 };
 
-const refusal = (option: string, rule: string, value: string): OptionError => new OptionError(`Expected ${option} to be ${rule}, got \`${value}\``);
+const refusal = (option: string, rule: string, value: string): OptionError =>
+  new OptionError(`Expected ${option} to be ${rule}, got \`${value}\``);

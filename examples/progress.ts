@@ -1,5 +1,6 @@
 /** The line at the bottom of a terminal that says how far the job is. Written to standard error; without a terminal only the last word is. */
 import type { Job } from 'millrace';
+import { pino } from 'pino';
 
 const everyMs = 250;
 
@@ -18,6 +19,9 @@ export class Progress {
   call = (): void => {
     this.#calls += 1;
   };
+
+  /** What the job has to warn of, as a line for a person. */
+  readonly logger = pino({ level: 'warn' }, { write: (line: string) => this.#warn(line) });
 
   /** Prints a result above the line. */
   print = (text: string): void => {
@@ -59,6 +63,13 @@ export class Progress {
     const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
     const numbers = this.#ran ? `${this.#numbers()} in ${seconds} s` : 'Nothing was left to do: this job had ended before.';
     process.stderr.write(`${word} ${numbers}\n`);
+  }
+
+  #warn(line: string): void {
+    const { msg } = JSON.parse(line) as { readonly msg: string };
+    this.#clear();
+    process.stderr.write(`Warning: ${msg}\n`);
+    this.#show();
   }
 
   #numbers(): string {

@@ -5,7 +5,7 @@
  *
  *     npm start -- --help
  */
-import { StreamExecutionEnvironment, TumblingEventTimeWindows, WatermarkStrategy, type WindowContext } from 'millrace';
+import { exponentialDelay, StreamExecutionEnvironment, TumblingEventTimeWindows, WatermarkStrategy, type WindowContext } from 'millrace';
 import { ProductSuggestionAgent, type ProductSummary } from './agents/product-suggestion-agent.ts';
 import { ReviewAnalysisAgent, type Review, type ReviewAnalysis } from './agents/review-analysis-agent.ts';
 import { chatConnection, resultSink, reviewSource } from './command-line.ts';
@@ -24,7 +24,12 @@ const summarise = (analyses: readonly ReviewAnalysis[], { key, window }: WindowC
 });
 
 await runExample((options, progress) => {
-  const env = StreamExecutionEnvironment.create({ checkpoint: { directory: options.state, interval: options.intervalMs } });
+  const env = StreamExecutionEnvironment.create({
+    checkpoint: { directory: options.state, interval: options.intervalMs },
+    // A failure that time may mend, such as a model that does not answer, starts the job again from its last checkpoint.
+    restart: exponentialDelay({ attempts: 3 }),
+    logger: progress.logger,
+  });
   env.addResource('chat_model_connection', 'default', chatConnection(options, progress.call));
 
   // Reviews may be up to a minute out of order; later ones miss their window and are counted.

@@ -3,13 +3,18 @@
  *
  *     node --import tsx examples/workflow-single-agent.ts --help
  */
-import { StreamExecutionEnvironment } from 'millrace';
+import { exponentialDelay, StreamExecutionEnvironment } from 'millrace';
 import { ReviewAnalysisAgent } from './agents/review-analysis-agent.ts';
 import { chatConnection, resultSink, reviewSource } from './command-line.ts';
 import { runExample } from './run-example.ts';
 
 await runExample((options, progress) => {
-  const env = StreamExecutionEnvironment.create({ checkpoint: { directory: options.state, interval: options.intervalMs } });
+  const env = StreamExecutionEnvironment.create({
+    checkpoint: { directory: options.state, interval: options.intervalMs },
+    // A failure that time may mend, such as a model that does not answer, starts the job again from its last checkpoint.
+    restart: exponentialDelay({ attempts: 3 }),
+    logger: progress.logger,
+  });
   env.addResource('chat_model_connection', 'default', chatConnection(options, progress.call));
 
   env

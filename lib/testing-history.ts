@@ -18,8 +18,10 @@ import type { OpenStorage, Storage, Store } from './state/store.ts';
 /** When a simulated process touches its disk. Each may kill it: `before` a write is issued, or `after` it is durable and nobody knows. */
 export interface DiskProbe {
   alive(): boolean;
-  before(): void;
-  after(): void;
+  /** The number of a write that begins. */
+  next(): number;
+  before(write: number): void;
+  after(write: number): void;
 }
 
 /** What the state database holds when a job is over. */
@@ -168,10 +170,11 @@ export class SimulatedDisk {
 
 const watched = async (probe: DiskProbe, write: () => Promise<void>): Promise<void> => {
   if (!probe.alive()) return never();
-  probe.before();
+  const number = probe.next();
+  probe.before(number);
   if (!probe.alive()) return never();
   await write();
-  probe.after();
+  probe.after(number);
   return probe.alive() ? undefined : never();
 };
 

@@ -232,8 +232,9 @@ class Life {
       clock,
       storage: this.#options.disk.storage({
         alive: () => clock.alive,
-        before: () => this.#dieAt('before-write', (this.#writes += 1)),
-        after: () => this.#dieAt('after-write', this.#writes),
+        next: () => (this.#writes += 1),
+        before: (number) => this.#dieAt('before-write', number),
+        after: (number) => this.#dieAt('after-write', number),
       }),
       onTurn: (turn) => this.#onTurn(turn),
     });

@@ -75,11 +75,8 @@ export const journaledCalls = async (directory: string): Promise<ReadonlySet<str
 };
 
 /** Waits until `holds` is true or the process has ended. */
-export const waitUntil = async (process: ExampleProcess, holds: () => boolean): Promise<void> => {
-  let ended = false;
-  const noteEnd = (): void => void (ended = true);
-  process.exit.then(noteEnd, noteEnd);
-  while (!ended && !holds()) await delay(3);
+export const waitUntil = async ({ child }: ExampleProcess, holds: () => boolean): Promise<void> => {
+  while (child.exitCode === null && child.signalCode === null && !holds()) await delay(3);
 };
 
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));

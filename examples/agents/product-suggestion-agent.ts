@@ -1,5 +1,15 @@
 /** An agent that reads what the buyers of a product said in one window, and suggests what its maker should improve. */
-import { Action, Agent, ChatModel, ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, Prompt, type RunnerContext } from 'millrace';
+import {
+  Action,
+  Agent,
+  ChatModel,
+  ChatRequestEvent,
+  ChatResponseEvent,
+  InputEvent,
+  OutputEvent,
+  Prompt,
+  type RunnerContext,
+} from 'millrace';
 import * as z from 'zod';
 
 /** The reviews of one product in one window. */

@@ -1,5 +1,15 @@
 /** An agent that reads one review: asks a chat model for a score and complaints, and sends what it answered. */
-import { Action, Agent, ChatModel, ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, Prompt, type RunnerContext } from 'millrace';
+import {
+  Action,
+  Agent,
+  ChatModel,
+  ChatRequestEvent,
+  ChatResponseEvent,
+  InputEvent,
+  OutputEvent,
+  Prompt,
+  type RunnerContext,
+} from 'millrace';
 import * as z from 'zod';
 
 /** A line of the input file. The bound on `ts` refuses milliseconds given for seconds. */

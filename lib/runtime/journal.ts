@@ -77,6 +77,11 @@ export class Journal {
     return { lsn: this.#lsn, turnsLsn: this.#turnsLsn, turns: this.#turns };
   }
 
+  /** Whether anything is kept. */
+  get keeps(): boolean {
+    return this.#options.store !== undefined;
+  }
+
   /** Records appended and turns noted that are not durable yet. */
   get backlog(): number {
     return this.#waiting.length + this.#noted.length;

@@ -38,10 +38,8 @@ export class OpenWork implements WorkServices {
   #accepting = true;
   #callsOpen = 0;
   #onCallsDone: () => void = () => {};
-  /** Items applied since the last cut: their records are garbage once a checkpoint covers them. */
-  #applied: WorkItem[] = [];
-  /** Garbage found at the restart; goes with the first checkpoint. */
-  #stale: readonly Uint8Array[] = [];
+  /** Keys of the records of items that are applied: garbage once a checkpoint covers that. */
+  #garbage: Uint8Array[] = [];
 
   constructor(options: OpenWorkOptions) {
     this.#options = options;
@@ -62,7 +60,7 @@ export class OpenWork implements WorkServices {
 
   turn(item: WorkItem, body: () => void): void {
     this.#options.turns.run(body, () => ({ kind: 'work', work: item.id }));
-    this.#applied.push(item);
+    for (const key of item.journaled) this.#garbage.push(key);
     this.#options.onApplied();
   }
 
@@ -111,7 +109,7 @@ export class OpenWork implements WorkServices {
     const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
     for (const { item, outcome } of recovery.ends(queueOf.keys())) this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
     const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
-    this.#stale = recovery.garbage(new Set(open.map(([item]) => workName(item.id))));
+    for (const key of recovery.garbage(new Set(open.map(([item]) => workName(item.id))))) this.#garbage.push(key);
     this.journal.flush(() => {
       for (const [item, queue] of open) queue.start(item);
     });
@@ -119,9 +117,8 @@ export class OpenWork implements WorkServices {
 
   /** The instant of a checkpoint: keys of the records that are garbage once it is durable. */
   cutGarbage(): readonly Uint8Array[] {
-    const garbage = [...this.#stale, ...this.#applied.flatMap(({ journaled }) => journaled)];
-    this.#stale = [];
-    this.#applied = [];
+    const garbage = this.#garbage;
+    this.#garbage = [];
     return garbage;
   }
 }

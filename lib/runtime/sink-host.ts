@@ -8,6 +8,7 @@ import type { Sink, SinkWriter } from '../core/connector.ts';
 import type { Timestamp } from '../core/element.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Place } from '../core/operator.ts';
+import { DurableWrites } from './durable-writes.ts';
 import type { Journal } from './journal.ts';
 import type { Places } from './places.ts';
 import type { Receiver } from './receiver.ts';
@@ -38,6 +39,8 @@ export interface SinkServices {
 
 /** At most this many sealed epochs wait for their commit; then sources stop. */
 const pendingEpochsMax = 3;
+/** Records that wait for the log, at most. */
+const undurableMax = 10_000;
 const pollFullMs = 5;
 const retry = { firstMs: 100, factor: 2, maxMs: 30_000 } as const;
 
@@ -54,8 +57,8 @@ export class SinkHost<T> implements Receiver<T> {
   /** The commits so far, oldest first. */
   #committing: Promise<void> = Promise.resolve();
   #last: unknown;
-  #flushWanted = false;
-  #flushing: Promise<void> | undefined;
+  /** At-least-once sinks: what waits for the log. */
+  #durable: DurableWrites<T> | undefined;
 
   constructor(options: { uid: string; number: number; sink: Sink<T>; services: SinkServices }) {
     this.uid = options.uid;
@@ -78,14 +81,19 @@ export class SinkHost<T> implements Receiver<T> {
     const pending = snapshot?.pending ?? [];
     this.#writer = await this.#sink.open({ pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
     for (const each of pending) await this.#commit(each);
+    if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
   }
 
   readonly record = (value: T, timestamp: Timestamp): void => {
     const writer = this.#open;
-    writer.write(value, timestamp, this.#records);
+    const number = this.#records;
     this.#records += 1;
+    if (this.#durable !== undefined) {
+      this.#durable.add(value, timestamp, number);
+      return;
+    }
+    writer.write(value, timestamp, number);
     if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
-    if (writer.flush !== undefined && !this.#flushWanted) this.#wantFlush();
   };
 
   watermark(): void {}
@@ -94,10 +102,9 @@ export class SinkHost<T> implements Receiver<T> {
 
   /** Ends the epoch at this instant; the promise is the rest. */
   seal(epoch: number): Promise<SealedEpoch | undefined> {
-    const flushed = this.#flushWanted ? this.#flushWhenDurable() : this.#flushing;
-    const sealed = this.#open.seal(epoch);
-    return Promise.all([sealed, flushed]).then(
-      ([committable]) => (committable === undefined ? undefined : { epoch, committable }),
+    const sealed = this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
+    return sealed.then(
+      (committable) => (committable === undefined ? undefined : { epoch, committable }),
       (error: unknown) => {
         throw this.#failure('seal', error);
       },
@@ -161,22 +168,20 @@ export class SinkHost<T> implements Receiver<T> {
     this.#services.clock.setTimer(pollFullMs, poll);
   }
 
-  #wantFlush(): void {
-    this.#flushWanted = true;
-    this.#flushWhenDurable().catch((error: unknown) => this.#services.fail(this.#failure('write', error)));
-  }
-
-  #flushWhenDurable(): Promise<void> {
-    return new Promise<void>((resolve) => this.#services.journal.flush(resolve)).then(() => (this.#flushWanted ? this.#flush() : this.#flushing));
-  }
-
-  /** Sends what was written, one flush at a time. */
-  #flush(): Promise<void> {
-    this.#flushWanted = false;
-    const writer = this.#open;
-    const next = (this.#flushing ?? Promise.resolve()).then(() => writer.flush?.(this.#services.signal));
-    this.#flushing = next;
-    return next;
+  #makeDurable(writer: SinkWriter<T>): DurableWrites<T> {
+    const { journal, clock, signal, places, fail } = this.#services;
+    const place = places.make({ name: `${this.uid}.undurable`, max: undurableMax });
+    return new DurableWrites<T>({
+      journal,
+      clock,
+      signal,
+      place,
+      writer,
+      onWritten: () => {
+        if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+      },
+      onFailure: (error) => fail(this.#failure('write', error)),
+    });
   }
 
   #failure(what: string, error: unknown): StreamError {

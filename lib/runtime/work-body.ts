@@ -12,7 +12,7 @@ import type { CallContext, CallOptions, Outcome, WorkContext } from '../core/ope
 import { digest, encodeText } from '../core/serde.ts';
 import { CallAttempts, ChildAbort, settleOnce, type Asked, type AttemptServices } from './call-attempts.ts';
 import type { Appended, Journal } from './journal.ts';
-import { workKey } from './journal-format.ts';
+import { workKey, type WorkRecord } from './journal-format.ts';
 import type { Macrotasks } from './macrotasks.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
 import type { WorkItem } from './work.ts';
@@ -153,13 +153,17 @@ export class WorkBody implements WorkContext {
     const appended = this.#services.journal.append({ kind: 'called', ...facts, ...made }, () => {
       // One that was superseded is not there any more, and has no record.
       if (!undurable.appended.delete(made.call)) return;
-      this.#item.journaled.push(workKey(this.#item.id, made.call, 'called'));
+      this.#journaled(made.call, 'called');
       if (undurable.appended.size > 0) return;
       const { gated } = undurable;
       undurable.gated = [];
       for (const start of gated) start();
     });
     undurable.appended.set(made.call, appended);
+  }
+
+  #journaled(call: number, kind: WorkRecord['kind']): void {
+    if (this.#services.journal.keeps) this.#item.journaled.push(workKey(this.#item.id, call, kind));
   }
 
   #resumeNext(): void {
@@ -193,7 +197,7 @@ export class WorkBody implements WorkContext {
       const { id, args, call } = asked;
       const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
       this.#services.journal.append({ kind: 'pending', ...facts, call, id, args }, () => {
-        this.#item.journaled.push(workKey(this.#item.id, call, 'pending'));
+        this.#journaled(call, 'pending');
         attempts.run(onOutcome);
       });
     }
@@ -225,7 +229,7 @@ export class WorkBody implements WorkContext {
     const facts = { kind: 'done' as const, work: id, key: this.key, digest: this.#item.digest(), calls };
     const append = (end: Outcome<unknown>): void => {
       this.#services.journal.append({ ...facts, outcome: end }, () => {
-        this.#item.journaled.push(workKey(id, 0, 'done'));
+        this.#journaled(0, 'done');
         onDone(end);
       });
     };

@@ -14,6 +14,8 @@ export interface TimerEntry {
   readonly bucket: Bucket;
   /** For the owner's bookkeeping. */
   epoch: number;
+  /** False once it has fired or was deleted. One that fired stays in its bucket, which goes as a whole, so that firing looks nothing up. */
+  live: boolean;
 }
 
 /** All timers of one time. */
@@ -78,8 +80,9 @@ export class TimerQueue {
     const found = bucket?.keys.get(key);
     if (bucket === undefined || found === undefined) return undefined;
     const entry = found instanceof Map ? found.get(namespace) : found;
-    if (entry === undefined || entry.namespace !== namespace) return undefined;
-    this.#take(bucket, entry);
+    if (entry === undefined || !entry.live || entry.namespace !== namespace) return undefined;
+    forget(bucket, entry);
+    this.#end(entry);
     if (bucket.size === 0 && bucket.batch === undefined) {
       this.#empty += 1;
       if (this.#empty > emptyMax && this.#empty * 2 > this.#heap.length) this.#compact();
@@ -101,8 +104,8 @@ export class TimerQueue {
       }
       if (firing?.batch === undefined) return undefined;
       for (let entry = firing.batch.pop(); entry !== undefined; entry = firing.batch.pop()) {
-        if (entryOf(firing, entry.key, entry.namespace) !== entry) continue;
-        this.#take(firing, entry);
+        if (!entry.live) continue;
+        this.#end(entry);
         return entry;
       }
       this.#firing.pop();
@@ -115,16 +118,20 @@ export class TimerQueue {
     for (let bucket = this.#firing.pop(); bucket !== undefined; bucket = this.#firing.pop()) {
       bucket.batch = undefined;
       if (bucket.size === 0) this.#buckets.delete(bucket.time);
-      else heapPush(this.#heap, bucket);
+      else {
+        for (const entry of entriesOf(bucket)) if (!entry.live) forget(bucket, entry);
+        heapPush(this.#heap, bucket);
+      }
     }
   }
 
   #addTo(bucket: Bucket, key: MapKey, namespace: number): TimerEntry | undefined {
     const found = bucket.keys.get(key);
-    if (found instanceof Map ? found.has(namespace) : found?.namespace === namespace) return undefined;
-    const entry: TimerEntry = { key, namespace, bucket, epoch: 0 };
-    if (found === undefined) bucket.keys.set(key, entry);
-    else if (found instanceof Map) found.set(namespace, entry);
+    const same = found instanceof Map ? found.get(namespace) : found;
+    if (same?.live === true && same.namespace === namespace) return undefined;
+    const entry: TimerEntry = { key, namespace, bucket, epoch: 0, live: true };
+    if (found instanceof Map) found.set(namespace, entry);
+    else if (found?.live !== true) bucket.keys.set(key, entry);
     else
       bucket.keys.set(
         key,
@@ -139,11 +146,9 @@ export class TimerQueue {
     return entry;
   }
 
-  #take(bucket: Bucket, entry: TimerEntry): void {
-    const found = bucket.keys.get(entry.key);
-    if (found instanceof Map && found.size > 1) found.delete(entry.namespace);
-    else bucket.keys.delete(entry.key);
-    bucket.size -= 1;
+  #end(entry: TimerEntry): void {
+    entry.live = false;
+    entry.bucket.size -= 1;
     this.#size -= 1;
   }
 
@@ -165,9 +170,20 @@ export class TimerQueue {
   }
 }
 
-const entryOf = (bucket: Bucket, key: MapKey, namespace: number): TimerEntry | undefined => {
-  const found = bucket.keys.get(key);
-  return found instanceof Map ? found.get(namespace) : found;
+/** Takes an entry out of its bucket. */
+const forget = (bucket: Bucket, entry: TimerEntry): void => {
+  const found = bucket.keys.get(entry.key);
+  if (found instanceof Map && found.size > 1) found.delete(entry.namespace);
+  else bucket.keys.delete(entry.key);
+};
+
+const entriesOf = (bucket: Bucket): TimerEntry[] => {
+  const entries: TimerEntry[] = [];
+  for (const found of bucket.keys.values()) {
+    if (found instanceof Map) for (const entry of found.values()) entries.push(entry);
+    else entries.push(found);
+  }
+  return entries;
 };
 
 // ---------- order of keys
@@ -183,13 +199,8 @@ const compareBytes = (a: TimerEntry, b: TimerEntry): number => Buffer.compare(by
 
 /** All entries of the bucket, the last to fire first. */
 const sortedBatch = (bucket: Bucket): TimerEntry[] => {
-  const entries: TimerEntry[] = [];
-  let plain = true;
-  for (const [key, found] of bucket.keys) {
-    plain &&= typeof key === 'string' && comparable.test(key);
-    if (found instanceof Map) for (const entry of found.values()) entries.push(entry);
-    else entries.push(found);
-  }
+  const entries = entriesOf(bucket);
+  const plain = entries.every(({ key }) => typeof key === 'string' && comparable.test(key));
   if (plain) return entries.sort(compareText);
   // The bytes of a key are worked out once, not once per comparison.
   const pairs = entries.map((entry) => ({ entry, bytes: bytesOf(entry.key) }));
