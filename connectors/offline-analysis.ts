@@ -136,7 +136,7 @@ const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
   { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
   {
     name: 'customer service',
-    stems: ['service', 'support', 'refund', 'repl', 'email', 'warranty'],
+    stems: ['service', 'support', 'repl', 'email', 'warranty'],
     advice: 'answer within a day and refund without questions',
   },
   {
@@ -202,7 +202,7 @@ const isOf = (token: string, stem: string): boolean =>
 
 /** Words of an opinion that says nothing of its reason. */
 const verdicts = words(
-  'disappointed disappointing disappointment recommend waste wasted regret terrible awful horrible worst bad poor oops ugh impressed happy satisfied hate sorry shame wrong returned returning',
+  'disappointed disappointing disappointment recommend waste wasted regret terrible awful horrible worst bad poor oops ugh impressed happy satisfied hate sorry shame wrong returned returning refund',
 );
 
 /** "Very disappointed with it": dissatisfaction without a reason. */
@@ -247,6 +247,7 @@ export const suggest = (complaints: readonly string[], lowShare: number, max = 3
 const clausesOf = (text: string): readonly string[] =>
   text
     .replaceAll('\u2019', "'")
+    .replaceAll(/\b(?:on top of that|in addition|that said)\b,?/gi, '. ')
     .split(
       /[.!?;:\n]+(?=\s|$)|\.{2,}|\s+[-\u2013\u2014]+\s+|\u2014|,?\s+(?:but|however|although|though|except|yet)\b,?|,\s+(?:and|so|because|which)\s+|\s+and\s+(?=(?:the|it|its|i|my|they|this|after)\b)/i,
     )
@@ -321,8 +322,8 @@ const statedScore = (text: string): number | undefined => {
 const phraseAt = (clause: string, at: number): string => {
   const raw = clause.match(/[\p{L}\d]+(?:['\u2019-][\p{L}\d]+)*/gu) ?? [];
   let from = Math.max(0, Math.min(at - 5, raw.length - phraseWordsMax));
-  let to = Math.min(raw.length, Math.max(from + phraseWordsMax, at + 1));
   while (from < at && fillers.has((raw[from] ?? '').toLowerCase())) from += 1;
+  let to = Math.min(raw.length, Math.max(from + phraseWordsMax, at + 1));
   while (to > at + 1 && isOpenEnd((raw[to - 1] ?? '').toLowerCase())) to -= 1;
   return raw.slice(from, to).join(' ').toLowerCase().replaceAll(/\bi\b/g, 'I');
 };

@@ -23,8 +23,8 @@ export const usage = `Options:
   --output FILE    write results there, each exactly once (default: print them)
   --state DIR      keep state there; started again with it, the job goes on where it was (default: a temporary directory)
   --calls FILE     append a line {"call", "key", "prompt"} before each request to the model
-  --window 1d      size of the windows, such as 30m, 12h or 1d
-  --interval 1s    time between two checkpoints
+  --window 1d      size of the windows of workflow-multiple-agent, such as 30m, 12h or 1d (default: 1d)
+  --interval 1s    time between two checkpoints (default: 1s)
   --pace N         read at most N reviews per second (default: no limit)
   --latency MS     let the offline model take that long, varied by half of it (default: 20)
   --help           say this
@@ -66,8 +66,11 @@ export const readOptions = (args: readonly string[], environment: NodeJS.Process
     calls: given.calls,
     windowMs: durationMs('--window', given.window ?? '1d'),
     intervalMs: durationMs('--interval', given.interval ?? '1s'),
-    pace: given.pace === undefined ? undefined : number('--pace', given.pace, { above: 0, rule: 'a number of reviews per second above 0' }),
-    latencyMs: number('--latency', given.latency ?? '20', { above: -1, rule: 'a number of milliseconds from 0 up' }),
+    pace:
+      given.pace === undefined
+        ? undefined
+        : number('--pace', given.pace, { rule: 'a number of reviews per second above 0', holds: (count) => count > 0 }),
+    latencyMs: number('--latency', given.latency ?? '20', { rule: 'a number of milliseconds from 0 up', holds: (ms) => ms >= 0 }),
     model: modelOf(environment),
   };
   const state = given.state ?? mkdtempSync(join(tmpdir(), 'millrace-'));
@@ -91,7 +94,7 @@ export const chatConnection = ({ model, latencyMs, calls }: Options, onCall: () 
   return {
     chat(request, options) {
       const prompt = createHash('sha256').update(JSON.stringify(request.messages)).digest('hex');
-      // One write, and before the request leaves: a line can be missing for no call that was made, and is never torn by another process.
+      // Written at once and before the request leaves, so no call that was made lacks its line, whenever the process dies.
       if (file !== undefined) writeSync(file, `${JSON.stringify({ call: options.callId, key: options.key, prompt })}\n`);
       onCall();
       return connection.chat(request, options);
@@ -149,9 +152,14 @@ const durationMs = (option: string, value: string): number => {
   return ms;
 };
 
-const number = (option: string, value: string, { above, rule }: { readonly above: number; readonly rule: string }): number => {
+interface NumberRule {
+  readonly rule: string;
+  readonly holds: (value: number) => boolean;
+}
+
+const number = (option: string, value: string, { rule, holds }: NumberRule): number => {
   const parsed = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
-  if (!Number.isFinite(parsed) || parsed <= above) throw refusal(option, rule, value);
+  if (!Number.isFinite(parsed) || !holds(parsed)) throw refusal(option, rule, value);
   return parsed;
 };
 

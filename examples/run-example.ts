@@ -1,5 +1,6 @@
 /** Runs an example as a command: progress on the terminal, a stop with a checkpoint on Ctrl-C and SIGTERM, errors that a person can read. */
 import { rmSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { StreamError, type Job } from 'millrace';
 import { OptionError, readOptions, usage, type Options } from './command-line.ts';
 import { Progress } from './progress.ts';
@@ -47,10 +48,15 @@ const onSignals = (): Promise<void> =>
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   });
-/** What went wrong and what to do; with `DEBUG` set, where. */
+
+/** What went wrong and what to do; with `DEBUG` set, where and why. */
 const explain = (error: unknown): string => {
   if (error instanceof OptionError) return `${error.message}\nTry --help\n`;
   if (!(error instanceof Error)) return `${String(error)}\n`;
-  const said = error instanceof StreamError ? `${error.code}: ${error.message}\nWhat to do: ${error.hint}\n` : `${error.message}\n`;
-  return process.env['DEBUG'] ? `${said}${error.stack ?? ''}\n` : said;
+  const said = error instanceof StreamError ? `${error.code}: ${error.message}\nWhat to do: ${adviceOn(error)}\n` : `${error.message}\n`;
+  return process.env['DEBUG'] ? `${said}${inspect(error)}\n` : said;
 };
+
+/** That restarts did not help says nothing; what made them fail does. */
+const adviceOn = ({ code, cause, hint }: StreamError): string =>
+  code === 'RESTARTS_EXHAUSTED' && cause instanceof StreamError ? adviceOn(cause) : hint;

@@ -7,7 +7,7 @@ import type { ActionStateStore, JournalEntry } from './core/journal.ts';
 import { decode } from './core/serde.ts';
 import { emptyHeader, type Header } from './runtime/header.ts';
 import { emptyJournal } from './runtime/journal.ts';
-import { decodeJournalEntry, encodeTurns, journaledCalls } from './runtime/journal-format.ts';
+import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from './runtime/journal-format.ts';
 import { Recovery } from './runtime/recovery.ts';
 import { packTurn, type Turn } from './runtime/turn.ts';
 import { readNewestCheckpoint } from './state/checkpoint.ts';
@@ -31,6 +31,8 @@ export interface FinalState {
   /** Per operator: watermark, counters, holds, positions and counts. */
   readonly nodes: Readonly<Record<string, unknown>>;
 }
+
+const [turnsTag] = turnsKey(0);
 
 export class SimulatedDisk {
   readonly #storage: MemoryStorage;
@@ -153,10 +155,7 @@ export class SimulatedDisk {
   #watchJournal(journal: ActionStateStore, probe: DiskProbe): ActionStateStore {
     return {
       append: (entries) => {
-        for (const entry of entries) {
-          const record = decodeJournalEntry(entry);
-          if (record.kind !== 'turns') this.#work.set(Buffer.from(entry.key).toString('latin1'), entry);
-        }
+        for (const entry of entries) if (entry.key[0] !== turnsTag) this.#work.set(Buffer.from(entry.key).toString('latin1'), entry);
         return watched(probe, () => journal.append(entries));
       },
       get: (key) => journal.get(key),

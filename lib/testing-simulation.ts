@@ -10,8 +10,10 @@ import { sleep, systemClock } from './core/clock.ts';
 import { encodeText } from './core/serde.ts';
 import { messageOf } from './core/errors.ts';
 import { StreamExecutionEnvironment, type EnvironmentOptions } from './environment.ts';
+import type { Job } from './runtime/job.ts';
 import { makeLogger } from './runtime/logging.ts';
 import type { Turn } from './runtime/turn.ts';
+import type { MemoryFault, MemoryOperation } from './state/memory-store.ts';
 import { settled, SimulatedClock } from './testing-clock.ts';
 import { SimulatedDisk } from './testing-history.ts';
 import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './testing-world.ts';
@@ -23,7 +25,9 @@ export type CrashPoint =
   /** Before the `number`-th write is issued, or when it is durable and nobody knows. */
   | { readonly at: 'before-write' | 'after-write'; readonly number: number; readonly landed?: number | undefined }
   /** Between two events of the clock: the beginning of the recovery included. */
-  | { readonly at: 'event'; readonly number: number; readonly landed?: number | undefined };
+  | { readonly at: 'event'; readonly number: number; readonly landed?: number | undefined }
+  /** After that many events the job is stopped, as by SIGTERM: it leaves with a checkpoint. */
+  | { readonly at: 'stop'; readonly number: number };
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -31,7 +35,9 @@ export interface SimulationOptions {
   readonly pipeline: (env: StreamExecutionEnvironment, process: SimulatedProcess) => void;
   /** Where the first process dies, the second, ...; the process after the last of them lives. @defaultValue up to 6, from the seed */
   readonly crashes?: readonly CrashPoint[] | undefined;
-  /** @defaultValue from the seed, 20 to 2000 ms */
+  /** Share of the writes that fail although the process lives, from 0 to 1; half of them reach the disk. @defaultValue 0 */
+  readonly failingWrites?: number | undefined;
+  /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
   readonly environment?: Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart'> | undefined;
   /** Is told what happens, line by line. */
@@ -107,9 +113,14 @@ class Simulation {
     this.#clock = new SimulatedClock({ seed: options.seed });
     this.#trace = options.trace ?? (() => {});
     const slowest = 1 + Math.floor(this.#clock.random() ** 2 * 30);
-    this.#disk = new SimulatedDisk({ clock: this.#clock, writeDelayMs: () => Math.floor(this.#clock.random() * slowest) });
+    const { failingWrites = 0 } = options;
+    const fault = ({ kind }: MemoryOperation): MemoryFault => {
+      if (kind === 'open' || failingWrites === 0 || this.#clock.random() >= failingWrites) return 'none';
+      return this.#clock.random() < 0.5 ? 'fail-before' : 'fail-after';
+    };
+    this.#disk = new SimulatedDisk({ clock: this.#clock, writeDelayMs: () => Math.floor(this.#clock.random() * slowest), fault });
     this.#world = new SimulatedWorld(this.#disk, this.#trace);
-    this.#intervalMs = options.checkpointIntervalMs ?? 20 + Math.floor(this.#clock.random() ** 3 * 2000);
+    this.#intervalMs = options.checkpointIntervalMs ?? 40 + Math.floor(this.#clock.random() ** 2 * 1500);
   }
 
   async run(): Promise<void> {
@@ -188,9 +199,9 @@ class Simulation {
   /** Early points are the more likely ones, so that recoveries die too. */
   #anyCrash(): CrashPoint {
     const random = (): number => this.#clock.random();
-    const kinds = ['turn', 'before-write', 'after-write', 'event'] as const;
+    const kinds = ['turn', 'turn', 'before-write', 'after-write', 'event', 'event', 'stop'] as const;
     const at = kinds[Math.floor(random() * kinds.length)] ?? 'event';
-    const far = { turn: 40, 'before-write': 30, 'after-write': 30, event: 300 }[at];
+    const far = { turn: 40, 'before-write': 30, 'after-write': 30, event: 300, stop: 200 }[at];
     return { at, number: 1 + Math.floor(random() ** 2 * far), landed: Math.floor(random() * 3) };
   }
 }
@@ -210,6 +221,7 @@ class Life {
   readonly #options: LifeOptions;
   readonly #clock;
   #failure: { readonly error: unknown } | undefined;
+  #job: Job | undefined;
   #turns = 0;
   #writes = 0;
   #events = 0;
@@ -241,7 +253,14 @@ class Life {
     const fail = (error: unknown): void => void (this.#failure ??= { error });
     pipeline(env, new SimulatedProcess({ clock, world: this.#options.world, life: this.#options.number, fail }));
     let ended = false;
-    env.execute('simulated').then(
+    const run = async (): Promise<void> => {
+      this.#job = await env.executeAsync('simulated');
+      this.#job.status$.subscribe(({ state, error }) => {
+        if (clock.alive) this.#options.trace(`the job is ${state}${error === undefined ? '' : `: ${messageOf(error)}`}`);
+      });
+      await this.#job.done;
+    };
+    run().then(
       () => (ended = true),
       (error: unknown) => {
         if (clock.alive) fail(error);
@@ -249,7 +268,7 @@ class Life {
     );
     try {
       await this.#drive(() => ended);
-      ended &&= clock.alive;
+      ended &&= clock.alive && this.#job?.status.state === 'finished';
     } finally {
       clock.kill();
     }
@@ -291,7 +310,8 @@ class Life {
 
   #dieAt(at: CrashPoint['at'], number: number): void {
     const { crash, disk, trace } = this.#options;
-    if (crash?.at !== at || crash.number !== number || !this.#clock.alive) return;
+    if (crash?.at === 'stop' && at === 'event' && crash.number === number) this.#job?.stop().catch(() => {}); // Whoever waits for its end sees it.
+    if (crash?.at !== at || crash.at === 'stop' || crash.number !== number || !this.#clock.alive) return;
     trace(`the process dies at ${at} ${number}`);
     this.#clock.kill();
     const { landed = 0 } = crash;

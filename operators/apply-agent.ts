@@ -123,6 +123,11 @@ interface Effect<I> {
   readonly output: unknown;
 }
 
+type HostParts<I> = Pick<ActionHost, 'action' | 'event' | 'work' | 'shortTermMemory' | 'sensoryMemory'> & {
+  readonly run: Run<I>;
+  readonly step: number;
+};
+
 const noMemory: ReadonlyMap<string, unknown> = new Map();
 
 /** What an action brings whose run has ended or begins anew. */
@@ -379,7 +384,15 @@ class AgentOperator<I, O> implements Processor<I> {
   // ---------- actions
 
   #runNow(run: Run<I>, action: PlannedAction, event: Event): ActionEffects | 'ended' | undefined {
-    const host = this.#hostOf({ run, step: run.steps++, action, event, work: undefined });
+    const host = this.#hostOf({
+      run,
+      step: run.steps++,
+      action,
+      event,
+      work: undefined,
+      shortTermMemory: { base: this.#memory, changes: run.shortTerm },
+      sensoryMemory: { base: noMemory, changes: run.sensory },
+    });
     try {
       return runSyncAction(this.#agent, host);
     } catch (error) {
@@ -407,10 +420,17 @@ class AgentOperator<I, O> implements Processor<I> {
     if (current === undefined || current.id !== task.run || current.outdated === true) return nothing;
     const action = plan.actions.get(task.action);
     if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
-    const host = work.read(() => {
-      const shortTerm = current.shortTerm.slice(0, task.shortTermView);
-      const seen = { ...current, shortTerm, sensory: current.sensory.slice(0, task.sensoryView) };
-      return this.#hostOf({ run: seen, step: task.step, action, event: eventFromJson(task.event, eventClasses), work });
+    const event = eventFromJson(task.event, eventClasses);
+    const memory = work.read(() => this.#copyOfMemory());
+    const host = this.#hostOf({
+      run: current,
+      step: task.step,
+      action,
+      event,
+      work,
+      // In the order of the turns, so what the action may see comes first.
+      shortTermMemory: { base: memory, changes: current.shortTerm.slice(0, task.shortTermView) },
+      sensoryMemory: { base: noMemory, changes: current.sensory.slice(0, task.sensoryView) },
     });
     return runAsyncAction(this.#agent, host);
   }
@@ -445,8 +465,7 @@ class AgentOperator<I, O> implements Processor<I> {
     return 'ended';
   }
 
-  #hostOf(parts: { run: Run<I>; step: number; action: PlannedAction; event: Event; work: WorkContext | undefined }): ActionHost {
-    const { run, step, action, event, work } = parts;
+  #hostOf({ run, step, action, event, work, shortTermMemory, sensoryMemory }: HostParts<I>): ActionHost {
     const { key, timestamp } = run.input;
     return {
       action,
@@ -456,9 +475,8 @@ class AgentOperator<I, O> implements Processor<I> {
       key,
       timestamp: timestamp === MIN_TIMESTAMP ? undefined : timestamp,
       now: this.#now,
-      // In a turn the live state is the state as of now; a body outside one gets a copy.
-      shortTermMemory: { base: work === undefined ? this.#memory : this.#copyOfMemory(), changes: run.shortTerm },
-      sensoryMemory: { base: noMemory, changes: run.sensory },
+      shortTermMemory,
+      sensoryMemory,
       resources: this.#resources,
       metrics: this.#context.metrics,
       work,

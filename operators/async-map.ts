@@ -2,7 +2,7 @@
  * `asyncMap`: one durable call per value. The call's outcome is journaled before its result is emitted, so after a crash it is not made
  * again (I8). Results keep their value's timestamp and never cross a watermark, however long a call takes (I3).
  */
-import type { Timestamp } from '../lib/core/element.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
 import type { CallContext, Hold, Operator, OutputOrder, RetryOptions } from '../lib/core/operator.ts';
 import { callable, durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
@@ -22,7 +22,8 @@ export interface AsyncMapOptions {
 
 interface Item<I> {
   readonly value: I;
-  readonly timestamp: Timestamp;
+  /** Absent for a record without one. */
+  readonly timestamp?: Timestamp;
   readonly hold: Hold;
 }
 
@@ -57,7 +58,7 @@ export const asyncMap = <I, O>(
         run: ({ value }, work) =>
           // A call gives what its function resolves with, so O is awaited here.
           work.call('call', (call) => fn(value, call), { args: value, timeoutMs: attemptMs, retry }) as Promise<Awaited<O>>,
-        apply({ timestamp, hold }, outcome) {
+        apply({ timestamp = MIN_TIMESTAMP, hold }, outcome) {
           if (!outcome.ok) throw failed(context.uid, outcome.error);
           holds.emit(hold, outcome.value, timestamp);
           holds.release(hold);
@@ -65,7 +66,12 @@ export const asyncMap = <I, O>(
       },
       { inFlightMax, timeoutMs },
     );
-    return { process: (value, timestamp) => calls.submit({ value, timestamp, hold: holds.take() }) };
+    return {
+      process(value, timestamp) {
+        const hold = holds.take();
+        calls.submit(timestamp === MIN_TIMESTAMP ? { value, hold } : { value, timestamp, hold });
+      },
+    };
   };
 };
 

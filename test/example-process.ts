@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { callName, decodeJournalEntry, LevelStorage } from 'millrace';
+import { decodeJournalEntry, journaledCalls, LevelStorage } from 'millrace';
 import { root } from './house.ts';
 
 export interface Exit {
@@ -59,14 +59,13 @@ export const linesOf = <T>(path: string): readonly T[] => {
 };
 
 /** The calls whose outcome the journal of a state directory holds. */
-export const journaledCalls = async (directory: string): Promise<ReadonlySet<string>> => {
+export const journaledCallsIn = async (directory: string): Promise<ReadonlySet<string>> => {
   const names = new Set<string>();
   if (!existsSync(join(directory, 'millrace.json'))) return names; // Killed before the directory was made.
   const storage = await new LevelStorage(directory).open();
   try {
     for await (const entry of storage.journal.rebuildState()) {
-      const record = decodeJournalEntry(entry);
-      if (record.kind === 'called') names.add(callName(record.work, record.call));
+      for (const name of journaledCalls(decodeJournalEntry(entry))) names.add(name);
     }
   } finally {
     await storage.close();

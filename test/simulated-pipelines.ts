@@ -44,6 +44,8 @@ export interface PipelineSpec {
   readonly serialiseEdges: boolean;
   /** Answers depend on the question alone. */
   readonly deterministic: boolean;
+  /** The order of all that leaves is fixed by design, so nothing in it goes by who was first: no race, no id of a run. */
+  readonly fixed: boolean;
 }
 
 const groupSize = 3;
@@ -65,7 +67,7 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
   const keys = upTo(4);
   const elements = (split: string): Element[] => {
     let ts = upTo(10);
-    return Array.from({ length: Math.floor(random() * 14) }, (_, n) => {
+    return Array.from({ length: Math.floor(random() * 10) }, (_, n) => {
       ts += upTo(12);
       return { key: `k${Math.floor(random() * keys)}`, group: `g${Math.floor(random() * 2)}`, ts, ids: [`${split}:${n}`], said: [] };
     });
@@ -88,9 +90,10 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     sent: chance(0.4),
     maxParallelism: one([1, 4, 128]),
     stateCacheMax: one([1, 8, 1_000_000]),
-    dirtyMax: one([4, 40, 50_000]),
+    dirtyMax: one([8, 50_000, 50_000, 50_000]),
     serialiseEdges: chance(0.2),
     deterministic: fixed || chance(0.3),
+    fixed,
   };
 };
 
@@ -214,7 +217,7 @@ class PipelineBuilder {
     const count = (ctx: RunnerContext): string => {
       const seen = ctx.shortTermMemory.get<number>('seen') ?? 0;
       ctx.shortTermMemory.set('seen', seen + 1);
-      return `${name} saw ${seen} ${ctx.random() < 2 ? ctx.uuid() : ''}`;
+      return `${name} saw ${seen} ${this.#spec.fixed ? '' : ctx.uuid()}`;
     };
     const answer = (element: Element, ...said: string[]): OutputEvent<Element> => new OutputEvent({ ...element, said: [...element.said, ...said] });
     const builder = agent<Element, Element>(name);
@@ -235,7 +238,8 @@ class PipelineBuilder {
               return value;
             }),
           );
-          ctx.sendEvent(answer(event.input, ...said, await Promise.race([ask(ctx, 'fast'), ask(ctx, 'slow')]), count(ctx)));
+          const both = [ask(ctx, 'fast'), ask(ctx, 'slow')];
+          ctx.sendEvent(answer(event.input, ...said, ...(this.#spec.fixed ? await Promise.all(both) : [await Promise.race(both)]), count(ctx)));
         });
       case 'steps':
         return builder

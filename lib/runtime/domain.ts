@@ -54,6 +54,8 @@ export interface DomainOptions {
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
+const dirtyStop = 4; // While a checkpoint is written, so many times the dirty bound stops the sources: keys that come again cost no more.
+
 export class Domain {
   readonly places = new Places();
   readonly journal: Journal;
@@ -302,14 +304,13 @@ export class Domain {
     const { dirtyMax, dirtyBytesMax } = this.#options.settings;
     if (this.#options.storage === undefined) return;
     const timers = this.topology.operators.reduce((sum, { timerService }) => sum + (timerService?.dirtyEntries ?? 0), 0);
-    if (this.workingSet.dirtyEntries + timers < dirtyMax && this.workingSet.dirtyBytes < dirtyBytesMax) return;
+    const fill = Math.max((this.workingSet.dirtyEntries + timers) / dirtyMax, this.workingSet.dirtyBytes / dirtyBytesMax);
+    if (fill < 1) return;
     if (this.coordinator.busy) {
-      if (this.#dirtyPlace.count > 0) return;
+      if (fill < dirtyStop || this.#dirtyPlace.count > 0) return;
       this.#dirtyPlace.add(1);
-      this.coordinator.trigger().then(
-        () => this.#dirtyPlace.add(-1),
-        () => {}, // The coordinator has reported it.
-      );
+      const room = (): void => this.#dirtyPlace.add(-1);
+      this.coordinator.trigger().then(room, room); // The coordinator reports what fails.
     } else this.coordinator.trigger().catch(() => {}); // The coordinator reports it.
   }
 

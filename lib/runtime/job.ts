@@ -138,6 +138,7 @@ export class Job {
     } finally {
       this.#status.complete();
       this.#checkpoints.complete();
+      this.metrics.close();
     }
   }
 

@@ -21,20 +21,28 @@ export interface JournalState {
 
 export const emptyJournal: JournalState = { lsn: 0, turnsLsn: 0, turns: 0 };
 
-type Unnumbered = WorkRecord extends infer R ? (R extends WorkRecord ? Omit<R, 'lsn'> : never) : never;
-
-interface Waiting {
-  /** Undefined: nothing to write, only to be told. Encoded when it is written, since it may be superseded before. */
-  record: WorkRecord | undefined;
-  /** It is in a write. */
-  taken: boolean;
-  readonly onDurable: () => void;
-}
-
 /** An appended record. */
 export interface Appended {
   /** Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late. */
   supersede(): boolean;
+}
+
+class Waiting implements Appended {
+  /** Undefined: nothing to write, only to be told. Encoded when it is written, since it may be superseded before. */
+  record: WorkRecord | undefined;
+  /** It is in a write. */
+  taken = false;
+  readonly onDurable: () => void;
+
+  constructor(record: WorkRecord | undefined, onDurable: () => void) {
+    this.record = record;
+    this.onDurable = onDurable;
+  }
+
+  supersede(): boolean {
+    if (!this.taken) this.record = undefined;
+    return !this.taken;
+  }
 }
 
 export interface JournalOptions {
@@ -105,24 +113,23 @@ export class Journal {
     return this.state;
   }
 
-  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
-  append(record: Unnumbered, onDurable: () => void): Appended {
+  /** The LSN of the record that is appended next. */
+  nextLsn(): Lsn {
     this.#lsn += 1;
-    const numbered = { ...record, lsn: this.#lsn } as WorkRecord; // Omit over a union loses the tie of kind and fields.
-    if ('outcome' in numbered && numbered.outcome.ok) assertSerialisable(numbered.outcome.value);
-    const waiting: Waiting = { record: this.#options.store === undefined ? undefined : numbered, taken: false, onDurable };
+    return this.#lsn;
+  }
+
+  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
+  append(record: WorkRecord, onDurable: () => void): Appended {
+    if (record.kind !== 'pending' && record.outcome.ok) assertSerialisable(record.outcome.value);
+    const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
     this.#enqueue(waiting);
-    return {
-      supersede: () => {
-        if (!waiting.taken) waiting.record = undefined;
-        return !waiting.taken;
-      },
-    };
+    return waiting;
   }
 
   /** Calls `onDurable` when every turn noted so far is durable. */
   flush(onDurable: () => void): void {
-    this.#enqueue({ record: undefined, taken: false, onDurable });
+    this.#enqueue(new Waiting(undefined, onDurable));
   }
 
   /** Forgets turns that a durable checkpoint covers, and these records. */

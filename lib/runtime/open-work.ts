@@ -5,8 +5,8 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
-import { workName } from '../core/journal.ts';
 import type { Journal } from './journal.ts';
+import { workKey, type CalledRecord } from './journal-format.ts';
 import type { Recovery } from './recovery.ts';
 import type { Turns } from './turns.ts';
 import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
@@ -69,7 +69,16 @@ export class OpenWork implements WorkServices {
   }
 
   recorded(item: WorkItem): RecordedItem | undefined {
-    return this.#options.recovery.take(item);
+    const recorded = this.#options.recovery.take(item);
+    // Claimed from a branch that was left: under its own name the next crash finds it too.
+    if (recorded?.claimed === true) for (const { called } of recorded.calls.values()) if (called !== undefined) this.#journalAgain(item, called);
+    return recorded;
+  }
+
+  #journalAgain(item: WorkItem, { call, id, args, outcome }: CalledRecord): void {
+    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), work: item.id, key: item.key, digest: item.digest(), call, id, args, outcome }, () => {
+      item.journaled.push(workKey(item.id, call, 'called'));
+    });
   }
 
   diverged(item: WorkItem, what: string): void {
@@ -109,7 +118,7 @@ export class OpenWork implements WorkServices {
     const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
     for (const { item, outcome } of recovery.ends(queueOf.keys())) this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
     const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
-    for (const key of recovery.garbage(new Set(open.map(([item]) => workName(item.id))))) this.#garbage.push(key);
+    for (const key of recovery.garbage(new Set(open.map(([item]) => item.name)))) this.#garbage.push(key);
     this.journal.flush(() => {
       for (const [item, queue] of open) queue.start(item);
     });

@@ -14,6 +14,8 @@ export interface RecordedItem {
   readonly done?: Outcome<unknown> | undefined;
   /** Keys of these records. */
   readonly keys: readonly Uint8Array[];
+  /** It was another item's, before a divergence. */
+  readonly claimed: boolean;
 }
 
 export interface RecordedCallsOptions {

@@ -67,7 +67,7 @@ export class Recovery {
 
   /** The recorded end of an item, for replay. */
   doneOf(item: WorkItem): DoneRecord | undefined {
-    return this.#items.get(workName(item.id))?.done;
+    return this.#items.get(item.name)?.done;
   }
 
   /** The recorded ends that no turn has applied yet, in the order of the log. */
@@ -82,11 +82,11 @@ export class Recovery {
 
   /** What the journal holds of an item that is about to run; handed out once. */
   take(item: WorkItem): RecordedItem | undefined {
-    const name = workName(item.id);
+    const name = item.name;
     const found = this.#items.get(name);
     if (found !== undefined) {
       this.#items.delete(name);
-      return found.facts.digest === item.digest() ? recordedOf(found) : undefined;
+      return found.facts.digest === item.digest() ? recordedOf(found, false) : undefined;
     }
     return this.#claim(item);
   }
@@ -122,7 +122,7 @@ export class Recovery {
       return undefined;
     }
     keys.set(mapKey, rest);
-    return recordedOf(oldest);
+    return recordedOf(oldest, true);
   }
 }
 
@@ -153,7 +153,12 @@ const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turn
   return { turns, number };
 };
 
-const recordedOf = (item: JournaledItem): RecordedItem => ({ calls: item.calls, done: item.done?.outcome, keys: keysOf(item) });
+const recordedOf = (item: JournaledItem, claimed: boolean): RecordedItem => ({
+  calls: item.calls,
+  done: item.done?.outcome,
+  keys: keysOf(item),
+  claimed,
+});
 
 const keysOf = ({ calls, done, facts }: JournaledItem): readonly Uint8Array[] => {
   const keys: Uint8Array[] = [...calls].flatMap(([call, { pending, called }]) => [

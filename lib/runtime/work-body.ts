@@ -6,7 +6,6 @@
  * meanwhile: its next call waits until it is, and its end stands for outcomes that are in no write yet.
  */
 import { StreamError } from '../core/errors.ts';
-import { workName } from '../core/journal.ts';
 import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
@@ -68,7 +67,7 @@ export class WorkBody implements WorkContext {
   }
 
   get id(): string {
-    return workName(this.#item.id);
+    return this.#item.name;
   }
 
   get signal(): AbortSignal {
@@ -149,8 +148,10 @@ export class WorkBody implements WorkContext {
 
   #append(made: Made): void {
     const undurable = (this.#undurable ??= new Undurable());
-    const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
-    const appended = this.#services.journal.append({ kind: 'called', ...facts, ...made }, () => {
+    const { journal } = this.#services;
+    const { call, id, args, outcome } = made;
+    const record = { kind: 'called', lsn: journal.nextLsn(), work: this.#item.id, key: this.key, digest: this.#item.digest(), call, id, args, outcome } as const;
+    const appended = journal.append(record, () => {
       // One that was superseded is not there any more, and has no record.
       if (!undurable.appended.delete(made.call)) return;
       this.#journaled(made.call, 'called');
@@ -195,8 +196,9 @@ export class WorkBody implements WorkContext {
       attempts.reconcile(reconciler, (outcome) => (outcome === undefined ? attempts.run(onOutcome) : onOutcome(outcome)));
     } else {
       const { id, args, call } = asked;
-      const facts = { work: this.#item.id, key: this.key, digest: this.#item.digest() };
-      this.#services.journal.append({ kind: 'pending', ...facts, call, id, args }, () => {
+      const { journal } = this.#services;
+      const record = { kind: 'pending', lsn: journal.nextLsn(), work: this.#item.id, key: this.key, digest: this.#item.digest(), call, id, args } as const;
+      journal.append(record, () => {
         this.#journaled(call, 'pending');
         attempts.run(onOutcome);
       });
@@ -218,25 +220,26 @@ export class WorkBody implements WorkContext {
     if (this.#ended || this.#services.signal.aborted) return;
     this.#ended = true;
     this.#abort?.letGo();
-    const { id, calls, worker } = this.#item;
-    const undurable = this.#undurable?.appended ?? new Map<number, Appended>();
-    if (!outcome.ok && worker.onRejection !== 'outcome') {
-      for (const call of this.#failedCalls) undurable.get(call)?.supersede();
-      this.#services.failWork(outcome.error, this.#failedCalls.map((call) => workKey(id, call, 'called')));
+    const undurable = this.#undurable?.appended;
+    if (!outcome.ok && this.#item.worker.onRejection !== 'outcome') {
+      for (const call of this.#failedCalls) undurable?.get(call)?.supersede();
+      this.#services.failWork(outcome.error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
       return;
     }
-    for (const [call, appended] of undurable) if (appended.supersede()) undurable.delete(call);
-    const facts = { kind: 'done' as const, work: id, key: this.key, digest: this.#item.digest(), calls };
-    const append = (end: Outcome<unknown>): void => {
-      this.#services.journal.append({ ...facts, outcome: end }, () => {
-        this.#journaled(0, 'done');
-        onDone(end);
-      });
-    };
+    if (undurable !== undefined) for (const [call, appended] of undurable) if (appended.supersede()) undurable.delete(call);
     try {
-      append(outcome);
+      this.#appendEnd(outcome, onDone);
     } catch (error) {
-      append({ ok: false, error });
+      this.#appendEnd({ ok: false, error }, onDone); // A result that is not serialisable is an error.
     }
+  }
+
+  #appendEnd(outcome: Outcome<unknown>, onDone: (outcome: Outcome<unknown>) => void): void {
+    const { journal } = this.#services;
+    const { id, calls } = this.#item;
+    journal.append({ kind: 'done', lsn: journal.nextLsn(), work: id, key: this.key, digest: this.#item.digest(), calls, outcome }, () => {
+      this.#journaled(0, 'done');
+      onDone(outcome);
+    });
   }
 }

@@ -23,20 +23,42 @@ interface WorkRow {
 export const workRows = mapState<number, WorkRow>('work', { indexed: false });
 
 /** One item from its submission to its application. */
-export interface WorkItem {
+export class WorkItem {
   readonly id: WorkId;
+  readonly name: string;
   readonly key: Key;
+  readonly keys: KeyContext;
   readonly worker: Worker<unknown, unknown>;
+  readonly timeoutMs: number | undefined;
   readonly item: unknown;
   readonly submittedAt: number;
-  readonly timeoutMs: number | undefined;
-  readonly keys: KeyContext;
   /** Durable calls asked for so far. */
-  calls: number;
+  calls = 0;
   /** Keys of its records in the journal. */
-  readonly journaled: Uint8Array[];
-  /** Digest of the item as submitted. */
-  digest(): number;
+  readonly journaled: Uint8Array[] = [];
+  #digest: number | undefined;
+
+  constructor(facts: { id: WorkId; key: Key; keys: KeyContext; known: KnownWorker; row: WorkRow }) {
+    this.id = facts.id;
+    this.name = workName(facts.id);
+    this.key = facts.key;
+    this.keys = facts.keys;
+    this.worker = facts.known.worker;
+    this.timeoutMs = facts.known.timeoutMs;
+    this.item = facts.row.item;
+    this.submittedAt = facts.row.submittedAt;
+  }
+
+  /** Digest of the item as it was when this was first asked for. */
+  digest(): number {
+    this.#digest ??= crc32(encodeText(this.item));
+    return this.#digest;
+  }
+}
+
+interface KnownWorker {
+  readonly worker: Worker<unknown, unknown>;
+  readonly timeoutMs: number | undefined;
 }
 
 export interface WorkServices extends BodyServices {
@@ -62,7 +84,7 @@ export interface WorkQueueOptions {
 /** The open work of one operator. */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
-  readonly #workers = new Map<string, { worker: Worker<unknown, unknown>; timeoutMs: number | undefined }>();
+  readonly #workers = new Map<string, KnownWorker>();
   /** Every open item by its name. */
   readonly #open = new Map<string, WorkItem>();
   #queue: WorkItem[] = [];
@@ -123,7 +145,7 @@ export class WorkQueue {
   /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
   apply(item: WorkItem, outcome: Outcome<unknown>): void {
     const { keys, rows, place } = this.#options;
-    this.#open.delete(workName(item.id));
+    this.#open.delete(item.name);
     place.add(-1);
     keys.within(item.key, () => {
       rows.delete(item.id.number);
@@ -143,19 +165,8 @@ export class WorkQueue {
   #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
     const known = this.#workers.get(row.worker);
     if (known === undefined) throw new StreamError('STATE_INCOMPATIBLE', `open work names a worker \`${row.worker}\` that the operator does not have`);
-    let digest: number | undefined;
-    const item: WorkItem = {
-      id,
-      key,
-      ...known,
-      item: row.item,
-      submittedAt: row.submittedAt,
-      keys: this.#options.keys,
-      calls: 0,
-      journaled: [],
-      digest: () => (digest ??= crc32(encodeText(row.item))),
-    };
-    this.#open.set(workName(id), item);
+    const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
+    this.#open.set(item.name, item);
     this.#options.place.add(1);
     return item;
   }

@@ -50,8 +50,27 @@ test.each([
   ['battery drains fast', 'battery'],
   ['so noisy that it wakes us', 'noise'],
   ['the strap tore', 'durability'],
+  ['gets stuck on every rug', 'reliability'],
+  ['good lateral support here', 'customer service'],
+  ['it hums in an annoying way', 'noise'],
   ['zebra', undefined],
 ])('the theme of %j is %s', (phrase, theme) => expect(themeOf(phrase)?.name).toBe(theme));
+
+test('a verdict is a complaint only where no reason is given', () => {
+  expect(analyse('Very disappointed with this kettle. The lid leaks when I pour.').complaints).toEqual(['lid leaks when I pour']);
+  expect(analyse('Very disappointed with this kettle.').complaints).toEqual(['disappointed with this kettle']);
+  expect(suggest(['what a waste', 'jammed twice', 'purple all over'], 1)).toEqual([
+    expect.stringContaining('1 of 3 complaints mentions reliability (e.g. "jammed twice")'),
+    'Look into "purple all over": 1 of 3 complaints says so',
+  ]);
+});
+
+test('what did not happen, or is not missed, is no complaint; a phrase does not end in the air', () => {
+  expect(analyse('It saved my phone from a bad fall.').complaints).toEqual([]);
+  expect(analyse('It even cleans under the sofa without help.').complaints).toEqual([]);
+  expect(analyse('It is too loud to have on during a call.').complaints).toEqual(['too loud to have on during a call']);
+  expect(analyse('Honestly it is too narrow for.').complaints).toEqual(['too narrow']);
+});
 
 test('suggestions follow the most frequent themes, three at most', () => {
   const complaints = ['arrived late', 'battery died', 'too small', 'battery drains', 'smells', 'runs small', 'battery is weak'];

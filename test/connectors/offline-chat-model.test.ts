@@ -98,6 +98,13 @@ test.each([
 test('no complaints and good scores: nothing to suggest', async () => {
   const schema = z.toJSONSchema(z.object({ suggestions: z.array(z.string()) }));
   expect(await ask('Suggest improvements for P-1. Histogram: [0,0,0,1,9]. Complaints: []', schema)).toEqual({ suggestions: [] });
+  const scoreHistogram = ['0.0%', '0.0%', '0.0%', '0.0%', '100.0%'];
+  expect(await ask(JSON.stringify({ id: 'P-1', scoreHistogram, complaints: [] }), schema)).toEqual({ suggestions: [] });
+});
+
+test('an empty list beside a text does not stand for it', async () => {
+  const schema = z.toJSONSchema(z.object({ complaints: z.array(z.string()) }));
+  expect(await ask(JSON.stringify({ id: 'P-1', review, tags: [] }), schema)).toEqual({ complaints });
 });
 
 test('a question in plain words gets a sentence', async () => {
