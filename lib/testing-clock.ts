@@ -129,7 +129,7 @@ export class SimulatedClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs;
+    return Math.floor(this.#nowMs);
   }
 
   elapsed(): number {

@@ -222,6 +222,7 @@ class Life {
   readonly #clock;
   #failure: { readonly error: unknown } | undefined;
   #job: Job | undefined;
+  #stopped = false;
   #turns = 0;
   #writes = 0;
   #events = 0;
@@ -263,7 +264,9 @@ class Life {
     run().then(
       () => (ended = true),
       (error: unknown) => {
-        if (clock.alive) fail(error);
+        // A stop may fail on its way, by a write say; the next start goes on from what is durable.
+        if (clock.alive && this.#stopped) ended = true;
+        else if (clock.alive) fail(error);
       },
     );
     try {
@@ -308,9 +311,15 @@ class Life {
     this.#dieAt('turn', this.#turns);
   }
 
+  #stop(): void {
+    this.#options.trace('the job is told to stop');
+    this.#stopped = true;
+    this.#job?.stop().catch(() => {}); // Whoever waits for its end sees it.
+  }
+
   #dieAt(at: CrashPoint['at'], number: number): void {
     const { crash, disk, trace } = this.#options;
-    if (crash?.at === 'stop' && at === 'event' && crash.number === number) this.#job?.stop().catch(() => {}); // Whoever waits for its end sees it.
+    if (crash?.at === 'stop' && at === 'event' && crash.number === number) this.#stop();
     if (crash?.at !== at || crash.at === 'stop' || crash.number !== number || !this.#clock.alive) return;
     trace(`the process dies at ${at} ${number}`);
     this.#clock.kill();

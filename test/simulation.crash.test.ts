@@ -68,6 +68,18 @@ describe.skipIf(only !== undefined)('a job that dies', () => {
     expect(failures).toEqual([]);
   }, timeoutMs);
 
+  test('starts again by itself when writes fail', async () => {
+    let found = 0;
+    const failures = await all(range(Math.ceil(schedules / 10), 3_000_000), async (seed) => {
+      const spec = pipelineOf(seed);
+      const result = await simulate({ seed, pipeline: build(spec), environment: environmentOf(spec), failingWrites: 0.03, crashes: [] });
+      expect(judge(spec, result)).toEqual([]);
+      found += result.history.filter(({ kind }) => kind === 'start').length - 1;
+    });
+    expect(failures).toEqual([]);
+    expect(found).toBeGreaterThan(0);
+  }, timeoutMs);
+
   test('gives one history for one seed', async () => {
     for (const seed of [3, 14, 15]) {
       const [once, again] = [await run(pipelineOf(seed), seed), await run(pipelineOf(seed), seed)];

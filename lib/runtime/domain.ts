@@ -11,6 +11,7 @@ import { readNewestCheckpoint } from '../state/checkpoint.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
 import { emptyStore, type OpenStorage } from '../state/store.ts';
 import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from './coordinator.ts';
+import { EarlyCheckpoints } from './early-checkpoints.ts';
 import type { StreamGraph } from './graph.ts';
 import { checkHeader, checkStates, emptyHeader, type Header, type NodeSnapshot } from './header.ts';
 import type { OperatorHost } from './host.ts';
@@ -20,6 +21,7 @@ import { Places } from './places.ts';
 import { Recovery } from './recovery.ts';
 import { replay } from './replay.ts';
 import { TaskLoop, tickEvery } from './task-loop.ts';
+import { cutTopology } from './topology-cut.ts';
 import { compile, type Topology, type TopologyServices } from './topology.ts';
 import { Turns } from './turns.ts';
 import type { Turn } from './turn.ts';
@@ -54,8 +56,6 @@ export interface DomainOptions {
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
-const dirtyStop = 4; // While a checkpoint is written, so many times the dirty bound stops the sources: keys that come again cost no more.
-
 export class Domain {
   readonly places = new Places();
   readonly journal: Journal;
@@ -70,7 +70,8 @@ export class Domain {
   readonly #abort = new AbortController();
   readonly #numbers = new Map<string, number>();
   readonly #loop: TaskLoop;
-  readonly #dirtyPlace;
+  /** Undefined where nothing is stored. */
+  readonly #early: EarlyCheckpoints | undefined;
   #branch: number;
   #nextNumber: number;
   #finished = false;
@@ -108,7 +109,6 @@ export class Domain {
       cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
       freeze: settings.freeze,
     });
-    this.#dirtyPlace = this.places.make({ name: 'dirty', max: 1 });
     this.topology = compile(graph, this.#services());
     this.coordinator = new CheckpointCoordinator({
       clock,
@@ -119,6 +119,7 @@ export class Domain {
       onStats: options.onCheckpoint,
       onFailure: (error) => this.fail(error),
     });
+    if (storage !== undefined) this.#early = this.#makeEarly();
     this.#loop = this.#makeLoop();
   }
 
@@ -160,7 +161,7 @@ export class Domain {
     if (diverged) {
       this.#branch += 1;
       this.recovery.leaveBehind();
-      await this.coordinator.trigger();
+      await untilAborted(this.coordinator.trigger(), this.signal);
     }
     this.turns.run(
       () => this.restartCountdowns(),
@@ -191,14 +192,14 @@ export class Domain {
   /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
   async checkpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
     this.#finished = options.finished ?? false;
-    await this.coordinator.finish();
+    await untilAborted(this.coordinator.finish(), this.signal);
     this.#throwFailure();
   }
 
   /** Stops pulling and starting; waits for started calls at most `timeoutMs`, so that their outcomes are journaled. */
   async quiesce(timeoutMs: number): Promise<void> {
     this.#loop.stop();
-    await this.work.quiesce(timeoutMs);
+    await untilAborted(this.work.quiesce(timeoutMs), this.signal);
   }
 
   /** Ends `run` between two turns. */
@@ -299,21 +300,6 @@ export class Domain {
     return Math.min(...next, Number.POSITIVE_INFINITY) + 1 - this.#options.clock.now();
   }
 
-  /** Between two turns of the loop: starts a checkpoint early when much is dirty, and stops the sources when that is not enough. */
-  #between(): void {
-    const { dirtyMax, dirtyBytesMax } = this.#options.settings;
-    if (this.#options.storage === undefined) return;
-    const timers = this.topology.operators.reduce((sum, { timerService }) => sum + (timerService?.dirtyEntries ?? 0), 0);
-    const fill = Math.max((this.workingSet.dirtyEntries + timers) / dirtyMax, this.workingSet.dirtyBytes / dirtyBytesMax);
-    if (fill < 1) return;
-    if (this.coordinator.busy) {
-      if (fill < dirtyStop || this.#dirtyPlace.count > 0) return;
-      this.#dirtyPlace.add(1);
-      const room = (): void => this.#dirtyPlace.add(-1);
-      this.coordinator.trigger().then(room, room); // The coordinator reports what fails.
-    } else this.coordinator.trigger().catch(() => {}); // The coordinator reports it.
-  }
-
   // ---------- start
 
   async #restore(): Promise<void> {
@@ -366,37 +352,31 @@ export class Domain {
   #cut(epoch: number): OpenCheckpoint {
     invariant(!this.turns.running, 'I4: a checkpoint is the state between two turns');
     const journal = this.journal.cut();
+    this.#early?.cut(journal.turns);
     const finished = this.#finished;
     const branch = this.#branch;
     const garbage = this.work.cutGarbage();
-    const { sources, operators, sinks, valves } = this.topology;
-    const nodes: Record<string, NodeSnapshot> = {};
-    for (const { uid, number, snapshot } of sources.map((each) => ({ uid: each.uid, number: each.number, snapshot: each.snapshot() }))) {
-      nodes[uid] = { number, source: snapshot };
-    }
-    for (const host of operators) nodes[host.uid] = { number: host.number, states: this.#statesOf(host.number), host: host.snapshot() };
-    for (const [uid, valve] of valves) nodes[uid] = { number: this.#numberOf(uid), valve: valve.snapshot() };
-    const records = sinks.map((sink) => sink.records);
-    const seals = sinks.map((sink) => sink.seal(epoch));
-    const positions = sources.map((source) => [...source.splits.values()].map((split) => ({ split, position: split.position })));
-    const timers = operators.flatMap(({ timerService }) => (timerService === undefined ? [] : [timerService]));
-    // Without a place for it state is not cut: what a checkpoint does then is to commit.
-    const state = this.#options.storage === undefined ? [] : [this.workingSet, ...timers].map((each) => each.cut());
+    const cut = cutTopology({
+      topology: this.topology,
+      workingSet: this.#options.storage === undefined ? undefined : this.workingSet,
+      statesOf: (operator) => this.#statesOf(operator),
+      numberOf: (uid) => this.#numberOf(uid),
+      epoch,
+    });
     return {
-      state,
-      seals,
+      state: cut.state,
+      seals: cut.seals,
       body: (sealed): Header => {
-        sinks.forEach((sink, i) => (nodes[sink.uid] = { number: sink.number, sink: sink.snapshot(records[i] as number, sealed[i]) }));
         const { maxParallelism } = this.#options.settings;
-        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#nextNumber, nodes };
+        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#nextNumber, nodes: cut.nodes(sealed) };
       },
       durable: async (sealed) => {
         this.#sealedLast = sealed.some((each) => each !== undefined);
         // At once, since the header of the next checkpoint must hold what is sealed and not committed yet.
-        const commits = Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
+        const commits = cut.commit(sealed);
         commits.catch(() => {}); // Awaited below.
         await this.journal.prune(journal.turns, garbage);
-        for (const { split, position } of positions.flat()) await split.reader?.committed?.(position);
+        await cut.acknowledge();
         await commits;
       },
     };
@@ -472,6 +452,15 @@ export class Domain {
     });
   }
 
+  #makeEarly(): EarlyCheckpoints {
+    const { dirtyMax, dirtyBytesMax } = this.#options.settings;
+    const place = this.places.make({ name: 'dirty', max: 1 });
+    const { operators } = this.topology;
+    const coveredTurns = this.#header.journal.turns;
+    const { workingSet, journal, coordinator } = this;
+    return new EarlyCheckpoints({ workingSet, operators, journal, coordinator, place, dirtyMax, dirtyBytesMax, coveredTurns });
+  }
+
   #makeLoop(): TaskLoop {
     return new TaskLoop({
       clock: this.#options.clock,
@@ -480,7 +469,7 @@ export class Domain {
       signal: this.#abort.signal,
       turn: (body, turn) => this.turns.run(body, turn),
       workOpen: () => this.workOpen > 0,
-      between: () => this.#between(),
+      between: () => this.#early?.look(),
       whenDurable: (then) => this.journal.flush(then),
       fail: (error) => this.fail(error),
     });
@@ -490,6 +479,21 @@ export class Domain {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 }
+
+/** Rejects when the domain ends before the promise does: a journal that has failed acknowledges nothing any more. */
+const untilAborted = async (promise: Promise<void>, signal: AbortSignal): Promise<void> => {
+  signal.throwIfAborted();
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+};
 
 /** A pipeline whose order the inputs fix writes no turns: no work, every source replayable, no sink that writes at once. */
 const needsTurnLog = (graph: StreamGraph): boolean =>
