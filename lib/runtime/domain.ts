@@ -445,7 +445,7 @@ export class Domain {
     return new Journal({
       store: storage?.journal,
       clock,
-      recordTurns: storage !== undefined && needsTurnLog(graph),
+      recordTurns: () => storage !== undefined && (graph.needsTurnLog || this.#queues().length > 0),
       from: this.recovery.state,
       onFailure: (error) => this.fail(error),
       onWritten: (ms) => ack.update(ms),
@@ -494,11 +494,3 @@ const untilAborted = async (promise: Promise<void>, signal: AbortSignal): Promis
     signal.removeEventListener('abort', abort);
   }
 };
-
-/** A pipeline whose order the inputs fix writes no turns: no work, every source replayable, no sink that writes at once. */
-const needsTurnLog = (graph: StreamGraph): boolean =>
-  graph.nodes.some(({ body }) => {
-    if (body.kind === 'operator') return body.boundary;
-    if (body.kind === 'source') return !body.source.replayable;
-    return body.kind === 'sink' && body.sink.guarantee === 'at-least-once';
-  });

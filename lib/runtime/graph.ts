@@ -90,6 +90,14 @@ export class StreamGraph {
     }
   }
 
+  /** Whether a source that can't replay, or a sink that writes at once, needs the order of turns to be recorded. Work needs it too. */
+  get needsTurnLog(): boolean {
+    return this.#nodes.some(({ body }) => {
+      if (body.kind === 'source') return !body.source.replayable;
+      return body.kind === 'sink' && body.sink.guarantee === 'at-least-once';
+    });
+  }
+
   /** The graph cut at its keyed edges. */
   stages(): readonly Stage[] {
     const stageOf = new Map<number, number>();

@@ -50,7 +50,7 @@ export interface JournalOptions {
   readonly store: ActionStateStore | undefined;
   readonly clock: Clock;
   /** Whether turns are recorded at all. */
-  readonly recordTurns: boolean;
+  readonly recordTurns: () => boolean;
   readonly from: JournalState;
   /** A write failed: nothing is acknowledged any more, and the store must be reopened (I15). */
   readonly onFailure: (error: unknown) => void;
@@ -71,6 +71,8 @@ export class Journal {
   #scheduled = false;
   #writing = false;
   #dead = false;
+  /** Whether turns are recorded; asked with the first one, when the whole graph is there. */
+  #records: boolean | undefined;
   /** LSNs of the turns records a later checkpoint makes garbage, with the number of their last turn. */
   #written: { readonly lsn: Lsn; readonly last: number }[] = [];
 
@@ -97,7 +99,8 @@ export class Journal {
 
   /** Appends a turn without asking for durability: it rides with the next durable record. */
   note(turn: Turn): void {
-    if (!this.#options.recordTurns) return;
+    this.#records ??= this.#options.recordTurns();
+    if (!this.#records) return;
     const last = this.#mergeable ? this.#noted.at(-1) : undefined;
     const merged = last === undefined ? undefined : mergeTurns(last, turn);
     this.#mergeable = true;

@@ -70,7 +70,7 @@ export class WorkHarness<I, O> {
       journal: new Journal({
         store: undefined,
         clock: systemClock,
-        recordTurns: false,
+        recordTurns: () => false,
         from: emptyJournal,
         onFailure: (error) => this.errors.push(error),
       }),
