@@ -39,7 +39,7 @@ export type {
   WorkContext,
   Worker,
 } from './core/operator.ts';
-export { listState, mapState, valueState } from './core/operator.ts';
+export { listState, mapState, outputTag, valueState } from './core/operator.ts';
 
 // ---------- agents
 export { agent, Agent, type AgentClass, type AgentOptions, type ChatModelSetup } from './agents/agent.ts';

@@ -26,6 +26,13 @@ export interface CallScript<R> {
   readonly answer: (execution: number) => R;
 }
 
+export interface SimulatedSinkOptions {
+  /** Values that may wait before sources stop. @defaultValue 10_000 */
+  readonly pendingMax?: number | undefined;
+  /** Longest time that a write or commit takes, in milliseconds. @defaultValue 20 */
+  readonly latencyMax?: number | undefined;
+}
+
 export interface SimulatedSplits<T> {
   readonly name: string;
   readonly splits: Readonly<Record<string, readonly T[]>>;
@@ -139,30 +146,31 @@ export class SimulatedProcess {
   }
 
   /** An exactly-once sink: values arrive by the commit of their epoch. */
-  collect<T>(name: string, options: { readonly pendingMax?: number | undefined } = {}): Sink<T> {
+  collect<T>(name: string, options: SimulatedSinkOptions = {}): Sink<T> {
     return this.#sink(name, 'exactly-once', options);
   }
 
   /** An at-least-once sink: values arrive as soon as the log is durable. */
-  send<T>(name: string, options: { readonly pendingMax?: number | undefined } = {}): Sink<T> {
+  send<T>(name: string, options: SimulatedSinkOptions = {}): Sink<T> {
     return this.#sink(name, 'at-least-once', options);
   }
 
-  #sink<T>(name: string, guarantee: 'exactly-once' | 'at-least-once', options: { readonly pendingMax?: number | undefined }): Sink<T> {
+  #sink<T>(name: string, guarantee: 'exactly-once' | 'at-least-once', options: SimulatedSinkOptions): Sink<T> {
+    const { pendingMax, latencyMax = 20 } = options;
     return defineSink<T>({
       name,
       guarantee,
-      ...options,
+      ...(pendingMax === undefined ? {} : { pendingMax }),
       write: async (values, { epoch, firstNumber }) => {
         const late = this.random() < 0.5;
-        if (late) await this.#wait(20);
+        if (late) await this.#wait(latencyMax);
         if (this.clock.alive) {
           this.#guarded(() => {
             if (guarantee === 'exactly-once') this.#world.commit(name, epoch);
             this.#world.receive(name, values, firstNumber);
           });
         }
-        if (!late) await this.#wait(20);
+        if (!late) await this.#wait(latencyMax);
       },
     });
   }

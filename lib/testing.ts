@@ -19,7 +19,7 @@ export { sinkSuite, sourceSuite, type SinkUnderTest, type SourceUnderTest, type 
 
 // ---------- a whole job
 export { simulate, type CrashPoint, type LifeCounts, type SimulationOptions, type SimulationResult } from './testing-simulation.ts';
-export { SimulatedProcess, SimulationFailure, type CallScript, type SimulatedSplits } from './testing-world.ts';
+export { SimulatedProcess, SimulationFailure, type CallScript, type SimulatedSinkOptions, type SimulatedSplits } from './testing-world.ts';
 
 // ---------- scripted outsides
 export { ABORT, EOF, scriptedSource, type ScriptedSourceOptions } from './testing-scripted.ts';

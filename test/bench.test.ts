@@ -16,7 +16,12 @@ test('every case runs and gives its rows', async () => {
   expect(head).toMatch(/^case +per s +loop x +figures +orientation$/);
   expect(lines.at(-1)).toMatch(/^\d+ of \d+ orientation values met$/);
   expect(lines.length - 1).toBeGreaterThanOrEqual(cases.length);
-  for (const name of ['10 stateless operators', 'keyed count, 10k keys, checkpoint 1 s', 'tumbling window, 100k keys', 'memory per busy key']) {
+  for (const name of [
+    '10 stateless operators',
+    'keyed count, 10k keys, checkpoint 1 s',
+    'tumbling window, 100k keys',
+    'memory per busy key',
+  ]) {
     expect(lines.some((line) => line.startsWith(name))).toBe(true);
   }
   expect(stdout).not.toMatch(/NaN|Infinity/);

@@ -68,8 +68,10 @@ test('millrace', () => {
     defineSource
     errorTable
     exponentialDelay
+    failureRate
     fixedDelay
     generator
+    journaledCalls
     jsonLines
     jsonLinesSink
     keyedConcatMap
@@ -78,6 +80,7 @@ test('millrace', () => {
     mapState
     noRestart
     observableSource
+    outputTag
     paced
     printSink
     resourceToken
@@ -172,5 +175,54 @@ test('what is exported is there', async () => {
 });
 
 test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
-  expect(exportsOf('lib/testing.ts').join('\n')).toMatchInlineSnapshot();
+  expect(exportsOf('lib/testing.ts').join('\n')).toMatchInlineSnapshot(`
+    "ABORT
+    CrashingStorage
+    EOF
+    ManualClock
+    OperatorHarness
+    ProcessClock
+    SimulatedClock
+    SimulatedProcess
+    SimulationFailure
+    actionStateStoreSuite
+    runVector
+    scriptedChatModel
+    scriptedSource
+    seededRandom
+    settled
+    simulate
+    sinkSuite
+    sourceSuite
+    stateStoreSuite
+    type CallScript
+    type CrashPoint
+    type CrashingStorageOptions
+    type HarnessOutput
+    type HarnessSnapshot
+    type LifeCounts
+    type MakeStorage
+    type MemoryCrash
+    type MemoryFault
+    type MemoryOperation
+    type OperatorHarnessOptions
+    type ScriptedAnswer
+    type ScriptedChatModel
+    type ScriptedChatModelOptions
+    type ScriptedRequest
+    type ScriptedSourceOptions
+    type SimulatedClockOptions
+    type SimulatedSinkOptions
+    type SimulatedSplits
+    type SimulationOptions
+    type SimulationResult
+    type SinkUnderTest
+    type SourceUnderTest
+    type StorageFixture
+    type SuiteCase
+    type VectorCase
+    type VectorConfig
+    type VectorOutput
+    type VectorStep"
+  `);
 });

@@ -8,6 +8,7 @@
  *  - A value read from a handle is valid until `process` returns; to change it, call `update` or `set` again.
  */
 import type { Key } from './key.ts';
+import { refusal } from './options.ts';
 import type { MetricGroup } from './metric.ts';
 import type { Timestamp } from './element.ts';
 
@@ -30,6 +31,12 @@ export interface OutputTag<S> {
   /** Carries the type only; never present at run time. */
   readonly type?: S;
 }
+
+/** Names a side output and the type of what it carries. */
+export const outputTag = <S>(id: string): OutputTag<S> => {
+  if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
+  return { id };
+};
 
 export interface Output<O> {
   emit(value: O, timestamp: Timestamp): void;

@@ -25,6 +25,7 @@ import { cutTopology } from './topology-cut.ts';
 import { compile, type Topology, type TopologyServices } from './topology.ts';
 import { Turns } from './turns.ts';
 import type { Turn } from './turn.ts';
+import { untilAborted } from './until-aborted.ts';
 import type { WorkQueue } from './work.ts';
 
 export interface DomainSettings {
@@ -77,6 +78,9 @@ export class Domain {
   #finished = false;
   #failure: { readonly error: unknown } | undefined;
   #sealedLast = false;
+  /** The recorded turns are done. */
+  #replayed = false;
+  #sealWanted = false;
 
   /** Opens the domain on what the storage holds. Nothing runs yet. */
   static async open(options: DomainOptions): Promise<Domain> {
@@ -158,11 +162,12 @@ export class Domain {
     const diverged = await this.#replay();
     // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind that.
     await this.#openKnownSplits({ replayable: false });
+    this.#replayed = true;
     if (diverged) {
       this.#branch += 1;
       this.recovery.leaveBehind();
       await untilAborted(this.coordinator.trigger(), this.signal);
-    }
+    } else if (this.#sealWanted) this.#sealSoon();
     this.turns.run(
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
@@ -348,8 +353,15 @@ export class Domain {
 
   // ---------- checkpoint
 
+  /** A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of, so it waits. */
+  #sealSoon(): void {
+    this.#sealWanted = !this.#replayed;
+    if (this.#replayed) this.coordinator.trigger().catch(() => {}); // The coordinator reports it.
+  }
+
   /** The instant. */
   #cut(epoch: number): OpenCheckpoint {
+    invariant(this.#replayed, 'I4: a checkpoint covers all turns that the journal holds');
     invariant(!this.turns.running, 'I4: a checkpoint is the state between two turns');
     const journal = this.journal.cut();
     this.#early?.cut(journal.turns);
@@ -406,7 +418,7 @@ export class Domain {
       numberOf: (uid) => this.#numberOf(uid),
       stateNumbersOf: (uid) => new Map((this.#header.nodes[uid]?.states ?? []).map(({ name, state }) => [name, state])),
       fail: (error) => this.fail(error),
-      sealSoon: () => void this.coordinator.trigger().catch(() => {}), // The coordinator reports it.
+      sealSoon: () => this.#sealSoon(),
     };
   }
 
@@ -479,18 +491,3 @@ export class Domain {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 }
-
-/** Rejects when the domain ends before the promise does: a journal that has failed acknowledges nothing any more. */
-const untilAborted = async (promise: Promise<void>, signal: AbortSignal): Promise<void> => {
-  signal.throwIfAborted();
-  let abort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-};

@@ -50,7 +50,11 @@ export const atLeast = (what: string, value: number, limit: number): Goal => ({ 
 
 /** A number with three digits that count: 1234567 is 1.23M. */
 export const short = (value: number): string => {
-  for (const [unit, size] of [['M', 1e6], ['k', 1e3]] as const) if (Math.abs(value) >= size) return `${digits(value / size)}${unit}`;
+  for (const [unit, size] of [
+    ['M', 1e6],
+    ['k', 1e3],
+  ] as const)
+    if (Math.abs(value) >= size) return `${digits(value / size)}${unit}`;
   return digits(value);
 };
 

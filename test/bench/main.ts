@@ -18,17 +18,32 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const compiled = `${root}node_modules/.cache/millrace-bench`;
 
 const { values: options } = parseArgs({
-  options: { only: { type: 'string', default: '' }, quick: { type: 'boolean', default: false }, source: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string', default: '' },
+    quick: { type: 'boolean', default: false },
+    source: { type: 'boolean', default: false },
+  },
 });
 
 const named = cases.filter(({ name }) => name === options.only);
 const found = named.length > 0 ? named : cases.filter(({ name }) => name.includes(options.only));
-if (found.length === 0) throw new TypeError(`Expected \`--only\` to be part of ${cases.map(({ name }) => name).join(', ')}, got \`${options.only}\``);
+if (found.length === 0)
+  throw new TypeError(`Expected \`--only\` to be part of ${cases.map(({ name }) => name).join(', ')}, got \`${options.only}\``);
 // What a disk can do is printed beside whatever depends on it.
 const chosen = found.includes(fsync) ? found : [fsync, ...found];
 
 const compile = async (): Promise<string> => {
-  const tsc = [`${root}node_modules/typescript/bin/tsc`, '--noEmit', 'false', '--declaration', 'false', '--outDir', compiled, '--rootDir', root];
+  const tsc = [
+    `${root}node_modules/typescript/bin/tsc`,
+    '--noEmit',
+    'false',
+    '--declaration',
+    'false',
+    '--outDir',
+    compiled,
+    '--rootDir',
+    root,
+  ];
   // An error of types elsewhere does not keep it from writing; a missing file below does.
   await promisify(execFile)(process.execPath, tsc, { cwd: root }).catch(() => {});
   const runner = `${compiled}/test/bench/run-case.js`;

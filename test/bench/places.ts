@@ -70,6 +70,15 @@ export interface Tap {
 export const tapped = <T>(valueOf: (index: number) => T): { readonly source: Source<T, number>; readonly tap: Tap } => {
   let until = 0;
   let wake: () => void = () => {};
+  /** Resolves when the tap lets value `next` through. */
+  const opened = (signal: AbortSignal, next: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      wake = () => {
+        if (next < until) resolve();
+      };
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      if (signal.aborted) reject(signal.reason as Error);
+    });
   const source: Source<T, number> = {
     name: 'tapped',
     replayable: true,
@@ -78,13 +87,7 @@ export const tapped = <T>(valueOf: (index: number) => T): { readonly source: Sou
       let next = position ?? 0;
       return {
         async read(signal): Promise<SourceBatch<T, number>> {
-          signal.addEventListener('abort', () => wake(), { once: true });
-          while (next >= until) {
-            signal.throwIfAborted();
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-          }
+          if (next >= until) await opened(signal, next);
           const first = next;
           const length = Math.min(batchSize, until - first);
           next += length;

@@ -3,7 +3,8 @@ import { makeScale } from './case.ts';
 import { cases } from './cases.ts';
 
 const found = cases.find(({ name }) => name === process.argv[2]);
-if (found === undefined) throw new TypeError(`Expected a case, one of ${cases.map(({ name }) => name).join(', ')}, got \`${process.argv[2]}\``);
+if (found === undefined)
+  throw new TypeError(`Expected a case, one of ${cases.map(({ name }) => name).join(', ')}, got \`${process.argv[2]}\``);
 const rows = await found.run(makeScale(false));
 if (process.send === undefined) console.log(rows);
 else process.send(rows);

@@ -68,10 +68,16 @@ const checkpointOnce = (keyCount: number): Promise<CheckpointRun> =>
     const keys = tapped<Item>((index) => ({ key: `key-${index}` }));
     addCount(env, keys.source, counted.tick);
     const asking = agent<Item, number>('asking').on(InputEvent, 'ask', async (_event, ctx) => {
-      ctx.sendEvent(new OutputEvent(await ctx.durableExecute('call', () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1)))));
+      ctx.sendEvent(
+        new OutputEvent(await ctx.durableExecute('call', () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1)))),
+      );
     });
     const questions = tapped<Item>((index) => ({ key: `asked-${index % 1000}` }));
-    env.fromSource(questions.source).keyBy(({ key }) => key).applyAgent(asking, { asyncConcurrency: 64 }).sinkTo(voidSink(() => {}));
+    env
+      .fromSource(questions.source)
+      .keyBy(({ key }) => key)
+      .applyAgent(asking, { asyncConcurrency: 64 })
+      .sinkTo(voidSink(() => {}));
     const job = await env.executeAsync();
     keys.tap.open(keyCount);
     await counted.done;
@@ -82,7 +88,7 @@ const checkpointOnce = (keyCount: number): Promise<CheckpointRun> =>
     delay.enable();
     const [stats] = await Promise.all([firstValueFrom(job.checkpoints$), job.checkpoint()]);
     delay.disable();
-    const acks = (during: boolean): number[] => journal.writes.filter(({ at, ms }) => (at + ms > start) === during).map(({ ms }) => ms);
+    const acks = (during: boolean): number[] => journal.writes.filter(({ at, ms }) => at + ms > start === during).map(({ ms }) => ms);
     const run = { stats, loopMs: delay.max / 1e6, ackMs: Math.max(...acks(true)), ackBeforeMs: Math.max(...acks(false)) };
     await job.cancel();
     return run;
@@ -153,7 +159,10 @@ const restart: BenchCase = {
     return [
       {
         name: `restart with ${short(keyCount)} keys`,
-        figures: [`running after ${median(runs.map(({ runningMs }) => runningMs)).toFixed(0)} ms`, `first record after ${firstMs.toFixed(0)} ms`],
+        figures: [
+          `running after ${median(runs.map(({ runningMs }) => runningMs)).toFixed(0)} ms`,
+          `first record after ${firstMs.toFixed(0)} ms`,
+        ],
         // Flink reads the same state back in 180 ms (RocksDB) or 3.5 s (heap).
         goals: [atMost('Flink RocksDB, ms:', firstMs, 180)],
       },
@@ -195,7 +204,11 @@ const busyBytes = (keyCount: number): Promise<number> =>
     });
     const env = StreamExecutionEnvironment.create({ storage: new LevelStorage(directory) });
     const answered = countdown(keyCount);
-    env.fromSource(source).keyBy(({ key }) => key).applyAgent(waiting, { asyncConcurrency: keyCount }).sinkTo(voidSink(answered.tick));
+    env
+      .fromSource(source)
+      .keyBy(({ key }) => key)
+      .applyAgent(waiting, { asyncConcurrency: keyCount })
+      .sinkTo(voidSink(answered.tick));
     const job = await env.executeAsync();
     await running(job);
     const before = await bytesInUse();

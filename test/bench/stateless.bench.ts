@@ -104,7 +104,11 @@ const ten: BenchCase = {
   async run(scale: Scale) {
     const items = itemsOf(scale.size(2_000_000, 2000));
     const ms = await alternate(scale, { loop: () => loopTen(items), rxjs: () => rxTen(items), engine: () => engineTen(items) });
-    const goals = [atMost('loop x', ms.engine / ms.loop, 1.5), atLeast('RxJS x', ms.rxjs / ms.engine, 3), atLeast('per s', (items.length * 1000) / ms.engine, flink.ten)];
+    const goals = [
+      atMost('loop x', ms.engine / ms.loop, 1.5),
+      atLeast('RxJS x', ms.rxjs / ms.engine, 3),
+      atLeast('per s', (items.length * 1000) / ms.engine, flink.ten),
+    ];
     return [rowOf('10 stateless operators', items.length, ms, { goals })];
   },
 };

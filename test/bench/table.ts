@@ -11,7 +11,13 @@ export const headLine = line('case', 'per s', 'loop x', 'figures', 'orientation'
 const goalText = ({ text, met }: Goal): string => `${text} ${met ? 'met' : 'MISSED'}`;
 
 export const rowLines = ({ name, perSecond, ratio, figures = [], goals = [] }: Row): string[] => [
-  line(name, perSecond === undefined ? '' : short(perSecond), ratio === undefined ? '' : ratio.toFixed(2), figures.join(', '), goals.map(goalText).join(', ')),
+  line(
+    name,
+    perSecond === undefined ? '' : short(perSecond),
+    ratio === undefined ? '' : ratio.toFixed(2),
+    figures.join(', '),
+    goals.map(goalText).join(', '),
+  ),
 ];
 
 export const summary = (rows: readonly Row[]): string => {
