@@ -31,7 +31,10 @@ export interface ScriptedSourceOptions {
  * @example
  * env.fromSource(scriptedSource([0, 1, ABORT, 2])).sinkTo(sink); // reads 0 and 1, fails, starts again and ends behind 2
  */
-export const scriptedSource = <T>(script: readonly (T | typeof ABORT | typeof EOF)[], options: ScriptedSourceOptions = {}): Source<T, number> => {
+export const scriptedSource = <T>(
+  script: readonly (T | typeof ABORT | typeof EOF)[],
+  options: ScriptedSourceOptions = {},
+): Source<T, number> => {
   knownOptions('scriptedSource', options, ['name', 'replayable', 'batchSize', 'onAbort']);
   const { name = 'scripted', replayable = true, batchSize = 1, onAbort } = options;
   integer('batchSize', batchSize, { min: 1 });

@@ -39,7 +39,9 @@ export interface SimulationOptions {
   readonly failingWrites?: number | undefined;
   /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
-  readonly environment?: Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart'> | undefined;
+  readonly environment?:
+    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart'>
+    | undefined;
   /** Is told what happens, line by line. */
   readonly trace?: ((line: string) => void) | undefined;
   /** Compare with a job that does the surviving turns anew. @defaultValue true */
@@ -124,7 +126,8 @@ class Simulation {
   }
 
   async run(): Promise<void> {
-    const crashes = this.#options.crashes ?? Array.from({ length: Math.floor(this.#clock.random() * (crashesMax + 1)) }, () => this.#anyCrash());
+    const crashes =
+      this.#options.crashes ?? Array.from({ length: Math.floor(this.#clock.random() * (crashesMax + 1)) }, () => this.#anyCrash());
     for (const crash of crashes) if (await this.#live(crash)) return;
     await this.#live(undefined);
   }
@@ -294,7 +297,8 @@ class Life {
       }
       idleRounds = 0;
       this.#events += 1;
-      if (this.#events - this.#lastTurnAt > quietEventsMax) throw new SimulationFailure(`the job hangs: no turn since event ${this.#lastTurnAt}`);
+      if (this.#events - this.#lastTurnAt > quietEventsMax)
+        throw new SimulationFailure(`the job hangs: no turn since event ${this.#lastTurnAt}`);
       this.#dieAt('event', this.#events);
     }
   }

@@ -57,7 +57,8 @@ export class SimulatedWorld {
 
   /** A model or tool is asked. */
   execute(id: string): number {
-    if (this.#disk.journaled.has(id)) throw new SimulationFailure(`I8: durable call ${id} is executed again, although its outcome is journaled`);
+    if (this.#disk.journaled.has(id))
+      throw new SimulationFailure(`I8: durable call ${id} is executed again, although its outcome is journaled`);
     this.executions += 1;
     this.#trace(`call ${id} starts`);
     return this.executions;
@@ -80,7 +81,8 @@ export class SimulatedWorld {
 
   /** An epoch becomes visible. */
   commit(sink: string, epoch: number): void {
-    if (epoch > this.#disk.durable) throw new SimulationFailure(`I7: sink ${sink} commits epoch ${epoch}, the durable checkpoint is ${this.#disk.durable}`);
+    if (epoch > this.#disk.durable)
+      throw new SimulationFailure(`I7: sink ${sink} commits epoch ${epoch}, the durable checkpoint is ${this.#disk.durable}`);
   }
 }
 
@@ -188,10 +190,13 @@ export class SimulatedProcess {
     return this.random() < 0.3 ? 0 : Math.floor(this.random() * max);
   }
 
+  /** At times it does not wait at all: an answer may be there before anything else happens. */
   async #wait(max: number): Promise<void> {
+    const delayMs = this.#latency(max);
+    if (delayMs === 0) return;
     const clock: Clock = this.clock;
     await new Promise<void>((resolve) => {
-      clock.setTimer(this.#latency(max), resolve);
+      clock.setTimer(delayMs, resolve);
     });
   }
 }

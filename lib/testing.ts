@@ -4,12 +4,7 @@
 export { ManualClock, ProcessClock, seededRandom, settled, SimulatedClock, type SimulatedClockOptions } from './testing-clock.ts';
 
 // ---------- one operator
-export {
-  OperatorHarness,
-  type HarnessOutput,
-  type HarnessSnapshot,
-  type OperatorHarnessOptions,
-} from './runtime/operator-harness.ts';
+export { OperatorHarness, type HarnessOutput, type HarnessSnapshot, type OperatorHarnessOptions } from './runtime/operator-harness.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep } from './testing-vector-form.ts';
 export { runVector } from './testing-vectors.ts';
 

@@ -2,8 +2,20 @@
  * Random pipelines for the simulation: a seed decides what stands between sources and sinks, and `judge` says whether what came out can be
  * right. Each element carries the ids of the inputs it is made of, so that losses, doubles and changed orders show.
  */
-import { agent, Event, InputEvent, listState, mapState, OutputEvent, TumblingEventTimeWindows, type, valueState, WatermarkStrategy } from 'millrace';
-import type { DataStream, Operator, RunnerContext, StreamExecutionEnvironment } from 'millrace';
+import {
+  agent,
+  CallNotExecuted,
+  Event,
+  InputEvent,
+  listState,
+  mapState,
+  OutputEvent,
+  TumblingEventTimeWindows,
+  type,
+  valueState,
+  WatermarkStrategy,
+} from 'millrace';
+import type { DataStream, DeadLetter, Operator, OutputTag, RunnerContext, StreamExecutionEnvironment } from 'millrace';
 import { seededRandom, type SimulatedProcess, type SimulationResult } from 'millrace/testing';
 
 export interface Element {
@@ -17,7 +29,7 @@ export interface Element {
   readonly said: readonly string[];
 }
 
-type AgentKind = 'sync' | 'single' | 'fan' | 'steps' | 'siblings' | 'caught';
+type AgentKind = 'sync' | 'single' | 'fan' | 'steps' | 'siblings' | 'caught' | 'reconciled' | 'letters';
 
 interface AgentSpec {
   readonly kind: AgentKind;
@@ -27,7 +39,11 @@ interface AgentSpec {
 }
 
 export interface PipelineSpec {
-  readonly sources: readonly { readonly name: string; readonly replayable: boolean; readonly splits: Readonly<Record<string, readonly Element[]>> }[];
+  readonly sources: readonly {
+    readonly name: string;
+    readonly replayable: boolean;
+    readonly splits: Readonly<Record<string, readonly Element[]>>;
+  }[];
   readonly emitEvery: number;
   readonly idle: boolean;
   readonly batchMax: number;
@@ -59,7 +75,7 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
   const upTo = (max: number): number => 1 + Math.floor(random() * max);
   const one = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T; // never empty
   const anyAgent = (): AgentSpec => ({
-    kind: one(['sync', 'single', 'single', 'fan', 'steps', 'siblings', 'caught']),
+    kind: one(['sync', 'single', 'single', 'fan', 'steps', 'siblings', 'caught', 'reconciled', 'letters']),
     outputOrder: fixed ? 'arrival' : one(['completion', 'arrival']),
     asyncConcurrency: upTo(chance(0.5) ? 2 : 8),
     pendingMax: upTo(chance(0.5) ? 3 : 16),
@@ -85,7 +101,9 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     callLatencyMax: one([0, 20, 60, 300]),
     failing: chance(0.4) ? 0.3 : 0,
     first: one([anyAgent(), anyAgent(), anyAgent(), 'async-map', undefined]),
-    middle: one(fixed ? (['tumbling', 'count', undefined] as const) : (['tumbling', 'tumbling', 'count', 'count', 'timer', undefined] as const)),
+    middle: one(
+      fixed ? (['tumbling', 'count', undefined] as const) : (['tumbling', 'tumbling', 'count', 'count', 'timer', undefined] as const),
+    ),
     second: one([anyAgent(), anyAgent(), 'async-map', undefined]),
     sent: chance(0.4),
     maxParallelism: one([1, 4, 128]),
@@ -104,13 +122,20 @@ export const environmentOf = ({ maxParallelism, stateCacheMax, dirtyMax, seriali
   serialiseEdges,
 });
 
-/** Builds the pipeline of a spec for one process. */
-export const build = (spec: PipelineSpec) => (env: StreamExecutionEnvironment, process: SimulatedProcess): void => {
-  const builder = new PipelineBuilder(spec, process);
+/** Builds the pipeline of a spec for each process of one simulation. */
+export const build = (spec: PipelineSpec) => {
+  const receipts = new Map<string, string>();
+  return (env: StreamExecutionEnvironment, process: SimulatedProcess): void =>
+    connect(spec, env, new PipelineBuilder(spec, process, receipts), process);
+};
+
+const connect = (spec: PipelineSpec, env: StreamExecutionEnvironment, builder: PipelineBuilder, process: SimulatedProcess): void => {
   const base = WatermarkStrategy.monotonous<Element>().withEmitEvery(spec.emitEvery);
   const strategy = (spec.idle ? base.withIdleness(300) : base).withTimestamps((element: Element) => element.ts);
   const { batchMax, sourceLatencyMax: latencyMax } = spec;
-  const inputs = spec.sources.map((source) => env.fromSource(process.source<Element>({ ...source, batchMax, latencyMax }), strategy).uid(`source-${source.name}`));
+  const inputs = spec.sources.map((source) =>
+    env.fromSource(process.source<Element>({ ...source, batchMax, latencyMax }), strategy).uid(`source-${source.name}`),
+  );
   const [input, ...others] = inputs as [DataStream<Element>, ...DataStream<Element>[]];
   const union = others.length === 0 ? input : input.union(...others);
   const first = builder.stage(union, 'first', spec.first, (element) => element.key);
@@ -118,7 +143,9 @@ export const build = (spec: PipelineSpec) => (env: StreamExecutionEnvironment, p
   probed.sinkTo(process.collect<Element>('first'));
   const middle = builder.middle(probed);
   const timed = !spec.idle && spec.middle !== 'timer';
-  const second = builder.stage(middle, 'second', spec.second, (element) => element.group).transform<Element>('probe', builder.probe('the second stage', timed));
+  const second = builder
+    .stage(middle, 'second', spec.second, (element) => element.group)
+    .transform<Element>('probe', builder.probe('the second stage', timed));
   second.sinkTo(process.collect<Element>('second', { pendingMax: 5 }));
   if (spec.sent) second.sinkTo(process.send<Element>('sent', { pendingMax: 3 }));
 };
@@ -126,26 +153,48 @@ export const build = (spec: PipelineSpec) => (env: StreamExecutionEnvironment, p
 class PipelineBuilder {
   readonly #spec: PipelineSpec;
   readonly #process: SimulatedProcess;
+  readonly #receipts: Map<string, string>;
 
-  constructor(spec: PipelineSpec, process: SimulatedProcess) {
+  constructor(spec: PipelineSpec, process: SimulatedProcess, receipts: Map<string, string>) {
     this.#spec = spec;
     this.#process = process;
+    this.#receipts = receipts;
   }
 
-  stage(input: DataStream<Element>, name: string, spec: AgentSpec | 'async-map' | undefined, keyOf: (element: Element) => string): DataStream<Element> {
+  stage(
+    input: DataStream<Element>,
+    name: string,
+    spec: AgentSpec | 'async-map' | undefined,
+    keyOf: (element: Element) => string,
+  ): DataStream<Element> {
     if (spec === undefined) return input;
     if (spec === 'async-map') {
       const { deterministic } = this.#spec;
       return input
-        .asyncMap((element, call) => this.#ask(call, `${name}.${element.ids.join()}`).then((answer): Element => ({ ...element, said: [...element.said, answer] })), {
-          inFlightMax: 3,
-          order: deterministic ? 'arrival' : 'completion',
-          retry: { attempts: 20, initialIntervalMs: 5, maxIntervalMs: 50 },
-        })
+        .asyncMap(
+          (element, call) =>
+            this.#ask(call, `${name}.${element.ids.join()}`).then((answer): Element => ({ ...element, said: [...element.said, answer] })),
+          {
+            inFlightMax: 3,
+            order: deterministic ? 'arrival' : 'completion',
+            retry: { attempts: 20, initialIntervalMs: 5, maxIntervalMs: 50 },
+          },
+        )
         .uid(`${name}-map`);
     }
     const { kind, ...options } = spec;
-    return input.keyBy(keyOf).applyAgent(this.#agent(name, kind), options).uid(`${name}-agent`);
+    const deadLetters: OutputTag<DeadLetter> = { id: 'letters' };
+    const output = input
+      .keyBy(keyOf)
+      .applyAgent(this.#agent(name, kind), kind === 'letters' ? { ...options, deadLetters } : options)
+      .uid(`${name}-agent`);
+    if (kind === 'letters') {
+      output
+        .sideOutput(deadLetters)
+        .map(({ input: element }) => element as Element)
+        .sinkTo(this.#process.collect<Element>(`${name}-letters`));
+    }
+    return output;
   }
 
   middle(input: DataStream<Element>): DataStream<Element> {
@@ -194,7 +243,8 @@ class PipelineBuilder {
       let watermark = -Infinity;
       return {
         process: (element, timestamp) => {
-          if (timed && timestamp <= watermark) this.#process.fail(`I3: behind ${where} ${element.ids.join()} (${timestamp}) comes after watermark ${watermark}`);
+          if (timed && timestamp <= watermark)
+            this.#process.fail(`I3: behind ${where} ${element.ids.join()} (${timestamp}) comes after watermark ${watermark}`);
           context.output.emit(element, timestamp);
         },
         onWatermark: (timestamp) => {
@@ -207,7 +257,38 @@ class PipelineBuilder {
 
   #ask(call: { readonly id: string; readonly attempt: number }, question: string): Promise<string> {
     const { callLatencyMax: latencyMax, failing, deterministic } = this.#spec;
-    return this.#process.call(call as never, { latencyMax, failing, answer: (execution) => (deterministic ? `to ${question}` : `${question}#${execution}`) });
+    return this.#process.call(call as never, {
+      latencyMax,
+      failing,
+      answer: (execution) => (deterministic ? `to ${question}` : `${question}#${execution}`),
+    });
+  }
+
+  /** A payment that must not happen twice: whether it took effect is known outside, also when the process died before it knew. */
+  #pay(ctx: RunnerContext, question: string): Promise<string> {
+    const receipts = this.#receipts;
+    const { callLatencyMax: latencyMax } = this.#spec;
+    return ctx.durableExecute(
+      'pay',
+      (_signal, call) =>
+        this.#process.call(call, {
+          latencyMax,
+          answer: () => {
+            const { idempotencyKey } = call;
+            if (receipts.has(idempotencyKey)) this.#process.fail(`${question} is paid twice`);
+            receipts.set(idempotencyKey, `receipt for ${question}`);
+            return `receipt for ${question}`;
+          },
+        }),
+      {
+        args: question,
+        reconciler: (_signal, { idempotencyKey }) => {
+          const receipt = receipts.get(idempotencyKey);
+          if (receipt === undefined) throw new CallNotExecuted();
+          return receipt;
+        },
+      },
+    );
   }
 
   #agent(name: string, kind: AgentKind) {
@@ -219,7 +300,8 @@ class PipelineBuilder {
       ctx.shortTermMemory.set('seen', seen + 1);
       return `${name} saw ${seen} ${this.#spec.fixed ? '' : ctx.uuid()}`;
     };
-    const answer = (element: Element, ...said: string[]): OutputEvent<Element> => new OutputEvent({ ...element, said: [...element.said, ...said] });
+    const answer = (element: Element, ...said: string[]): OutputEvent<Element> =>
+      new OutputEvent({ ...element, said: [...element.said, ...said] });
     const builder = agent<Element, Element>(name);
     const idsOf = (event: InputEvent<Element>): string => event.input.ids.join();
     switch (kind) {
@@ -239,7 +321,9 @@ class PipelineBuilder {
             }),
           );
           const both = [ask(ctx, 'fast'), ask(ctx, 'slow')];
-          ctx.sendEvent(answer(event.input, ...said, ...(this.#spec.fixed ? await Promise.all(both) : [await Promise.race(both)]), count(ctx)));
+          ctx.sendEvent(
+            answer(event.input, ...said, ...(this.#spec.fixed ? await Promise.all(both) : [await Promise.race(both)]), count(ctx)),
+          );
         });
       case 'steps':
         return builder
@@ -249,7 +333,9 @@ class PipelineBuilder {
           })
           .on('middle', 'end', async (event, ctx) => {
             const { element } = event.attributes as { readonly element: Element };
-            ctx.sendEvent(answer(element, String(ctx.sensoryMemory.get('first')), await ask(ctx, 'second', element.ids.join()), count(ctx)));
+            ctx.sendEvent(
+              answer(element, String(ctx.sensoryMemory.get('first')), await ask(ctx, 'second', element.ids.join()), count(ctx)),
+            );
           });
       case 'siblings':
         return builder
@@ -258,12 +344,32 @@ class PipelineBuilder {
             ctx.shortTermMemory.set('side', await ask(ctx, 'side', idsOf(event)));
           })
           .on(InputEvent, 'main', async (event, ctx) => {
-            ctx.sendEvent(answer(event.input, await ask(ctx, 'main', idsOf(event)), String(ctx.shortTermMemory.get('seen')), String(ctx.shortTermMemory.get('side') ?? '')));
+            ctx.sendEvent(
+              answer(
+                event.input,
+                await ask(ctx, 'main', idsOf(event)),
+                String(ctx.shortTermMemory.get('seen')),
+                String(ctx.shortTermMemory.get('side') ?? ''),
+              ),
+            );
           });
+      case 'letters':
+        return builder.on(InputEvent, async (event, ctx) => {
+          const said = await ask(ctx, 'model', idsOf(event));
+          ctx.shortTermMemory.set('seen', -1);
+          if (event.input.ts % 3 === 0) throw new RangeError(`no way with ${idsOf(event)}`);
+          ctx.sendEvent(answer(event.input, said, count(ctx)));
+        });
+      case 'reconciled':
+        return builder.on(InputEvent, async (event, ctx) => {
+          ctx.sendEvent(answer(event.input, await this.#pay(ctx, idsOf(event)), count(ctx)));
+        });
       case 'caught':
         return builder.on(InputEvent, async (event, ctx) => {
           const question = `${name}.once.${idsOf(event)}`;
-          const said = await ctx.durableExecute('once', (_signal, call) => this.#ask(call, question)).catch((error: unknown) => `caught ${(error as Error).message.replace(/ of call.*/, '')}`);
+          const said = await ctx
+            .durableExecute('once', (_signal, call) => this.#ask(call, question))
+            .catch((error: unknown) => `caught ${(error as Error).message.replace(/ of call.*/, '')}`);
           ctx.sendEvent(answer(event.input, said, count(ctx)));
         });
     }
@@ -285,19 +391,22 @@ export const judge = (spec: PipelineSpec, { received }: SimulationResult): strin
   const problems: string[] = [];
   const idsOf = (elements: readonly Element[]): string[] => elements.flatMap(({ ids }) => ids).toSorted();
   const all = idsOf(inputs);
-  const first = idsOf(of('first'));
+  const first = idsOf([...of('first'), ...of('first-letters')]);
   if (first.join() !== all.join()) problems.push(`the first stage gave ${first.length} of ${all.length} inputs: ${difference(all, first)}`);
-  const second = idsOf(of('second'));
-  if (new Set(second).size !== second.length) problems.push(`the second stage gave an input twice: ${difference([...new Set(second)], second)}`);
+  const second = idsOf([...of('second'), ...of('second-letters')]);
+  if (new Set(second).size !== second.length)
+    problems.push(`the second stage gave an input twice: ${difference([...new Set(second)], second)}`);
   for (const group of ['g0', 'g1']) {
-    const members = inputs.filter((element) => element.group === group).length;
-    const came = idsOf(of('second').filter((element) => element.group === group)).length;
+    const members = of('first').filter((element) => element.group === group).length;
+    const came = idsOf([...of('second'), ...of('second-letters')].filter((element) => element.group === group)).length;
     const expected = spec.middle === 'count' ? members - (members % groupSize) : members;
     // Who comes too late after an idle time is dropped by a window, and a timer of the clock may be left at the end.
     const exact = spec.middle !== 'timer' && !(spec.idle && spec.middle === 'tumbling');
-    if (exact ? came !== expected : came > expected) problems.push(`group ${group}: ${came} inputs came out, expected ${expected} of ${members}`);
+    if (exact ? came !== expected : came > expected)
+      problems.push(`group ${group}: ${came} inputs came out, expected ${expected} of ${members}`);
   }
-  if (spec.sent && of('sent').length !== of('second').length) problems.push(`${of('sent').length} were sent, ${of('second').length} collected`);
+  if (spec.sent && of('sent').length !== of('second').length)
+    problems.push(`${of('sent').length} were sent, ${of('second').length} collected`);
   if (spec.first !== 'async-map') problems.push(...disorder(of('first')));
   return problems;
 };

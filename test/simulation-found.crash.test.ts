@@ -7,18 +7,25 @@ type Pipeline = SimulationOptions['pipeline'];
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-/** Dies at every turn, every write and every fourth event of a life, and gives all that came out. */
+/** Dies at every turn, every write and every fourth event of a life, then once more, and gives all that came out. */
 const sweep = async (pipeline: Pipeline, options: Partial<SimulationOptions> = {}): Promise<SimulationResult[]> => {
   const run = (crashes: readonly CrashPoint[]): Promise<SimulationResult> => simulate({ seed: 11, pipeline, crashes, ...options });
   const whole = await run([]);
   const { turns = 0, writes = 0, events = 0 } = whole.lives[0] ?? {};
   const results = [whole];
-  for (let number = 1; number <= turns; number += 1) results.push(await run([{ at: 'turn', number }]));
+  /** The second process dies soon after it has caught up. */
+  const again = (number: number): CrashPoint => ({ at: 'turn', number: 1 + (number % 5), landed: 1 });
+  for (let number = 1; number <= turns; number += 1) results.push(await run([{ at: 'turn', number }, again(number)]));
   for (let number = 1; number <= writes; number += 1) {
-    results.push(await run([{ at: 'before-write', number, landed: number % 3 }]), await run([{ at: 'after-write', number, landed: number % 3 }]));
+    for (const at of ['before-write', 'after-write'] as const) results.push(await run([{ at, number, landed: number % 3 }, again(number)]));
   }
   for (let number = 1; number <= events; number += 4) {
-    results.push(await run([{ at: 'event', number, landed: number % 3 }, { at: 'event', number: 1 + (number % 40), landed: 1 }]));
+    results.push(
+      await run([
+        { at: 'event', number, landed: number % 3 },
+        { at: 'event', number: 1 + (number % 40), landed: 1 },
+      ]),
+    );
   }
   return results;
 };
@@ -31,9 +38,13 @@ test('a source that can not be read again goes on behind what was journaled', as
 });
 
 test('an epoch that is sealed, and not committed when the next checkpoint is written, is not lost', async () => {
+  // The sooner of two checkpoints prunes its journal before it can tell anybody.
   const slow: Pipeline = (env, process) =>
-    env.fromSource(process.source({ name: 'numbers', splits: { a: numbers(12) } })).sinkTo(process.collect('out', { latencyMax: 400 }));
-  for (const { received } of await sweep(slow, { checkpointIntervalMs: 20 })) expect(received.get('out')).toEqual(numbers(12));
+    env
+      .fromSource(process.source({ name: 'numbers', splits: { a: numbers(9) } }))
+      .asyncMap((value, call) => process.call(call, { answer: () => value }), { order: 'arrival' })
+      .sinkTo(process.collect('out', { latencyMax: 400 }));
+  for (const { received } of await sweep(slow, { checkpointIntervalMs: 20 })) expect(received.get('out')).toEqual(numbers(9));
 });
 
 test('an at-least-once sink is given only what the log is durable up to', async () => {
@@ -51,7 +62,7 @@ test('a sink that is full while turns are replayed brings about no checkpoint in
       .fromSource(process.source({ name: 'numbers', splits: { a: numbers(8), b: numbers(8) }, latencyMax: 60 }))
       .asyncMap((value, call) => process.call(call, { latencyMax: 5, answer: (execution) => `${value} ${execution}` }))
       .sinkTo(process.collect('out', { pendingMax: 2 }));
-  for (const seed of numbers(3)) for (const { received } of await sweep(pipeline, { seed, checkpointIntervalMs: 5000 })) expect(received.get('out')).toHaveLength(16);
+  for (const { received } of await sweep(pipeline, { seed: 1, checkpointIntervalMs: 5000 })) expect(received.get('out')).toHaveLength(16);
 });
 
 test('no timer of the clock fires when the input has ended: nobody would wait for what it starts', async () => {
@@ -77,7 +88,9 @@ test('no timer of the clock fires when the input has ended: nobody would wait fo
 test('a job whose writes fail, the last ones too, starts again or gives up, and never waits for ever', async () => {
   const pipeline: Pipeline = (env, process) => {
     const answers = agent<number, number>('answers').on(InputEvent, async (event, ctx) => {
-      ctx.sendEvent(new OutputEvent(await ctx.durableExecute('ask', (_signal, call) => process.call(call, { answer: () => event.input * 2 }))));
+      ctx.sendEvent(
+        new OutputEvent(await ctx.durableExecute('ask', (_signal, call) => process.call(call, { answer: () => event.input * 2 }))),
+      );
     });
     env
       .fromSource(process.source({ name: 'numbers', splits: { a: numbers(5) } }))
@@ -97,12 +110,15 @@ test('the smallest bounds stop the sources and never the job, however many calls
   const pipeline: Pipeline = (env, process) => {
     const fan = (name: string) =>
       agent<number, number>(name).on(InputEvent, async (event, ctx) => {
-        const asked = numbers(3).map((part) => ctx.durableExecute(`part-${part}`, (_signal, call) => process.call(call, { answer: () => part })));
+        const asked = numbers(3).map((part) =>
+          ctx.durableExecute(`part-${part}`, (_signal, call) => process.call(call, { answer: () => part })),
+        );
         await Promise.all(asked);
         ctx.sendEvent(new OutputEvent(event.input));
       });
     const bounds = { asyncConcurrency: 1, pendingMax: 1, outputOrder: 'arrival' } as const;
-    const source = (name: string) => env.fromSource(process.source({ name, splits: { [`${name}0`]: numbers(5), [`${name}1`]: numbers(5) } })).uid(name);
+    const source = (name: string) =>
+      env.fromSource(process.source({ name, splits: { [`${name}0`]: numbers(5), [`${name}1`]: numbers(5) } })).uid(name);
     source('left')
       .union(source('right'))
       .keyBy((value) => value % 2)

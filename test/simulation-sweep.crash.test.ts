@@ -12,7 +12,8 @@ test.skipIf(process.env['MILLRACE_SEED'] !== undefined)(
     let schedules = 0;
     for (let seed = 2_000_000; schedules < schedulesMin; seed += 1) {
       const spec = pipelineOf(seed);
-      const run = async (crashes: readonly CrashPoint[]) => simulate({ seed, pipeline: build(spec), environment: environmentOf(spec), crashes });
+      const run = async (crashes: readonly CrashPoint[]) =>
+        simulate({ seed, pipeline: build(spec), environment: environmentOf(spec), crashes });
       const { lives } = await run([]);
       const counts = { turn: lives[0]?.turns ?? 0, 'before-write': lives[0]?.writes ?? 0, 'after-write': lives[0]?.writes ?? 0 };
       for (const at of ['turn', 'before-write', 'after-write'] as const) {

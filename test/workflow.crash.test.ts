@@ -29,7 +29,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 /** The sample reviews, over and over, a week later each time: for many kills to land there must be much to do. */
 const input = join(directory, 'reviews.jsonl');
 const sample = linesOf<{ readonly id: string; readonly review: string; readonly ts: number }>(join(root, 'examples/data/reviews.jsonl'));
-const weeks = Array.from({ length: Math.ceil(kills / 20) }, (_, week) =>
+const weeks = Array.from({ length: Math.ceil(kills / 10) }, (_, week) =>
   sample.map(({ id, review, ts }) => `${JSON.stringify({ id, review, ts: ts + week * 604_800 })}\n`).join(''),
 );
 writeFileSync(input, weeks.join(''));

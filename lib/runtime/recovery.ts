@@ -161,9 +161,11 @@ const recordedOf = (item: JournaledItem, claimed: boolean): RecordedItem => ({
 });
 
 const keysOf = ({ calls, done, facts }: JournaledItem): readonly Uint8Array[] => {
-  const keys: Uint8Array[] = [...calls].flatMap(([call, { pending, called }]) => [
-    ...(pending === undefined ? [] : [workKey(facts.work, call, 'pending')]),
-    ...(called === undefined ? [] : [workKey(facts.work, call, 'called')]),
-  ]);
-  return done === undefined ? keys : [...keys, workKey(facts.work, 0, 'done')];
+  const keys: Uint8Array[] = [];
+  for (const [call, { pending, called }] of calls) {
+    if (pending !== undefined) keys.push(workKey(facts.work, call, 'pending'));
+    if (called !== undefined) keys.push(workKey(facts.work, call, 'called'));
+  }
+  if (done !== undefined) keys.push(workKey(facts.work, 0, 'done'));
+  return keys;
 };

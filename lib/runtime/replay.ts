@@ -48,14 +48,17 @@ const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }): 
   const host = domain.topology.sources.find(({ number }) => number === turn.source);
   const split = host?.splits.get(turn.split);
   if (host === undefined || split === undefined) return noSplit(turn);
-  for (let left = turn.count; left > 0; ) {
+  let pushed = 0;
+  for (let left = turn.count; left > 0; left -= pushed) {
     if (!split.hasRecords) {
       split.batch = await split.reader?.read(domain.signal);
       split.cursor = 0;
       if (split.batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
     }
-    const before = left;
-    domain.turns.replay(turn.now, () => (left -= host.push(split, before, true)));
+    const most = left;
+    domain.turns.replay(turn.now, () => {
+      pushed = host.push(split, most, true);
+    });
   }
   return undefined;
 };

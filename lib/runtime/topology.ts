@@ -49,8 +49,8 @@ class Compiler {
 
   /** Builds from the sinks backward, since an operator is given what stands behind it. */
   compile(): Topology {
-    for (const node of [...this.#graph.nodes].reverse()) this.#build(node);
-    return { sources: this.#sources.reverse(), operators: this.#operators.reverse(), sinks: this.#sinks.reverse(), valves: this.#valves };
+    for (const node of this.#graph.nodes.toReversed()) this.#build(node);
+    return { sources: this.#sources.toReversed(), operators: this.#operators.toReversed(), sinks: this.#sinks.toReversed(), valves: this.#valves };
   }
 
   #build(node: GraphNode): void {

@@ -15,7 +15,10 @@ describe('ManualClock', () => {
     await clock.advance(15);
     expect([fired, clock.now(), clock.waiting]).toEqual([[['a', 110]], 115, 1]);
     await clock.advance(5);
-    expect(fired).toEqual([['a', 110], ['b', 120]]);
+    expect(fired).toEqual([
+      ['a', 110],
+      ['b', 120],
+    ]);
   });
 
   test('lets a promise chain set the next timer while time moves', async () => {
@@ -57,7 +60,12 @@ describe('SimulatedClock', () => {
   });
 
   test('keeps the order of deferred callbacks, whatever the seed', () => {
-    for (let seed = 0; seed < 50; seed += 1) expect(history(seed).replaceAll(/\w\d\S* ?/g, '').trim()).toBe('a b c d');
+    for (let seed = 0; seed < 50; seed += 1)
+      expect(
+        history(seed)
+          .replaceAll(/\w\d\S* ?/g, '')
+          .trim(),
+      ).toBe('a b c d');
   });
 
   test('in fixed order runs what is deferred, then timers as they were set', () => {

@@ -62,7 +62,13 @@ describe('a scripted chat model', () => {
 
   test('waits on its clock, and stops waiting when it is aborted', async () => {
     const clock = new ManualClock();
-    const model = scriptedChatModel([{ after: '2s', answer: 'late' }, { after: 5, answer: 'never' }], { clock });
+    const model = scriptedChatModel(
+      [
+        { after: '2s', answer: 'late' },
+        { after: 5, answer: 'never' },
+      ],
+      { clock },
+    );
     let answer = '';
     const asked = model.chat(ask, options).then(({ content }) => (answer = content));
     await clock.advance(1999);
