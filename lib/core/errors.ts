@@ -43,7 +43,6 @@ export const errorTable = {
   ASYNC_IN_TURN: entry(false, 'a turn is synchronous: use `asyncMap`, or make the action async'),
   EMIT_OUTSIDE_TURN: entry(false, 'an RxJS operator in `.pipe(...)` must emit while it handles a value; use `asyncMap` for work that waits'),
   DIVERGED: entry(false, 'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch'),
-  JOB_CANCELLED: entry(false, 'the job was cancelled'),
   RESTARTS_EXHAUSTED: entry(false, 'the restart strategy gave up; see `cause`'),
   // work
   WORK_FAILED: entry(true, 'see `cause`'),
@@ -54,7 +53,6 @@ export const errorTable = {
   RESOURCE_NOT_FOUND: entry(false, 'add the resource to the agent or to the environment, or correct its name'),
   ACTION_FAILED: entry(true, 'an action threw; see `cause`. Set `onError` or read the dead-letter output to keep the job running'),
   PLAN_CHANGED: entry(false, "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'"),
-  POISON_RUN: entry(false, 'this run was open in several crashes in a row; see the dead-letter output'),
   // models
   MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),
   MODEL_UNAVAILABLE: entry(true, 'the provider did not answer or failed; see `status` and `cause`'),
