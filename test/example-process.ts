@@ -58,6 +58,15 @@ export const linesOf = <T>(path: string): readonly T[] => {
     .map((line) => JSON.parse(line) as T);
 };
 
+/** Whole lines so far; cheap enough to ask every few milliseconds. */
+export const countLines = (path: string): number => {
+  if (!existsSync(path)) return 0;
+  const bytes = readFileSync(path);
+  let count = 0;
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) count += 1;
+  return count;
+};
+
 /** The calls whose outcome the journal of a state directory holds. */
 export const journaledCallsIn = async (directory: string): Promise<ReadonlySet<string>> => {
   const names = new Set<string>();
