@@ -126,9 +126,7 @@ export class SourceHost<T> {
     const { timestampOf, emitEvery } = this.#options.strategy;
     const out = this.#options.output;
     const { values, timestamps, sides } = batch;
-    // The generator hears of the records when it emits, and not of each.
-    let greatest = MIN_TIMESTAMP;
-    let heard = true;
+    const { generator } = split;
     let untilEmit = emitEvery - (split.records % emitEvery);
     let at = first;
     while (at < end) {
@@ -137,20 +135,16 @@ export class SourceHost<T> {
       else {
         const timestamp = timestampOf === undefined ? (timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
         out.record(value, timestamp);
-        if (timestamp > greatest) greatest = timestamp;
-        heard = false;
+        generator.onRecord(timestamp);
       }
       at += 1;
       untilEmit -= 1;
       if (untilEmit === 0) {
         untilEmit = emitEvery;
-        if (!heard) split.generator.onRecord(greatest);
-        heard = true;
         this.#emit(split);
       }
       if (places.full && !ignorePlaces) break;
     }
-    if (!heard) split.generator.onRecord(greatest);
     this.#advance(split, batch, at);
     return at - first;
   }
