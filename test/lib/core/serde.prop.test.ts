@@ -15,7 +15,7 @@ const { value: storable } = fc.letrec((tie) => ({
       fc.bigInt(),
       fc.boolean(),
       fc.constantFrom(null, undefined, Number.NaN, -0, Infinity, -Infinity, Number.MAX_VALUE, 5e-324),
-      fc.date({ noInvalidDate: false }),
+      fc.date({ noInvalidDate: true }), // Node takes two invalid dates for different; they have a test of their own.
       fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
       fc.uint8Array().map((bytes) => Buffer.from(bytes)),
     ),
@@ -45,6 +45,16 @@ describe('serde', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  // Found by the property above: seed 890484645, path 4:2:54.
+  test('an invalid date comes back as one, at any depth', () => {
+    const read = [decode(encode([[new Date(Number.NaN)]])), decodeText(encodeText([[new Date(Number.NaN)]])), unsealValue(sealValue([[new Date(Number.NaN)]]), 'it')];
+    for (const value of read) {
+      const [[date]] = value as [[unknown]];
+      expect(date).toBeInstanceOf(Date);
+      expect((date as Date).getTime()).toBeNaN();
+    }
   });
 
   test('equal values have equal bytes, whichever way they were sealed', () => {
