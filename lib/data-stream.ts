@@ -99,9 +99,9 @@ export class DataStream<T> {
     return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true });
   }
 
-  /** This stream and others of its type as one. */
-  union(...others: readonly DataStream<T>[]): DataStream<T> {
-    const edges = [this, ...others].map((stream) => stream.edge());
+  /** This stream and others as one. */
+  union<U = T>(...others: readonly DataStream<U>[]): DataStream<T | U> {
+    const edges = [this, ...others].map((stream: DataStream<T> | DataStream<U>) => stream.edge());
     const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
     if (names.size < edges.length) throw new TypeError('Expected `union` to be given different streams, got one of them twice');
     return this.add('union', { kind: 'union' }, edges);
@@ -159,7 +159,8 @@ export class DataStream<T> {
 
 /** A stream whose records have a key: their operators have state per key. */
 export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
-  readonly #keyOf: (value: T) => K;
+  /** Declared so that a stream of a type is also one of a wider type. */
+  readonly #keyOf: (value: never) => K;
 
   constructor(origin: Origin, keyOf: (value: T) => K) {
     super(origin);

@@ -1,4 +1,8 @@
-/** Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. */
+/**
+ * Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. Keeps I13: a function
+ * that returns a promise is refused.
+ */
+import { refusedPromise } from '../lib/core/errors.ts';
 import { valueState, type Operator } from '../lib/core/operator.ts';
 
 /**
@@ -26,6 +30,7 @@ export const reduce =
       process(value, timestamp) {
         const before = reduced.value();
         const after = before === undefined ? value : fn(before, value);
+        if (after instanceof Promise) throw refusedPromise('the function of `reduce`', after);
         reduced.update(after);
         context.output.emit(after, timestamp);
       },
@@ -41,6 +46,7 @@ export const aggregate =
       direct: true,
       process(value, timestamp) {
         const after = fn.add(value, accumulator.value() ?? fn.createAccumulator());
+        if (after instanceof Promise) throw refusedPromise('the function of `aggregate`', after);
         accumulator.update(after);
         context.output.emit(fn.getResult(after), timestamp);
       },

@@ -3,7 +3,7 @@
  * so nothing is allocated on the way. Keeps I2 (the handles throw outside a turn) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { StreamError } from '../lib/core/errors.ts';
+import { refusedPromise, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
@@ -73,16 +73,18 @@ export const process =
     const ctx = new ReusedContext<O, S>(context, user.state);
     if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
     const onTimer = (timer: Timer): void => {
-      ctx.timestamp = timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP;
-      if ((user.onTimer?.(timer, ctx) as unknown) instanceof Promise)
-        throw new StreamError('ASYNC_IN_TURN', '`onTimer` returned a promise');
+      ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
+      const returned: unknown = user.onTimer?.(timer, ctx);
+      ctx.leave();
+      if (returned instanceof Promise) throw refusedPromise('`onTimer`', returned);
     };
     const { open, close } = user;
     return {
       process(value, timestamp) {
-        ctx.timestamp = timestamp;
-        // What it returns is looked at by the engine, which refuses a promise.
-        return user.process(value, ctx);
+        ctx.enter(timestamp);
+        const returned = user.process(value, ctx);
+        ctx.leave();
+        return returned; // The engine looks at it, and refuses a promise.
       },
       ...(open && { open: async () => open.call(user, ctx) }),
       ...(close && { close: async () => close.call(user) }),
@@ -101,6 +103,7 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   timestamp = MIN_TIMESTAMP;
   readonly #context: OperatorContext<O>;
   #timers: Timers | undefined;
+  #running = false;
 
   constructor(context: OperatorContext<O>, spec: S | undefined) {
     this.#context = context;
@@ -124,11 +127,32 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
     this.#timers = timers;
   }
 
-  // Bound, so that a function may take them out of its context.
-  readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => this.#context.output.emit(value, timestamp);
+  /** The user's function runs. What throws need not leave: the job is over. */
+  enter(timestamp: Timestamp): void {
+    this.timestamp = timestamp;
+    this.#running = true;
+  }
 
-  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void =>
+  leave(): void {
+    this.#running = false;
+  }
+
+  // Bound, so that a function may take them out of its context.
+  readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
+    if (!this.#running) throw this.#late();
+    this.#context.output.emit(value, timestamp);
+  };
+
+  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
+    if (!this.#running) throw this.#late();
     this.#context.output.side(tag, value, timestamp);
+  };
+
+  #late(): StreamError {
+    return new StreamError('EMIT_OUTSIDE_TURN', `operator \`${this.#context.uid}\` emitted while it handled no record and no timer`, {
+      hint: 'emit before `process` or `onTimer` returns; use `asyncMap` for work that waits',
+    });
+  }
 
   readonly now = (): Timestamp => this.#context.now();
 }

@@ -2,7 +2,7 @@
  * The operators that need nothing but `process`: map, filter and flatMap. Results keep the timestamp of their record. Keeps I13: a
  * function that returns a promise is refused, since what awaits is work (`asyncMap`).
  */
-import { StreamError } from '../lib/core/errors.ts';
+import { refusedPromise } from '../lib/core/errors.ts';
 import type { Operator } from '../lib/core/operator.ts';
 
 /** Emits what `fn` returns for each value. */
@@ -12,7 +12,7 @@ export const map =
     direct: true,
     process(value, timestamp) {
       const result = fn(value);
-      if (result instanceof Promise) throw refused('map');
+      if (result instanceof Promise) throw refusedPromise('the function of `map`', result);
       output.emit(result, timestamp);
     },
   });
@@ -27,7 +27,7 @@ export function filter<T>(keep: (value: T) => boolean): Operator<T, T> {
       const kept: unknown = keep(value);
       // Anything that is not a boolean is looked at twice: a promise is truthy and would keep every value without a word.
       if (kept === true) output.emit(value, timestamp);
-      else if (kept instanceof Promise) throw refused('filter');
+      else if (kept instanceof Promise) throw refusedPromise('the function of `filter`', kept);
       else if (kept !== false && Boolean(kept)) output.emit(value, timestamp);
     },
   });
@@ -40,9 +40,7 @@ export const flatMap =
     direct: true,
     process(value, timestamp) {
       const results: unknown = fn(value);
-      if (results instanceof Promise) throw refused('flatMap');
+      if (results instanceof Promise) throw refusedPromise('the function of `flatMap`', results);
       for (const result of results as Iterable<O>) output.emit(result, timestamp);
     },
   });
-
-const refused = (name: string): StreamError => new StreamError('ASYNC_IN_TURN', `the function of \`${name}\` returned a promise`);

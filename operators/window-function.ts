@@ -3,7 +3,7 @@
  * (per-window state is that of the key and window in hand) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { StreamError } from '../lib/core/errors.ts';
+import { refusedPromise } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import { mapState, type MapState, type OperatorContext, type OutputTag, type Timers } from '../lib/core/operator.ts';
@@ -75,8 +75,7 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W
   fire(start: Timestamp, contents: C): void {
     this.#enter(start);
     const result = this.#user.process(contents, this);
-    if (result instanceof Promise)
-      throw new StreamError('ASYNC_IN_TURN', `the window function of \`${this.#context.uid}\` returned a promise`);
+    if (result instanceof Promise) throw refusedPromise(`the window function of \`${this.#context.uid}\``, result);
     if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
     if (result !== undefined) this.#context.output.emit(result, start + this.#sizeMs - 1);
   }

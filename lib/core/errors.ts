@@ -109,3 +109,9 @@ export const unreachable = (value: never): never => {
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */
+export const refusedPromise = (what: string, promise: unknown): StreamError => {
+  Promise.resolve(promise).catch(() => {});
+  return new StreamError('ASYNC_IN_TURN', `${what} returned a promise`);
+};

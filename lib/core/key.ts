@@ -19,6 +19,21 @@ export const mapKeyOf = (key: Key): MapKey => {
   return `\0t${Buffer.from(keyBytes(key)).toString('latin1')}`;
 };
 
+/** Throws `KEY_INVALID` for what can't be a key. Costs next to nothing for the keys that are common. */
+export const checkKey = (key: Key): void => {
+  switch (typeof key) {
+    case 'string':
+    case 'boolean':
+    case 'bigint':
+      return;
+    case 'number':
+      if (!Number.isFinite(key)) throw invalid(key);
+      return;
+    default:
+      keyBytes(key);
+  }
+};
+
 const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawString: 7, end: 0 } as const;
 
 /** UTF-8 can't hold a lone surrogate, so a string with one keeps its 16-bit units. */

@@ -35,6 +35,8 @@ interface Segment {
   /** What leaves when the segment is done; set means no hold joins any more. */
   watermark: Timestamp | undefined;
   idle: boolean | undefined;
+  /** The stream became active before that watermark: a merge downstream takes no watermark of a stream that it has as idle. */
+  active: boolean;
 }
 
 /** The part that is in the checkpoint header. */
@@ -42,7 +44,7 @@ export interface HoldsSnapshot {
   readonly nextHold: number;
   readonly nextSegment: number;
   readonly nextOrder: number;
-  readonly closed: readonly { readonly number: number; readonly watermark?: Timestamp; readonly idle?: boolean }[];
+  readonly closed: readonly { readonly number: number; readonly watermark?: Timestamp; readonly idle?: boolean; readonly active?: boolean }[];
 }
 
 export const holdRows = mapState<number, HoldRow>('holds', { indexed: false });
@@ -115,6 +117,7 @@ export class HoldQueue<O> implements Holds<O> {
     if (row.outputs.length > 0) this.#write(hold, { ...row, released: true });
     else this.#forget(hold, segment);
     if (segment === this.#segments[0]) this.#advance();
+    else this.#dropEmpty();
   }
 
   /** Takes a watermark that has fired its timers: it leaves now, or when the holds before it are released. */
@@ -127,14 +130,18 @@ export class HoldQueue<O> implements Holds<O> {
   status(idle: boolean): void {
     const last = this.#segments.at(-1);
     if (last === undefined) this.#out.status(idle);
-    else last.idle = idle;
+    else {
+      last.idle = idle;
+      last.active ||= !idle;
+    }
   }
 
   snapshot(): HoldsSnapshot {
     const closed = this.#segments
       .filter(({ watermark, idle }) => watermark !== undefined || idle !== undefined)
-      .map(({ number, watermark, idle }) => ({
+      .map(({ number, watermark, idle, active }) => ({
         number,
+        ...(active ? { active } : {}),
         ...(watermark === undefined ? {} : { watermark }),
         ...(idle === undefined ? {} : { idle }),
       }));
@@ -147,7 +154,7 @@ export class HoldQueue<O> implements Holds<O> {
     this.#nextSegment = snapshot.nextSegment;
     this.#nextOrder = snapshot.nextOrder;
     const at = (number: number): Segment => this.#byNumber.get(number) ?? this.#segment(number);
-    for (const { number, watermark, idle } of snapshot.closed) Object.assign(at(number), { watermark, idle });
+    for (const { number, watermark, idle, active = false } of snapshot.closed) Object.assign(at(number), { watermark, idle, active });
     const rows: [Hold, OpenHold][] = [];
     await this.#rows.forEachEntry((key, hold, row) => rows.push([hold, { ...row, key }]));
     for (const [hold, row] of rows.sort(([a], [b]) => a - b)) {
@@ -160,7 +167,7 @@ export class HoldQueue<O> implements Holds<O> {
   }
 
   #segment(number: number): Segment {
-    const made: Segment = { number, open: 0, holds: new Set(), watermark: undefined, idle: undefined };
+    const made: Segment = { number, open: 0, holds: new Set(), watermark: undefined, idle: undefined, active: false };
     this.#byNumber.set(number, made);
     return made;
   }
@@ -174,13 +181,26 @@ export class HoldQueue<O> implements Holds<O> {
     return made;
   }
 
+  /**
+   * Forgets last segments that hold nothing and that no watermark has closed. A restart does not find them, so the next watermark would
+   * otherwise leave on its own before a crash and together with the one before it after.
+   */
+  #dropEmpty(): void {
+    for (let last = this.#segments.at(-1); last !== undefined && last !== this.#segments[0]; last = this.#segments.at(-1)) {
+      if (last.holds.size > 0 || last.watermark !== undefined || last.idle !== undefined) return;
+      this.#segments.pop();
+      this.#byNumber.delete(last.number);
+    }
+  }
+
   /** Lets go of every segment that is done, and of what waited behind it. */
   #advance(): void {
     for (let first = this.#segments[0]; first !== undefined && first.open === 0; first = this.#segments[0]) {
       this.#segments.shift();
       this.#byNumber.delete(first.number);
+      if (first.active) this.#out.status(false);
       if (first.watermark !== undefined) this.#out.watermark(first.watermark);
-      if (first.idle !== undefined) this.#out.status(first.idle);
+      if (first.idle === true) this.#out.status(true);
       const next = this.#segments[0];
       if (next !== undefined) this.#flush(next);
     }

@@ -4,7 +4,7 @@
  */
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';
-import { StreamError } from '../core/errors.ts';
+import { refusedPromise, StreamError } from '../core/errors.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type {
   HoldOptions,
@@ -258,7 +258,8 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     const { keys, keyed } = this.#options;
     const processor = this.#processor;
     const looked = (value: I, timestamp: Timestamp): void => {
-      if ((processor.process(value, timestamp) as unknown) !== undefined) this.#refuseAsync();
+      const returned: unknown = processor.process(value, timestamp);
+      if (returned !== undefined) this.#refuseAsync(returned);
     };
     const process = processor.direct === true ? processor.process : looked;
     if (keyed || !this.#keyUsed) return process;
@@ -269,8 +270,9 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     };
   }
 
-  #refuseAsync(): never {
-    throw new StreamError('ASYNC_IN_TURN', `operator \`${this.uid}\` returned a value from \`process\`: a promise, or a result it should emit`);
+  #refuseAsync(returned: unknown): never {
+    if (returned instanceof Promise) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
+    throw new StreamError('ASYNC_IN_TURN', `operator \`${this.uid}\` returned a value from \`process\`, which it should emit`);
   }
 
   #makeWork({ inFlightMax = defaultInFlightMax, pendingMax = 2 * inFlightMax }: WorkOptions): WorkQueue {

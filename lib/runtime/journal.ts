@@ -4,9 +4,10 @@
  * about to leave the process.
  */
 import type { Clock } from '../core/clock.ts';
+import { messageOf, StreamError } from '../core/errors.ts';
 import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
 import { assertSerialisable } from '../core/serde.ts';
-import { encodeTurns, encodeWork, turnsKey, type Lsn, type WorkRecord } from './journal-format.ts';
+import { encodeTurns, encodeWork, turnsKey, type Lsn, type TurnsRecord, type WorkRecord } from './journal-format.ts';
 import { mergeTurns, packTurn, type Turn } from './turn.ts';
 
 /** Where a journal goes on after a restart, and what the checkpoint header keeps of it. */
@@ -170,11 +171,22 @@ export class Journal {
     if (this.#dead || this.#waiting.length === 0) return;
     const group = this.#waiting;
     this.#waiting = [];
-    const entries = this.#entries(group);
+    let entries: JournalEntry[];
+    try {
+      entries = this.#entries(group);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     const acknowledge = (): void => {
-      for (const { onDurable } of group) {
-        if (this.#dead) return;
-        onDurable();
+      try {
+        for (const { onDurable } of group) {
+          if (this.#dead) return;
+          onDurable();
+        }
+      } catch (error) {
+        this.#fail(error); // Nobody else would hear of it: this is a macrotask of its own.
+        return;
       }
       if (!this.#writing && !this.#scheduled) this.#write();
     };
@@ -190,12 +202,14 @@ export class Journal {
         this.#options.onWritten?.(this.#options.clock.elapsed() - start, entries.length);
         acknowledge();
       },
-      (error: unknown) => {
-        if (this.#dead) return;
-        this.kill();
-        this.#options.onFailure(error);
-      },
+      (error: unknown) => this.#fail(error),
     );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#dead) return;
+    this.kill();
+    this.#options.onFailure(error);
   }
 
   #entries(group: readonly Waiting[]): JournalEntry[] {
@@ -203,9 +217,7 @@ export class Journal {
     if (this.#noted.length > 0) {
       this.#lsn += 1;
       const first = this.#turns - this.#noted.length;
-      entries.push(
-        encodeTurns({ kind: 'turns', lsn: this.#lsn, previous: this.#turnsLsn, first, turns: this.#noted.map(packTurn) }),
-      );
+      entries.push(turnsEntry({ kind: 'turns', lsn: this.#lsn, previous: this.#turnsLsn, first, turns: this.#noted.map(packTurn) }));
       this.#turnsLsn = this.#lsn;
       this.#written.push({ lsn: this.#lsn, last: this.#turns });
       this.#noted = [];
@@ -217,3 +229,12 @@ export class Journal {
     return entries;
   }
 }
+
+/** Of all that a turn records only accepted records come from outside, so nothing else can fail to be stored. */
+const turnsEntry = (record: TurnsRecord): JournalEntry => {
+  try {
+    return encodeTurns(record);
+  } catch (cause) {
+    throw new StreamError('NOT_SERIALISABLE', `a record of a source that can't be read again can not be journaled: ${messageOf(cause)}`, { cause });
+  }
+};

@@ -7,7 +7,7 @@
 import { Observable, Subject, Subscriber, type OperatorFunction } from 'rxjs';
 import type { StreamElement, Timestamp } from '../core/element.ts';
 import { StreamError } from '../core/errors.ts';
-import type { Key } from '../core/key.ts';
+import { checkKey, type Key } from '../core/key.ts';
 import { decode, encode } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
 import type { Receiver } from './receiver.ts';
@@ -86,7 +86,9 @@ export const keyedEdge = <T>(options: {
 }): Receiver<T> => {
   const { keyOf, keys, to, serialise } = options;
   const pass = (value: T, timestamp: Timestamp): void => {
-    keys.enter(keyOf(value));
+    const key = keyOf(value);
+    if (typeof key !== 'string') checkKey(key);
+    keys.enter(key);
     to.record(value, timestamp);
     keys.leave();
   };

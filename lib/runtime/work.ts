@@ -159,7 +159,9 @@ export class WorkQueue {
     const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
     rows.set(number, row);
     const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
-    services.submitted(this, this.#add(id, keys.key, row));
+    const added = this.#add(id, keys.key, row);
+    added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
+    services.submitted(this, added);
   }
 
   #add(id: WorkId, key: Key, row: WorkRow): WorkItem {

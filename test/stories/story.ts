@@ -37,7 +37,8 @@ export class Sluice<T> {
   #upTo: number;
   #waiting: (() => void)[] = [];
 
-  constructor(values: readonly T[], upTo: number = values.length) {
+  /** `batchSize` @defaultValue all that may go */
+  constructor(values: readonly T[], upTo: number = values.length, batchSize: number = values.length) {
     this.#upTo = upTo;
     this.source = {
       name: 'sluice',
@@ -50,7 +51,7 @@ export class Sluice<T> {
             while (next >= this.#upTo && next < values.length) await this.#raised(signal);
             if (next >= values.length) return undefined;
             const first = next;
-            next = Math.min(this.#upTo, values.length);
+            next = Math.min(this.#upTo, values.length, first + batchSize);
             return { values: values.slice(first, next), position: (count) => first + count };
           },
           close: async () => {},

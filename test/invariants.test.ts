@@ -1,0 +1,323 @@
+import fc from 'fast-check';
+import {
+  agent,
+  decodeJournalEntry,
+  defineSink,
+  exponentialDelay,
+  InputEvent,
+  MemoryStorage,
+  OutputEvent,
+  StreamExecutionEnvironment,
+  systemClock,
+  TumblingEventTimeWindows,
+  valueState,
+  WatermarkStrategy,
+  type Agent,
+  type EnvironmentOptions,
+  type JournalEntry,
+  type Key,
+  type OpenStorage,
+  type Storage,
+} from 'millrace';
+import { describe, expect, test } from 'vitest';
+import { keyBytes, keyFromBytes, keyGroupOf } from '../lib/core/key.ts';
+import { later, Ledger, once, Sluice, until } from './stories/story.ts';
+
+interface Item {
+  readonly id: string;
+  readonly n: number;
+}
+
+const itemsOf = (count: number, keys: number): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
+
+describe('I1: one input of a key at a time, in the order of arrival', () => {
+  const shape = fc.record({
+    keys: fc.array(fc.nat(4), { minLength: 1, maxLength: 25 }),
+    delays: fc.array(fc.nat(3), { minLength: 1, maxLength: 7 }),
+    asyncConcurrency: fc.integer({ min: 1, max: 4 }),
+    pendingMax: fc.integer({ min: 1, max: 6 }),
+    pendingPerKeyMax: fc.integer({ min: 1, max: 3 }),
+    outputOrder: fc.constantFrom('completion' as const, 'arrival' as const),
+  });
+
+  test('whatever the latencies and the bounds', async () => {
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ keys, delays, ...options }) => {
+        const open = new Set<string>();
+        const slow: Agent<Item, Item> = agent<Item, Item>('slow').on(
+          InputEvent,
+          'wait',
+          async (event: InputEvent<Item>, ctx) => {
+            const { id, n } = event.input;
+            expect([...open]).not.toContain(id);
+            open.add(id);
+            await ctx.durableExecute('wait', () => later(delays[n % delays.length] ?? 0));
+            open.delete(id);
+            ctx.sendEvent(new OutputEvent(event.input));
+          },
+          { async: true },
+        );
+        const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage() });
+        const items = keys.map((key, n) => ({ id: `k${key}`, n }));
+        const out = await env.executeAndCollect(env.fromCollection(items).keyBy(({ id }) => id).applyAgent(slow, options));
+        for (const id of new Set(items.map((item) => item.id))) {
+          expect(out.filter((item) => item.id === id)).toEqual(items.filter((item) => item.id === id));
+        }
+        if (options.outputOrder === 'arrival') expect(out).toEqual(items);
+        expect(out).toHaveLength(items.length);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+describe('I2: state and output are reached only in a turn', () => {
+  test('handles, key, timers, emit and side throw afterwards', async () => {
+    const late: (() => unknown)[] = [];
+    const env = StreamExecutionEnvironment.create(once);
+    env
+      .fromCollection(itemsOf(1, 1))
+      .keyBy(({ id }) => id)
+      .process<number, { sum: ReturnType<typeof sumState> }>({
+        state: { sum: sumState() },
+        process(item, ctx) {
+          const { sum } = ctx.state;
+          const { timers } = ctx;
+          sum.update(item.n);
+          late.push(() => sum.value(), () => sum.update(1), () => sum.clear(), () => ctx.key, () => timers.register(1));
+          late.push(() => ctx.emit(1), () => ctx.side({ id: 'side' }, 1));
+        },
+        onTimer: () => {},
+      })
+      .print();
+    await env.execute();
+    for (const use of late.slice(0, 5)) expect(use).toThrow(TypeError);
+    for (const use of late.slice(5)) expect(use).toThrow(expect.objectContaining({ code: 'EMIT_OUTSIDE_TURN' }));
+  });
+});
+
+const sumState = () => valueState<number>('sum');
+
+test('I11: a key group depends on the bytes of the key and on maxParallelism alone', () => {
+  const part = fc.oneof(fc.string({ unit: 'binary' }), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.bigInt(), fc.boolean());
+  fc.assert(
+    fc.property(fc.oneof(part, fc.array(part, { maxLength: 3 })), fc.integer({ min: 1, max: 32_768 }), (key: Key, maxParallelism) => {
+      const group = keyGroupOf(key, maxParallelism);
+      expect(group).toBeGreaterThanOrEqual(0);
+      expect(group).toBeLessThan(maxParallelism);
+      expect(keyGroupOf(keyFromBytes(keyBytes(key)), maxParallelism)).toBe(group);
+      if (Array.isArray(key)) expect(keyGroupOf([...(key as readonly string[])], maxParallelism)).toBe(group);
+    }),
+  );
+  expect(keyGroupOf(-0, 128)).toBe(keyGroupOf(0, 128));
+});
+
+// ---------- jobs that are cut, crashed and refused their writes
+
+const slowScore: Agent<Item, Item> = agent<Item, Item>('score').on(
+  InputEvent,
+  'score',
+  async (event: InputEvent<Item>, ctx) => {
+    const before = ctx.shortTermMemory.get<number>('sum') ?? 0;
+    const doubled = await ctx.durableExecute('double', () => event.input.n * 2);
+    ctx.shortTermMemory.set('sum', before + doubled);
+    ctx.sendEvent(new OutputEvent({ id: event.input.id, n: before + doubled }));
+  },
+  { async: true },
+);
+
+/** Agent, then a window: what it gives is fixed by design, so every life of it can be compared with the first. */
+const build = (env: StreamExecutionEnvironment, ledger: Ledger<unknown>, items: readonly Item[]): void => {
+  const byTime = WatermarkStrategy.monotonous<Item>().withTimestamps(({ n }) => n * 1000);
+  env
+    .fromSource(new Sluice(items, items.length, 3).source, byTime.withEmitEvery(4))
+    .keyBy(({ id }) => id)
+    .applyAgent(slowScore, { outputOrder: 'arrival', pendingMax: 2 })
+    .uid('agent')
+    .keyBy(({ id }) => id)
+    .window(TumblingEventTimeWindows.of('7s'))
+    .process((values, ctx) => ({ key: ctx.key, window: ctx.window.start, values: values.map(({ n }) => n) }))
+    .sinkTo(ledger.sink(), 'ledger');
+};
+
+const items = itemsOf(24, 3);
+
+const runToEnd = async (storage: Storage, ledger: Ledger<unknown>, environment: EnvironmentOptions = {}): Promise<void> => {
+  const env = StreamExecutionEnvironment.create({ ...once, storage, ...environment });
+  build(env, ledger, items);
+  await env.execute();
+};
+
+const reference = async (): Promise<readonly unknown[]> => {
+  const ledger = new Ledger<unknown>();
+  await runToEnd(new MemoryStorage(), ledger);
+  expect(ledger.values.length).toBeGreaterThan(8);
+  return ledger.values;
+};
+
+/** A clock that lets the loop leave the event loop after each turn. */
+const steppingClock = () => {
+  let elapsedMs = 0;
+  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
+};
+
+test('I4, I5: cut after any turn, and started again from there, the job gives the same', async () => {
+  const whole = await reference();
+  let turns = 0;
+  await runToEnd(new MemoryStorage(), new Ledger(), { clock: steppingClock(), onTurn: () => (turns += 1) });
+  expect(turns).toBeGreaterThan(20);
+  let cuts = 0;
+  for (let cutAfter = 1; cutAfter < turns; cutAfter += 1) {
+    const [storage, ledger] = [new MemoryStorage(), new Ledger<unknown>()];
+    let seen = 0;
+    let cut: (() => void) | undefined;
+    const env = StreamExecutionEnvironment.create({ ...once, storage, clock: steppingClock(), onTurn: () => (seen += 1) === cutAfter && cut?.() });
+    build(env, ledger, items);
+    const job = await env.executeAsync();
+    const isCut = new Promise<void>((resolve) => {
+      const done = (): void => {
+        cuts += 1;
+        resolve();
+      };
+      cut = () => void job.checkpoint().then(done, resolve); // Before it is running, and once it is over, there is nothing to cut.
+    });
+    await Promise.race([isCut, job.done]);
+    await job.cancel();
+    await runToEnd(storage, ledger);
+    expect([cutAfter, ledger.values]).toEqual([cutAfter, whole]);
+  }
+  expect(cuts).toBeGreaterThan(turns / 2);
+});
+
+describe('I15: a write fails, the store is opened anew, and the job comes to the same end', () => {
+  test.each(['fail-before', 'fail-after'] as const)('%s, at every write', async (fault) => {
+    const whole = await reference();
+    let operations = 0;
+    await runToEnd(new MemoryStorage({ fault: () => ((operations += 1), 'none') }), new Ledger());
+    expect(operations).toBeGreaterThan(15);
+    const restart = exponentialDelay({ initial: 1, max: 1 });
+    for (let number = 0; number < operations; number += 1) {
+      const ledger = new Ledger<unknown>();
+      let failed: string | undefined;
+      let after: string | undefined;
+      const storage = new MemoryStorage({
+        fault: (operation) => {
+          if (operation.database === failed) after ??= operation.kind;
+          if (operation.number !== number) return 'none';
+          failed = operation.database;
+          return fault;
+        },
+      });
+      await runToEnd(storage, ledger, { restart });
+      expect([number, ledger.values]).toEqual([number, whole]);
+      // The first that the database hears after its failure is that it is opened.
+      expect([number, after]).toEqual([number, 'open']);
+    }
+  });
+});
+
+/** Storage whose journal and state tell when a write is durable. */
+const observed = (inner: Storage, onAppend: (entries: readonly JournalEntry[]) => void, onCheckpoint: () => void): Storage => ({
+  name: 'observed',
+  async open(): Promise<OpenStorage> {
+    const { jobId, state, journal, close } = await inner.open();
+    return {
+      jobId,
+      close,
+      journal: {
+        append: async (entries) => {
+          await journal.append(entries);
+          onAppend(entries);
+        },
+        get: (key) => journal.get(key),
+        getRecoveryMarker: () => journal.getRecoveryMarker(),
+        rebuildState: (marker) => journal.rebuildState(marker),
+        pruneState: (keys) => journal.pruneState(keys),
+        close: () => journal.close(),
+      },
+      state: {
+        get: (key) => state.get(key),
+        entries: (range) => state.entries(range),
+        clear: (range) => state.clear(range),
+        close: () => state.close(),
+        batch: () => {
+          const batch = state.batch();
+          return {
+            get length() {
+              return batch.length;
+            },
+            get bytes() {
+              return batch.bytes;
+            },
+            put: (key, value) => batch.put(key, value),
+            delete: (key) => batch.delete(key),
+            close: () => batch.close(),
+            write: async () => {
+              await batch.write();
+              onCheckpoint();
+            },
+          };
+        },
+      },
+    };
+  },
+});
+
+test('I14: a call leaves the process only when the turn that asked for it is durable', async () => {
+  let durableRecords = 0;
+  const storage = observed(
+    new MemoryStorage({ writeDelayMs: () => 5 }),
+    (entries) => {
+      for (const entry of entries) {
+        const record = decodeJournalEntry(entry);
+        if (record.kind !== 'turns') continue;
+        // A packed turn that hands over records: its letter, source, split and count.
+        for (const [letter, , , count] of record.turns) if (letter === 'r') durableRecords += count as number;
+      }
+    },
+    () => {},
+  );
+  const early: number[] = [];
+  const env = StreamExecutionEnvironment.create({ ...once, storage });
+  const out = env.fromSource(new Sluice(items, items.length, 2).source).asyncMap(
+    async ({ n }) => {
+      if (n >= durableRecords) early.push(n);
+      return n;
+    },
+    { order: 'arrival', inFlightMax: 4 },
+  );
+  expect(await env.executeAndCollect(out)).toEqual(items.map(({ n }) => n));
+  expect(early).toEqual([]);
+});
+
+test('I7: effects of an epoch become visible only when its checkpoint is durable', async () => {
+  let durable = 0;
+  const storage = observed(
+    new MemoryStorage({ writeDelayMs: () => 3 }),
+    () => {},
+    () => (durable += 1),
+  );
+  const seen: (readonly [epoch: number, durable: number])[] = [];
+  const got: number[] = [];
+  const sluice = new Sluice(items, 8);
+  const env = StreamExecutionEnvironment.create({ ...once, storage });
+  const sink = defineSink<Item>({
+    guarantee: 'exactly-once',
+    write(values, { epoch }) {
+      seen.push([epoch, durable]);
+      got.push(...values.map(({ n }) => n));
+    },
+  });
+  env.fromSource(sluice.source).sinkTo(sink);
+  const job = await env.executeAsync();
+  await until(() => job.status.state === 'running');
+  for (const upTo of [12, 20, undefined]) {
+    await later(5);
+    await job.checkpoint();
+    sluice.raise(upTo);
+  }
+  await job.done;
+  expect(got).toEqual(items.map(({ n }) => n));
+  expect(seen.length).toBeGreaterThan(2);
+  for (const [epoch, then] of seen) expect(then).toBeGreaterThanOrEqual(epoch);
+});

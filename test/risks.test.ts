@@ -1,0 +1,331 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import {
+  agent,
+  defineSink,
+  exponentialDelay,
+  InputEvent,
+  jsonLinesSink,
+  LevelStorage,
+  MemoryStorage,
+  OutputEvent,
+  StreamExecutionEnvironment,
+  systemClock,
+  TumblingEventTimeWindows,
+  valueState,
+  WatermarkStrategy,
+  type Agent,
+  type DataStream,
+  type EnvironmentOptions,
+  type Sink,
+} from 'millrace';
+import { pino } from 'pino';
+import { describe, expect, test } from 'vitest';
+import { failure, freshDirectory, later, Ledger, once, Sluice, until } from './stories/story.ts';
+
+interface Item {
+  readonly id: string;
+  readonly n: number;
+}
+
+const itemsOf = (count: number, keys = 3): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
+const byTime = WatermarkStrategy.monotonous<Item>().withTimestamps(({ n }) => n * 1000).withEmitEvery(3);
+
+/** Lets the loop leave the event loop after each turn, so that timers come between. */
+const steppingClock = () => {
+  let elapsedMs = 0;
+  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
+};
+
+const waiting = (ms: (n: number) => number): Agent<Item, Item> =>
+  agent<Item, Item>('waiting').on(
+    InputEvent,
+    'wait',
+    async (event: InputEvent<Item>, ctx) => {
+      await ctx.durableExecute('wait', () => later(ms(event.input.n)));
+      ctx.sendEvent(new OutputEvent(event.input));
+    },
+    { async: true },
+  );
+
+describe('risk 5: a function changes a value that is state', () => {
+  interface Seen {
+    readonly ns: number[];
+  }
+  const seenState = () => valueState<Seen>('seen');
+
+  /** `inPlace` changes the stored value without a word to its handle; else a new one is made. */
+  const collecting = (stream: DataStream<Item>, inPlace: boolean): DataStream<number> =>
+    stream
+      .keyBy(({ id }) => id)
+      .process<number, { seen: ReturnType<typeof seenState> }>({
+        state: { seen: seenState() },
+        process({ n }, ctx) {
+          const seen = ctx.state.seen.value();
+          if (seen === undefined || !inPlace) ctx.state.seen.update({ ns: [...(seen?.ns ?? []), n] });
+          else seen.ns.push(n);
+          ctx.emit(ctx.state.seen.value()?.ns.length ?? 0);
+        },
+      });
+
+  const run = (inPlace: boolean, environment: EnvironmentOptions): Promise<number[]> => {
+    const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), ...environment });
+    return env.executeAndCollect(collecting(env.fromCollection(itemsOf(12)), inPlace));
+  };
+
+  test('with frozen state it is found, and a function that makes new values is not disturbed', async () => {
+    const error = await failure(run(true, { freezeState: true }), 'OPERATOR_FAILED');
+    expect(error.message).toMatch(/not extensible|read only/);
+    expect(error.retryable).toBe(false);
+    expect(await run(false, { freezeState: true })).toEqual(await run(false, {}));
+  });
+
+  test('an agent, windows and a reduce give the same with frozen state', async () => {
+    const all = async (freezeState: boolean): Promise<unknown[]> => {
+      const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), freezeState });
+      const scored = env.fromCollection(itemsOf(40), byTime).keyBy(({ id }) => id).applyAgent(waiting(() => 0), { outputOrder: 'arrival' });
+      const summed = scored.keyBy(({ id }) => id).reduce((a, b) => ({ ...a, n: a.n + b.n }));
+      const windows = scored
+        .keyBy(({ id }) => id)
+        .window(TumblingEventTimeWindows.of('5s'))
+        .process((values, ctx) => [ctx.key, ctx.window.start, values.map(({ n }) => n)]);
+      return env.executeAndCollect(summed.union(windows));
+    };
+    expect(await all(true)).toEqual(await all(false));
+  });
+});
+
+describe('risk 6: full bounds and held watermarks', () => {
+  const bounds = fc.record({
+    first: fc.integer({ min: 1, max: 3 }),
+    second: fc.integer({ min: 1, max: 3 }),
+    perKey: fc.integer({ min: 1, max: 2 }),
+    sinkMax: fc.integer({ min: 1, max: 3 }),
+    delay: fc.integer({ min: 0, max: 2 }),
+    order: fc.constantFrom('completion' as const, 'arrival' as const),
+  });
+
+  test('two agents, a union, a window and a sink, each with the least room, come to their end', async () => {
+    await fc.assert(
+      fc.asyncProperty(bounds, async ({ first, second, perKey, sinkMax, delay, order }) => {
+        const got: number[] = [];
+        const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage() });
+        const left = env.fromSource(new Sluice(itemsOf(14), 14, 4).source, byTime, 'left');
+        const right = env.fromSource(new Sluice(itemsOf(10), 10, 2).source, byTime, 'right');
+        const sink = defineSink<number>({ pendingMax: sinkMax, guarantee: 'exactly-once', write: (values) => void got.push(...values) });
+        left
+          .union(right)
+          .keyBy(({ id }) => id)
+          .applyAgent(waiting((n) => (n % 2) * delay), { asyncConcurrency: first, pendingMax: first, pendingPerKeyMax: perKey, outputOrder: order })
+          .keyBy(({ n }) => n)
+          .applyAgent(waiting((n) => (n % 3) * delay), { asyncConcurrency: second, pendingMax: second, outputOrder: order })
+          .keyBy(({ id }) => id)
+          .window(TumblingEventTimeWindows.of('4s'))
+          .process((values) => values.length)
+          .sinkTo(sink);
+        await env.execute();
+        expect(got.reduce((sum, count) => sum + count, 0)).toBe(24);
+      }),
+      { numRuns: 12 },
+    );
+  });
+});
+
+describe('risk 8: the process dies around a commit of the file sink', () => {
+  const items = itemsOf(60);
+  const whole = items.map((item) => `${JSON.stringify(item)}\n`).join('');
+
+  /** A: before the checkpoint is durable. B: behind it, before the commit. C: behind the commit, which is not acknowledged. D: later. */
+  type Failpoint = 'A' | 'B' | 'C' | 'D';
+
+  /** The sink, whose `number`-th commit fails behind its back (C) or is followed by the end of the process (D). */
+  const failing = (sink: Sink<Item>, point: Failpoint, number: number, sluice: Sluice<Item>, die: () => void): Sink<Item> => ({
+    name: sink.name,
+    guarantee: sink.guarantee,
+    async open(context) {
+      const writer = await sink.open(context);
+      let commits = 0;
+      return {
+        write: (value, timestamp, at) => writer.write(value, timestamp, at),
+        get full() {
+          return writer.full;
+        },
+        seal: (epoch) => writer.seal(epoch),
+        close: () => writer.close(),
+        async commit(committable, signal) {
+          await writer.commit(committable, signal);
+          commits += 1;
+          sluice.raise((commits + 1) * 12);
+          if (commits !== number) return;
+          if (point === 'D') setTimeout(die, 3);
+          if (point !== 'C') return;
+          die();
+          throw new Error('the process is gone');
+        },
+      };
+    },
+  });
+
+  const start = (storage: MemoryStorage, sink: Sink<Item>, sluice = new Sluice(items)): StreamExecutionEnvironment => {
+    const checkpoint = { directory: 'not used', interval: 1 };
+    const env = StreamExecutionEnvironment.create({ ...once, storage, checkpoint, clock: steppingClock() });
+    env.fromSource(sluice.source).sinkTo(sink, 'file');
+    return env;
+  };
+
+  test.each(
+    (['A', 'B', 'C', 'D'] as const).flatMap((point) => [1, 2, 3, 4].map((number) => [point, number] as const)),
+  )('at %s, checkpoint %i: byte for byte the output of a job that lives', async (point, number) => {
+    const output = join(await freshDirectory(), 'out.jsonl');
+    let writes = 0;
+    const storage = new MemoryStorage({
+      fault: ({ database, kind }) => {
+        if (database !== 'state' || kind !== 'write') return 'none';
+        writes += 1;
+        if (writes !== number) return 'none';
+        return point === 'A' ? 'fail-before' : point === 'B' ? 'fail-after' : 'none';
+      },
+    });
+    let die = (): void => {};
+    // Each commit lets the next twelve items through: five epochs in all.
+    const sluice = new Sluice(items, 12, 3);
+    const sink = failing(jsonLinesSink(output), point, number, sluice, () => die());
+    const job = await start(storage, sink, sluice).executeAsync();
+    die = () => void job.cancel();
+    await job.done.catch(() => {});
+    expect(job.status.state).toMatch(point === 'D' ? /cancelled|finished/ : /cancelled|failed/);
+    const before = await readFile(output, 'utf8');
+    expect(whole.startsWith(before)).toBe(true);
+    await start(storage, jsonLinesSink(output)).execute();
+    expect(await readFile(output, 'utf8')).toBe(whole);
+  });
+});
+
+describe('risk 9: a function that gives something else each time', () => {
+  test('a random number in a map: one warning that names the operator, a new branch, and nothing lost', async () => {
+    const warnings: { readonly msg: string; readonly code?: string }[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(JSON.parse(line) as (typeof warnings)[number]) });
+    const [storage, items, calls] = [new MemoryStorage(), itemsOf(12), new Map<number, number>()];
+    const start = (wait: Promise<void>): StreamExecutionEnvironment => {
+      const env = StreamExecutionEnvironment.create({ ...once, storage, logger });
+      const asked = agent<Item & { random: number }, Item>('asker').on(
+        InputEvent,
+        'ask',
+        async (event: InputEvent<Item & { random: number }>, ctx) => {
+          const { id, n } = event.input;
+          await ctx.durableExecute('count', () => void calls.set(n, (calls.get(n) ?? 0) + 1));
+          if (n >= 6) await wait;
+          ctx.sendEvent(new OutputEvent({ id, n }));
+        },
+        { async: true },
+      );
+      const out = env
+        .fromCollection(items)
+        .map((item) => ({ ...item, random: Math.random() }))
+        .keyBy(({ id }) => id)
+        .applyAgent(asked, { outputOrder: 'arrival' })
+        .uid('asker');
+      out.sinkTo(ledger.sink(), 'ledger');
+      return env;
+    };
+    const ledger = new Ledger<Item>();
+    const job = await start(new Promise(() => {})).executeAsync();
+    await until(() => calls.size >= 9);
+    await later(20);
+    await job.cancel(); // As a crash: no checkpoint.
+    expect(warnings).toEqual([]);
+    await start(Promise.resolve()).execute();
+    const diverged = warnings.filter(({ code }) => code === 'DIVERGED');
+    expect(diverged).toHaveLength(1);
+    expect(diverged[0]?.msg).toMatch(/asker.*branch 1/);
+    expect(ledger.values).toEqual(items);
+  });
+
+  test('strict replay makes it an error', async () => {
+    const [storage, items] = [new MemoryStorage(), itemsOf(9)];
+    let calls = 0;
+    const start = (wait: Promise<void>): StreamExecutionEnvironment => {
+      const env = StreamExecutionEnvironment.create({ ...once, storage, strictReplay: true });
+      env
+        .fromCollection(items)
+        .map((item) => ({ ...item, random: Math.random() }))
+        .asyncMap(async ({ n }) => {
+          calls += 1;
+          if (n > 4) await wait;
+          return n;
+        })
+        .print({ write: () => {} });
+      return env;
+    };
+    const job = await start(new Promise(() => {})).executeAsync();
+    await until(() => calls === items.length);
+    await later(20);
+    await job.cancel();
+    const error = await failure(start(Promise.resolve()).execute(), 'DIVERGED');
+    expect(error.message).toContain('async-map');
+  });
+});
+
+// ---------- risk 4
+
+const shell = promisify(execFile);
+
+/** Whether this process may mount a small file system in memory. */
+const mountable = await (async (): Promise<boolean> => {
+  const point = await freshDirectory();
+  return shell('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', point]).then(
+    () => shell('umount', [point]).then(() => true),
+    () => false,
+  );
+})();
+
+describe('risk 4: the disk of the state is full while the job runs', () => {
+  test.skipIf(!mountable)('the job fails or waits; with room again it comes to its end, and nothing acknowledged is lost or asked for again', async () => {
+    const directory = await freshDirectory();
+    const point = join(directory, 'disk');
+    await mkdir(point);
+    await shell('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', point]);
+    try {
+      const [items, ledger, acknowledged] = [itemsOf(300, 20), new Ledger<string>(), new Map<number, number>()];
+      const start = (restart: EnvironmentOptions['restart'] = once.restart): StreamExecutionEnvironment => {
+        const storage = new LevelStorage(join(point, 'state'), { writeBufferBytes: 65_536 });
+        const env = StreamExecutionEnvironment.create({ ...once, restart, storage, checkpoint: { directory: 'not used', interval: 20 } });
+        const keeping = agent<Item, string>('keeping').on(
+          InputEvent,
+          'keep',
+          async (event: InputEvent<Item>, ctx) => {
+            const { id, n } = event.input;
+            const text = await ctx.durableExecute('ask', () => `${n}:${'answer '.repeat(1500)}`);
+            // Only when the outcome of the first call is durable does the second one start.
+            await ctx.durableExecute('count', () => void acknowledged.set(n, (acknowledged.get(n) ?? 0) + 1));
+            ctx.shortTermMemory.set(`answers.${n}`, text);
+            ctx.sendEvent(new OutputEvent(`${id}:${n}:${text.length}`));
+          },
+          { async: true },
+        );
+        const keyed = env.fromSource(new Sluice(items, items.length, 10).source).keyBy(({ id }) => id);
+        keyed.applyAgent(keeping, { outputOrder: 'arrival', asyncConcurrency: 8 }).sinkTo(ledger.sink(), 'ledger');
+        return env;
+      };
+      // Something else takes most of the room.
+      await writeFile(join(point, 'ballast'), Buffer.alloc(4 * 2 ** 20));
+      const error: unknown = await start()
+        .execute()
+        .catch((reason: unknown) => reason);
+      expect((error as { code: string }).code).toBe('STORE_FAILED');
+      expect(ledger.values.length).toBeLessThan(items.length);
+      const before = [...ledger.values];
+      await shell('mount', ['-o', 'remount,size=60m', point]);
+      await start(exponentialDelay({ initial: 1, max: 1 })).execute();
+      expect(ledger.values.slice(0, before.length)).toEqual(before);
+      expect(ledger.values).toEqual(items.map(({ id, n }) => `${id}:${n}:${`${n}:`.length + 10_500}`));
+      // Calls whose outcome was on its way to the full disk are made again; all others were made once.
+      expect([...acknowledged.values()].filter((count) => count > 1).length).toBeLessThanOrEqual(8);
+    } finally {
+      await shell('umount', ['-l', point]);
+    }
+  });
+});

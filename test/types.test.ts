@@ -1,0 +1,193 @@
+/** The types of a pipeline, end to end. `tsc` is the judge; the one run says that the same pipeline works. */
+import {
+  agent,
+  Agent,
+  collection,
+  defineSink,
+  InputEvent,
+  jsonLines,
+  listState,
+  mapState,
+  OutputEvent,
+  outputTag,
+  StreamExecutionEnvironment,
+  TumblingEventTimeWindows,
+  type,
+  valueState,
+  WatermarkStrategy,
+  type CheckpointStats,
+  type DataStream,
+  type DeadLetter,
+  type Job,
+  type Key,
+  type KeyedStream,
+  type ListState,
+  type MapState,
+  type MalformedLine,
+  type ValueState,
+} from 'millrace';
+import type { Observable } from 'rxjs';
+import { map } from 'rxjs';
+import { expect, expectTypeOf, test } from 'vitest';
+import { once } from './stories/story.ts';
+
+interface Review {
+  readonly id: string;
+  readonly text: string;
+  readonly ts: number;
+}
+
+interface Analysis {
+  readonly id: string;
+  readonly score: number;
+}
+
+const reviews: readonly Review[] = [
+  { id: 'a', text: 'good', ts: 1 },
+  { id: 'b', text: 'bad', ts: 2 },
+  { id: 'a', text: 'fine', ts: 3 },
+];
+
+const byTime = WatermarkStrategy.boundedOutOfOrderness('5s').withTimestamps((review: Review) => review.ts * 1000);
+
+const analyst = agent<Review, Analysis>('analyst').on(InputEvent, (event, ctx) => {
+  expectTypeOf(event.input).toEqualTypeOf<Review>();
+  ctx.sendEvent(new OutputEvent({ id: event.input.id, score: event.input.text.length }));
+});
+
+class AnalystClass extends Agent<Review, Analysis> {}
+
+const create = (): StreamExecutionEnvironment => StreamExecutionEnvironment.create(once);
+
+test('from source to sink, with an agent and a window between', async () => {
+  const env = create();
+  const source = env.fromSource(collection(reviews), byTime);
+  expectTypeOf(source).toEqualTypeOf<DataStream<Review>>();
+  const keyed = source.keyBy((review) => review.id);
+  expectTypeOf(keyed).toEqualTypeOf<KeyedStream<Review, string>>();
+  const analysed = keyed.applyAgent(analyst);
+  expectTypeOf(analysed).toEqualTypeOf<DataStream<Analysis>>();
+  const means = analysed
+    .keyBy(({ id }) => id)
+    .window(TumblingEventTimeWindows.of('1d'))
+    .aggregate({
+      createAccumulator: () => ({ sum: 0, count: 0 }),
+      add: (analysis, { sum, count }) => {
+        expectTypeOf(analysis).toEqualTypeOf<Analysis>();
+        return { sum: sum + analysis.score, count: count + 1 };
+      },
+      getResult: ({ sum, count }) => sum / count,
+    });
+  expectTypeOf(means).toEqualTypeOf<DataStream<number>>();
+  const texts = means.map((mean) => mean.toFixed(1));
+  expectTypeOf(texts).toEqualTypeOf<DataStream<string>>();
+  const out = env.executeAndCollect(texts);
+  expectTypeOf(out).toEqualTypeOf<Promise<string[]>>();
+  expect((await out).toSorted()).toEqual(['3.0', '4.0']);
+});
+
+// What follows is compiled and not run.
+export const stateless = (stream: DataStream<Review>): void => {
+  expectTypeOf(stream.map(({ ts }) => ts)).toEqualTypeOf<DataStream<number>>();
+  expectTypeOf(stream.flatMap(({ text }) => text.split(' '))).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(stream.filter(({ ts }) => ts > 0)).toEqualTypeOf<DataStream<Review>>();
+  const mixed = stream.map((review): Review | undefined => (review.ts > 0 ? review : undefined));
+  expectTypeOf(mixed.filter((review) => review !== undefined)).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.asyncMap(async ({ id }) => ({ id }))).toEqualTypeOf<DataStream<{ id: string }>>();
+  expectTypeOf(stream.asyncMap(({ id }) => id)).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(stream.pipe(map(({ ts }) => ts))).toEqualTypeOf<DataStream<number>>();
+  expectTypeOf(stream.asObservable()).toEqualTypeOf<Observable<Review>>();
+  expectTypeOf(stream.uid('x').name('y')).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.map(({ ts }) => ts).union(stream.map(({ id }) => id))).toEqualTypeOf<DataStream<number | string>>();
+  expectTypeOf(stream.union(stream)).toEqualTypeOf<DataStream<Review>>();
+  // A stream of a type is one of a wider type, and not the other way about.
+  expectTypeOf<DataStream<Review>>().toExtend<DataStream<{ readonly id: string }>>();
+  expectTypeOf<DataStream<{ readonly id: string }>>().not.toExtend<DataStream<Review>>();
+};
+
+export const keyed = (stream: DataStream<Review>): void => {
+  expectTypeOf(stream.keyBy(({ id, ts }) => [id, ts])).toExtend<KeyedStream<Review>>();
+  expectTypeOf(stream.keyBy(({ id }) => id).reduce((a, b) => ({ ...a, ts: a.ts + b.ts }))).toEqualTypeOf<DataStream<Review>>();
+  // @ts-expect-error a key is no object
+  stream.keyBy((review) => review);
+  // @ts-expect-error a key may not be missing
+  stream.keyBy((review): string | undefined => review.id);
+  // @ts-expect-error a stream without keys has no windows
+  stream.window(TumblingEventTimeWindows.of('1d'));
+  // @ts-expect-error nor agents
+  stream.applyAgent(analyst);
+};
+
+export const agents = (stream: KeyedStream<Review>, others: KeyedStream<{ readonly other: number }>): void => {
+  expectTypeOf(stream.applyAgent(AnalystClass)).toEqualTypeOf<DataStream<Analysis>>();
+  expectTypeOf(stream.applyAgent(new AnalystClass())).toEqualTypeOf<DataStream<Analysis>>();
+  const letters = outputTag<DeadLetter>('letters');
+  expectTypeOf(stream.applyAgent(analyst, { deadLetters: letters, actionTimeout: '10s' }).sideOutput(letters)).toEqualTypeOf<DataStream<DeadLetter>>();
+  // @ts-expect-error this agent takes reviews
+  others.applyAgent(analyst);
+  // @ts-expect-error this agent takes reviews
+  others.applyAgent(AnalystClass);
+  // @ts-expect-error there is no such order
+  stream.applyAgent(analyst, { outputOrder: 'random' });
+};
+
+const total = valueState<number>('total');
+const seen = listState<Review>('seen');
+const byText = mapState<string, Review>('by-text');
+const lateTag = outputTag<Review>('late');
+
+export const processing = (stream: KeyedStream<Review>): void => {
+  const made = stream.process({
+    emits: type<string>(),
+    state: { total, seen, byText },
+    process(review, ctx) {
+      expectTypeOf(review).toEqualTypeOf<Review>();
+      expectTypeOf(ctx.state.total).toEqualTypeOf<ValueState<number>>();
+      expectTypeOf(ctx.state.seen).toEqualTypeOf<ListState<Review>>();
+      expectTypeOf(ctx.state.byText).toEqualTypeOf<MapState<string, Review>>();
+      expectTypeOf(ctx.state.total.value()).toEqualTypeOf<number | undefined>();
+      expectTypeOf(ctx.key).toEqualTypeOf<Key>();
+      ctx.emit(review.id);
+      ctx.side(lateTag, review);
+      // @ts-expect-error it emits strings
+      ctx.emit(1);
+      // @ts-expect-error the tag carries reviews
+      ctx.side(lateTag, 1);
+      // @ts-expect-error there is no such state
+      void ctx.state.other;
+    },
+    onTimer: (timer, ctx) => ctx.emit(`${timer.timestamp}`),
+  });
+  expectTypeOf(made).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(made.sideOutput(lateTag)).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.process<number>((review, ctx) => ctx.emit(review.ts))).toEqualTypeOf<DataStream<number>>();
+};
+
+export const windows = (stream: KeyedStream<Review, string>): void => {
+  const windowed = stream.window(TumblingEventTimeWindows.of('1d')).allowedLateness('1h').sideOutputLateData(lateTag);
+  expectTypeOf(windowed.reduce((a) => a)).toEqualTypeOf<DataStream<Review>>();
+  const processed = windowed.process((values, ctx) => {
+    expectTypeOf(values).toEqualTypeOf<readonly Review[]>();
+    expectTypeOf(ctx.window.start).toEqualTypeOf<number>();
+    return { key: ctx.key, count: values.length };
+  });
+  expectTypeOf(processed).toEqualTypeOf<DataStream<{ key: Key; count: number }>>();
+  const count = { createAccumulator: () => 0, add: (_review: Review, n: number) => n + 1, getResult: (n: number) => n };
+  expectTypeOf(windowed.aggregate(count, (n, ctx) => `${String(ctx.key)}: ${n.toFixed()}`)).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(windowed.reduce((a) => a, (review) => review.ts)).toEqualTypeOf<DataStream<number>>();
+  // @ts-expect-error the tag carries numbers, the late records are reviews
+  stream.window(TumblingEventTimeWindows.of('1d')).sideOutputLateData(outputTag<number>('numbers')).reduce((a) => a);
+};
+
+export const ends = async (env: StreamExecutionEnvironment, stream: DataStream<Review>): Promise<void> => {
+  expectTypeOf(env.fromSource(jsonLines<Review>('x'))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(env.fromCollection([1, 2])).toEqualTypeOf<DataStream<number>>();
+  expectTypeOf(env.generate({ generate: (index) => ({ index }) })).toEqualTypeOf<DataStream<{ index: number }>>();
+  expectTypeOf(stream.sinkTo(defineSink<Review>({ write: () => {} }))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.sinkTo(defineSink<{ readonly id: string }>({ write: () => {} }))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(await env.executeAsync()).toEqualTypeOf<Job>();
+  expectTypeOf((await env.executeAsync()).checkpoints$).toEqualTypeOf<Observable<CheckpointStats>>();
+  expectTypeOf<MalformedLine['line']>().toEqualTypeOf<number>();
+  // @ts-expect-error the strategy reads a field that the records do not have
+  env.fromCollection([{ other: 1 }], byTime);
+};
