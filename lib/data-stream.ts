@@ -5,7 +5,7 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
-import type { CallContext, Operator, OutputTag } from './core/operator.ts';
+import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
 import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, withMethods } from './core/options.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/graph.ts';
@@ -90,7 +90,7 @@ export class DataStream<T> {
   }
 
   /** Runs an operator of your own. */
-  transform<O>(name: string, operator: Operator<T, O>): DataStream<O> {
+  transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
     return this.add(name, { kind: 'operator', operator, boundary: false });
   }
 
@@ -168,7 +168,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     this.#keyOf = keyOf;
   }
 
-  override transform<O>(name: string, operator: Operator<T, O>): DataStream<O> {
+  override transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
     return this.add(name, { kind: 'operator', operator, boundary: false }, [this.#keyedEdge()]);
   }
 

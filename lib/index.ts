@@ -23,6 +23,7 @@ export type {
   ListState,
   MapState,
   Operator,
+  Step,
   OperatorContext,
   Outcome,
   Output,

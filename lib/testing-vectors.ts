@@ -62,7 +62,7 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
     out.push({ type: 'record', key, value, ts });
     // A punctuated watermark is the mark itself, not one less; a record without a mark is activity only.
     const mark = Number(value) % 3 === 0 ? timeOf(ts) + 1 : MIN_TIMESTAMP;
-    generator.onRecord(kind === 'punctuated' ? mark : timeOf(ts));
+    generator.onRecords(kind === 'punctuated' ? mark : timeOf(ts));
     if (kind === 'punctuated') emit(generator.emit());
   };
   const tick = (): void => {

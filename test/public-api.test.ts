@@ -150,6 +150,7 @@ test('millrace', () => {
     type SourceBatch
     type SourceReader
     type StateDescriptor
+    type Step
     type Storage
     type Store
     type StoreBatch

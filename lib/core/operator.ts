@@ -14,6 +14,17 @@ import type { Timestamp } from './element.ts';
 
 export type Operator<I, O> = (context: OperatorContext<O>) => Processor<I>;
 
+/**
+ * An operator without capabilities, as data: what one function makes of one record. Results keep the record's timestamp. Steps that
+ * follow each other are joined into one function. A function that returns a promise is refused (I13), since what awaits is work.
+ */
+export type Step<I, O> =
+  | { readonly kind: 'map'; readonly fn: (value: I) => O }
+  /** Passes on the record when `fn` returns something truthy. */
+  | { readonly kind: 'filter'; readonly fn: (value: I) => unknown }
+  /** Passes on each of what `fn` returns. */
+  | { readonly kind: 'flatMap'; readonly fn: (value: I) => Iterable<O> };
+
 export interface Processor<I> {
   process(value: I, timestamp: Timestamp): void;
   /** Says that `process` uses no `this` and returns nothing, so that records go to it without a call in between that looks. */

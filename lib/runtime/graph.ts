@@ -6,7 +6,7 @@ import type { OperatorFunction } from 'rxjs';
 import type { Sink, Source } from '../core/connector.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
-import type { Operator } from '../core/operator.ts';
+import type { Operator, Step } from '../core/operator.ts';
 import type { WatermarkStrategy } from './watermarks.ts';
 
 /** How records cross an edge: to whoever is next, or to the owner of their key. */
@@ -22,7 +22,7 @@ export interface GraphEdge {
 export type NodeBody =
   | { readonly kind: 'source'; readonly source: Source<unknown>; readonly strategy: WatermarkStrategy<never> }
   /** `boundary`: results leave in turns of their own, so its chain ends here. */
-  | { readonly kind: 'operator'; readonly operator: Operator<never, unknown>; readonly boundary: boolean }
+  | { readonly kind: 'operator'; readonly operator: Operator<never, unknown> | Step<never, unknown>; readonly boundary: boolean }
   | { readonly kind: 'union' }
   | { readonly kind: 'pipe'; readonly operator: OperatorFunction<never, unknown>; readonly stateless: boolean }
   | { readonly kind: 'tap'; readonly next: (value: never) => void }

@@ -17,6 +17,7 @@ import type {
   PlaceOptions,
   Processor,
   StateDescriptor,
+  Step,
   Timer,
   Timers,
   Work,
@@ -27,6 +28,8 @@ import type { KeyContext } from '../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../state/keyed-state.ts';
 import { TimerService } from '../state/timers.ts';
 import { HoldQueue, holdRows, type HoldsSnapshot } from './holds.ts';
+import { fuse, type FusedStep } from './fusion.ts';
+import { operatorFailure } from './operator-failure.ts';
 import type { Places } from './places.ts';
 import { nowhere, type Receiver } from './receiver.ts';
 import { WorkQueue, workRows, type WorkServices } from './work.ts';
@@ -49,7 +52,7 @@ export interface HostOptions<I, O> {
   readonly uid: string;
   /** The operator's number in the uid dictionary. */
   readonly number: number;
-  readonly operator: Operator<I, O>;
+  readonly operator: Operator<I, O> | Step<I, O>;
   /** Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it. */
   readonly stateNumbers: ReadonlyMap<string, number>;
   /** The key context of the edge in front; `keyed` says whether that edge enters and leaves it. */
@@ -68,6 +71,12 @@ export interface HostSnapshot {
   readonly holds?: HoldsSnapshot | undefined;
 }
 
+/** Steps that become one function. */
+interface Fused {
+  readonly steps: readonly FusedStep[];
+  readonly emit: (value: unknown, timestamp: Timestamp) => void;
+}
+
 /** Key of everything that an operator without a keyed edge keeps. */
 const unkeyed = '';
 
@@ -76,44 +85,53 @@ const defaultInFlightMax = 1000;
 export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly uid: string;
   readonly number: number;
-  readonly output: Output<O>;
   readonly jobId: string;
   readonly metrics: MetricGroup;
-  readonly record: (value: I, timestamp: Timestamp) => void;
+  /** The steps from this operator on that become one function, and what they emit to; undefined for an operator with capabilities. */
+  readonly fused: Fused | undefined;
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
-  readonly #processor: Processor<I>;
+  readonly #processor: Processor<I> | undefined;
   readonly #sequences = new Map<number, number>();
   #timers: TimerService | undefined;
   #holds: HoldQueue<O> | undefined;
   #work: WorkQueue | undefined;
+  #record: ((value: I, timestamp: Timestamp) => void) | undefined;
+  #output: Output<O> | undefined;
   #keyUsed = false;
   #nextState = 0;
   #watermark = MIN_TIMESTAMP;
 
   constructor(options: HostOptions<I, O>) {
-    const { uid, number, keys, output, sides, services } = options;
+    const { uid, number, operator, keys, output, services } = options;
     this.uid = uid;
     this.number = number;
     this.jobId = services.jobId;
     this.metrics = services.metrics(uid);
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
-    this.output = {
-      emit: output.record,
-      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
-    };
-    this.#processor = options.operator(this);
-    this.record = this.#makeRecord();
+    if (typeof operator === 'function') {
+      this.#processor = operator(this);
+      this.#record = this.#makeRecord(this.#processor);
+    } else {
+      const next = output instanceof OperatorHost ? output.fused : undefined;
+      this.fused = { steps: [{ uid, step: operator }, ...(next?.steps ?? [])], emit: next?.emit ?? (output.record as Fused['emit']) };
+    }
   }
 
   // ---------- what the chain calls
+
+  /** Of an operator in the middle of fused steps nobody asks for it, so it is made when asked for. */
+  get record(): (value: I, timestamp: Timestamp) => void {
+    this.#record ??= fuse(this.fused?.steps ?? [], this.fused?.emit ?? nowhere.record);
+    return this.#record;
+  }
 
   watermark(timestamp: Timestamp): void {
     if (timestamp <= this.#watermark) return; // I3: it never goes back.
     this.#watermark = timestamp;
     this.#timers?.advanceWatermark(timestamp);
-    this.#processor.onWatermark?.(timestamp);
+    this.#processor?.onWatermark?.(timestamp);
     this.#downstream.watermark(timestamp);
   }
 
@@ -127,6 +145,14 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     return this.#options.services.branch();
   }
 
+  get output(): Output<O> {
+    const { output, sides } = this.#options;
+    this.#output ??= {
+      emit: output.record,
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
+    };
+    return this.#output;
+  }
 
   state<H>(descriptor: StateDescriptor<H>): H {
     this.#keyUsed = true;
@@ -137,7 +163,14 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     if (this.#timers !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` once`);
     this.#keyUsed = true;
     const { keys, number, services } = this.#options;
-    const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire: onTimer });
+    const fire = (timer: Timer): void => {
+      try {
+        onTimer(timer);
+      } catch (error) {
+        throw operatorFailure(this.uid, error);
+      }
+    };
+    const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire });
     this.#timers = timers;
     return {
       get watermark() {
@@ -222,12 +255,12 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   /** Runs before the first turn, after a restore if there was one. */
   async open(): Promise<void> {
     this.#state.openPhase = true;
-    await this.#processor.open?.();
+    await this.#processor?.open?.();
     this.#state.openPhase = false;
   }
 
   async close(): Promise<void> {
-    await this.#processor.close?.();
+    await this.#processor?.close?.();
   }
 
   #stateNumber(name: string): number {
@@ -254,19 +287,24 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     };
   }
 
-  #makeRecord(): (value: I, timestamp: Timestamp) => void {
-    const { keys, keyed } = this.#options;
-    const processor = this.#processor;
+  #makeRecord(processor: Processor<I>): (value: I, timestamp: Timestamp) => void {
+    const { uid, keys, keyed } = this.#options;
     const looked = (value: I, timestamp: Timestamp): void => {
       const returned: unknown = processor.process(value, timestamp);
       if (returned !== undefined) this.#refuseAsync(returned);
     };
     const process = processor.direct === true ? processor.process : looked;
-    if (keyed || !this.#keyUsed) return process;
+    // The keyed edge says which operator failed.
+    if (keyed) return process;
+    const enters = this.#keyUsed;
     return (value, timestamp) => {
-      keys.enter(unkeyed);
-      process(value, timestamp);
-      keys.leave();
+      if (enters) keys.enter(unkeyed);
+      try {
+        process(value, timestamp);
+      } catch (error) {
+        throw operatorFailure(uid, error);
+      }
+      if (enters) keys.leave();
     };
   }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { invariant } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
-import type { Operator, OutputTag } from '../core/operator.ts';
+import type { Operator, OutputTag, Step } from '../core/operator.ts';
 import { KeyContext } from '../state/key-context.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
 import { MemoryStorage } from '../state/memory-store.ts';
@@ -57,7 +57,7 @@ const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) }
  * harness.element(3, 1); // [{ kind: 'record', value: 4, timestamp: 1 }]
  */
 export class OperatorHarness<I, O> {
-  readonly #operator: Operator<I, O>;
+  readonly #operator: Operator<I, O> | Step<I, O>;
   readonly #options: OperatorHarnessOptions<I>;
   readonly #tree: MetricTree;
   #now: Timestamp;
@@ -67,7 +67,7 @@ export class OperatorHarness<I, O> {
   #workingSet: WorkingSet | undefined;
   #places = new Places();
 
-  private constructor(operator: Operator<I, O>, options: OperatorHarnessOptions<I>) {
+  private constructor(operator: Operator<I, O> | Step<I, O>, options: OperatorHarnessOptions<I>) {
     this.#operator = operator;
     this.#options = options;
     this.#now = options.now ?? 0;
@@ -76,7 +76,7 @@ export class OperatorHarness<I, O> {
 
   /** Opens the operator without state, or with that of a snapshot. */
   static async open<I, O>(
-    operator: Operator<I, O>,
+    operator: Operator<I, O> | Step<I, O>,
     options: OperatorHarnessOptions<I> = {},
     snapshot?: HarnessSnapshot,
   ): Promise<OperatorHarness<I, O>> {

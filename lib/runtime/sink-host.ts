@@ -92,7 +92,11 @@ export class SinkHost<T> implements Receiver<T> {
       this.#durable.add(value, timestamp, number);
       return;
     }
-    writer.write(value, timestamp, number);
+    try {
+      writer.write(value, timestamp, number);
+    } catch (error) {
+      throw this.#failure('write', error);
+    }
     if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
   };
 

@@ -120,33 +120,22 @@ export class SourceHost<T> {
   push(split: Split<T>, max: number, ignorePlaces = false): number {
     const { batch } = split;
     if (batch === undefined) return 0;
-    const { places } = this.#options;
-    const first = split.cursor;
-    const end = Math.min(batch.values.length, first + max);
-    const { timestampOf, emitEvery } = this.#options.strategy;
-    const out = this.#options.output;
-    const { values, timestamps, sides } = batch;
-    const { generator } = split;
-    let untilEmit = emitEvery - (split.records % emitEvery);
-    let at = first;
+    const { places, strategy } = this.#options;
+    const { emitEvery } = strategy;
+    const end = Math.min(batch.values.length, split.cursor + max);
+    let at = split.cursor;
+    let emitAt = at + emitEvery - (split.records % emitEvery);
     while (at < end) {
-      const value = values[at] as T;
-      if (sides?.has(at) === true) this.#side(sides.get(at) as string, value);
-      else {
-        const timestamp = timestampOf === undefined ? (timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
-        out.record(value, timestamp);
-        generator.onRecord(timestamp);
-      }
-      at += 1;
-      untilEmit -= 1;
-      if (untilEmit === 0) {
-        untilEmit = emitEvery;
+      at = this.#pass(split, batch, { from: at, to: Math.min(end, emitAt), ignorePlaces });
+      if (at === emitAt) {
+        emitAt += emitEvery;
         this.#emit(split);
       }
       if (places.full && !ignorePlaces) break;
     }
+    const handedOver = at - split.cursor;
     this.#advance(split, batch, at);
-    return at - first;
+    return handedOver;
   }
 
   /** Hands over records that were journaled when they were accepted. Runs in a turn. */
@@ -208,6 +197,29 @@ export class SourceHost<T> {
 
   async close(): Promise<void> {
     await Promise.all([...this.splits.values()].map((split) => split.reader?.close()));
+  }
+
+  /** Hands over the records from `from` up to `to`, or until a place is full. Returns where it stopped. */
+  #pass(split: Split<T>, { values, timestamps, sides }: SourceBatch<T>, run: { from: number; to: number; ignorePlaces: boolean }): number {
+    const { places, strategy, output } = this.#options;
+    const { timestampOf } = strategy;
+    const { record } = output;
+    const { to, ignorePlaces } = run;
+    let at = run.from;
+    let greatest: Timestamp | undefined;
+    while (at < to) {
+      const value = values[at] as T; // Inside the bounds.
+      if (sides?.has(at) === true) this.#side(sides.get(at) as string, value);
+      else {
+        const timestamp = timestampOf === undefined ? (timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
+        record(value, timestamp);
+        if (greatest === undefined || timestamp > greatest) greatest = timestamp;
+      }
+      at += 1;
+      if (places.full && !ignorePlaces) break;
+    }
+    if (greatest !== undefined) split.generator.onRecords(greatest);
+    return at;
   }
 
   #emit(split: Split<T>): void {

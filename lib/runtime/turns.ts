@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Timestamp } from '../core/element.ts';
-import { InvariantError, invariant, messageOf, StreamError } from '../core/errors.ts';
+import { invariant } from '../core/errors.ts';
 import type { Journal } from './journal.ts';
+import { operatorFailure } from './operator-failure.ts';
 import type { Turn } from './turn.ts';
 import type { WorkItem, WorkQueue } from './work.ts';
 
@@ -83,7 +84,7 @@ export class Turns {
     try {
       body();
     } catch (error) {
-      throw userFailure(error);
+      throw operatorFailure(undefined, error);
     } finally {
       this.#running = false;
     }
@@ -98,12 +99,3 @@ export class Turns {
     });
   }
 }
-
-/** What a user's function threw, with a code. */
-const userFailure = (error: unknown): unknown =>
-  error instanceof StreamError || error instanceof InvariantError
-    ? error
-    : new StreamError('OPERATOR_FAILED', `a function of the pipeline threw: ${messageOf(error)}`, {
-        cause: error,
-        retryable: !(error instanceof TypeError), // A mistake in code does not go away.
-      });

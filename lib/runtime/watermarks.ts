@@ -120,9 +120,9 @@ export class WatermarkGenerator {
     return this.#emitted;
   }
 
-  /** Takes a record's timestamp; one that is `MIN_TIMESTAMP` moves nothing. */
-  onRecord(timestamp: Timestamp): void {
-    if (timestamp > this.#max) this.#max = timestamp;
+  /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
+  onRecords(greatest: Timestamp): void {
+    if (greatest > this.#max) this.#max = greatest;
     this.#seen = true;
   }
 

@@ -10,32 +10,29 @@ import { StreamError } from '../core/errors.ts';
 import { checkKey, type Key } from '../core/key.ts';
 import { decode, encode } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
+import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
 import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
 
-/** An edge between two chains, with any number of consumers. */
+/** An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which takes `record`. */
 export class Wire<T> implements Receiver<T> {
   readonly elements: Observable<StreamElement<T>>;
+  /** That of the chain behind the wire when there is just one: its records need no element around them. */
+  record: Receiver<T>['record'];
   #subscribers: readonly Subscriber<StreamElement<T>>[] = [];
-  /** The chain behind the wire when there is just one: its records need no element around them. */
-  #only: Receiver<T> | undefined;
 
   constructor() {
     this.elements = new Observable((subscriber) => {
       this.#subscribed([...this.#subscribers, subscriber]);
       return () => this.#subscribed(this.#subscribers.filter((each) => each !== subscriber));
     });
+    this.record = this.#wrapped;
   }
 
   /** Ends the wire's stream at a chain. */
   to(receiver: Receiver<T>): void {
     this.elements.subscribe(new ElementSubscriber(receiver));
   }
-
-  readonly record = (value: T, timestamp: Timestamp): void => {
-    if (this.#only === undefined) this.#next({ kind: 'record', value, timestamp });
-    else this.#only.record(value, timestamp);
-  };
 
   watermark(timestamp: Timestamp): void {
     this.#next({ kind: 'watermark', timestamp });
@@ -48,8 +45,10 @@ export class Wire<T> implements Receiver<T> {
   #subscribed(subscribers: readonly Subscriber<StreamElement<T>>[]): void {
     this.#subscribers = subscribers;
     const [first] = subscribers;
-    this.#only = subscribers.length === 1 && first instanceof ElementSubscriber ? first.receiver : undefined;
+    this.record = subscribers.length === 1 && first instanceof ElementSubscriber ? first.record : this.#wrapped;
   }
+
+  readonly #wrapped = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
 
   #next(element: StreamElement<T>): void {
     for (const subscriber of this.#subscribers) subscriber.next(element);
@@ -57,39 +56,48 @@ export class Wire<T> implements Receiver<T> {
 }
 
 class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
-  readonly receiver: Receiver<T>;
+  readonly record: Receiver<T>['record'];
+  readonly #receiver: Receiver<T>;
 
   constructor(receiver: Receiver<T>) {
     super();
-    this.receiver = receiver;
+    this.record = receiver.record;
+    this.#receiver = receiver;
   }
 
   override next(element: StreamElement<T>): void {
     switch (element.kind) {
       case 'record':
-        return this.receiver.record(element.value, element.timestamp);
+        return this.record(element.value, element.timestamp);
       case 'watermark':
-        return this.receiver.watermark(element.timestamp);
+        return this.#receiver.watermark(element.timestamp);
       case 'status':
-        return this.receiver.status(element.idle);
+        return this.#receiver.status(element.idle);
     }
   }
 }
 
 /** A keyed edge: makes the record's key current while the operators behind it work on it (I2). */
 export const keyedEdge = <T>(options: {
+  /** The operator behind the edge. */
+  readonly uid: string;
   readonly keyOf: (value: T) => Key;
   readonly keys: KeyContext;
   readonly to: Receiver<T>;
   /** Encode and decode every record, as an edge between two processes would. */
   readonly serialise: boolean;
 }): Receiver<T> => {
-  const { keyOf, keys, to, serialise } = options;
+  const { uid, keyOf, keys, to, serialise } = options;
+  const { record } = to;
   const pass = (value: T, timestamp: Timestamp): void => {
-    const key = keyOf(value);
-    if (typeof key !== 'string') checkKey(key);
-    keys.enter(key);
-    to.record(value, timestamp);
+    try {
+      const key = keyOf(value);
+      if (typeof key !== 'string') checkKey(key);
+      keys.enter(key);
+      record(value, timestamp);
+    } catch (error) {
+      throw operatorFailure(uid, error); // The key stays current: the job is over.
+    }
     keys.leave();
   };
   return {
@@ -150,7 +158,7 @@ export const rxSegment = <I, O>(options: {
       now = timestamp;
       input.next(value);
       handling = false;
-      if (thrown !== undefined) throw thrown.error;
+      if (thrown !== undefined) throw operatorFailure(uid, thrown.error);
     },
     watermark: (timestamp) => to.watermark(timestamp),
     status: (idle) => to.status(idle),

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Operator } from '../../lib/core/operator.ts';
+import type { Step } from '../../lib/core/operator.ts';
 import { OperatorHarness } from '../../lib/runtime/operator-harness.ts';
 import { filter, flatMap, map } from '../../operators/stateless.ts';
 
-const run = async <I, O>(operator: Operator<I, O>, values: readonly I[]): Promise<unknown[]> => {
+const run = async <I, O>(operator: Step<I, O>, values: readonly I[]): Promise<unknown[]> => {
   const harness = await OperatorHarness.open(operator);
   return values.flatMap((value, at) =>
     harness.element(value, at).map((output) => (output.kind === 'record' ? [output.value, output.timestamp] : output)),
@@ -81,7 +81,7 @@ describe('filter', () => {
   });
 
   it('narrows the type', async () => {
-    const texts: Operator<string | number, string> = filter((value: string | number): value is string => typeof value === 'string');
+    const texts: Step<string | number, string> = filter((value: string | number): value is string => typeof value === 'string');
     expect(await run(texts, [1, 'a'])).toEqual([['a', 1]]);
   });
 });
@@ -114,9 +114,14 @@ it.each([
   ['map', map(async (value: number) => value)],
   ['filter', filter((async () => false) as unknown as (value: number) => boolean)],
   ['flatMap', flatMap((async () => []) as unknown as (value: number) => number[])],
-] as const)('I13: %s refuses a promise', async (name, operator) => {
-  const harness = await OperatorHarness.open(operator as Operator<number, unknown>);
+] as const)('I13: %s refuses a promise', async (_name, operator) => {
+  const harness = await OperatorHarness.open(operator as Step<number, unknown>);
   expect(() => harness.element(1)).toThrow(
-    expect.objectContaining({ code: 'ASYNC_IN_TURN', message: `the function of \`${name}\` returned a promise` }),
+    expect.objectContaining({ code: 'ASYNC_IN_TURN', message: 'the function of operator `operator` returned a promise' }),
   );
+});
+
+it('a function that is none is refused at once', () => {
+  expect(() => map(undefined as unknown as () => number)).toThrow('Expected `fn` to be a function, got `undefined`');
+  expect(() => filter('keep' as unknown as () => boolean)).toThrow('Expected `keep` to be a function');
 });

@@ -134,7 +134,7 @@ it('a generator stays behind every record by the bound and never goes back', () 
       const generator = new WatermarkGenerator(WatermarkStrategy.boundedOutOfOrderness(bound));
       let [last, greatest] = [MIN_TIMESTAMP, MIN_TIMESTAMP];
       for (const at of records) {
-        generator.onRecord(at);
+        generator.onRecords(at);
         greatest = Math.max(greatest, at);
         const watermark = generator.emit();
         if (watermark === undefined) expect(greatest - bound - 1).toBe(last);

@@ -36,27 +36,27 @@ describe('WatermarkStrategy', () => {
 describe('WatermarkGenerator', () => {
   it('ignores records without a timestamp and keeps silent without any', () => {
     const generator = bounded(5);
-    generator.onRecord(MIN_TIMESTAMP);
+    generator.onRecords(MIN_TIMESTAMP);
     expect([generator.emit(), generator.current]).toEqual([undefined, MIN_TIMESTAMP]);
-    generator.onRecord(10);
+    generator.onRecords(10);
     expect([generator.emit(), generator.emit(), generator.current]).toEqual([4, undefined, 4]);
   });
 
   it('emits the final timestamp as it is', () => {
     const generator = bounded(5);
-    generator.onRecord(MAX_TIMESTAMP);
+    generator.onRecords(MAX_TIMESTAMP);
     expect(generator.emit()).toBe(MAX_TIMESTAMP);
   });
 
   it('emits nothing at all without a bound', () => {
     const generator = new WatermarkGenerator(WatermarkStrategy.none());
-    generator.onRecord(MAX_TIMESTAMP);
+    generator.onRecords(MAX_TIMESTAMP);
     expect([generator.emit(), generator.needsTick(0), generator.onTick(0)]).toEqual([undefined, false, {}]);
   });
 
   it('gives what is left over at the first quiet tick', () => {
     const generator = bounded(0);
-    generator.onRecord(10);
+    generator.onRecords(10);
     expect(generator.needsTick(0)).toBe(true);
     expect(generator.onTick(0)).toEqual({});
     expect(generator.needsTick(1)).toBe(true);
@@ -68,7 +68,7 @@ describe('WatermarkGenerator', () => {
     const generator = new WatermarkGenerator(WatermarkStrategy.monotonous().withIdleness(15));
     expect([10, 20, 25, 26].map((now) => generator.onTick(now).idle)).toEqual([undefined, undefined, undefined, true]);
     expect([generator.idle, generator.needsTick(99)]).toEqual([true, false]);
-    generator.onRecord(1);
+    generator.onRecords(1);
     expect([generator.needsTick(99), generator.onTick(99), generator.idle]).toEqual([true, { idle: false }, false]);
   });
 
@@ -82,7 +82,7 @@ describe('WatermarkGenerator', () => {
   it('goes on from a snapshot as if nothing had happened', () => {
     const strategy = WatermarkStrategy.boundedOutOfOrderness(5).withIdleness(15);
     const first = new WatermarkGenerator(strategy);
-    first.onRecord(100);
+    first.onRecords(100);
     first.onTick(0);
     first.onTick(10);
     const second = new WatermarkGenerator(strategy);
