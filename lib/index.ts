@@ -14,7 +14,7 @@ export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-c
 export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type, type ProcessContext, type ProcessFunction, type ProcessObject } from '../operators/process.ts';
-export { type DeadLetter } from '../operators/apply-agent.ts';
+export { type DeadLetter } from '../operators/agent-options.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
 export { TumblingEventTimeWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
 export type {

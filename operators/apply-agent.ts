@@ -9,110 +9,21 @@
 import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
-import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
-import {
-  listState,
-  mapState,
-  valueState,
-  type Hold,
-  type Operator,
-  type OperatorContext,
-  type OutputOrder,
-  type OutputTag,
-  type Outcome,
-  type Processor,
-  type WorkContext,
-} from '../lib/core/operator.ts';
-import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
-import type { Meter } from '../lib/core/metric.ts';
-import { Event, eventFromJson, EventType, InputEvent, stampEvent, type EventJson } from '../lib/agents/event.ts';
-import { applyChanges, type MemoryChange } from '../lib/agents/memory.ts';
+import { mapKeyOf, type MapKey } from '../lib/core/key.ts';
+import type { Meter, MetricGroup } from '../lib/core/metric.ts';
+import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
+import { eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
+import { applyChanges } from '../lib/agents/memory.ts';
 import type { CompiledAgent, PlannedAction } from '../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
-import type { ActionEffects, ActionHost, ActionResult } from '../lib/agents/runner-context.ts';
+import type { ActionEffects, ActionResult } from '../lib/agents/runner-context.ts';
+import type { AgentOperatorOptions, DeadLetter } from './agent-options.ts';
+import { Execution, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
-
-/** An input whose run failed for good. */
-export interface DeadLetter<I = unknown> {
-  readonly key: Key;
-  readonly input: I;
-  readonly action: string;
-  readonly error: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
-}
-
-export interface AgentOperatorOptions {
-  /** `completion`: results leave as runs end. `arrival`: in the order of the inputs. @defaultValue 'completion' */
-  readonly outputOrder?: OutputOrder | undefined;
-  /** Actions that wait at once. @defaultValue 1000 */
-  readonly asyncConcurrency?: number | undefined;
-  /** Inputs accepted and not finished; at this bound sources are not pulled. @defaultValue 2 x asyncConcurrency */
-  readonly pendingMax?: number | undefined;
-  /** Inputs of one key that may wait before sources are not pulled. @defaultValue pendingMax */
-  readonly pendingPerKeyMax?: number | undefined;
-  /** Limit of one asynchronous action, in milliseconds. @defaultValue none */
-  readonly actionTimeoutMs?: number | undefined;
-  /** What happens when an action fails for good. `ignore`: the action has no effect and the run goes on. @defaultValue 'fail', with `deadLetters` 'dead-letter' */
-  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
-  /** Where inputs go whose run failed. */
-  readonly deadLetters?: OutputTag<DeadLetter> | undefined;
-  /**
-   * What happens to runs that were open when the plan changed. `restart-run`: such a run begins anew with its input; its changes to memory
-   * and its open actions are dropped, what it has emitted stays. @defaultValue 'continue'
-   */
-  readonly onPlanChange?: 'continue' | 'restart-run' | 'fail' | undefined;
-}
 
 /** The agent's resources, by type and name; resolved when the job starts. */
 export interface AgentResources {
   get(type: string, name: string): unknown;
-}
-
-interface Accepted<I> {
-  readonly key: Key;
-  readonly value: I;
-  readonly timestamp: Timestamp;
-  /** Undefined while the run may still end in the turn it started in. */
-  readonly hold: Hold | undefined;
-  /** The run was open at a restart: it goes on where it was. */
-  readonly resumed?: boolean | undefined;
-}
-
-/** A run, as it is stored while an action of it is open. */
-interface StoredRun<I> {
-  /** Names the run within the job, in events and in the ids of its actions. */
-  readonly id: string;
-  readonly input: Accepted<I>;
-  readonly planHash: string;
-  /** Actions submitted and not applied. */
-  readonly open: number;
-  /** Actions started. */
-  readonly steps: number;
-  readonly shortTerm: readonly MemoryChange[];
-  readonly sensory: readonly MemoryChange[];
-}
-
-/** A run in memory. What is stored is a copy of it: a stored value is never changed in place. */
-interface Run<I> extends StoredRun<I> {
-  open: number;
-  steps: number;
-  hold: Hold | undefined;
-  readonly shortTerm: MemoryChange[];
-  readonly sensory: MemoryChange[];
-  /** It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay repeats. */
-  readonly outdated?: boolean | undefined;
-  /** Tells the mailbox that the run has ended; undefined while it may still end in the turn it started in. */
-  complete: (() => void) | undefined;
-}
-
-/** An asynchronous action, as it is submitted. */
-interface ActionTask {
-  readonly run: string;
-  readonly step: number;
-  readonly action: string;
-  readonly event: EventJson;
-  /** How many of the run's changes the action sees. */
-  readonly shortTermView: number;
-  readonly sensoryView: number;
 }
 
 /** What a run wants to happen outside the mailbox: done when the mailbox has returned, so that nothing throws through RxJS. */
@@ -123,39 +34,10 @@ interface Effect<I> {
   readonly output: unknown;
 }
 
-type HostParts<I> = Pick<ActionHost, 'action' | 'event' | 'work' | 'shortTermMemory' | 'sensoryMemory'> & {
-  readonly run: Run<I>;
-  readonly step: number;
-};
-
 const noMemory: ReadonlyMap<string, unknown> = new Map();
 
 /** What an action brings whose run has ended or begins anew. */
 const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
-
-const optionNames = [
-  'outputOrder',
-  'asyncConcurrency',
-  'pendingMax',
-  'pendingPerKeyMax',
-  'actionTimeoutMs',
-  'onError',
-  'deadLetters',
-  'onPlanChange',
-] as const satisfies readonly (keyof AgentOperatorOptions)[];
-
-/** Throws a `TypeError` that names the option, the rule and the value. */
-export const checkAgentOptions = (options: AgentOperatorOptions): void => {
-  knownOptions('applyAgent', options, optionNames);
-  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, onError, deadLetters, onPlanChange } = options;
-  if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
-  if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
-  if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
-  if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
-  if (onError !== undefined) oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']);
-  if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
-  if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
-};
 
 export const applyAgent =
   <I, O>(agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions = {}): Operator<I, O> =>
@@ -184,7 +66,6 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #eventsProcessed;
   readonly #actionsExecuted;
   readonly #actionMeters = new Map<string, Meter>();
-  readonly #now = (): Timestamp => this.#context.now();
 
   constructor(context: OperatorContext<O>, agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions) {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeoutMs } = options;
@@ -253,6 +134,24 @@ class AgentOperator<I, O> implements Processor<I> {
     return this.#options.onError ?? (this.#options.deadLetters === undefined ? 'fail' : 'dead-letter');
   }
 
+  // ---------- what an execution of an action needs
+
+  get jobId(): string {
+    return this.#context.jobId;
+  }
+
+  get metrics(): MetricGroup {
+    return this.#context.metrics;
+  }
+
+  get resources(): AgentResources {
+    return this.#resources;
+  }
+
+  now(): Timestamp {
+    return this.#context.now();
+  }
+
   // ---------- the mailbox
 
   /** The run of one input as the mailbox sees it: nothing comes out, and its end lets the next input of the key begin. */
@@ -267,7 +166,7 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run === undefined) return EMPTY;
     const open = run;
     return new Observable((subscriber) => {
-      open.complete = () => subscriber.complete();
+      open.mailbox = subscriber;
     });
   }
 
@@ -294,14 +193,15 @@ class AgentOperator<I, O> implements Processor<I> {
     const waited = accepted.hold !== undefined && this.#inbox.size > 0;
     const input = waited ? (this.#inbox.shift() ?? accepted) : accepted;
     if (waited && this.#inbox.size === this.#pendingPerKeyMax - 1) this.#fullInboxes.add(-1);
-    return this.#start(input, undefined);
+    return this.#start(input);
   }
 
-  #start(input: Accepted<I>, complete: Run<I>['complete']): Run<I> | undefined {
+  #start(input: Accepted<I>, before?: Run<I>): Run<I> | undefined {
     const { branch, uid } = this.#context;
     const id = `${branch}.${uid}.${this.#context.keyGroup()}.${this.#context.sequence()}`;
-    const { hash } = this.#agent.plan;
-    const run: Run<I> = { id, input, planHash: hash, open: 0, steps: 0, hold: input.hold, shortTerm: [], sensory: [], complete };
+    const run = new Run<I>({ id, input, planHash: this.#agent.plan.hash });
+    run.hold = before?.hold ?? input.hold;
+    run.mailbox = before?.mailbox;
     this.#running.set(mapKeyOf(input.key), run);
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
     return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp })]);
@@ -314,9 +214,7 @@ class AgentOperator<I, O> implements Processor<I> {
     if (stored.planHash !== hash && this.#options.onPlanChange === 'fail') {
       throw new StreamError('PLAN_CHANGED', `the plan of agent "${agentName}" changed while run ${stored.id} was open`);
     }
-    const outdated = stored.planHash !== hash && this.#options.onPlanChange === 'restart-run';
-    const { hold } = stored.input;
-    const run: Run<I> = { ...stored, hold, shortTerm: [...stored.shortTerm], sensory: [...stored.sensory], outdated, complete: undefined };
+    const run = Run.resumed(stored, stored.planHash !== hash && this.#options.onPlanChange === 'restart-run');
     this.#running.set(mapKeyOf(stored.input.key), run);
     return run;
   }
@@ -353,8 +251,7 @@ class AgentOperator<I, O> implements Processor<I> {
   #take(run: Run<I>, action: string, result: ActionEffects): readonly Event[] {
     this.#actionsExecuted.inc();
     this.#meterOf(action).inc();
-    if (result.shortTermChanges.length > 0) run.shortTerm.push(...result.shortTermChanges);
-    if (result.sensoryChanges.length > 0) run.sensory.push(...result.sensoryChanges);
+    run.take(result);
     return result.events;
   }
 
@@ -369,8 +266,7 @@ class AgentOperator<I, O> implements Processor<I> {
   /** Keeps an open run, with a hold that keeps later watermarks behind it. */
   #store(run: Run<I>): void {
     run.hold ??= this.#holds.take();
-    const { id, input, planHash, open, steps, shortTerm, sensory } = run;
-    this.#run.update({ id, input: { ...input, hold: run.hold }, planHash, open, steps, shortTerm: [...shortTerm], sensory: [...sensory] });
+    this.#run.update(run.stored());
   }
 
   /** Ends a run; the next input of its key begins. */
@@ -378,21 +274,14 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run.hold !== undefined) this.#run.clear();
     this.#running.delete(mapKeyOf(run.input.key));
     this.#effects.push({ run, ended: true, output: undefined });
-    run.complete?.();
+    run.mailbox?.complete();
   }
 
   // ---------- actions
 
   #runNow(run: Run<I>, action: PlannedAction, event: Event): ActionEffects | 'ended' | undefined {
-    const host = this.#hostOf({
-      run,
-      step: run.steps++,
-      action,
-      event,
-      work: undefined,
-      shortTermMemory: { base: this.#memory, changes: run.shortTerm },
-      sensoryMemory: { base: noMemory, changes: run.sensory },
-    });
+    const { shortTerm, sensory } = run;
+    const host = new Execution({ operator: this, run, step: run.steps++, action, event, work: undefined, memory: this.#memory, shortTerm, sensory });
     try {
       return runSyncAction(this.#agent, host);
     } catch (error) {
@@ -414,32 +303,24 @@ class AgentOperator<I, O> implements Processor<I> {
   }
 
   /** The body of an asynchronous action. */
-  async #runTask(task: ActionTask, work: WorkContext): Promise<ActionResult> {
+  #runTask(task: ActionTask, work: WorkContext): Promise<ActionResult> {
     const { plan, eventClasses } = this.#agent;
-    const current = this.#running.get(mapKeyOf(work.key));
-    if (current === undefined || current.id !== task.run || current.outdated === true) return nothing;
+    const run = this.#running.get(mapKeyOf(work.key));
+    if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
     const action = plan.actions.get(task.action);
     if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
     const event = eventFromJson(task.event, eventClasses);
     const memory = work.read(() => this.#copyOfMemory());
-    const host = this.#hostOf({
-      run: current,
-      step: task.step,
-      action,
-      event,
-      work,
-      // In the order of the turns, so what the action may see comes first.
-      shortTermMemory: { base: memory, changes: current.shortTerm.slice(0, task.shortTermView) },
-      sensoryMemory: { base: noMemory, changes: current.sensory.slice(0, task.sensoryView) },
-    });
-    return runAsyncAction(this.#agent, host);
+    const shortTerm = run.shortTerm.slice(0, task.shortTermView);
+    const sensory = run.sensory.slice(0, task.sensoryView);
+    return runAsyncAction(this.#agent, new Execution({ operator: this, run, step: task.step, action, event, work, memory, shortTerm, sensory }));
   }
 
   #applyTask(task: ActionTask, outcome: Outcome<ActionResult>): void {
     const run = this.#running.get(mapKeyOf(this.#context.currentKey()));
     if (run === undefined || run.id !== task.run) return; // The run ended without it: a late result is refused.
     run.open -= 1;
-    if (run.outdated === true) this.#start({ ...run.input, hold: run.hold }, run.complete);
+    if (run.outdated) this.#start(run.input, run);
     else {
       const result = outcome.ok ? effectsOf(outcome.value, this.#agent) : this.#failed(run, task.action, outcome.error);
       if (result !== 'ended') this.#dispatch(run, result === undefined ? [] : this.#take(run, task.action, result));
@@ -465,26 +346,10 @@ class AgentOperator<I, O> implements Processor<I> {
     return 'ended';
   }
 
-  #hostOf({ run, step, action, event, work, shortTermMemory, sensoryMemory }: HostParts<I>): ActionHost {
-    const { key, timestamp } = run.input;
-    return {
-      action,
-      event,
-      id: `${run.id}.${step}`,
-      jobId: this.#context.jobId,
-      key,
-      timestamp: timestamp === MIN_TIMESTAMP ? undefined : timestamp,
-      now: this.#now,
-      shortTermMemory,
-      sensoryMemory,
-      resources: this.#resources,
-      metrics: this.#context.metrics,
-      work,
-    };
-  }
-
+  /** The key's memory as it is now. */
   #copyOfMemory(): ReadonlyMap<string, unknown> {
-    return new Map(this.#memory.entries());
+    const entries = [...this.#memory.entries()];
+    return entries.length === 0 ? noMemory : new Map(entries);
   }
 }
 

@@ -36,8 +36,10 @@ export const keyedConcatMap =
       source.subscribe(new Arrivals(out, mailboxes));
     });
 
-/** What waits behind the value in work of one busy key. */
+/** One busy key: the value in work and what waits behind it. */
 class Mailbox<T> {
+  /** What works on the value; undefined when it ended at once. */
+  inner: Subscriber<unknown> | undefined;
   #values: T[] | undefined;
   #head = 0;
   /** True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs no recursion. */
@@ -79,7 +81,6 @@ interface MailboxesOptions<T, K, R> {
 class Mailboxes<T, K, R> {
   readonly #options: MailboxesOptions<T, K, R>;
   readonly #busy = new Map<K, Mailbox<T>>();
-  readonly #inners = new Set<Subscriber<R>>();
   #ended = false;
 
   constructor(options: MailboxesOptions<T, K, R>) {
@@ -135,18 +136,21 @@ class Mailboxes<T, K, R> {
   }
 
   #subscribe(key: K, mailbox: Mailbox<T>, inner: ObservableInput<R>): void {
-    const subscriber = new Inner(this.#options.out, () => {
-      this.#inners.delete(subscriber);
-      this.#free(key, mailbox);
-    });
-    this.#inners.add(subscriber);
+    const subscriber = new Inner(this, this.#options.out, key, mailbox);
+    mailbox.inner = subscriber as Subscriber<unknown>; // Kept to be unsubscribed only.
     from(inner).subscribe(subscriber);
+  }
+
+  /** An inner has ended and is torn down. */
+  ended(inner: Inner<T, K, R>): void {
+    inner.mailbox.inner = undefined;
+    this.#free(inner.key, inner.mailbox);
   }
 
   /** The output is closed: nothing that is in work matters any more. */
   stop(): void {
-    for (const inner of this.#inners) inner.unsubscribe();
-    this.#inners.clear();
+    for (const { inner } of this.#busy.values()) inner?.unsubscribe();
+    this.#busy.clear();
   }
 
   /** The inner in work has ended and is torn down. */
@@ -185,15 +189,19 @@ class Arrivals<T, R> extends Subscriber<T> {
 }
 
 /** An inner's subscriber. Values and errors pass to the output; the end is told after the teardown. */
-class Inner<R> extends Subscriber<R> {
+class Inner<T, K, R> extends Subscriber<R> {
+  readonly key: K;
+  readonly mailbox: Mailbox<T>;
+  readonly #mailboxes: Mailboxes<T, K, R>;
   readonly #out: Subscriber<R>;
-  readonly #onEnd: () => void;
   #completed = false;
 
-  constructor(out: Subscriber<R>, onEnd: () => void) {
+  constructor(mailboxes: Mailboxes<T, K, R>, out: Subscriber<R>, key: K, mailbox: Mailbox<T>) {
     super(); // Not chained to the output: that would keep all inners in one list, and take each out of it by a search.
+    this.#mailboxes = mailboxes;
     this.#out = out;
-    this.#onEnd = onEnd;
+    this.key = key;
+    this.mailbox = mailbox;
   }
 
   protected override _next(value: R): void {
@@ -213,6 +221,6 @@ class Inner<R> extends Subscriber<R> {
   override unsubscribe(): void {
     const { closed } = this;
     super.unsubscribe();
-    if (!closed && this.#completed) this.#onEnd();
+    if (!closed && this.#completed) this.#mailboxes.ended(this);
   }
 }

@@ -29,16 +29,24 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
 };
 
 /** Runs an asynchronous action as the body of work. */
-export const runAsyncAction = async (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
+export const runAsyncAction = (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
   invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
   const context = new ActionContext(host, agent.plan.config);
-  try {
-    await handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
-    return context.result();
-  } catch (error) {
-    throw actionFailed(agent, host, error);
-  } finally {
+  const failure = (error: unknown): unknown => {
     context.end();
+    return actionFailed(agent, host, error);
+  };
+  // Not an async function: thousands may wait at once, and each would keep a frame of its own beside the action's.
+  try {
+    const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
+    return Promise.resolve(returned).then(
+      () => context.result(),
+      (error: unknown) => {
+        throw failure(error);
+      },
+    );
+  } catch (error) {
+    return Promise.reject(failure(error));
   }
 };
 

@@ -133,10 +133,10 @@ export class ActionContext implements RunnerContext {
   #sensory: MemoryView | undefined;
   #ended = false;
   #draws = 0;
-  /** Keys of the durable calls whose function is running. */
-  #openKeys: string[] = [];
-  /** Key of the call whose function is in its synchronous part. */
-  #currentKey: string | undefined;
+  /** The durable calls whose function has started; some may have ended. */
+  #calls: readonly CallContext[] = [];
+  /** The call whose function is in its synchronous part. */
+  #currentCall: CallContext | undefined;
 
   constructor(host: ActionHost, agentConfig: Readonly<Record<string, unknown>> = {}) {
     this.#host = host;
@@ -242,9 +242,11 @@ export class ActionContext implements RunnerContext {
 
   get idempotencyKey(): string {
     this.#work('idempotencyKey');
-    const key = this.#currentKey ?? (this.#openKeys.length === 1 ? this.#openKeys[0] : undefined);
-    if (key !== undefined) return key;
-    const where = this.#openKeys.length === 0 ? 'no durable call is open' : `${this.#openKeys.length} durable calls are open`;
+    if (this.#currentCall !== undefined) return this.#currentCall.idempotencyKey;
+    const open = this.#calls.filter(({ isOpen }) => isOpen);
+    const [only] = open;
+    if (only !== undefined && open.length === 1) return only.idempotencyKey;
+    const where = only === undefined ? 'no durable call is open' : `${open.length} durable calls are open`;
     throw new TypeError(
       `Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`,
     );
@@ -290,19 +292,13 @@ export class ActionContext implements RunnerContext {
 
   /** Runs a durable function while `idempotencyKey` is that of its call. The signal is made only for a function that takes it. */
   #keyed<R>(fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
-    const key = call.idempotencyKey;
-    const outer = this.#currentKey;
-    const close = (): void => void this.#openKeys.splice(this.#openKeys.indexOf(key), 1);
-    this.#openKeys.push(key);
-    this.#currentKey = key;
-    let returned: R | Promise<R> | undefined;
+    const outer = this.#currentCall;
+    this.#calls = [...this.#calls.filter(({ isOpen }) => isOpen), call];
+    this.#currentCall = call;
     try {
-      returned = fn.length === 0 ? (fn as () => R | Promise<R>)() : fn(call.signal, call);
-      if (isThenable(returned)) return settled(returned, close);
-      return returned;
+      return fn.length === 0 ? (fn as () => R | Promise<R>)() : fn(call.signal, call);
     } finally {
-      this.#currentKey = outer;
-      if (!isThenable(returned)) close();
+      this.#currentCall = outer;
     }
   }
 
@@ -343,11 +339,3 @@ export class ActionContext implements RunnerContext {
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
-
-const settled = async <R>(promise: PromiseLike<R>, close: () => void): Promise<R> => {
-  try {
-    return await promise;
-  } finally {
-    close();
-  }
-};

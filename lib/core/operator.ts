@@ -241,6 +241,8 @@ export interface CallContext {
   readonly attempt: number;
   /** Aborted on timeout and when the job stops. Made when first read. */
   readonly signal: AbortSignal;
+  /** True until the function has ended or has timed out. */
+  readonly isOpen: boolean;
 }
 
 export interface CallOptions<R> {

@@ -322,6 +322,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
       rows: this.state(workRows),
       sequence: () => this.sequence(),
       keyGroup: () => this.keyGroup(),
+      maxParallelism: services.maxParallelism,
       now: () => this.now(),
       place: this.place({ name: 'work', max: pendingMax }),
       inFlightMax,

@@ -76,8 +76,8 @@ export class OpenWork implements WorkServices {
   }
 
   #journalAgain(item: WorkItem, { call, id, args, outcome }: CalledRecord): void {
-    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), work: item.id, key: item.key, digest: item.digest(), call, id, args, outcome }, () => {
-      item.journaled.push(workKey(item.id, call, 'called'));
+    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), ...item.facts(), call, id, args, outcome }, () => {
+      item.addJournaled([workKey(item.id, call, 'called')]);
     });
   }
 

@@ -82,7 +82,8 @@ export class Recovery {
 
   /** What the journal holds of an item that is about to run; handed out once. */
   take(item: WorkItem): RecordedItem | undefined {
-    const name = item.name;
+    if (this.#items.size === 0 && this.#leftOver === undefined) return undefined;
+    const { name } = item;
     const found = this.#items.get(name);
     if (found !== undefined) {
       this.#items.delete(name);

@@ -5,11 +5,12 @@
  * ask for other calls after a crash than before it. A body goes on with an outcome before it is durable, but nothing leaves the process
  * meanwhile: its next call waits until it is, and its end stands for outcomes that are in no write yet.
  */
+import type { Cancel } from '../core/clock.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
-import { CallAttempts, ChildAbort, settleOnce, type Asked, type AttemptServices } from './call-attempts.ts';
+import { ChildAbort, DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
 import type { Appended, Journal } from './journal.ts';
 import { workKey, type WorkRecord } from './journal-format.ts';
 import type { Macrotasks } from './macrotasks.ts';
@@ -29,45 +30,58 @@ export interface BodyServices extends AttemptServices {
   failWork(error: unknown, forget: readonly Uint8Array[]): void;
 }
 
-interface Made {
+/** Who started a body. */
+export interface BodyOwner {
+  /** The body's outcome is durable. Called once. */
+  ended(item: WorkItem, outcome: Outcome<unknown>): void;
+}
+
+/** An outcome that is not durable yet. */
+interface Undurable {
   readonly call: number;
-  readonly id: string;
-  readonly args: string;
+  readonly appended: Appended;
+}
+
+/** A live resumption that waits for its macrotask. */
+interface Resumption {
+  readonly call: DurableCall;
   readonly outcome: Outcome<unknown>;
 }
 
-/** Outcomes that are not durable yet, and what waits for them. Made with the first one: most bodies that wait have none. */
-class Undurable {
-  readonly appended = new Map<number, Appended>();
-  /** Calls that start when all are durable. */
-  gated: (() => void)[] = [];
-}
-
-export class WorkBody implements WorkContext {
-  readonly key: Key;
-  readonly submittedAt: number;
+export class WorkBody implements WorkContext, CallingBody {
   readonly #item: WorkItem;
   readonly #services: BodyServices;
+  readonly #owner: BodyOwner;
   #abort: ChildAbort | undefined;
+  #cancelTimeout: Cancel | undefined;
   #ended = false;
   #recorded: RecordedCalls | undefined;
-  #undurable: Undurable | undefined;
-  /** Live resumptions that wait for their macrotask. */
-  #resumptions: (() => void)[] | undefined;
-  /** The macrotask of the last one. */
+  // The lists are made with their first member: most bodies that wait have none.
+  #undurable: Undurable[] | undefined;
+  /** Calls that start when all outcomes are durable. */
+  #gated: DurableCall[] | undefined;
+  #resumptions: Resumption[] | undefined;
+  /** The macrotask of the last resumption. */
   #resumedIn = -1;
   /** Calls whose outcome is an error. */
-  #failedCalls: readonly number[] = [];
+  #failedCalls: readonly number[] = none;
 
-  constructor(item: WorkItem, services: BodyServices) {
+  constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
     this.#item = item;
     this.#services = services;
-    this.key = item.key;
-    this.submittedAt = item.submittedAt;
+    this.#owner = owner;
   }
 
   get id(): string {
     return this.#item.name;
+  }
+
+  get key(): Key {
+    return this.#item.key;
+  }
+
+  get submittedAt(): number {
+    return this.#item.submittedAt;
   }
 
   get signal(): AbortSignal {
@@ -83,43 +97,66 @@ export class WorkBody implements WorkContext {
     return (read as unknown as { readonly value: T }).value; // `within` has called its body.
   }
 
-  /** Runs the body and calls `onDone` once, when its outcome is durable. */
-  run(onDone: (outcome: Outcome<unknown>) => void): void {
+  /** Runs the body; its owner is told when the outcome is durable. */
+  run(): void {
     this.#item.digest(); // Before the body can change the item.
     const recorded = this.#services.recorded(this.#item);
     if (recorded?.done !== undefined) {
       const outcome = recorded.done;
       this.#ended = true;
-      this.#item.journaled.push(...recorded.keys);
-      this.#services.clock.defer(() => onDone(outcome));
+      this.#item.addJournaled(recorded.keys);
+      this.#services.clock.defer(() => this.#owner.ended(this.#item, outcome));
       return;
     }
     if (recorded !== undefined) this.#adopt(recorded);
-    const cancelTimeout = this.#startTimeout(onDone);
-    settleOnce(
-      () => this.#item.worker.run(this.#item.item, this),
-      (outcome) => {
-        cancelTimeout?.();
-        this.#end(outcome, onDone);
-      },
+    this.#startTimeout();
+    let result: unknown;
+    try {
+      result = this.#item.worker.run(this.#item.item, this);
+    } catch (error) {
+      this.#end({ ok: false, error });
+      return;
+    }
+    Promise.resolve(result).then(
+      (value) => this.#end({ ok: true, value }),
+      (error: unknown) => this.#end({ ok: false, error }),
     );
   }
 
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
-    const call = this.#item.calls++;
+    const number = this.#item.calls++;
     const args = options.args === undefined ? '' : digest(encodeText(options.args));
+    const services = this.#services;
     return new Promise<R>((resolve, reject) => {
+      if (this.#ended) {
+        reject(new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`));
+        return;
+      }
       // The journal returns what this call's function returned, so an outcome of it is an R.
-      const resume = (outcome: Outcome<unknown>): void => (outcome.ok ? resolve(outcome.value as R) : reject(outcome.error as Error));
-      if (this.#ended) reject(new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`));
-      else if (this.#recorded?.has(call, id, args) === true) this.#recorded.deliver(call, resume);
-      else this.#execute({ call, id, args, fn, options }, (outcome) => this.#record({ call, id, args, outcome }, resume));
+      const call = new DurableCall({ body: this, services, number, id, args, fn, options, resolve: resolve as (value: unknown) => void, reject });
+      if (this.#recorded?.has(number, id, args) === true) this.#recorded.deliver(number, (outcome) => call.resume(outcome));
+      else this.#execute(call);
     });
+  }
+
+  /** Journals a live outcome and resumes the body with it. */
+  settled(call: DurableCall, live: Outcome<unknown>): void {
+    if (this.#ended) return;
+    let outcome = live;
+    try {
+      this.#append(call, outcome);
+    } catch (error) {
+      outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
+      this.#append(call, outcome);
+    }
+    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, call.facts.number];
+    (this.#resumptions ??= []).push({ call, outcome });
+    this.#resumeNext();
   }
 
   #adopt(recorded: RecordedItem): void {
     const { clock, macrotasks } = this.#services;
-    this.#item.journaled.push(...recorded.keys);
+    this.#item.addJournaled(recorded.keys);
     this.#recorded = new RecordedCalls({
       recorded,
       name: this.id,
@@ -131,40 +168,31 @@ export class WorkBody implements WorkContext {
     this.#failedCalls = this.#recorded.failed;
   }
 
-  /** Journals a live outcome and resumes the body with it. */
-  #record(made: Made, resume: (outcome: Outcome<unknown>) => void): void {
-    if (this.#ended) return;
-    let { outcome } = made;
-    try {
-      this.#append(made);
-    } catch (error) {
-      outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
-      this.#append({ ...made, outcome });
-    }
-    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, made.call];
-    (this.#resumptions ??= []).push(() => resume(outcome));
-    this.#resumeNext();
+  #append(call: DurableCall, outcome: Outcome<unknown>): void {
+    const { journal } = this.#services;
+    const { number, id, args } = call.facts;
+    const record = { kind: 'called', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args, outcome } as const;
+    const appended = journal.append(record, () => this.#outcomeDurable(number));
+    (this.#undurable ??= []).push({ call: number, appended });
   }
 
-  #append(made: Made): void {
-    const undurable = (this.#undurable ??= new Undurable());
-    const { journal } = this.#services;
-    const { call, id, args, outcome } = made;
-    const record = { kind: 'called', lsn: journal.nextLsn(), work: this.#item.id, key: this.key, digest: this.#item.digest(), call, id, args, outcome } as const;
-    const appended = journal.append(record, () => {
-      // One that was superseded is not there any more, and has no record.
-      if (!undurable.appended.delete(made.call)) return;
-      this.#journaled(made.call, 'called');
-      if (undurable.appended.size > 0) return;
-      const { gated } = undurable;
-      undurable.gated = [];
-      for (const start of gated) start();
-    });
-    undurable.appended.set(made.call, appended);
+  #outcomeDurable(call: number): void {
+    const at = this.#undurable?.findIndex((each) => each.call === call) ?? -1;
+    if (at < 0) return; // One that was superseded has no record.
+    this.#undurable?.splice(at, 1);
+    this.#journaled(call, 'called');
+    if (this.#hasUndurable) return;
+    const gated = this.#gated ?? [];
+    this.#gated = undefined;
+    for (const each of gated) this.#startLive(each);
+  }
+
+  get #hasUndurable(): boolean {
+    return this.#undurable !== undefined && this.#undurable.length > 0;
   }
 
   #journaled(call: number, kind: WorkRecord['kind']): void {
-    if (this.#services.journal.keeps) this.#item.journaled.push(workKey(this.#item.id, call, kind));
+    if (this.#services.journal.keeps) this.#item.addJournaled([workKey(this.#item.id, call, kind)]);
   }
 
   #resumeNext(): void {
@@ -173,73 +201,76 @@ export class WorkBody implements WorkContext {
     const now = macrotasks.current();
     if (this.#resumedIn !== now) {
       this.#resumedIn = now;
-      this.#resumptions.shift()?.();
+      const next = this.#resumptions.shift();
+      next?.call.resume(next.outcome);
     }
     if (this.#resumptions.length > 0) macrotasks.next(() => this.#resumeNext());
   }
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
-  #execute<R>(asked: Asked<R>, onOutcome: (outcome: Outcome<unknown>) => void): void {
-    const start = (): void => {
-      // When the job is stopping the call stays open, and runs when the job does.
-      if (this.#services.accepting && !this.#ended) this.#start(asked, onOutcome);
-    };
-    if (this.#undurable !== undefined && this.#undurable.appended.size > 0) this.#undurable.gated.push(start);
-    else start();
+  #execute(call: DurableCall): void {
+    if (this.#hasUndurable) (this.#gated ??= []).push(call);
+    else this.#startLive(call);
   }
 
-  #start<R>(asked: Asked<R>, onOutcome: (outcome: Outcome<unknown>) => void): void {
-    const { reconciler } = asked.options;
-    const attempts = new CallAttempts(asked, this, this.#services);
-    if (reconciler === undefined) attempts.run(onOutcome);
-    else if (this.#recorded?.isPending(asked.call) === true) {
-      attempts.reconcile(reconciler, (outcome) => (outcome === undefined ? attempts.run(onOutcome) : onOutcome(outcome)));
-    } else {
-      const { id, args, call } = asked;
+  #startLive(call: DurableCall): void {
+    // When the job is stopping the call stays open, and runs when the job does.
+    if (!this.#services.accepting || this.#ended) return;
+    const { number, id, args, options } = call.facts;
+    const { reconciler } = options;
+    if (reconciler === undefined) call.start();
+    else if (this.#recorded?.isPending(number) === true) call.reconcile(reconciler);
+    else {
       const { journal } = this.#services;
-      const record = { kind: 'pending', lsn: journal.nextLsn(), work: this.#item.id, key: this.key, digest: this.#item.digest(), call, id, args } as const;
-      journal.append(record, () => {
-        this.#journaled(call, 'pending');
-        attempts.run(onOutcome);
+      journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args }, () => {
+        this.#journaled(number, 'pending');
+        if (this.#services.accepting) call.start();
       });
     }
   }
 
-  #startTimeout(onDone: (outcome: Outcome<unknown>) => void): (() => void) | undefined {
+  #startTimeout(): void {
     const { timeoutMs } = this.#item;
-    if (timeoutMs === undefined) return undefined;
-    return this.#services.clock.setTimer(timeoutMs, () => {
+    if (timeoutMs === undefined) return;
+    this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
       const error = new StreamError('WORK_TIMEOUT', `work ${this.id} took longer than ${timeoutMs} ms`);
       this.#abort?.abort(error);
-      this.#end({ ok: false, error }, onDone);
+      this.#end({ ok: false, error });
     });
   }
 
   /** Journals the end of the body; whatever it does later is refused. */
-  #end(outcome: Outcome<unknown>, onDone: (outcome: Outcome<unknown>) => void): void {
+  #end(outcome: Outcome<unknown>): void {
     if (this.#ended || this.#services.signal.aborted) return;
     this.#ended = true;
+    this.#cancelTimeout?.();
     this.#abort?.letGo();
-    const undurable = this.#undurable?.appended;
     if (!outcome.ok && this.#item.worker.onRejection !== 'outcome') {
-      for (const call of this.#failedCalls) undurable?.get(call)?.supersede();
-      this.#services.failWork(outcome.error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
+      this.#fail(outcome.error);
       return;
     }
-    if (undurable !== undefined) for (const [call, appended] of undurable) if (appended.supersede()) undurable.delete(call);
+    this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
     try {
-      this.#appendEnd(outcome, onDone);
+      this.#appendEnd(outcome);
     } catch (error) {
-      this.#appendEnd({ ok: false, error }, onDone); // A result that is not serialisable is an error.
+      this.#appendEnd({ ok: false, error }); // A result that is not serialisable is an error.
     }
   }
 
-  #appendEnd(outcome: Outcome<unknown>, onDone: (outcome: Outcome<unknown>) => void): void {
+  #fail(error: unknown): void {
+    const failed = new Set(this.#failedCalls);
+    for (const { call, appended } of this.#undurable ?? []) if (failed.has(call)) appended.supersede();
+    this.#services.failWork(error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
+  }
+
+  #appendEnd(outcome: Outcome<unknown>): void {
     const { journal } = this.#services;
-    const { id, calls } = this.#item;
-    journal.append({ kind: 'done', lsn: journal.nextLsn(), work: id, key: this.key, digest: this.#item.digest(), calls, outcome }, () => {
+    const { calls } = this.#item;
+    journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome }, () => {
       this.#journaled(0, 'done');
-      onDone(outcome);
+      this.#owner.ended(this.#item, outcome);
     });
   }
 }
+
+const none: readonly number[] = [];

@@ -10,7 +10,7 @@ import type { Key } from '../core/key.ts';
 import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../core/operator.ts';
 import { encodeText } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
-import { WorkBody, type BodyServices } from './work-body.ts';
+import { WorkBody, type BodyOwner, type BodyServices } from './work-body.ts';
 
 /** The stored row of one open item. */
 interface WorkRow {
@@ -25,28 +25,51 @@ export const workRows = mapState<number, WorkRow>('work', { indexed: false });
 /** One item from its submission to its application. */
 export class WorkItem {
   readonly id: WorkId;
-  readonly name: string;
   readonly key: Key;
   readonly keys: KeyContext;
-  readonly worker: Worker<unknown, unknown>;
-  readonly timeoutMs: number | undefined;
-  readonly item: unknown;
-  readonly submittedAt: number;
   /** Durable calls asked for so far. */
   calls = 0;
-  /** Keys of its records in the journal. */
-  readonly journaled: Uint8Array[] = [];
+  readonly #known: KnownWorker;
+  readonly #row: WorkRow;
+  #journaled: Uint8Array[] | undefined;
   #digest: number | undefined;
 
-  constructor(facts: { id: WorkId; key: Key; keys: KeyContext; known: KnownWorker; row: WorkRow }) {
-    this.id = facts.id;
-    this.name = workName(facts.id);
-    this.key = facts.key;
-    this.keys = facts.keys;
-    this.worker = facts.known.worker;
-    this.timeoutMs = facts.known.timeoutMs;
-    this.item = facts.row.item;
-    this.submittedAt = facts.row.submittedAt;
+  constructor({ id, key, keys, known, row }: { id: WorkId; key: Key; keys: KeyContext; known: KnownWorker; row: WorkRow }) {
+    this.id = id;
+    this.key = key;
+    this.keys = keys;
+    this.#known = known;
+    this.#row = row;
+  }
+
+  get name(): string {
+    return workName(this.id);
+  }
+
+  get item(): unknown {
+    return this.#row.item;
+  }
+
+  get submittedAt(): number {
+    return this.#row.submittedAt;
+  }
+
+  get worker(): Worker<unknown, unknown> {
+    return this.#known.worker;
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.#known.timeoutMs;
+  }
+
+  /** Keys of its records in the journal. */
+  get journaled(): readonly Uint8Array[] {
+    return this.#journaled ?? noKeys;
+  }
+
+  addJournaled(keys: readonly Uint8Array[]): void {
+    if (this.#journaled === undefined) this.#journaled = [...keys];
+    else this.#journaled.push(...keys);
   }
 
   /** Digest of the item as it was when this was first asked for. */
@@ -54,7 +77,14 @@ export class WorkItem {
     this.#digest ??= crc32(encodeText(this.item));
     return this.#digest;
   }
+
+  /** What every record of it carries. */
+  facts(): { readonly work: WorkId; readonly key: Key; readonly digest: number } {
+    return { work: this.id, key: this.key, digest: this.digest() };
+  }
 }
+
+const noKeys: readonly Uint8Array[] = [];
 
 interface KnownWorker {
   readonly worker: Worker<unknown, unknown>;
@@ -75,6 +105,7 @@ export interface WorkQueueOptions {
   readonly rows: MapState<number, WorkRow>;
   readonly sequence: () => number;
   readonly keyGroup: () => number;
+  readonly maxParallelism: number;
   readonly now: () => number;
   readonly place: Place;
   readonly inFlightMax: number;
@@ -82,11 +113,11 @@ export interface WorkQueueOptions {
 }
 
 /** The open work of one operator. */
-export class WorkQueue {
+export class WorkQueue implements BodyOwner {
   readonly #options: WorkQueueOptions;
   readonly #workers = new Map<string, KnownWorker>();
-  /** Every open item by its name. */
-  readonly #open = new Map<string, WorkItem>();
+  /** Every open item. A number is used once per key group, whatever the branch. */
+  readonly #open = new Map<number, WorkItem>();
   #queue: WorkItem[] = [];
   #queueHead = 0;
   #inFlight = 0;
@@ -108,7 +139,8 @@ export class WorkQueue {
   }
 
   find(work: WorkId): WorkItem | undefined {
-    return this.#open.get(workName(work));
+    const item = this.#open.get(this.#slot(work));
+    return item?.id.branch === work.branch ? item : undefined;
   }
 
   register<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
@@ -133,19 +165,19 @@ export class WorkQueue {
       return;
     }
     this.#inFlight += 1;
-    const { services } = this.#options;
-    const body = new WorkBody(item, services);
-    body.run((outcome) => {
-      this.#inFlight -= 1;
-      services.turn(item, () => this.apply(item, outcome));
-      this.#startNext();
-    });
+    new WorkBody(item, this.#options.services, this).run();
+  }
+
+  ended(item: WorkItem, outcome: Outcome<unknown>): void {
+    this.#inFlight -= 1;
+    this.#options.services.turn(item, () => this.apply(item, outcome));
+    this.#startNext();
   }
 
   /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
   apply(item: WorkItem, outcome: Outcome<unknown>): void {
     const { keys, rows, place } = this.#options;
-    this.#open.delete(item.name);
+    this.#open.delete(this.#slot(item.id));
     place.add(-1);
     keys.within(item.key, () => {
       rows.delete(item.id.number);
@@ -168,9 +200,13 @@ export class WorkQueue {
     const known = this.#workers.get(row.worker);
     if (known === undefined) throw new StreamError('STATE_INCOMPATIBLE', `open work names a worker \`${row.worker}\` that the operator does not have`);
     const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
-    this.#open.set(item.name, item);
+    this.#open.set(this.#slot(id), item);
     this.#options.place.add(1);
     return item;
+  }
+
+  #slot({ keyGroup, number }: WorkId): number {
+    return number * this.#options.maxParallelism + keyGroup;
   }
 
   #startNext(): void {

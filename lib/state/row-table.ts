@@ -1,6 +1,7 @@
 /**
  * The table of a list or map state: many rows per key, one of them the root (a list's head, a map's index). Rows of a key hang in a
- * short chain, because a key mostly has few of them (a window's panes); a longer one gets an index. Keeps what `state-table.ts` keeps.
+ * short chain, because a key mostly has few of them (a window's panes); a longer one gets an index. The table works on the rows of the
+ * key that was sought last. Keeps what `state-table.ts` keeps.
  */
 import type { MapKey } from '../core/key.ts';
 import type { Sub } from './layout.ts';
@@ -20,64 +21,9 @@ export class Row extends Cell {
 /** Rows of one key in a chain before they get an index. */
 const chainMax = 8;
 
-/** The rows of one key that are in memory. In the table's map while there are any. */
-export class KeyRows {
-  readonly key: MapKey;
-  #first: Row | undefined = undefined;
-  #index: Map<Sub, Row> | undefined = undefined;
-  size = 0;
-
-  constructor(key: MapKey) {
-    this.key = key;
-  }
-
-  find(sub: Sub): Row | undefined {
-    if (this.#index !== undefined) return this.#index.get(sub);
-    let row = this.#first;
-    while (row !== undefined && row.sub !== sub) row = row.next;
-    return row;
-  }
-
-  /** Only for a row that is not there. */
-  add(row: Row): void {
-    this.size += 1;
-    if (this.#index !== undefined) {
-      this.#index.set(row.sub, row);
-    } else {
-      row.next = this.#first;
-      this.#first = row;
-      if (this.size > chainMax) this.#makeIndex();
-    }
-  }
-
-  remove(row: Row): void {
-    this.size -= 1;
-    if (this.#index !== undefined) {
-      this.#index.delete(row.sub);
-      return;
-    }
-    if (this.#first === row) {
-      this.#first = row.next;
-      return;
-    }
-    let before = this.#first;
-    while (before !== undefined && before.next !== row) before = before.next;
-    if (before !== undefined) before.next = row.next;
-  }
-
-  #makeIndex(): void {
-    const index = new Map<Sub, Row>();
-    for (const row of this.rows()) index.set(row.sub, row);
-    for (const row of index.values()) row.next = undefined;
-    this.#first = undefined;
-    this.#index = index;
-  }
-
-  /** A row may be removed while it is visited. */
-  *rows(): Generator<Row, void> {
-    if (this.#index !== undefined) yield* this.#index.values();
-    else for (let row = this.#first; row !== undefined; row = row.next) yield row;
-  }
+/** All rows in memory of a key that has many. */
+class RowIndex {
+  readonly rows = new Map<Sub, Row>();
 }
 
 /** How a kind of state turns a cell's value into plain data and back. */
@@ -91,9 +37,13 @@ export interface RowCodec {
 
 export class RowTable extends StateTable<Row> {
   readonly rooted: boolean;
-  readonly #keys = new Map<MapKey, KeyRows>();
+  /** What is in memory of each key: the first of its chain, or its index. */
+  readonly #keys = new Map<MapKey, Row | RowIndex>();
   readonly #codec: RowCodec;
   #size = 0;
+  /** The key that was sought last, and what `#keys` holds of it. */
+  #key: MapKey = '';
+  #found: Row | RowIndex | undefined;
 
   constructor(options: TableOptions, codec: RowCodec) {
     super(options);
@@ -105,38 +55,42 @@ export class RowTable extends StateTable<Row> {
     return this.#size;
   }
 
-  /** What is in memory of the key; empty and in no table yet when nothing is. */
-  rows(mapKey: MapKey): KeyRows {
-    const rows = this.#keys.get(mapKey);
-    if (rows !== undefined) return rows;
-    this.checkKey(mapKey);
-    return new KeyRows(mapKey);
+  /** The key that was sought last. */
+  get key(): MapKey {
+    return this.#key;
+  }
+
+  /** Makes `mapKey` the key whose rows are read and changed. */
+  seek(mapKey: MapKey): void {
+    this.#key = mapKey;
+    this.#found = this.#keys.get(mapKey);
+    if (this.#found === undefined) this.checkKey(mapKey);
   }
 
   /** The row, ready to be touched; read from the store when it isn't in memory. Undefined when it does not exist. */
-  read(rows: KeyRows, sub: Sub): Row | undefined {
-    const row = rows.find(sub);
+  read(sub: Sub): Row | undefined {
+    const row = findIn(this.#found, sub);
     if (row !== undefined) {
       if (row.epoch === this.epochs.frozen) this.write(row);
       return row.value === undefined ? undefined : row;
     }
     if (this.complete) return undefined;
-    const value = this.load(rows.key, sub);
-    return value === undefined ? undefined : this.#add(rows, new Row(rows.key, sub, value, true));
+    const value = this.load(this.#key, sub);
+    return value === undefined ? undefined : this.#add(new Row(this.#key, sub, value, true));
   }
 
   /** Sets the row's value. `stored` says whether the store may hold the row, when it isn't in memory and the caller knows. */
-  set(rows: KeyRows, sub: Sub, value: unknown, stored?: boolean): void {
-    const row = this.#touched(rows, sub, stored);
+  set(sub: Sub, value: unknown, stored?: boolean): void {
+    const row = this.#touched(sub, stored);
     if (row.epoch !== this.epochs.current) this.mark(row);
     row.value = value;
   }
 
   /** Removes the row, also one that was never read. */
-  delete(rows: KeyRows, sub: Sub, stored?: boolean): void {
-    const found = rows.find(sub);
-    if (found === undefined && !(stored ?? this.#isStored(rows, sub))) return;
-    const row = this.#touched(rows, sub, true);
+  delete(sub: Sub, stored?: boolean): void {
+    const found = findIn(this.#found, sub);
+    if (found === undefined && !(stored ?? this.#isStored(sub))) return;
+    const row = this.#touched(sub, true);
     // What was never read has no value to lose, so give it one: only then is it forgotten with a tombstone.
     if (found === undefined) row.value = null;
     this.forget(row);
@@ -144,20 +98,20 @@ export class RowTable extends StateTable<Row> {
 
   cellsInMemory(): Row[] {
     const cells: Row[] = [];
-    for (const rows of this.#keys.values()) for (const row of rows.rows()) cells.push(row);
+    for (const found of this.#keys.values()) for (const row of rowsOf(found)) cells.push(row);
     return cells;
   }
 
   peek(mapKey: MapKey, sub: Sub): Row | undefined {
-    return this.#keys.get(mapKey)?.find(sub);
+    return findIn(this.#keys.get(mapKey), sub);
   }
 
   evict(count: number): number {
     const { durable } = this.epochs;
     let evicted = 0;
-    for (const rows of this.#keys.values()) {
+    for (const found of this.#keys.values()) {
       if (evicted >= count) break;
-      for (const row of rows.rows()) {
+      for (const row of rowsOf(found)) {
         if (row.epoch > durable) continue;
         this.remove(row);
         evicted += 1;
@@ -172,10 +126,12 @@ export class RowTable extends StateTable<Row> {
   }
 
   protected remove(row: Row): void {
-    const rows = this.#keys.get(row.key);
-    if (rows === undefined) return;
-    rows.remove(row);
-    if (rows.size === 0) this.#keys.delete(row.key);
+    const found = this.#keys.get(row.key);
+    if (found === undefined) return;
+    const left = without(found, row);
+    if (left === undefined) this.#keys.delete(row.key);
+    else if (left !== found) this.#keys.set(row.key, left);
+    if (row.key === this.#key) this.#found = left;
     this.#size -= 1;
     this.epochs.entries -= 1;
   }
@@ -188,23 +144,71 @@ export class RowTable extends StateTable<Row> {
     return this.#codec.fromStored(value, sub, read);
   }
 
-  #touched(rows: KeyRows, sub: Sub, stored: boolean | undefined): Row {
-    const row = rows.find(sub);
-    if (row === undefined) return this.#add(rows, new Row(rows.key, sub, undefined, stored ?? this.#isStored(rows, sub)));
+  #touched(sub: Sub, stored: boolean | undefined): Row {
+    const row = findIn(this.#found, sub);
+    if (row === undefined) return this.#add(new Row(this.#key, sub, undefined, stored ?? this.#isStored(sub)));
     if (row.epoch === this.epochs.frozen) this.write(row);
     return row;
   }
 
   /** Asks the store, because a row it doesn't hold can vanish later without a write. */
-  #isStored(rows: KeyRows, sub: Sub): boolean {
-    return !this.complete && this.options.store.get(this.keyOf(rows.key, sub)) !== undefined;
+  #isStored(sub: Sub): boolean {
+    return !this.complete && this.options.store.get(this.keyOf(this.#key, sub)) !== undefined;
   }
 
-  #add(rows: KeyRows, row: Row): Row {
-    if (rows.size === 0) this.#keys.set(rows.key, rows);
-    rows.add(row);
+  #add(row: Row): Row {
+    const found = joined(this.#found, row);
+    if (found !== this.#found) this.#keys.set(row.key, found);
+    this.#found = found;
     this.#size += 1;
     this.epochs.entries += 1;
     return row;
   }
+}
+
+// ---------- the rows of one key
+
+const findIn = (found: Row | RowIndex | undefined, sub: Sub): Row | undefined => {
+  if (found instanceof RowIndex) return found.rows.get(sub);
+  let row = found;
+  while (row !== undefined && row.sub !== sub) row = row.next;
+  return row;
+};
+
+/** Adds a row that is not there. */
+const joined = (found: Row | RowIndex | undefined, row: Row): Row | RowIndex => {
+  if (found instanceof RowIndex) {
+    found.rows.set(row.sub, row);
+    return found;
+  }
+  row.next = found;
+  let length = 1;
+  for (let each = found; each !== undefined; each = each.next) length += 1;
+  return length > chainMax ? indexed(row) : row;
+};
+
+const indexed = (first: Row): RowIndex => {
+  const index = new RowIndex();
+  for (const row of rowsOf(first)) index.rows.set(row.sub, row);
+  for (const row of index.rows.values()) row.next = undefined;
+  return index;
+};
+
+/** What is left without a row; undefined when that was the last. */
+const without = (found: Row | RowIndex, row: Row): Row | RowIndex | undefined => {
+  if (found instanceof RowIndex) {
+    found.rows.delete(row.sub);
+    return found.rows.size === 0 ? undefined : found;
+  }
+  if (found === row) return row.next;
+  let before: Row | undefined = found;
+  while (before !== undefined && before.next !== row) before = before.next;
+  if (before !== undefined) before.next = row.next;
+  return found;
+};
+
+/** A row may be removed while it is visited. */
+function* rowsOf(found: Row | RowIndex): Generator<Row, void> {
+  if (found instanceof RowIndex) yield* found.rows.values();
+  else for (let row: Row | undefined = found; row !== undefined; row = row.next) yield row;
 }

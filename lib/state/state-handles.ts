@@ -9,7 +9,7 @@
 import type { Key, MapKey } from '../core/key.ts';
 import type { KeyContext } from './key-context.ts';
 import type { Sub } from './layout.ts';
-import type { KeyRows, RowCodec, RowTable } from './row-table.ts';
+import type { RowCodec, RowTable } from './row-table.ts';
 import type { ListState, MapState, ValueState } from '../core/operator.ts';
 import type { StateTable, ValueTable } from './state-table.ts';
 import { StreamError } from '../core/errors.ts';
@@ -78,7 +78,6 @@ abstract class RowsHandle {
   protected readonly table: RowTable;
   protected readonly owner: HandleOwner;
   #version = -1;
-  #rows: KeyRows | undefined;
 
   constructor(table: RowTable, owner: HandleOwner) {
     this.table = table;
@@ -89,15 +88,15 @@ abstract class RowsHandle {
     return forEachKey(this.table, this.owner, visit);
   }
 
-  /** The rows of the current key. */
-  protected rows(): KeyRows {
+  /** The table, at the rows of the current key. */
+  protected rows(): RowTable {
     const { keys } = this.owner;
-    if (this.#rows !== undefined && this.#version === keys.version) return this.#rows;
-    if (!keys.active) throw outsideTurn();
-    const rows = this.table.rows(keys.mapKey);
-    this.#rows = rows;
-    this.#version = keys.version;
-    return rows;
+    if (this.#version !== keys.version) {
+      if (!keys.active) throw outsideTurn();
+      this.table.seek(keys.mapKey);
+      this.#version = keys.version;
+    }
+    return this.table;
   }
 
   protected own<V>(value: V): V {
@@ -141,12 +140,12 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     const root = this.#root(rows) ?? { first: 0, next: 0, head: 0, open: [] };
     this.own(value);
     if (root.open.length === chunkMax) {
-      this.table.set(rows, root.next, root.open, false);
+      rows.set(root.next, root.open, false);
       root.next += 1;
       root.open = [];
     }
     root.open.push(value);
-    this.table.set(rows, undefined, root, false);
+    rows.set(undefined, root, false);
   }
 
   shift(): T | undefined {
@@ -154,8 +153,8 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     const root = this.#root(rows);
     if (root === undefined) return undefined;
     const value = root.first < root.next ? this.#shiftChunk(rows, root) : root.open.shift();
-    if (root.first === root.next && root.open.length === 0) this.table.delete(rows, undefined);
-    else this.table.set(rows, undefined, root);
+    if (root.first === root.next && root.open.length === 0) rows.delete(undefined);
+    else rows.set(undefined, root);
     return value as T; // only `add` and the store put elements in
   }
 
@@ -177,26 +176,26 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     const rows = this.rows();
     const root = this.#root(rows);
     if (root === undefined) return;
-    for (let number = root.first; number < root.next; number += 1) this.table.delete(rows, number, true);
-    this.table.delete(rows, undefined);
+    for (let number = root.first; number < root.next; number += 1) rows.delete(number, true);
+    rows.delete(undefined);
   }
 
-  #root(rows: KeyRows): ListRoot | undefined {
-    return this.table.read(rows, undefined)?.value as ListRoot | undefined;
+  #root(rows: RowTable): ListRoot | undefined {
+    return rows.read(undefined)?.value as ListRoot | undefined;
   }
 
-  #chunk(rows: KeyRows, number: number): unknown[] {
-    const row = this.table.read(rows, number);
+  #chunk(rows: RowTable, number: number): unknown[] {
+    const row = rows.read(number);
     if (row === undefined) throw missing(rows);
     return row.value as unknown[];
   }
 
   /** Removes the oldest element of the first full row without writing that row again: only the root counts it away. */
-  #shiftChunk(rows: KeyRows, root: ListRoot): unknown {
+  #shiftChunk(rows: RowTable, root: ListRoot): unknown {
     const value = this.#chunk(rows, root.first)[root.head];
     root.head += 1;
     if (root.head === chunkMax) {
-      this.table.delete(rows, root.first, true);
+      rows.delete(root.first, true);
       root.first += 1;
       root.head = 0;
     }
@@ -214,7 +213,7 @@ export const mapCodec = (indexed: boolean): RowCodec => ({
 
 export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements MapState<K, V> {
   get(key: K): V | undefined {
-    return this.table.read(this.rows(), mapSub(key))?.value as V | undefined; // only `set` and the store put values in
+    return this.rows().read(mapSub(key))?.value as V | undefined; // only `set` and the store put values in
   }
 
   /** Undefined is the same as `delete(key)`. */
@@ -227,29 +226,29 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     const sub = mapSub(key);
     this.own(value);
     if (!this.table.rooted) {
-      this.table.set(rows, sub, value);
+      rows.set(sub, value);
       return;
     }
     const index = this.#index(rows) ?? new Set();
     const known = index.has(sub);
-    this.table.set(rows, sub, value, known);
+    rows.set(sub, value, known);
     if (known) return;
     index.add(sub);
-    this.table.set(rows, undefined, index, false);
+    rows.set(undefined, index, false);
   }
 
   delete(key: K): void {
     const rows = this.rows();
     const sub = mapSub(key);
     if (!this.table.rooted) {
-      this.table.delete(rows, sub);
+      rows.delete(sub);
       return;
     }
     const index = this.#index(rows);
     if (index === undefined || !index.delete(sub)) return;
-    this.table.delete(rows, sub, true);
-    if (index.size === 0) this.table.delete(rows, undefined);
-    else this.table.set(rows, undefined, index);
+    rows.delete(sub, true);
+    if (index.size === 0) rows.delete(undefined);
+    else rows.set(undefined, index);
   }
 
   keys(): Iterable<K> {
@@ -261,7 +260,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     this.#needIndex('entries');
     const rows = this.rows();
     return [...(this.#index(rows) ?? [])].map((sub) => {
-      const row = this.table.read(rows, sub);
+      const row = rows.read(sub);
       if (row === undefined) throw missing(rows);
       return [sub, row.value] as [K, V]; // as in `keys` and `get`
     });
@@ -281,12 +280,12 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     const rows = this.rows();
     const index = this.#index(rows);
     if (index === undefined) return;
-    for (const sub of index) this.table.delete(rows, sub, true);
-    this.table.delete(rows, undefined);
+    for (const sub of index) rows.delete(sub, true);
+    rows.delete(undefined);
   }
 
-  #index(rows: KeyRows): Set<MapSub> | undefined {
-    return this.table.read(rows, undefined)?.value as Set<MapSub> | undefined;
+  #index(rows: RowTable): Set<MapSub> | undefined {
+    return rows.read(undefined)?.value as Set<MapSub> | undefined;
   }
 
   #needIndex(method: string): void {
@@ -305,7 +304,7 @@ const mapSub = (key: MapSub): MapSub => {
   return key + 0;
 };
 
-const missing = (rows: KeyRows): StreamError =>
+const missing = (rows: RowTable): StreamError =>
   new StreamError('STORE_DAMAGED', `a row of key \`${String(keyOfMapKey(rows.key))}\` is missing in the state database`);
 
 // ---------- all keys

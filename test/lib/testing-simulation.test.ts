@@ -77,7 +77,7 @@ test('finds a call that is made again although its outcome is journaled', async 
       .keyBy((value) => value)
       .applyAgent(
         agent<number, number>('forgetful').on(InputEvent, async (event, ctx) => {
-          const call = { id: `once ${event.input}`, attempt: 1, idempotencyKey: '', signal: ctx.signal };
+          const call = { id: `once ${event.input}`, attempt: 1, idempotencyKey: '', signal: ctx.signal, isOpen: true };
           // The function outside the journal claims the name of a call that is in it.
           const id = await ctx.durableExecute('ask', (_signal, inner) => process.call(inner, { answer: () => inner.id }));
           await process.call({ ...call, id }, { answer: () => 0 });

@@ -82,16 +82,19 @@ export class TestWork implements WorkContext {
 
   async #run<R>(id: string, fn: (call: CallContext) => R | Promise<R>, { retry }: CallOptions<R>): Promise<Outcome<unknown>> {
     for (let attempt = 1; ; attempt += 1) {
+      const call = this.#callContext(id, attempt);
       try {
-        return { ok: true, value: await fn(this.#callContext(id, attempt)) };
+        return { ok: true, value: await fn(call) };
       } catch (error) {
         const isFinal = (error as { retryable?: boolean }).retryable === false;
         if (isFinal || attempt >= (retry?.attempts ?? 1)) return { ok: false, error };
+      } finally {
+        call.isOpen = false;
       }
     }
   }
 
-  #callContext(id: string, attempt: number): CallContext {
+  #callContext(id: string, attempt: number): CallContext & { isOpen: boolean } {
     const made = (): AbortSignal => {
       this.signalsMade += 1;
       return this.signal;
@@ -100,6 +103,7 @@ export class TestWork implements WorkContext {
       id,
       idempotencyKey: `job.${id}`,
       attempt,
+      isOpen: true,
       get signal() {
         return made();
       },

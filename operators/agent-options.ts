@@ -1,0 +1,58 @@
+/** The options of `applyAgent`, and what comes out of its dead-letter side output. */
+import type { Key } from '../lib/core/key.ts';
+import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
+import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+
+/** An input whose run failed for good. */
+export interface DeadLetter<I = unknown> {
+  readonly key: Key;
+  readonly input: I;
+  readonly action: string;
+  readonly error: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
+}
+
+export interface AgentOperatorOptions {
+  /** `completion`: results leave as runs end. `arrival`: in the order of the inputs. @defaultValue 'completion' */
+  readonly outputOrder?: OutputOrder | undefined;
+  /** Actions that wait at once. @defaultValue 1000 */
+  readonly asyncConcurrency?: number | undefined;
+  /** Inputs accepted and not finished; at this bound sources are not pulled. @defaultValue 2 x asyncConcurrency */
+  readonly pendingMax?: number | undefined;
+  /** Inputs of one key that may wait before sources are not pulled. @defaultValue pendingMax */
+  readonly pendingPerKeyMax?: number | undefined;
+  /** Limit of one asynchronous action, in milliseconds. @defaultValue none */
+  readonly actionTimeoutMs?: number | undefined;
+  /** What happens when an action fails for good. `ignore`: the action has no effect and the run goes on. @defaultValue 'fail', with `deadLetters` 'dead-letter' */
+  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
+  /** Where inputs go whose run failed. */
+  readonly deadLetters?: OutputTag<DeadLetter> | undefined;
+  /**
+   * What happens to runs that were open when the plan changed. `restart-run`: such a run begins anew with its input; its changes to memory
+   * and its open actions are dropped, what it has emitted stays. @defaultValue 'continue'
+   */
+  readonly onPlanChange?: 'continue' | 'restart-run' | 'fail' | undefined;
+}
+
+const optionNames = [
+  'outputOrder',
+  'asyncConcurrency',
+  'pendingMax',
+  'pendingPerKeyMax',
+  'actionTimeoutMs',
+  'onError',
+  'deadLetters',
+  'onPlanChange',
+] as const satisfies readonly (keyof AgentOperatorOptions)[];
+
+/** Throws a `TypeError` that names the option, the rule and the value. */
+export const checkAgentOptions = (options: AgentOperatorOptions): void => {
+  knownOptions('applyAgent', options, optionNames);
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, onError, deadLetters, onPlanChange } = options;
+  if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
+  if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
+  if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
+  if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
+  if (onError !== undefined) oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']);
+  if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
+  if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
+};
