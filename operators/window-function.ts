@@ -6,7 +6,7 @@ import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refusedPromise } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import { mapState, type MapState, type OperatorContext, type OutputTag, type Timers } from '../lib/core/operator.ts';
+import { mapState, type MapState, type OperatorContext, type DerivedTimers, type OutputTag } from '../lib/core/operator.ts';
 import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
 
@@ -47,7 +47,7 @@ export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = State
 
 export interface WindowCallOptions<C, O, W, S extends StateSpec> {
   readonly context: OperatorContext<O>;
-  readonly timers: Timers;
+  readonly timers: DerivedTimers;
   readonly sizeMs: number;
   readonly fn: ProcessWindowFunction<C, O, W, S>;
 }
@@ -56,7 +56,7 @@ export interface WindowCallOptions<C, O, W, S extends StateSpec> {
 export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W, S> {
   readonly state: StateHandles<S>;
   readonly #context: OperatorContext<O>;
-  readonly #timers: Timers;
+  readonly #timers: DerivedTimers;
   readonly #sizeMs: number;
   readonly #user: ProcessWindowObject<C, O, W, S>;
   readonly #windowStates: MapState<number, W> | undefined;

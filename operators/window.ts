@@ -7,7 +7,7 @@
  *  - A record is late when all its windows are gone: it goes to the late side output or is counted, never silently lost (I3).
  *
  * Timers are registered when a pane is made, not for each record: the watermark never goes back, so what a pane's first record saw holds
- * for the rest.
+ * for the rest. They follow from the panes, so they are not stored.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { StreamError } from '../lib/core/errors.ts';
@@ -134,23 +134,34 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
   return (context) => {
     const panes = context.state(mapState<number, P>('panes', { indexed: false }));
     const contents = parts.contents(context);
+    // Only where a window that has fired stays: nothing else tells after a restart that its timer is gone.
+    const fired = latenessMs > 0 ? context.state(mapState<number, true>('fired', { indexed: false })) : undefined;
     const dropped = context.metrics.getCounter('numLateRecordsDropped');
     const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
-    const timers = context.timers(({ timestamp, namespace: start }) => {
+    const timers = context.derivedTimers(({ timestamp, namespace: start }) => {
       if (timestamp === last(start)) fire(start);
       if (timestamp === last(start) + latenessMs) clear(start);
     });
     const call = new WindowCall({ context, timers, sizeMs, fn: parts.fn });
     const fire = (start: Timestamp): void => {
       const pane = panes.get(start);
-      if (pane !== undefined) call.fire(start, contents.get(pane, start));
+      if (pane === undefined) return;
+      if (fired?.get(start) === undefined) fired?.set(start, true);
+      call.fire(start, contents.get(pane, start));
     };
     const clear = (start: Timestamp): void => {
       const pane = panes.get(start);
       if (pane === undefined) return;
       contents.clear?.(pane, start);
       panes.delete(start);
+      fired?.delete(start);
       call.clear(start);
+    };
+    /** Registers what a pane waits for. */
+    const schedule = (start: Timestamp): void => {
+      const due = last(start);
+      if (due > timers.watermark && fired?.get(start) !== true) timers.register(due, start);
+      if (latenessMs > 0 && due + latenessMs < MAX_TIMESTAMP) timers.register(due + latenessMs, start);
     };
     /** False when the window is gone. */
     const add = (start: Timestamp, value: T): boolean => {
@@ -158,10 +169,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       if (due + latenessMs <= timers.watermark) return false;
       const pane = panes.get(start);
       panes.set(start, contents.add(pane, value, start));
-      if (pane === undefined) {
-        if (due > timers.watermark) timers.register(due, { namespace: start });
-        if (latenessMs > 0 && due + latenessMs < MAX_TIMESTAMP) timers.register(due + latenessMs, { namespace: start });
-      }
+      if (pane === undefined) schedule(start);
       if (due <= timers.watermark) fire(start);
       return true;
     };
@@ -170,6 +178,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       else context.output.side(lateTag, value, timestamp);
     };
     return {
+      open: () => panes.forEachEntry((_key, start) => schedule(start)),
       process(value, timestamp) {
         if (timestamp === MIN_TIMESTAMP) throw timestampMissing(context.uid);
         if (assigner.starts === undefined) {

@@ -66,6 +66,8 @@ export interface OperatorContext<O> {
   state<H>(descriptor: StateDescriptor<H>): H;
   /** At most one per operator. */
   timers(onTimer: (timer: Timer) => void): Timers;
+  /** At most one per operator, and not beside `timers`. */
+  derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers;
   work<W, R>(worker: Worker<W, R>, options?: WorkOptions): Work<W>;
   /** At most one per operator. */
   holds(options?: HoldOptions): Holds<O>;
@@ -131,8 +133,8 @@ export interface MapState<K extends string | number, V> extends KeyedHandle {
   /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
   keys(): Iterable<K>;
   entries(): Iterable<[K, V]>;
-  /** Visits every entry of every key, indexed or not, with its key current. Allowed in `open` only. */
-  forEachEntry(visit: (key: Key, subKey: K, value: V) => void): Promise<void>;
+  /** Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only. */
+  forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void>;
 }
 
 export const valueState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ValueState<T>> => ({
@@ -183,6 +185,21 @@ export interface Timers {
 export interface TimerOptions {
   readonly namespace?: number | undefined;
   readonly domain?: TimeDomain | undefined;
+}
+
+export interface DerivedTimer {
+  readonly timestamp: Timestamp;
+  readonly namespace: number;
+}
+
+/**
+ * Event-time timers of the current key that follow from its state, so that they cost no state of their own: register each once when its
+ * cause is made, and again in `open` for every cause that is there. They fire in the order of `Timers` and can't be deleted.
+ */
+export interface DerivedTimers {
+  readonly watermark: Timestamp;
+  /** A time at or before the watermark fires with the next one. */
+  register(timestamp: Timestamp, namespace: number): void;
 }
 
 // ---------- work

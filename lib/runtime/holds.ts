@@ -156,7 +156,7 @@ export class HoldQueue<O> implements Holds<O> {
     const at = (number: number): Segment => this.#byNumber.get(number) ?? this.#segment(number);
     for (const { number, watermark, idle, active = false } of snapshot.closed) Object.assign(at(number), { watermark, idle, active });
     const rows: [Hold, OpenHold][] = [];
-    await this.#rows.forEachEntry((key, hold, row) => rows.push([hold, { ...row, key }]));
+    await this.#rows.forEachEntry((key, hold, row) => rows.push([hold, { ...row(), key }]));
     for (const [hold, row] of rows.sort(([a], [b]) => a - b)) {
       const segment = at(row.segment);
       segment.holds.add(hold);

@@ -7,6 +7,7 @@ import { MIN_TIMESTAMP } from '../core/element.ts';
 import { refusedPromise, StreamError } from '../core/errors.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type {
+  DerivedTimer,
   HoldOptions,
   Holds,
   Operator,
@@ -18,6 +19,7 @@ import type {
   Processor,
   StateDescriptor,
   Step,
+  TimeDomain,
   Timer,
   Timers,
   Work,
@@ -26,6 +28,7 @@ import type {
 } from '../core/operator.ts';
 import type { KeyContext } from '../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../state/keyed-state.ts';
+import { DerivedTimers } from '../state/derived-timers.ts';
 import { TimerService } from '../state/timers.ts';
 import { HoldQueue, holdRows, type HoldsSnapshot } from './holds.ts';
 import { fuse, type FusedStep } from './fusion.ts';
@@ -94,6 +97,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly #processor: Processor<I> | undefined;
   readonly #sequences = new Map<number, number>();
   #timers: TimerService | undefined;
+  #derived: DerivedTimers | undefined;
   #holds: HoldQueue<O> | undefined;
   #work: WorkQueue | undefined;
   #record: ((value: I, timestamp: Timestamp) => void) | undefined;
@@ -131,6 +135,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     if (timestamp <= this.#watermark) return; // I3: it never goes back.
     this.#watermark = timestamp;
     this.#timers?.advanceWatermark(timestamp);
+    this.#derived?.advanceWatermark(timestamp);
     this.#processor?.onWatermark?.(timestamp);
     this.#downstream.watermark(timestamp);
   }
@@ -160,16 +165,9 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   timers(onTimer: (timer: Timer) => void): Timers {
-    if (this.#timers !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` once`);
-    this.#keyUsed = true;
+    this.#askOnceForTimers();
     const { keys, number, services } = this.#options;
-    const fire = (timer: Timer): void => {
-      try {
-        onTimer(timer);
-      } catch (error) {
-        throw operatorFailure(this.uid, error);
-      }
-    };
+    const fire = this.#named(onTimer);
     const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire });
     this.#timers = timers;
     return {
@@ -179,6 +177,12 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
       register: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.register(timestamp, namespace, domain),
       delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
     };
+  }
+
+  derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers {
+    this.#askOnceForTimers();
+    this.#derived = new DerivedTimers({ keys: this.#options.keys, fire: this.#named(onTimer) });
+    return this.#derived;
   }
 
   work<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
@@ -222,6 +226,11 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     return this.#timers;
   }
 
+  /** Registered timers by time domain; undefined for an operator without any. */
+  get timerCount(): Readonly<Record<TimeDomain, number>> | undefined {
+    return this.#timers?.count ?? (this.#derived && { event: this.#derived.count, processing: 0 });
+  }
+
   get workQueue(): WorkQueue | undefined {
     return this.#work;
   }
@@ -247,6 +256,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
       this.#timers.watermark = snapshot.watermark;
       await this.#timers.restore(this.#options.services.workingSet.store);
     }
+    if (this.#derived !== undefined) this.#derived.watermark = snapshot.watermark;
     if (snapshot.holds !== undefined) await this.#holds?.restore(snapshot.holds);
     await this.#work?.restore();
     this.#state.openPhase = false;
@@ -261,6 +271,23 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
 
   async close(): Promise<void> {
     await this.#processor?.close?.();
+  }
+
+  #askOnceForTimers(): void {
+    if (this.#timers !== undefined || this.#derived !== undefined)
+      throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` or \`derivedTimers\` once`);
+    this.#keyUsed = true;
+  }
+
+  /** What it throws says which operator failed. */
+  #named<A>(fn: (argument: A) => void): (argument: A) => void {
+    return (argument) => {
+      try {
+        fn(argument);
+      } catch (error) {
+        throw operatorFailure(this.uid, error);
+      }
+    };
   }
 
   #stateNumber(name: string): number {

@@ -225,7 +225,7 @@ export class JobMetrics {
     operators(
       'timers',
       'timers that are registered',
-      ({ timerService }) => timerService && timerService.count.event + timerService.count.processing,
+      ({ timerCount }) => timerCount && timerCount.event + timerCount.processing,
     );
     this.#view(
       { group: 'operator', name: 'watermarkLagMs', help: 'how far the watermark is behind the clock, in milliseconds' },

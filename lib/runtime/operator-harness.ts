@@ -137,7 +137,7 @@ export class OperatorHarness<I, O> {
 
   /** Timers that are registered. */
   get timers(): Readonly<Record<'event' | 'processing', number>> {
-    return this.host.timerService?.count ?? { event: 0, processing: 0 };
+    return this.host.timerCount ?? { event: 0, processing: 0 };
   }
 
   /** Entries of keyed state in memory: one per key of a value, one per row of a list or map. */

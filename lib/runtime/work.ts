@@ -152,7 +152,8 @@ export class WorkQueue implements BodyOwner {
 
   /** Finds the items that were open in the checkpoint. */
   async restore(): Promise<void> {
-    await this.#options.rows.forEachEntry((key, number, row) => {
+    await this.#options.rows.forEachEntry((key, number, stored) => {
+      const row = stored();
       const id = { branch: row.branch, operator: this.#options.operator, keyGroup: this.#options.keyGroup(), number };
       this.#add(id, key, row);
     });

@@ -266,12 +266,12 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     });
   }
 
-  async forEachEntry(visit: (key: Key, subKey: K, value: V) => void): Promise<void> {
+  async forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void> {
     assertOpenPhase(this.owner, 'forEachEntry');
     for await (const { mapKey, sub, value } of heldRows(this.table)) {
       if (sub === undefined) continue;
       const key = keyOfMapKey(mapKey);
-      visitRow(this.owner, key, () => visit(key, sub as K, value() as V)); // as in `get`
+      visitRow(this.owner, key, () => visit(key, sub as K, value as () => V)); // as in `get`
     }
   }
 

@@ -5,8 +5,8 @@
 import type { MapKey } from '../core/key.ts';
 import type { TimeDomain } from '../core/operator.ts';
 import type { Timestamp } from '../core/element.ts';
-import { keyBytes } from '../core/key.ts';
-import { keyOfMapKey } from './layout.ts';
+import { bytesOfMapKey, comparesAsText } from './key-order.ts';
+import { heapPop, heapPush } from './time-heap.ts';
 
 export interface TimerEntry {
   readonly key: MapKey;
@@ -188,22 +188,18 @@ const entriesOf = (bucket: Bucket): TimerEntry[] => {
 
 // ---------- order of keys
 
-/** A text whose UTF-16 units compare as its UTF-8 bytes do, and that stands for itself as a key. */
-const comparable = /^[^\0\ud800-\udfff][^\ud800-\udfff]*$|^$/;
-
 const compareText = (a: TimerEntry, b: TimerEntry): number => (a.key < b.key ? 1 : a.key > b.key ? -1 : b.namespace - a.namespace);
 
-const bytesOf = (key: MapKey): Uint8Array => keyBytes(keyOfMapKey(key));
-
-const compareBytes = (a: TimerEntry, b: TimerEntry): number => Buffer.compare(bytesOf(b.key), bytesOf(a.key)) || b.namespace - a.namespace;
+const compareBytes = (a: TimerEntry, b: TimerEntry): number =>
+  Buffer.compare(bytesOfMapKey(b.key), bytesOfMapKey(a.key)) || b.namespace - a.namespace;
 
 /** All entries of the bucket, the last to fire first. */
 const sortedBatch = (bucket: Bucket): TimerEntry[] => {
   const entries = entriesOf(bucket);
-  const plain = entries.every(({ key }) => typeof key === 'string' && comparable.test(key));
+  const plain = entries.every(({ key }) => comparesAsText(key));
   if (plain) return entries.sort(compareText);
   // The bytes of a key are worked out once, not once per comparison.
-  const pairs = entries.map((entry) => ({ entry, bytes: bytesOf(entry.key) }));
+  const pairs = entries.map((entry) => ({ entry, bytes: bytesOfMapKey(entry.key) }));
   pairs.sort((a, b) => Buffer.compare(b.bytes, a.bytes) || b.entry.namespace - a.entry.namespace);
   return pairs.map(({ entry }) => entry);
 };
@@ -219,37 +215,4 @@ const insertSorted = (batch: TimerEntry[], entry: TimerEntry): void => {
     else high = middle;
   }
   batch.splice(low, 0, entry);
-};
-
-// ---------- heap
-
-const timeAt = (heap: readonly Bucket[], index: number): Timestamp => (heap[index] as Bucket).time; // inside the bounds by construction
-
-const heapPush = (heap: Bucket[], bucket: Bucket): void => {
-  let index = heap.length;
-  heap.push(bucket);
-  while (index > 0) {
-    const parent = (index - 1) >>> 1;
-    if (timeAt(heap, parent) <= bucket.time) break;
-    heap[index] = heap[parent] as Bucket; // as above
-    index = parent;
-  }
-  heap[index] = bucket;
-};
-
-const heapPop = (heap: Bucket[]): Bucket | undefined => {
-  const head = heap[0];
-  const last = heap.pop();
-  if (head === undefined || last === undefined || heap.length === 0) return head;
-  let index = 0;
-  for (;;) {
-    let child = index * 2 + 1;
-    if (child >= heap.length) break;
-    if (child + 1 < heap.length && timeAt(heap, child + 1) < timeAt(heap, child)) child += 1;
-    if (timeAt(heap, child) >= last.time) break;
-    heap[index] = heap[child] as Bucket; // as above
-    index = child;
-  }
-  heap[index] = last;
-  return head;
 };

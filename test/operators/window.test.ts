@@ -67,14 +67,13 @@ describe('windows', () => {
         metrics: context.metrics,
         state: (descriptor) => context.state(descriptor),
         currentKey: () => context.currentKey(),
-        timers: (onTimer) => {
-          const timers = context.timers(onTimer);
+        derivedTimers: (onTimer) => {
+          const timers = context.derivedTimers(onTimer);
           return {
             get watermark() {
               return timers.watermark;
             },
             register: (...args) => ((registered += 1), timers.register(...args)),
-            delete: (...args) => timers.delete(...args),
           };
         },
       });
@@ -94,7 +93,7 @@ describe('windows', () => {
     harness.element(reading(1), 5);
     harness.watermark(1000);
     expect(results(harness.element(reading(2), 5))).toEqual([[reading(3), 9]]);
-    expect([harness.timers.event, harness.stateEntries]).toEqual([0, 1]);
+    expect([harness.timers.event, harness.stateEntries]).toEqual([0, 2]);
   });
 
   it('leave their content as it was when a function throws', async () => {

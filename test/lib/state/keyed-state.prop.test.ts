@@ -324,7 +324,7 @@ const compareIteration = async (system: System, model: Model): Promise<void> => 
   await system.handles.list.forEachKey((at) => found.list.push(mapKeyOf(at)));
   await system.handles.map.forEachKey((at) => found.map.push(mapKeyOf(at)));
   await system.handles.panes.forEachKey((at) => found.panes.push(mapKeyOf(at)));
-  await system.handles.panes.forEachEntry((at, number, box) => entries.push(`${String(mapKeyOf(at))} ${number} ${box.count}`));
+  await system.handles.panes.forEachEntry((at, number, box) => entries.push(`${String(mapKeyOf(at))} ${number} ${box().count}`));
   const having = (test: (state: KeyModel) => boolean): unknown[] => [...model.keys].filter(([, state]) => test(state)).map(([at]) => at);
   const sorted = (list: readonly unknown[]): string[] => list.map(String).sort();
   expect(sorted(found.value)).toEqual(sorted(having((state) => state.value !== undefined)));

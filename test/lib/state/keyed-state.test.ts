@@ -464,7 +464,7 @@ describe('forEachKey and forEachEntry', () => {
     const seen: string[] = [];
     await restored.forEachEntry((key, sub, value) => {
       expect(second.keys.key).toBe(key);
-      seen.push(`${String(key)}${sub}${value}`);
+      seen.push(`${String(key)}${sub}${value()}`);
       restored.delete(sub === 'x' ? 'y' : 'x');
     });
     expect(seen.sort()).toEqual(['ax1', 'bx1', 'cx1']);
