@@ -6,7 +6,7 @@ import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refusedPromise, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import type { Operator, OperatorContext, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
+import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
 
 /** States by the name they have on `ctx.state`. Each descriptor's own name is the stored one. */
 export type StateSpec = Readonly<Record<string, StateDescriptor<unknown>>>;
@@ -102,11 +102,13 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   readonly state: StateHandles<S>;
   timestamp = MIN_TIMESTAMP;
   readonly #context: OperatorContext<O>;
+  readonly #output: Output<O>;
   #timers: Timers | undefined;
   #running = false;
 
   constructor(context: OperatorContext<O>, spec: S | undefined) {
     this.#context = context;
+    this.#output = context.output;
     this.state = openStates(context, spec);
   }
 
@@ -140,12 +142,12 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running) throw this.#late();
-    this.#context.output.emit(value, timestamp);
+    this.#output.emit(value, timestamp);
   };
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running) throw this.#late();
-    this.#context.output.side(tag, value, timestamp);
+    this.#output.side(tag, value, timestamp);
   };
 
   #late(): StreamError {

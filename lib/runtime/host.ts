@@ -151,12 +151,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   get output(): Output<O> {
-    const { output, sides } = this.#options;
-    this.#output ??= {
-      emit: output.record,
-      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
-    };
-    return this.#output;
+    return (this.#output ??= this.#makeOutput());
   }
 
   state<H>(descriptor: StateDescriptor<H>): H {
@@ -271,6 +266,14 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
 
   async close(): Promise<void> {
     await this.#processor?.close?.();
+  }
+
+  #makeOutput(): Output<O> {
+    const { output, sides } = this.#options;
+    return {
+      emit: output.record,
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
+    };
   }
 
   #askOnceForTimers(): void {

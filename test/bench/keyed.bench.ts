@@ -173,10 +173,10 @@ const inMemory = async (kind: Kind, keyCount: KeyCount, scale: Scale): Promise<R
   };
 };
 
-/** Laps enough for a few checkpoints. */
+/** Laps enough for a few checkpoints on the interval, beside the last one. */
 const checkpointed = async (kind: Kind, keyCount: KeyCount, scale: Scale): Promise<Row> => {
   const items = itemsOf(scale.size(1_000_000, 3000), scale.size(keyCount, 100));
-  const lapCount = scale.size(keyCount === 10_000 ? 4 : 2, 1);
+  const lapCount = scale.size(keyCount === 10_000 ? 30 : 10, 1);
   const ms = await alternate(scale, {
     loop: () => kind.loop(items, lapCount),
     engine: () => withDirectory((directory) => kind.engine({ items, laps: lapCount, checkpoint: { directory, interval: '1s' } })),
