@@ -14,6 +14,8 @@ import type { ActionEffects, ActionHost, MemorySnapshot } from '../lib/agents/ru
 
 /** An input that was accepted, as it waits in the inbox. */
 export interface Accepted<I> {
+  /** Counts the inputs of the key group, so that it says nothing about how fast others were. */
+  readonly number: number;
   readonly key: Key;
   readonly value: I;
   readonly timestamp: Timestamp;

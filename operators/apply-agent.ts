@@ -8,7 +8,7 @@
  */
 import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { messageOf, StreamError } from '../lib/core/errors.ts';
+import { messageOf, StreamError, unreachable } from '../lib/core/errors.ts';
 import { mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { Meter, MetricGroup } from '../lib/core/metric.ts';
 import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
@@ -27,12 +27,11 @@ export interface AgentResources {
 }
 
 /** What a run wants to happen outside the mailbox: done when the mailbox has returned, so that nothing throws through RxJS. */
-interface Effect<I> {
-  readonly run: Run<I>;
-  /** The run has ended; else it has this output. */
-  readonly ended: boolean;
-  readonly output: unknown;
-}
+type Effect<I> = { readonly run: Run<I> } & (
+  | { readonly kind: 'output'; readonly output: unknown }
+  | { readonly kind: 'dead-letter'; readonly letter: DeadLetter<I> }
+  | { readonly kind: 'ended' }
+);
 
 const noMemory: ReadonlyMap<string, unknown> = new Map();
 
@@ -99,7 +98,7 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#inputs.add(1);
     const busy = this.#running.has(mapKeyOf(key));
     const hold = busy || this.#holds.blocked ? this.#holds.take() : undefined;
-    const input = { key, value, timestamp, hold };
+    const input = { number: this.#context.sequence(), key, value, timestamp, hold };
     if (busy) {
       this.#inbox.add(input);
       if (this.#inbox.size === this.#pendingPerKeyMax) this.#fullInboxes.add(1);
@@ -176,14 +175,31 @@ class AgentOperator<I, O> implements Processor<I> {
     const effects = this.#effects;
     if (effects.length === 0) return;
     this.#effects = [];
-    for (const { run, ended, output } of effects) {
-      const { hold, input } = run;
-      if (ended) {
+    for (const effect of effects) this.#happen(effect);
+  }
+
+  #happen(effect: Effect<I>): void {
+    const { hold, input } = effect.run;
+    switch (effect.kind) {
+      case 'output': {
+        const output = effect.output as O; // The agent says which type its outputs have.
+        if (hold === undefined) this.#context.output.emit(output, input.timestamp);
+        else this.#holds.emit(hold, output, input.timestamp);
+        return;
+      }
+      case 'dead-letter': {
+        const { deadLetters } = this.#options;
+        if (deadLetters === undefined) return;
+        if (hold === undefined) this.#context.output.side(deadLetters, effect.letter, input.timestamp);
+        else this.#holds.side(hold, deadLetters, effect.letter, input.timestamp);
+        return;
+      }
+      case 'ended':
         this.#inputs.add(-1);
         if (hold !== undefined) this.#holds.release(hold);
-        // The run said which type its output has.
-      } else if (hold === undefined) this.#context.output.emit(output as O, input.timestamp);
-      else this.#holds.emit(hold, output as O, input.timestamp);
+        return;
+      default:
+        unreachable(effect);
     }
   }
 
@@ -198,7 +214,8 @@ class AgentOperator<I, O> implements Processor<I> {
 
   #start(input: Accepted<I>, before?: Run<I>): Run<I> | undefined {
     const { branch, uid } = this.#context;
-    const id = `${branch}.${uid}.${this.#context.keyGroup()}.${this.#context.sequence()}`;
+    // A run that begins anew makes other events than before, so it needs another name.
+    const id = before === undefined ? `${branch}.${uid}.${this.#context.keyGroup()}.${input.number}` : `${before.id}r`;
     const run = new Run<I>({ id, input, planHash: this.#agent.plan.hash });
     run.hold = before?.hold ?? input.hold;
     run.mailbox = before?.mailbox;
@@ -226,7 +243,7 @@ class AgentOperator<I, O> implements Processor<I> {
       const event = queue[at] as Event; // Inside the bounds.
       this.#eventsProcessed.inc();
       if (event.type === EventType.OutputEvent) {
-        this.#effects.push({ run, ended: false, output: event.attributes['output'] });
+        this.#effects.push({ run, kind: 'output', output: event.attributes['output'] });
         continue;
       }
       for (const action of this.#agent.plan.actionsFor(event)) {
@@ -273,7 +290,7 @@ class AgentOperator<I, O> implements Processor<I> {
   #close(run: Run<I>): void {
     if (run.hold !== undefined) this.#run.clear();
     this.#running.delete(mapKeyOf(run.input.key));
-    this.#effects.push({ run, ended: true, output: undefined });
+    this.#effects.push({ run, kind: 'ended' });
     run.mailbox?.complete();
   }
 
@@ -333,7 +350,7 @@ class AgentOperator<I, O> implements Processor<I> {
     if (this.#onError === 'fail') throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return undefined;
-    const { key, value: input, timestamp } = run.input;
+    const { key, value: input } = run.input;
     const { code, hint } = error instanceof StreamError ? error : { code: 'ACTION_FAILED', hint: undefined };
     const letter: DeadLetter<I> = {
       key,
@@ -341,7 +358,7 @@ class AgentOperator<I, O> implements Processor<I> {
       action,
       error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) },
     };
-    if (this.#options.deadLetters !== undefined) this.#context.output.side(this.#options.deadLetters, letter, timestamp);
+    this.#effects.push({ run, kind: 'dead-letter', letter });
     this.#close(run); // The key's memory stays as it was.
     return 'ended';
   }

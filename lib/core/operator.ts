@@ -308,6 +308,8 @@ export interface Holds<O> {
   /** Whether something emitted now, outside any hold, would overtake what waits. */
   readonly blocked: boolean;
   emit(hold: Hold, value: O, timestamp: Timestamp): void;
+  /** Emits to a side output, in the hold's place too. */
+  side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void;
   release(hold: Hold): void;
 }
 

@@ -8,12 +8,14 @@
 import { invariant } from '../core/errors.ts';
 import type { Timestamp } from '../core/element.ts';
 import type { Key } from '../core/key.ts';
-import { mapState, type Hold, type Holds, type MapState, type OutputOrder } from '../core/operator.ts';
+import { mapState, type Hold, type Holds, type MapState, type OutputOrder, type OutputTag } from '../core/operator.ts';
 import type { KeyContext } from '../state/key-context.ts';
 import type { Receiver } from './receiver.ts';
 
-/** A result that waits: its place among the results of its segment, value and timestamp. */
-type Buffered = readonly [order: number, value: unknown, timestamp: Timestamp];
+/** A result that waits: its place among the results of its segment, value and timestamp, and the side output it goes to. */
+type Buffered = readonly [order: number, value: unknown, timestamp: Timestamp, side?: string];
+
+const noOutputs: readonly Buffered[] = [];
 
 /** The stored row of one hold. */
 interface HoldRow {
@@ -47,13 +49,18 @@ export interface HoldsSnapshot {
   readonly closed: readonly { readonly number: number; readonly watermark?: Timestamp; readonly idle?: boolean; readonly active?: boolean }[];
 }
 
+/** What stands behind the holds. */
+export interface HoldsReceiver<O> extends Receiver<O> {
+  side(tag: string, value: unknown, timestamp: Timestamp): void;
+}
+
 export const holdRows = mapState<number, HoldRow>('holds', { indexed: false });
 
 export class HoldQueue<O> implements Holds<O> {
   readonly #order: OutputOrder;
   readonly #keys: KeyContext;
   readonly #rows: MapState<number, HoldRow>;
-  readonly #out: Receiver<O>;
+  readonly #out: HoldsReceiver<O>;
   readonly #holds = new Map<Hold, OpenHold>();
   #segments: Segment[] = [];
   readonly #byNumber = new Map<number, Segment>();
@@ -61,7 +68,7 @@ export class HoldQueue<O> implements Holds<O> {
   #nextSegment = 0;
   #nextOrder = 0;
 
-  constructor(options: { order: OutputOrder; keys: KeyContext; rows: MapState<number, HoldRow>; out: Receiver<O> }) {
+  constructor(options: { order: OutputOrder; keys: KeyContext; rows: MapState<number, HoldRow>; out: HoldsReceiver<O> }) {
     this.#order = options.order;
     this.#keys = options.keys;
     this.#rows = options.rows;
@@ -92,7 +99,7 @@ export class HoldQueue<O> implements Holds<O> {
   take(): Hold {
     const segment = this.#joinable();
     const hold = this.#nextHold++;
-    const row = { key: this.#keys.key, segment: segment.number, outputs: [], released: false };
+    const row = { key: this.#keys.key, segment: segment.number, outputs: noOutputs, released: false };
     segment.open += 1;
     segment.holds.add(hold);
     this.#write(hold, row);
@@ -100,13 +107,13 @@ export class HoldQueue<O> implements Holds<O> {
   }
 
   emit(hold: Hold, value: O, timestamp: Timestamp): void {
-    const row = this.#get(hold);
-    if (row.segment === this.#segments[0]?.number) {
-      this.#out.record(value, timestamp);
-      return;
-    }
-    const buffered: Buffered = [this.#nextOrder++, value, timestamp];
-    this.#write(hold, { ...row, outputs: [...row.outputs, buffered] });
+    if (!this.#buffers(hold)) this.#out.record(value, timestamp);
+    else this.#buffer(hold, [this.#nextOrder++, value, timestamp]);
+  }
+
+  side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void {
+    if (!this.#buffers(hold)) this.#out.side(tag.id, value, timestamp);
+    else this.#buffer(hold, [this.#nextOrder++, value, timestamp, tag.id]);
   }
 
   release(hold: Hold): void {
@@ -215,8 +222,20 @@ export class HoldQueue<O> implements Holds<O> {
       if (row.released) this.#forget(hold, segment);
       else if (row.outputs.length > 0) this.#write(hold, { ...row, outputs: [] });
     }
-    // A buffered value was given to emit as O.
-    for (const [, value, timestamp] of outputs.sort(([a], [b]) => a - b)) this.#out.record(value as O, timestamp);
+    for (const [, value, timestamp, side] of outputs.sort(([a], [b]) => a - b)) {
+      if (side === undefined) this.#out.record(value as O, timestamp); // It was given to emit as O.
+      else this.#out.side(side, value, timestamp);
+    }
+  }
+
+  /** Whether what the hold emits waits for a segment before its own. */
+  #buffers(hold: Hold): boolean {
+    return this.#get(hold).segment !== this.#segments[0]?.number;
+  }
+
+  #buffer(hold: Hold, buffered: Buffered): void {
+    const row = this.#get(hold);
+    this.#write(hold, { ...row, outputs: [...row.outputs, buffered] });
   }
 
   #get(hold: Hold): OpenHold {

@@ -30,11 +30,12 @@ import type { KeyContext } from '../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../state/keyed-state.ts';
 import { DerivedTimers } from '../state/derived-timers.ts';
 import { TimerService } from '../state/timers.ts';
-import { HoldQueue, holdRows, type HoldsSnapshot } from './holds.ts';
+import { HoldQueue, holdRows, type HoldsReceiver, type HoldsSnapshot } from './holds.ts';
 import { fuse, type FusedStep } from './fusion.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Places } from './places.ts';
 import { nowhere, type Receiver } from './receiver.ts';
+import { Sequence, type SequenceSnapshot } from './sequence.ts';
 import { WorkQueue, workRows, type WorkServices } from './work.ts';
 
 /** What a host needs of its job. */
@@ -70,7 +71,9 @@ export interface HostOptions<I, O> {
 /** The part of a host that is in the checkpoint header. */
 export interface HostSnapshot {
   readonly watermark: Timestamp;
-  readonly sequences: readonly (readonly [keyGroup: number, next: number])[];
+  /** Of the operator, and of its work: how much work was submitted before must not show in the operator's own numbers. */
+  readonly sequence: SequenceSnapshot;
+  readonly workSequence: SequenceSnapshot;
   readonly holds?: HoldsSnapshot | undefined;
 }
 
@@ -95,7 +98,8 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
   readonly #processor: Processor<I> | undefined;
-  readonly #sequences = new Map<number, number>();
+  readonly #sequence = new Sequence();
+  readonly #workSequence = new Sequence();
   #timers: TimerService | undefined;
   #derived: DerivedTimers | undefined;
   #holds: HoldQueue<O> | undefined;
@@ -201,10 +205,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   sequence(): number {
-    const group = this.keyGroup();
-    const next = this.#sequences.get(group) ?? 0;
-    this.#sequences.set(group, next + 1);
-    return next;
+    return this.#sequence.next(this.keyGroup());
   }
 
   now(): Timestamp {
@@ -239,13 +240,15 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   snapshot(): HostSnapshot {
-    return { watermark: this.#watermark, sequences: [...this.#sequences], ...(this.#holds && { holds: this.#holds.snapshot() }) };
+    const sequences = { sequence: this.#sequence.snapshot(), workSequence: this.#workSequence.snapshot() };
+    return { watermark: this.#watermark, ...sequences, ...(this.#holds && { holds: this.#holds.snapshot() }) };
   }
 
   /** Restores from the header's part and the stored rows, then lets the operator look at its state. */
   async restore(snapshot: HostSnapshot): Promise<void> {
     this.#watermark = snapshot.watermark;
-    for (const [group, next] of snapshot.sequences) this.#sequences.set(group, next);
+    this.#sequence.restore(snapshot.sequence);
+    this.#workSequence.restore(snapshot.workSequence);
     this.#state.openPhase = true;
     if (this.#timers !== undefined) {
       this.#timers.watermark = snapshot.watermark;
@@ -305,13 +308,13 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     return this.#holds ?? this.#afterHolds();
   }
 
-  /** Behind the holds: the main output, and the watermarks of every side output. */
-  #afterHolds(): Receiver<O> {
+  /** Behind the holds: the outputs, and the watermarks of all of them. */
+  #afterHolds(): HoldsReceiver<O> {
     const { output, sides } = this.#options;
-    if (sides.size === 0) return output;
     const all = [output as Receiver<never>, ...sides.values()];
     return {
       record: output.record,
+      side: (tag, value, timestamp) => (sides.get(tag) ?? nowhere).record(value, timestamp),
       watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
       status: (idle) => all.forEach((each) => each.status(idle)),
     };
@@ -350,7 +353,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
       operator: number,
       keys,
       rows: this.state(workRows),
-      sequence: () => this.sequence(),
+      sequence: () => this.#workSequence.next(this.keyGroup()),
       keyGroup: () => this.keyGroup(),
       maxParallelism: services.maxParallelism,
       now: () => this.now(),
