@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { format, promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, type Block } from './readme-blocks.ts';
 import { filesBelow, root } from './house.ts';
@@ -69,9 +69,29 @@ const runnable = blocks.filter(({ run }) => run);
 
 describe.runIf(runnable.length > 0)('runs', () => {
   test.each(runnable.map((block) => [`${block.path}:${block.line}`, block] as const))('%s', async (_, block) => {
-    await import(/* @vite-ignore */ pathToFileURL(`${directory}/${fileOf(block)}`).href);
+    const printed = await printedBy(() => import(/* @vite-ignore */ pathToFileURL(`${directory}/${fileOf(block)}`).href));
+    expect(printed).toEqual(block.prints);
   });
 });
+
+/** The lines that go to the standard output meanwhile, `console.log` included. */
+const printedBy = async (run: () => Promise<unknown>): Promise<readonly string[]> => {
+  const { log } = console;
+  const { write } = process.stdout;
+  let text = '';
+  console.log = (...values: unknown[]) => void (text += `${format(...values)}\n`);
+  process.stdout.write = (chunk: string | Uint8Array) => {
+    text += String(chunk);
+    return true;
+  };
+  try {
+    await run();
+  } finally {
+    console.log = log;
+    process.stdout.write = write;
+  }
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n');
+};
 
 describe('blocks are found', () => {
   const at = (text: string): readonly (readonly [number, boolean, string])[] =>
@@ -98,6 +118,15 @@ describe('blocks are found', () => {
       [5, false, 'let a; // continues a();'],
       [9, false, 'let a; // continues a(); // continues a = 1;'],
     ]);
+  });
+
+  test('with what they print', () => {
+    const printsOf = (text: string): readonly (readonly string[])[] => blocksOf('x.md', text).map(({ prints }) => prints);
+    const block = '```ts\nlog(1); // prints 1\nlog(2); // prints 2\n```\n';
+    expect(printsOf(block)).toEqual([['1', '2']]);
+    expect(printsOf(`${block}\n\`\`\`text\n3\n4\n\`\`\``)).toEqual([['1', '2', '3', '4']]);
+    expect(printsOf(`${block}It prints nothing else.\n\`\`\`text\n3\n\`\`\``)).toEqual([['1', '2']]);
+    expect(printsOf(`${block}\`\`\`ts\n// continues\nlog(3); // prints 3\n\`\`\``)).toEqual([['1', '2', '3']]);
   });
 
   test.each(['```ts\nlet a;', '```ts\n// continues\n```', '```ts norun\n```'])('a mistake is no silence: %j', (text) => {
