@@ -134,8 +134,8 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
   return (context) => {
     const panes = context.state(mapState<number, P>('panes', { indexed: false }));
     const contents = parts.contents(context);
-    // Only where a window that has fired stays: nothing else tells after a restart that its timer is gone.
-    const fired = latenessMs > 0 ? context.state(mapState<number, true>('fired', { indexed: false })) : undefined;
+    // Of windows that stay when they have fired: nothing else tells after a restart that their timer is gone.
+    const fired = context.state(mapState<number, true>('fired', { indexed: false }));
     const dropped = context.metrics.getCounter('numLateRecordsDropped');
     const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
     const timers = context.derivedTimers(({ timestamp, namespace: start }) => {
@@ -146,7 +146,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
     const fire = (start: Timestamp): void => {
       const pane = panes.get(start);
       if (pane === undefined) return;
-      if (fired?.get(start) === undefined) fired?.set(start, true);
+      if (latenessMs > 0 && fired.get(start) === undefined) fired.set(start, true);
       call.fire(start, contents.get(pane, start));
     };
     const clear = (start: Timestamp): void => {
@@ -154,13 +154,13 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       if (pane === undefined) return;
       contents.clear?.(pane, start);
       panes.delete(start);
-      fired?.delete(start);
+      if (latenessMs > 0) fired.delete(start);
       call.clear(start);
     };
     /** Registers what a pane waits for. */
     const schedule = (start: Timestamp): void => {
       const due = last(start);
-      if (due > timers.watermark && fired?.get(start) !== true) timers.register(due, start);
+      if (due > timers.watermark && fired.get(start) !== true) timers.register(due, start);
       if (latenessMs > 0 && due + latenessMs < MAX_TIMESTAMP) timers.register(due + latenessMs, start);
     };
     /** False when the window is gone. */

@@ -54,6 +54,8 @@ export class CheckpointCoordinator {
   readonly #options: CoordinatorOptions;
   #previous: CheckpointLink | undefined;
   #running: Promise<void> | undefined;
+  /** The checkpoint behind the running one, when somebody waits for it. */
+  #next: Promise<void> | undefined;
   #commits: Promise<unknown> = Promise.resolve();
 
   constructor(options: CoordinatorOptions) {
@@ -82,10 +84,21 @@ export class CheckpointCoordinator {
     return running;
   }
 
+  /** A checkpoint whose instant is after this call. Calls while one is being written share the next. */
+  triggerNext(): Promise<void> {
+    if (this.#running === undefined) return this.trigger();
+    this.#next ??= this.#running
+      .catch(() => {}) // Its failure has been reported.
+      .then(() => {
+        this.#next = undefined;
+        return this.trigger();
+      });
+    return this.#next;
+  }
+
   /** A checkpoint whose instant is after this call, with its effects committed. */
   async finish(): Promise<void> {
-    await this.#running?.catch(() => {}); // Its failure has been reported.
-    await this.trigger();
+    await this.triggerNext();
     await this.#commits;
   }
 
@@ -94,6 +107,8 @@ export class CheckpointCoordinator {
     const start = clock.elapsed();
     const id = this.epoch;
     const open = participant.cut(id);
+    const sealing = Promise.all(open.seals);
+    sealing.catch(() => {}); // Awaited below; a sink may fail before, while the slices are written.
     const batch = store === undefined ? undefined : digestedBatch(store.batch());
     let longestSliceMs = clock.elapsed() - start;
     if (batch !== undefined) {
@@ -103,7 +118,7 @@ export class CheckpointCoordinator {
         if (this.#options.signal.aborted) return;
       }
     }
-    const sealed = await Promise.all(open.seals);
+    const sealed = await sealing;
     const { length: entries = 0, bytes = 0 } = batch ?? {};
     if (batch !== undefined) {
       this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body: open.body(sealed), rowsDigest: batch.rowsDigest });
@@ -114,7 +129,8 @@ export class CheckpointCoordinator {
     onStats({ id, durationMs: clock.elapsed() - start, bytes, entries, longestSliceMs });
     const committing = open.durable(sealed);
     committing.catch(onFailure);
-    this.#commits = Promise.all([this.#commits, committing]);
+    // Without its result, which would keep the one before for ever.
+    this.#commits = Promise.all([this.#commits, committing]).then(() => {});
     this.#commits.catch(() => {}); // Reported above.
     if (store !== undefined) await pruneChain(store, id);
   }

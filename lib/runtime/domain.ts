@@ -13,7 +13,7 @@ import { emptyStore, type OpenStorage } from '../state/store.ts';
 import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from './coordinator.ts';
 import { EarlyCheckpoints } from './early-checkpoints.ts';
 import type { StreamGraph } from './graph.ts';
-import { checkHeader, checkStates, emptyHeader, type Header, type NodeSnapshot } from './header.ts';
+import { checkHeader, checkStates, emptyHeader, type Header } from './header.ts';
 import type { OperatorHost } from './host.ts';
 import { Journal } from './journal.ts';
 import { OpenWork } from './open-work.ts';
@@ -25,6 +25,7 @@ import { cutTopology } from './topology-cut.ts';
 import { compile, type Topology, type TopologyServices } from './topology.ts';
 import { Turns } from './turns.ts';
 import type { Turn } from './turn.ts';
+import { UidDictionary } from './uid-dictionary.ts';
 import { untilAborted } from './until-aborted.ts';
 import type { WorkQueue } from './work.ts';
 
@@ -69,12 +70,11 @@ export class Domain {
   readonly #options: DomainOptions;
   readonly #header: Header;
   readonly #abort = new AbortController();
-  readonly #numbers = new Map<string, number>();
+  readonly #dictionary: UidDictionary;
   readonly #loop: TaskLoop;
   /** Undefined where nothing is stored. */
   readonly #early: EarlyCheckpoints | undefined;
   #branch: number;
-  #nextNumber: number;
   #finished = false;
   #failure: { readonly error: unknown } | undefined;
   #sealedLast = false;
@@ -101,8 +101,7 @@ export class Domain {
     this.#header = header;
     this.recovery = recovery;
     this.#branch = header.branch;
-    this.#nextNumber = header.nextNumber;
-    for (const [uid, { number }] of Object.entries(header.nodes)) this.#numbers.set(uid, number);
+    this.#dictionary = new UidDictionary(header);
     this.journal = this.#makeJournal();
     this.turns = new Turns({ clock, journal: this.journal, signal: this.signal, fail: (error) => this.fail(error), onTurn: options.onTurn });
     this.work = this.#makeWork();
@@ -196,7 +195,8 @@ export class Domain {
 
   /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
   async checkpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
-    this.#finished = options.finished ?? false;
+    // Once the last one is asked for no other may take that back.
+    if (options.finished === true) this.#finished = true;
     await untilAborted(this.coordinator.finish(), this.signal);
     this.#throwFailure();
   }
@@ -308,6 +308,7 @@ export class Domain {
   // ---------- start
 
   async #restore(): Promise<void> {
+    const { allowUnclaimedState } = this.#options.settings;
     for (const [uid, node] of Object.entries(this.#header.nodes)) {
       const source = this.topology.sources.find((each) => each.uid === uid);
       if (source !== undefined && node.source !== undefined) source.restore(node.source);
@@ -316,7 +317,7 @@ export class Domain {
     for (const operator of this.topology.operators) {
       const node = this.#header.nodes[operator.uid];
       if (node?.host === undefined) continue;
-      checkStates(operator.uid, node.states ?? [], this.#statesOf(operator.number));
+      checkStates({ uid: operator.uid, stored: node.states ?? [], declared: this.#dictionary.statesOf(operator.uid, this.workingSet), allowUnclaimedState });
       await operator.restore(node.host);
     }
   }
@@ -356,7 +357,8 @@ export class Domain {
   /** A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of, so it waits. */
   #sealSoon(): void {
     this.#sealWanted = !this.#replayed;
-    if (this.#replayed) this.coordinator.trigger().catch(() => {}); // The coordinator reports it.
+    // Behind one that is being written: the sink filled up after its instant, so that one does not hold what fills it.
+    if (this.#replayed) this.coordinator.triggerNext().catch(() => {}); // The coordinator reports it.
   }
 
   /** The instant. */
@@ -371,8 +373,8 @@ export class Domain {
     const cut = cutTopology({
       topology: this.topology,
       workingSet: this.#options.storage === undefined ? undefined : this.workingSet,
-      statesOf: (operator) => this.#statesOf(operator),
-      numberOf: (uid) => this.#numberOf(uid),
+      statesOf: (uid) => this.#dictionary.statesEver(uid, this.workingSet),
+      numberOf: (uid) => this.#dictionary.numberOf(uid),
       epoch,
     });
     return {
@@ -380,7 +382,7 @@ export class Domain {
       seals: cut.seals,
       body: (sealed): Header => {
         const { maxParallelism } = this.#options.settings;
-        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#nextNumber, nodes: cut.nodes(sealed) };
+        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
       },
       durable: async (sealed) => {
         this.#sealedLast = sealed.some((each) => each !== undefined);
@@ -392,10 +394,6 @@ export class Domain {
         await commits;
       },
     };
-  }
-
-  #statesOf(number: number): NonNullable<NodeSnapshot['states']> {
-    return this.workingSet.states().filter(({ operator }) => operator === number).map(({ operator: _, ...facts }) => facts);
   }
 
   // ---------- services
@@ -415,8 +413,8 @@ export class Domain {
       branch: () => this.#branch,
       metrics: (uid) => metrics.getSubGroup('operator', uid),
       now: () => this.turns.now(),
-      numberOf: (uid) => this.#numberOf(uid),
-      stateNumbersOf: (uid) => new Map((this.#header.nodes[uid]?.states ?? []).map(({ name, state }) => [name, state])),
+      numberOf: (uid) => this.#dictionary.numberOf(uid),
+      stateNumbersOf: (uid) => this.#dictionary.stateNumbersOf(uid),
       fail: (error) => this.fail(error),
       sealSoon: () => this.#sealSoon(),
     };
@@ -437,14 +435,6 @@ export class Domain {
       onApplied: () => this.#loop.wake(),
       fail: (error) => this.fail(error),
     });
-  }
-
-  #numberOf(uid: string): number {
-    const known = this.#numbers.get(uid);
-    if (known !== undefined) return known;
-    const number = this.#nextNumber++;
-    this.#numbers.set(uid, number);
-    return number;
   }
 
   #queues(): WorkQueue[] {

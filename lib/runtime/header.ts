@@ -73,11 +73,21 @@ export const checkHeader = (
   }
 };
 
-/** Refuses state whose kind changed or that a newer version wrote. */
-export const checkStates = (uid: string, stored: readonly StateFacts[], declared: readonly StateFacts[]): void => {
+export interface StatesOfOperator {
+  readonly uid: string;
+  readonly stored: readonly StateFacts[];
+  readonly declared: readonly StateFacts[];
+  readonly allowUnclaimedState: boolean;
+}
+
+/** Refuses state that is no longer declared, whose kind changed or that a newer version wrote. */
+export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: StatesOfOperator): void => {
   for (const before of stored) {
     const now = declared.find(({ name }) => name === before.name);
-    if (now === undefined) continue; // A state that is no longer declared stays where it is.
+    if (now === undefined) {
+      if (allowUnclaimedState) continue;
+      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds state "${before.name}" of "${uid}", which the operator does not declare`);
+    }
     if (now.kind !== before.kind) {
       throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`);
     }

@@ -22,7 +22,7 @@ export interface TopologyCutOptions {
   readonly topology: Topology;
   /** Undefined where nothing is stored: then state is not cut, and what a checkpoint does is to commit. */
   readonly workingSet: WorkingSet | undefined;
-  readonly statesOf: (operator: number) => NonNullable<NodeSnapshot['states']>;
+  readonly statesOf: (uid: string) => NonNullable<NodeSnapshot['states']>;
   readonly numberOf: (uid: string) => number;
   readonly epoch: number;
 }
@@ -31,7 +31,7 @@ export const cutTopology = ({ topology, workingSet, statesOf, numberOf, epoch }:
   const { sources, operators, sinks, valves } = topology;
   const nodes: Record<string, NodeSnapshot> = {};
   for (const source of sources) nodes[source.uid] = { number: source.number, source: source.snapshot() };
-  for (const host of operators) nodes[host.uid] = { number: host.number, states: statesOf(host.number), host: host.snapshot() };
+  for (const host of operators) nodes[host.uid] = { number: host.number, states: statesOf(host.uid), host: host.snapshot() };
   for (const [uid, valve] of valves) nodes[uid] = { number: numberOf(uid), valve: valve.snapshot() };
   const records = sinks.map((sink) => sink.records);
   const seals = sinks.map((sink) => sink.seal(epoch));

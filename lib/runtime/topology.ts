@@ -55,23 +55,23 @@ class Compiler {
 
   #build(node: GraphNode): void {
     const { body } = node;
-    const number = this.#services.numberOf(node.uid);
     switch (body.kind) {
       case 'source': {
         const { places } = this.#services;
         const sides = this.#sides(node);
+        const number = this.#services.numberOf(node.uid);
         this.#sources.push(
           new SourceHost({ uid: node.uid, number, source: body.source, strategy: body.strategy as never, output: this.#output(node), sides, places }),
         );
         return;
       }
       case 'operator':
-        return this.#buildOperator(node, number);
+        return this.#buildOperator(node, this.#services.numberOf(node.uid));
       case 'union': {
         const to = this.#output(node);
         const valve = new WatermarkValve();
         this.#valves.set(node.uid, valve);
-        for (const edge of node.inputs) this.#enter(node, edge, unionInput(channelOf(edge), valve, to));
+        for (const edge of node.inputs) this.#enter(node, edge, unionInput(this.#channelOf(edge), valve, to));
         return;
       }
       case 'pipe': {
@@ -82,7 +82,7 @@ class Compiler {
       case 'tap':
         return this.#enterAll(node, { ...nowhere, record: body.next });
       case 'sink': {
-        const host = new SinkHost<never>({ uid: node.uid, number, sink: body.sink, services: this.#services });
+        const host = new SinkHost<never>({ uid: node.uid, number: this.#services.numberOf(node.uid), sink: body.sink, services: this.#services });
         this.#sinks.push(host);
         return this.#enterAll(node, host);
       }
@@ -137,6 +137,12 @@ class Compiler {
     for (const edge of node.inputs) this.#enter(node, edge, receiver);
   }
 
+  /** Named by the uid in front: a node's number is another one as soon as the pipeline is written in another order. */
+  #channelOf({ from, tag }: GraphEdge): string {
+    const uid = this.#graph.nodes.find(({ id }) => id === from)?.uid ?? `${from}`;
+    return tag === undefined ? uid : `${uid}/${tag}`;
+  }
+
   #entry(node: GraphNode, edge: GraphEdge): Receiver<never> {
     const receiver = this.#entries.get(entryOf(node, edge));
     if (receiver === undefined) throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" is used before it is defined`);
@@ -144,6 +150,4 @@ class Compiler {
   }
 }
 
-const channelOf = ({ from, tag }: GraphEdge): string => (tag === undefined ? `${from}` : `${from}/${tag}`);
-
-const entryOf = (node: GraphNode, edge: GraphEdge): string => `${node.id}<${channelOf(edge)}`;
+const entryOf = (node: GraphNode, { from, tag }: GraphEdge): string => `${node.id}<${from}${tag === undefined ? '' : `/${tag}`}`;

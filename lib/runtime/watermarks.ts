@@ -246,12 +246,11 @@ class WatermarkMerge {
     return { watermark: this.#watermark, idle: this.#idle, channels };
   }
 
-  /** Replaces the channels by those of the snapshot. */
+  /** Brings the channels that are there to where they were. One that is gone holds nothing back any more, and a new one is new. */
   restore({ watermark, idle, channels }: ValveSnapshot): void {
     this.#watermark = watermark;
     this.#idle = idle;
-    this.channels.clear();
-    for (const [name, watermark, idle, aligned] of channels) this.channels.set(name, { watermark, idle, aligned });
+    for (const [name, watermark, idle, aligned] of channels) if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
   }
 
   protected get(channel: string): Channel {

@@ -18,10 +18,10 @@ export class Ledger<T> {
 
   /** A receiver that knows what it has, so that with it the job is exactly once. */
   sink(): Sink<T> {
-    return defineSink<T>({ name: 'ledger', guarantee: 'exactly-once', write: (values, { firstNumber }) => this.#take(values, firstNumber) });
+    return defineSink<T>({ name: 'ledger', guarantee: 'exactly-once', write: (values, { firstNumber }) => this.take(values, firstNumber) });
   }
 
-  #take(values: readonly T[], firstNumber: number): void {
+  take(values: readonly T[], firstNumber: number): void {
     for (const [index, value] of values.entries()) {
       const number = firstNumber + index;
       if (number > this.values.length) throw new RangeError(`record ${number} came when there were ${this.values.length}`);
@@ -34,6 +34,8 @@ export class Ledger<T> {
 /** A replayable source that hands out the first values only, until it is told to go on. */
 export class Sluice<T> {
   readonly source: Source<T, number>;
+  /** How many values were handed out in all lives, those that were read again not counted twice. */
+  given = 0;
   #upTo: number;
   #waiting: (() => void)[] = [];
 
@@ -52,6 +54,7 @@ export class Sluice<T> {
             if (next >= values.length) return undefined;
             const first = next;
             next = Math.min(this.#upTo, values.length, first + batchSize);
+            this.given = Math.max(this.given, next);
             return { values: values.slice(first, next), position: (count) => first + count };
           },
           close: async () => {},

@@ -1,0 +1,53 @@
+/**
+ * Numbers of uids and of their states, as they stand in every stored key. A number that was given once stays taken, also when the
+ * pipeline no longer names who had it: else something new would read the rows of something old (I12).
+ */
+import type { WorkingSet } from '../state/keyed-state.ts';
+import type { Header, StateFacts } from './header.ts';
+
+export class UidDictionary {
+  readonly #header: Header;
+  readonly #numbers = new Map<string, number>();
+  #nextNumber: number;
+
+  constructor(header: Header) {
+    this.#header = header;
+    this.#nextNumber = header.nextNumber;
+    for (const [uid, { number }] of Object.entries(header.nodes)) this.#numbers.set(uid, number);
+  }
+
+  /** The next free number. */
+  get nextNumber(): number {
+    return this.#nextNumber;
+  }
+
+  numberOf(uid: string): number {
+    const known = this.#numbers.get(uid);
+    if (known !== undefined) return known;
+    const number = this.#nextNumber++;
+    this.#numbers.set(uid, number);
+    return number;
+  }
+
+  /** Numbers of the states that the checkpoint knows of, by name. */
+  stateNumbersOf(uid: string): ReadonlyMap<string, number> {
+    return new Map(this.#stored(uid).map(({ name, state }) => [name, state]));
+  }
+
+  /** The states that an operator has declared. */
+  statesOf(uid: string, workingSet: WorkingSet): readonly StateFacts[] {
+    const number = this.numberOf(uid);
+    return workingSet.states().filter(({ operator }) => operator === number).map(({ operator: _, ...facts }) => facts);
+  }
+
+  /** Those, and what it has declared in earlier lives. */
+  statesEver(uid: string, workingSet: WorkingSet): readonly StateFacts[] {
+    const declared = this.statesOf(uid, workingSet);
+    const names = new Set(declared.map(({ name }) => name));
+    return [...declared, ...this.#stored(uid).filter(({ name }) => !names.has(name))];
+  }
+
+  #stored(uid: string): readonly StateFacts[] {
+    return this.#header.nodes[uid]?.states ?? [];
+  }
+}
