@@ -10,6 +10,7 @@ import { ClassicLevel } from 'classic-level';
 import { messageOf, StreamError } from '../core/errors.ts';
 import { integer, knownOptions } from '../core/options.ts';
 import { assertNothingForeign, assertWhole, damaged, databaseNames, makeDirectory, readMarker, writeMarker } from './level-directory.ts';
+import { Acknowledged, damageOf } from './level-verify.ts';
 
 export interface LevelStorageOptions {
   /**
@@ -42,13 +43,25 @@ export class LevelStorage implements Storage {
 
   async #resume(jobId: string): Promise<OpenStorage> {
     await assertWhole(this.name);
-    return opened(jobId, await this.#databases(false));
+    const counts = [await this.#verified('state'), await this.#verified('journal')] as const;
+    return opened(jobId, await this.#databases(false, counts));
+  }
+
+  /** The operations that a database has acknowledged, when its files hold them all. */
+  async #verified(name: string): Promise<number> {
+    const path = join(this.name, name);
+    for (let again = false; ; again = true) {
+      const { damage, lastSequence } = await damageOf(path, Acknowledged.read(noteOf(path)));
+      if (damage === undefined) return lastSequence;
+      // Another process that has it open may have changed files meanwhile; then the lock says so.
+      if (again) throw damaged(this.name, `the database '${name}': ${damage}`);
+    }
   }
 
   /** Begins, or finishes what an interrupted creation began; the lock is held before it is decided which. */
   async #create(): Promise<OpenStorage> {
     await assertNothingForeign(this.name);
-    const databases = await this.#databases(true);
+    const databases = await this.#databases(true, [0, 0]);
     try {
       const marker = await readMarker(this.name);
       if (marker !== undefined) return opened(marker.jobId, databases);
@@ -63,11 +76,11 @@ export class LevelStorage implements Storage {
     }
   }
 
-  async #databases(createIfMissing: boolean): Promise<[state: LevelDatabase, journal: LevelDatabase]> {
-    const writeBufferSize = this.#writeBufferBytes;
-    const state = await openDatabase(this.name, 'state', { createIfMissing, writeBufferSize, compression: true });
+  async #databases(createIfMissing: boolean, counts: readonly [state: number, journal: number]): Promise<[state: LevelDatabase, journal: LevelDatabase]> {
+    const options = { createIfMissing, writeBufferSize: this.#writeBufferBytes };
+    const state = await openDatabase(this.name, 'state', { ...options, compression: true }, counts[0]);
     try {
-      return [state, await openDatabase(this.name, 'journal', { createIfMissing, writeBufferSize, compression: false })];
+      return [state, await openDatabase(this.name, 'journal', { ...options, compression: false }, counts[1])];
     } catch (error) {
       await state.close();
       throw error;
@@ -170,7 +183,10 @@ interface DatabaseOptions {
   readonly compression: boolean;
 }
 
-const openDatabase = async (directory: string, name: string, options: DatabaseOptions): Promise<LevelDatabase> => {
+/** Where it is noted how many operations were acknowledged; LevelDB leaves files alone whose names it does not know. */
+const noteOf = (path: string): string => join(path, 'ACKNOWLEDGED');
+
+const openDatabase = async (directory: string, name: string, options: DatabaseOptions, operations: number): Promise<LevelDatabase> => {
   const path = join(directory, name);
   const level: Level = new ClassicLevel(path, { ...options, keyEncoding: 'buffer', valueEncoding: 'buffer' });
   try {
@@ -178,20 +194,22 @@ const openDatabase = async (directory: string, name: string, options: DatabaseOp
   } catch (error) {
     throw openError(directory, name, (error as Error).cause ?? error);
   }
-  return new LevelDatabase(level, path);
+  return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
 };
 
 /** LevelDB with one write at a time, and none after a failed one. */
 class LevelDatabase {
   readonly #level: Level;
   readonly #path: string;
+  readonly #acknowledged: Acknowledged;
   #lastWrite: Promise<void> = Promise.resolve();
   #failure: StreamError | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(level: Level, path: string) {
+  constructor(level: Level, path: string, acknowledged: Acknowledged) {
     this.#level = level;
     this.#path = path;
+    this.#acknowledged = acknowledged;
   }
 
   get(key: Uint8Array): Buffer | undefined {
@@ -221,16 +239,17 @@ class LevelDatabase {
   }
 
   clear({ gte, lt }: KeyRange): Promise<void> {
-    return this.perform(() => this.#level.clear({ gte, lt }));
+    return this.perform(() => this.#level.clear({ gte, lt }), 0); // How many it removes is not known.
   }
 
-  /** Runs a write after those before it. A failure is final until the database is opened anew (I15). */
-  async perform(write: () => Promise<void>): Promise<void> {
+  /** Runs a write of so many operations after those before it. A failure is final until the database is opened anew (I15). */
+  async perform(write: () => Promise<void>, operations: number): Promise<void> {
     this.assertUsable();
     const result = this.#lastWrite.then(async () => {
       if (this.#failure !== undefined) throw this.#failedBefore(this.#failure);
       try {
         await write();
+        this.#acknowledged.add(operations);
       } catch (cause) {
         this.#failure = new StreamError('STORE_FAILED', `a write to '${this.#path}' failed: ${messageOf(cause)}`, { cause });
         throw this.#failure;
@@ -242,7 +261,10 @@ class LevelDatabase {
 
   /** Waits for the writes under way. */
   close(): Promise<void> {
-    this.#closed ??= this.#lastWrite.then(() => this.#level.close());
+    this.#closed ??= this.#lastWrite.then(() => {
+      this.#acknowledged.close();
+      return this.#level.close();
+    });
     return this.#closed;
   }
 
@@ -313,7 +335,8 @@ class LevelBatch implements StoreBatch {
   async write(): Promise<void> {
     this.#assertOpen();
     this.#open = false;
-    this.#written = this.#database.perform(() => this.#batch.write({ sync: true }));
+    const { length } = this.#batch;
+    this.#written = this.#database.perform(() => this.#batch.write({ sync: true }), length);
     await this.#written;
   }
 
