@@ -22,6 +22,10 @@ export interface JournalState {
 
 export const emptyJournal: JournalState = { lsn: 0, turnsLsn: 0, turns: 0 };
 
+/** How long a slice of acknowledgements takes, in milliseconds, and after how many the clock is looked at. */
+const sliceMs = 4;
+const sliceLook = 16;
+
 /** An appended record. */
 export interface Appended {
   /** Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late. */
@@ -140,6 +144,8 @@ export class Journal {
   async prune(turns: number, keys: readonly Uint8Array[]): Promise<void> {
     const { store } = this.#options;
     if (store === undefined) return;
+    // Those that nothing has written yet need not be written any more: else a job that appends nothing would keep them for ever.
+    this.#noted.splice(0, Math.max(0, turns - (this.#turns - this.#noted.length)));
     const covered = this.#written.filter(({ last }) => last <= turns);
     this.#written = this.#written.filter(({ last }) => last > turns);
     const all = [...covered.map(({ lsn }) => turnsKey(lsn)), ...keys];
@@ -178,32 +184,39 @@ export class Journal {
       this.#fail(error);
       return;
     }
-    const acknowledge = (): void => {
-      try {
-        for (const { onDurable } of group) {
-          if (this.#dead) return;
-          onDurable();
-        }
-      } catch (error) {
-        this.#fail(error); // Nobody else would hear of it: this is a macrotask of its own.
-        return;
-      }
-      if (!this.#writing && !this.#scheduled) this.#write();
-    };
+    this.#writing = true;
     if (entries.length === 0 || this.#options.store === undefined) {
-      acknowledge();
+      this.#acknowledge(group, 0);
       return;
     }
     const start = this.#options.clock.elapsed();
-    this.#writing = true;
     this.#options.store.append(entries).then(
       () => {
-        this.#writing = false;
         this.#options.onWritten?.(this.#options.clock.elapsed() - start, entries.length);
-        acknowledge();
+        this.#acknowledge(group, 0);
       },
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  /** Tells a group, from one member on, that it is durable; in slices, since each may run a turn. The next write waits for the last. */
+  #acknowledge(group: readonly Waiting[], from: number): void {
+    const { clock } = this.#options;
+    const start = clock.elapsed();
+    try {
+      for (let at = from; at < group.length && !this.#dead; at += 1) {
+        group[at]?.onDurable();
+        if (at % sliceLook === 0 && clock.elapsed() - start > sliceMs) {
+          clock.defer(() => this.#acknowledge(group, at + 1));
+          return;
+        }
+      }
+    } catch (error) {
+      this.#fail(error); // Nobody else would hear of it: this is a macrotask of its own.
+      return;
+    }
+    this.#writing = false;
+    if (!this.#scheduled) this.#write();
   }
 
   #fail(error: unknown): void {

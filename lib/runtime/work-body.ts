@@ -91,10 +91,10 @@ export class WorkBody implements WorkContext, CallingBody {
 
   read<T>(fn: () => T): T {
     let read: { readonly value: T } | undefined;
-    this.#item.keys.within(this.key, () => {
+    this.#item.keys.reading(this.key, () => {
       read = { value: fn() };
     });
-    return (read as unknown as { readonly value: T }).value; // `within` has called its body.
+    return (read as unknown as { readonly value: T }).value; // `reading` has called its body.
   }
 
   /** Runs the body; its owner is told when the outcome is durable. */

@@ -1,6 +1,6 @@
 /**
- * The current key of one keyed edge. All operators behind that edge share it, so a record's key is worked out once, and handles see
- * by `version` whether what they hold still belongs to the key in hand. Keeps I2: outside a turn there is no key.
+ * The current key of one operator: its edge enters and leaves it, and handles see by `version` whether what they hold still belongs to the
+ * key in hand. Keeps I2: outside a turn there is no key.
  */
 import type { Key, MapKey } from '../core/key.ts';
 import { keyGroupOf, mapKeyOf } from '../core/key.ts';
@@ -10,6 +10,8 @@ export class KeyContext {
   version = 0;
   /** Whether a key is current. Written by `enter` and `leave` only. */
   active = false;
+  /** Whether state may only be read. Written by `reading` only. */
+  readOnly = false;
   /** The canonical form of the current key; meaningless while none is current. */
   mapKey: MapKey = '';
   #key: Key = '';
@@ -44,9 +46,23 @@ export class KeyContext {
       return;
     }
     this.enter(key);
-    body();
-    if (wasActive) this.enter(before);
-    else this.leave();
+    try {
+      body();
+    } finally {
+      if (wasActive) this.enter(before);
+      else this.leave();
+    }
+  }
+
+  /** Runs `body` under `key` while nothing may be changed: outside a turn, where a change would be in no record. */
+  reading(key: Key, body: () => void): void {
+    const before = this.readOnly;
+    this.readOnly = true;
+    try {
+      this.within(key, body);
+    } finally {
+      this.readOnly = before;
+    }
   }
 
   /** Key group of the current key, worked out when first asked for. Throws a `TypeError` when no key is current (I2). */
@@ -62,3 +78,7 @@ export class KeyContext {
 /** The refusal of everything that needs a current key while there is none. */
 export const outsideTurn = (): TypeError =>
   new TypeError('Expected a current key: state and timers are reached only while a record, timer or work of that key is in hand');
+
+/** The refusal of a change while state may only be read. */
+export const readOnlyState = (): TypeError =>
+  new TypeError('Expected state to be changed in a turn only: `read` of a work body may look at it and nothing more');

@@ -16,7 +16,7 @@ import { StreamError } from '../core/errors.ts';
 import { Cell, deepFreeze } from './state-table.ts';
 import { keyOfMapKey, parseStateRow, stateRange } from './layout.ts';
 import { mapKeyOf } from '../core/key.ts';
-import { outsideTurn } from './key-context.ts';
+import { outsideTurn, readOnlyState } from './key-context.ts';
 
 /** What a handle needs of its operator. */
 export interface HandleOwner {
@@ -49,12 +49,14 @@ export class KeyedValueState<T> implements ValueState<T> {
   /** Undefined is the same as `clear()`. */
   update(value: T): void {
     if (this.#version !== this.#keys.version) this.#find();
+    if (this.#keys.readOnly) throw readOnlyState();
     if (value === undefined) this.clear();
     else this.#table.set(this.#cell, this.#table.freeze ? deepFreeze(value) : value);
   }
 
   clear(): void {
     if (this.#version !== this.#keys.version) this.#find();
+    if (this.#keys.readOnly) throw readOnlyState();
     this.#table.forget(this.#cell);
     // The cell may have left the table, so the next access looks again.
     this.#version = -1;
@@ -99,6 +101,12 @@ abstract class RowsHandle {
     return this.table;
   }
 
+  /** The same, to change them. */
+  protected ownRows(): RowTable {
+    if (this.owner.keys.readOnly) throw readOnlyState();
+    return this.rows();
+  }
+
   protected own<V>(value: V): V {
     return this.table.freeze ? deepFreeze(value) : value;
   }
@@ -136,7 +144,7 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
   }
 
   add(value: T): void {
-    const rows = this.rows();
+    const rows = this.ownRows();
     const root = this.#root(rows) ?? { first: 0, next: 0, head: 0, open: [] };
     this.own(value);
     if (root.open.length === chunkMax) {
@@ -149,7 +157,7 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
   }
 
   shift(): T | undefined {
-    const rows = this.rows();
+    const rows = this.ownRows();
     const root = this.#root(rows);
     if (root === undefined) return undefined;
     const value = root.first < root.next ? this.#shiftChunk(rows, root) : root.open.shift();
@@ -173,7 +181,7 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
   }
 
   clear(): void {
-    const rows = this.rows();
+    const rows = this.ownRows();
     const root = this.#root(rows);
     if (root === undefined) return;
     for (let number = root.first; number < root.next; number += 1) rows.delete(number, true);
@@ -222,7 +230,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
       this.delete(key);
       return;
     }
-    const rows = this.rows();
+    const rows = this.ownRows();
     const sub = mapSub(key);
     this.own(value);
     if (!this.table.rooted) {
@@ -238,7 +246,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
   }
 
   delete(key: K): void {
-    const rows = this.rows();
+    const rows = this.ownRows();
     const sub = mapSub(key);
     if (!this.table.rooted) {
       rows.delete(sub);
@@ -277,7 +285,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
 
   clear(): void {
     this.#needIndex('clear');
-    const rows = this.rows();
+    const rows = this.ownRows();
     const index = this.#index(rows);
     if (index === undefined) return;
     for (const sub of index) rows.delete(sub, true);

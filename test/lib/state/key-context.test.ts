@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { KeyContext } from '../../../lib/state/key-context.ts';
 import { keyGroupOf } from '../../../lib/core/key.ts';
+import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+import { KeyContext } from '../../../lib/state/key-context.ts';
+import { WorkingSet } from '../../../lib/state/keyed-state.ts';
+import { emptyStore } from '../../../lib/state/store.ts';
 
 describe('KeyContext', () => {
   it('I2: has no key before the first enter and after leave', () => {
@@ -45,4 +48,41 @@ describe('KeyContext', () => {
       keys.leave();
     }
   });
+});
+
+it('`within` gives the key back also when its body throws', () => {
+  const keys = new KeyContext();
+  expect(() =>
+    keys.within('a', () => {
+      throw new Error('oops');
+    }),
+  ).toThrow('oops');
+  expect(keys.active).toBe(false);
+});
+
+it('`reading` lets state be looked at and not changed (I13)', () => {
+  const keys = new KeyContext();
+  const set = new WorkingSet({ store: emptyStore, maxParallelism: 128, restored: false });
+  const operator = set.operator(1, keys);
+  const value = operator.state(valueState<number>('value'));
+  const list = operator.state(listState<number>('list'));
+  const map = operator.state(mapState<string, number>('map'));
+  keys.within('a', () => value.update(1));
+  keys.reading('a', () => {
+    expect(value.value()).toBe(1);
+    for (const change of [
+      () => value.update(2),
+      () => value.clear(),
+      () => list.add(1),
+      () => list.shift(),
+      () => list.clear(),
+      () => map.set('x', 1),
+      () => map.delete('x'),
+      () => map.clear(),
+    ]) {
+      expect(change).toThrow('changed in a turn only');
+    }
+  });
+  keys.within('a', () => value.update(3));
+  expect(keys.readOnly).toBe(false);
 });
