@@ -7,7 +7,7 @@ import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
 import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
 import type { Duration } from './core/options.ts';
-import { callable, durationMs, knownOptions, withMethods } from './core/options.ts';
+import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/graph.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
@@ -18,6 +18,7 @@ import type { ProcessWindowFunction } from '../operators/window-function.ts';
 import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
 import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
+import { DataStreamSink } from './data-stream-sink.ts';
 import type { ApplyAgentOptions, StreamExecutionEnvironment } from './environment.ts';
 
 /** Where a stream starts: a node's main output or one of its side outputs. */
@@ -51,20 +52,30 @@ export class DataStream<T> {
     return new DataStream<O>({ environment, node: environment.graph.add(name, body, edges) });
   }
 
+  /** @internal */
+  belongsTo(environment: StreamExecutionEnvironment): boolean {
+    return this.#origin.environment === environment;
+  }
+
   /** Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are an error. */
   uid(uid: string): this {
-    if (typeof uid !== 'string' || !/^[A-Za-z0-9][\w.-]*$/.test(uid)) {
-      throw new TypeError(`Expected \`uid\` to be letters, digits, ".", "_" or "-", got \`${String(uid)}\``);
-    }
-    this.#origin.node.uid = uid;
-    this.#origin.node.pinned = true;
+    this.environment.graph.pin(this.operatorFor('uid'), uid);
     return this;
   }
 
   /** Names the operator that makes this stream, in messages and metrics. */
   name(name: string): this {
-    this.#origin.node.name = name;
+    this.environment.graph.rename(this.operatorFor('name'), name);
     return this;
+  }
+
+  /** The operator that a method names: the one that makes this stream as its main output. */
+  protected operatorFor(method: string): GraphNode {
+    const { node, tag } = this.#origin;
+    if (tag !== undefined) {
+      throw new TypeError(`Expected \`${method}\` to follow an operator; "${tag}" is a side output of "${node.uid}", which has a name already`);
+    }
+    return node;
   }
 
   /** Gives what `fn` makes of each value. */
@@ -101,6 +112,10 @@ export class DataStream<T> {
 
   /** This stream and others as one. */
   union<U = T>(...others: readonly DataStream<U>[]): DataStream<T | U> {
+    for (const other of others) {
+      if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
+      if (!other.belongsTo(this.environment)) throw new TypeError('Expected `union` to be given streams of one environment, got one of another');
+    }
     const edges = [this, ...others].map((stream: DataStream<T> | DataStream<U>) => stream.edge());
     const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
     if (names.size < edges.length) throw new TypeError('Expected `union` to be given different streams, got one of them twice');
@@ -127,7 +142,10 @@ export class DataStream<T> {
     return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
   }
 
-  /** Values as they pass while the job runs: at least once, and before any checkpoint. */
+  /**
+   * Values as they pass while the job runs: at least once, and before any checkpoint. Completes with the job or fails with it, at once
+   * for who subscribes when it is over.
+   */
   asObservable(): Observable<T> {
     const { environment } = this.#origin;
     const listeners = new Set<(value: T) => void>();
@@ -135,20 +153,20 @@ export class DataStream<T> {
     return new Observable<T>((subscriber) => {
       const next = (value: T): void => subscriber.next(value);
       listeners.add(next);
-      environment.onEnd((error) => (error === undefined ? subscriber.complete() : subscriber.error(error)));
-      return () => listeners.delete(next);
+      subscriber.add(() => listeners.delete(next));
+      subscriber.add(environment.onEnd((error) => (error === undefined ? subscriber.complete() : subscriber.error(error))));
     });
   }
 
   /** Prints each value as a line of JSON: at least once. */
-  print(options: PrintOptions = {}): this {
+  print(options: PrintOptions = {}): DataStreamSink {
     return this.sinkTo(printSink(options), 'print');
   }
 
   /** Ends the stream in a sink. A stream may have several. */
-  sinkTo(sink: Sink<T>, name: string = sink.name): this {
-    this.add(name, { kind: 'sink', sink: sink as Sink<never> });
-    return this;
+  sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
+    const { graph } = this.environment;
+    return new DataStreamSink(graph, graph.add(name, { kind: 'sink', sink: sink as Sink<never> }, [this.edge()]));
   }
 
   /** Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data. */
@@ -166,6 +184,10 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     super(origin);
     if (typeof keyOf !== 'function') throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
     this.#keyOf = keyOf;
+  }
+
+  protected override operatorFor(method: string): never {
+    throw new TypeError(`Expected \`${method}\` to follow an operator; \`keyBy\` is the way to one: call it in front of \`keyBy\` or behind what comes next`);
   }
 
   override transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {

@@ -20,8 +20,8 @@ import type { Agent, AgentClass, ResourceType } from './agents/agent.ts';
 import { checkAgent, JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
 import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
 import { applyAgent } from '../operators/apply-agent.ts';
+import { collectSink } from '../connectors/collect.ts';
 import { collection } from '../connectors/collection.ts';
-import { defineSink } from '../connectors/define-sink.ts';
 import { generator, type GeneratorOptions } from '../connectors/generator.ts';
 import { observableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
 import { DataStream } from './data-stream.ts';
@@ -111,7 +111,9 @@ export class StreamExecutionEnvironment {
   readonly #settings: EnvironmentSettings;
   readonly #resources = new JobResources();
   readonly #agents: AgentSlot[] = [];
-  readonly #onEnd: ((error: unknown) => void)[] = [];
+  readonly #onEnd = new Set<(error: unknown) => void>();
+  /** How the last job ended; undefined before the first one and while one runs. */
+  #ended: { readonly error: unknown } | undefined;
 
   private constructor(settings: EnvironmentSettings) {
     this.#settings = settings;
@@ -162,6 +164,7 @@ export class StreamExecutionEnvironment {
   agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): { name: string; operator: Operator<never, unknown> } {
     const { actionTimeout, ...rest } = options;
     checkAgentOptions(rest);
+    this.graph.refuseWhileRunning(); // Else the agent would be opened, though nothing runs it.
     const timeout = actionTimeout === undefined ? {} : { actionTimeoutMs: durationMs('actionTimeout', actionTimeout, { min: 1 }) };
     const name = checkAgent(agent)?.agentName ?? agentNameOf(agent);
     const slot: AgentSlot = { make: () => this.#resources.open(agent), open: undefined };
@@ -182,7 +185,7 @@ export class StreamExecutionEnvironment {
     await job.done;
   }
 
-  /** Starts the job and gives it while it runs. Throws `UID_CLASH` or `GRAPH_INVALID`. */
+  /** Starts the job and gives it while it runs, one at a time. Throws `UID_CLASH` or `GRAPH_INVALID`. */
   async executeAsync(name = 'job'): Promise<Job> {
     const { domain, ...rest } = this.#settings;
     this.#checkPipes();
@@ -194,22 +197,35 @@ export class StreamExecutionEnvironment {
       metrics: new JobMetrics({ job: name, clock: rest.clock }),
       resources: { open: () => this.#openAgents(), close: () => this.#closeAgents() },
     });
-    const end = (error?: unknown): void => this.#onEnd.forEach((listener) => listener(error));
-    job.done.then(() => end(), end);
+    this.#ended = undefined;
+    job.done.then(
+      () => this.#end(undefined),
+      (error: unknown) => this.#end(error),
+    );
     return job;
   }
 
   /** Runs to the end of the input and gives what a stream brought. Meant for tests and small data. */
   async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
+    if (!stream.belongsTo(this)) throw new TypeError('Expected `stream` to be of this environment, got one of another');
     const values: T[] = [];
-    stream.sinkTo(defineSink<T>({ name: 'collect', guarantee: 'exactly-once', write: (batch) => void values.push(...batch) }));
+    stream.sinkTo(collectSink(values));
     await this.execute(name);
     return values;
   }
 
-  /** @internal Called when a job of this environment is over. */
-  onEnd(listener: (error: unknown) => void): void {
-    this.#onEnd.push(listener);
+  /** @internal Calls the listener once, when the job is over: at once if it is. Gives a function that takes the listener away. */
+  onEnd(listener: (error: unknown) => void): () => void {
+    if (this.#ended === undefined) this.#onEnd.add(listener);
+    else listener(this.#ended.error);
+    return () => void this.#onEnd.delete(listener);
+  }
+
+  #end(error: unknown): void {
+    this.#ended = { error };
+    const listeners = [...this.#onEnd];
+    this.#onEnd.clear();
+    for (const listener of listeners) listener(error);
   }
 
   #stream<T>(name: string, source: Source<T>, strategy: WatermarkStrategy<T>): DataStream<T> {

@@ -3,6 +3,7 @@
 // ---------- pipelines
 export { StreamExecutionEnvironment, type ApplyAgentOptions, type CheckpointOptions, type EnvironmentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
+export { DataStreamSink } from './data-stream-sink.ts';
 export { WatermarkStrategy } from './runtime/watermarks.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job.ts';
 export type { CheckpointStats } from './runtime/coordinator.ts';

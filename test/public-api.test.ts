@@ -39,6 +39,7 @@ test('millrace', () => {
     ChatRequestEvent
     ChatResponseEvent
     DataStream
+    DataStreamSink
     Event
     EventType
     InputEvent

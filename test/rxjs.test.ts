@@ -41,6 +41,36 @@ describe('asObservable', () => {
     expect(seen).toEqual([0, 1, 2]);
   });
 
+  test('completes at once for who subscribes when the job is over, and fails if the job did', async () => {
+    const env = create();
+    const ended$ = env.fromCollection(numbers(2)).asObservable();
+    await env.execute();
+    expect(await firstValueFrom(ended$.pipe(toArray()))).toEqual([]);
+
+    const failing = create();
+    const failed$ = failing
+      .fromCollection(numbers(2))
+      .map((): number => {
+        throw new RangeError('one');
+      })
+      .asObservable();
+    await failure(failing.execute(), 'OPERATOR_FAILED');
+    await failure(firstValueFrom(failed$), 'OPERATOR_FAILED');
+  });
+
+  test('of two jobs one after the other, each subscription hears its own', async () => {
+    const env = create();
+    const seen$ = env.fromCollection(numbers(2)).asObservable();
+    const heard = (): Promise<number[]> => firstValueFrom(seen$.pipe(toArray()));
+    const first = heard();
+    await env.execute();
+    expect(await first).toEqual([0, 1]);
+    const job = await env.executeAsync();
+    const second = heard();
+    await job.done;
+    expect(await second).toEqual([0, 1]);
+  });
+
   test('who unsubscribes hears nothing more, and the job goes on', async () => {
     const env = create();
     const stream = env.fromCollection(numbers(5));

@@ -92,12 +92,12 @@ test('a job whose writes fail, the last ones too, starts again or gives up, and 
         new OutputEvent(await ctx.durableExecute('ask', (_signal, call) => process.call(call, { answer: () => event.input * 2 }))),
       );
     });
-    env
+    const answered = env
       .fromSource(process.source({ name: 'numbers', splits: { a: numbers(5) } }))
       .keyBy((value) => value)
-      .applyAgent(answers, { outputOrder: 'arrival' })
-      .sinkTo(process.send('out'))
-      .sinkTo(process.collect('committed'));
+      .applyAgent(answers, { outputOrder: 'arrival' });
+    answered.sinkTo(process.send('out'));
+    answered.sinkTo(process.collect('committed'));
   };
   for (const seed of numbers(60)) {
     const { received } = await simulate({ seed, pipeline, failingWrites: 0.1, crashes: [] });

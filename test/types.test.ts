@@ -17,6 +17,7 @@ import {
   WatermarkStrategy,
   type CheckpointStats,
   type DataStream,
+  type DataStreamSink,
   type DeadLetter,
   type Job,
   type Key,
@@ -183,8 +184,9 @@ export const ends = async (env: StreamExecutionEnvironment, stream: DataStream<R
   expectTypeOf(env.fromSource(jsonLines<Review>('x'))).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(env.fromCollection([1, 2])).toEqualTypeOf<DataStream<number>>();
   expectTypeOf(env.generate({ generate: (index) => ({ index }) })).toEqualTypeOf<DataStream<{ index: number }>>();
-  expectTypeOf(stream.sinkTo(defineSink<Review>({ write: () => {} }))).toEqualTypeOf<DataStream<Review>>();
-  expectTypeOf(stream.sinkTo(defineSink<{ readonly id: string }>({ write: () => {} }))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.sinkTo(defineSink<Review>({ write: () => {} })).uid('x').name('y')).toEqualTypeOf<DataStreamSink>();
+  expectTypeOf(stream.sinkTo(defineSink<{ readonly id: string }>({ write: () => {} }))).toEqualTypeOf<DataStreamSink>();
+  expectTypeOf(stream.print()).toEqualTypeOf<DataStreamSink>();
   expectTypeOf(await env.executeAsync()).toEqualTypeOf<Job>();
   expectTypeOf((await env.executeAsync()).checkpoints$).toEqualTypeOf<Observable<CheckpointStats>>();
   expectTypeOf<MalformedLine['line']>().toEqualTypeOf<number>();

@@ -7,6 +7,7 @@ import type { Sink, Source } from '../core/connector.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { Operator, Step } from '../core/operator.ts';
+import { refusal } from '../core/options.ts';
 import type { WatermarkStrategy } from './watermarks.ts';
 
 /** How records cross an edge: to whoever is next, or to the owner of their key. */
@@ -47,17 +48,60 @@ export interface Stage {
 
 export class StreamGraph {
   readonly #nodes: GraphNode[] = [];
+  /** How many nodes were added under a name, whatever they are called by now. */
+  readonly #added = new Map<string, number>();
+  #runningJob: string | undefined;
 
   get nodes(): readonly GraphNode[] {
     return this.#nodes;
   }
 
-  /** Adds a node; its uid is its name, numbered when the name is taken, so it is stable while nodes of that name keep their order. */
+  /**
+   * Adds a node; its uid is its name, numbered when the name has come before, so it is stable while nodes of that name keep their order.
+   * Neither `rename` nor `pin` of one node changes the uid of another.
+   */
   add(name: string, body: NodeBody, inputs: readonly GraphEdge[]): GraphNode {
-    const same = this.#nodes.filter((node) => node.name === name).length;
-    const node: GraphNode = { id: this.#nodes.length, body, inputs, uid: same === 0 ? name : `${name}-${same + 1}`, name, pinned: false };
+    this.refuseWhileRunning();
+    const count = (this.#added.get(name) ?? 0) + 1;
+    this.#added.set(name, count);
+    const node: GraphNode = { id: this.#nodes.length, body, inputs, uid: count === 1 ? name : `${name}-${count}`, name, pinned: false };
     this.#nodes.push(node);
     return node;
+  }
+
+  /** Gives a node the uid that the user chose. */
+  pin(node: GraphNode, uid: string): void {
+    if (typeof uid !== 'string' || !/^[A-Za-z0-9][\w.-]*$/.test(uid)) {
+      throw new TypeError(`Expected \`uid\` to be letters, digits, ".", "_" or "-", got \`${String(uid)}\``);
+    }
+    this.refuseWhileRunning();
+    node.uid = uid;
+    node.pinned = true;
+  }
+
+  /** Gives a node another name, for messages and metrics. */
+  rename(node: GraphNode, name: string): void {
+    if (typeof name !== 'string' || name === '') throw refusal('name', 'a text', name);
+    this.refuseWhileRunning();
+    node.name = name;
+  }
+
+  /** Keeps the graph as it is while a job runs on it: a restart compiles it again, and must find what the job has begun with. */
+  lock(job: string): void {
+    if (this.#runningJob !== undefined) {
+      throw new TypeError(`Expected one job of an environment at a time; "${this.#runningJob}" is still running`);
+    }
+    this.#runningJob = job;
+  }
+
+  unlock(): void {
+    this.#runningJob = undefined;
+  }
+
+  /** Throws a `TypeError` while a job runs on the graph. */
+  refuseWhileRunning(): void {
+    if (this.#runningJob === undefined) return;
+    throw new TypeError(`Expected the pipeline to be complete before it runs; job "${this.#runningJob}" is running on it`);
   }
 
   node(id: number): GraphNode {

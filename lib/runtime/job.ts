@@ -68,6 +68,7 @@ export class Job {
     this.metrics = options.metrics;
     this.#stopTimeoutMs = options.stopTimeoutMs;
     options.graph.check();
+    options.graph.lock(options.name);
     options.metrics.observe({ domain: () => this.#domain, restarts: () => this.#restarts });
     this.done = this.#run();
     this.done.catch(() => {}); // Whoever awaits `done` sees it; nobody has to.
@@ -136,6 +137,7 @@ export class Job {
         throw error;
       }
     } finally {
+      this.#options.graph.unlock();
       this.#status.complete();
       this.#checkpoints.complete();
       this.metrics.close();
