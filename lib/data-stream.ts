@@ -133,8 +133,10 @@ export class DataStream<T> {
   }
 
   /**
-   * Puts an RxJS operator into the stream. It must emit while it handles a value, and what it keeps is in no checkpoint: with a state
-   * directory it must be declared `{ stateless: true }`.
+   * Puts an RxJS operator into the stream. It must emit while it handles a value, or when its input completes, which it does with the
+   * last value of a bounded input: what it holds then (`reduce`, a buffer) comes out with the timestamp of that value, or behind the
+   * watermark if that is later. What it keeps is in no checkpoint, and lost by a stop or a restart: with a state directory it must be
+   * declared `{ stateless: true }`.
    */
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
     callable('operator', operator);

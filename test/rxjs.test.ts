@@ -5,15 +5,21 @@ import {
   MemoryStorage,
   outputTag,
   StreamExecutionEnvironment,
+  TumblingEventTimeWindows,
   valueState,
+  WatermarkStrategy,
   type EnvironmentOptions,
   type Operator,
 } from 'millrace';
-import { bufferCount, concatMap, config, delay, filter, from, map, mergeMap, NEVER, Observable, of, pairwise, Subject, take, tap, throwError, toArray, firstValueFrom } from 'rxjs';
+import { bufferCount, concatMap, config, count, delay, endWith, filter, finalize, firstValueFrom, from, map, merge, mergeMap, NEVER, Observable, of, pairwise } from 'rxjs';
+import { reduce, startWith, Subject, take, tap, throwError, timer, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { failure, later, Ledger, once, until } from './stories/story.ts';
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+const thrown = (): never => {
+  throw new RangeError('mine');
+};
 const create = (options: EnvironmentOptions = {}): StreamExecutionEnvironment => StreamExecutionEnvironment.create({ ...once, ...options });
 
 describe('asObservable', () => {
@@ -128,6 +134,76 @@ describe('pipe', () => {
     const error = await failure(env.execute(), 'EMIT_OUTSIDE_TURN');
     expect(error.message).toContain('pipe');
     expect(error.hint).toContain('asyncMap');
+  });
+
+  const sum = (n$: Observable<number>) => n$.pipe(reduce((a, b) => a + b));
+
+  test.each([
+    ['a buffer that is not full', (n$: Observable<number>) => n$.pipe(bufferCount(3)), [[0, 1, 2], [3]]],
+    ['a result that waits for the end', sum, [6]],
+    ['what is added at the end', (n$: Observable<number>) => n$.pipe(endWith(9)), [0, 1, 2, 3, 9]],
+    ['nothing, when it has ended already', (n$: Observable<number>) => n$.pipe(take(2)), [0, 1]],
+  ])('the end of the input is its end: %s comes out', async (_what, operator, out) => {
+    const env = create();
+    expect(await env.executeAndCollect(env.fromCollection(numbers(4)).pipe(operator as OperatorFunction<number, unknown>))).toEqual(out);
+  });
+
+  test('an empty input completes too', async () => {
+    const env = create();
+    expect(await env.executeAndCollect(env.fromCollection<number>([]).pipe(count()))).toEqual([0]);
+  });
+
+  test('what comes out at the end is not late for the windows behind it, and comes before they close', async () => {
+    const env = create();
+    const at = [1000, 2000, 90_000, 3000]; // The last one is late, and what it ends up in must not be.
+    const sums = env
+      .fromCollection(at, WatermarkStrategy.monotonous<number>().withTimestamps((ts) => ts).withEmitEvery(1))
+      .pipe(sum)
+      .keyBy(() => 'all')
+      .window(TumblingEventTimeWindows.of('1m'))
+      .process((values, { window }) => [window.start, ...values]);
+    expect(await env.executeAndCollect(sums)).toEqual([[60_000, 96_000]]);
+  });
+
+  test('a failure at the end is a failure of the job', async () => {
+    const env = create();
+    const failing = (n$: Observable<number>) => n$.pipe(toArray(), map(thrown));
+    env.fromCollection(numbers(2)).pipe(failing).print({ write: () => {} });
+    expect((await failure(env.execute(), 'OPERATOR_FAILED')).message).toContain('pipe');
+  });
+
+  test.each([
+    ['it waits', (n$: Observable<number>) => n$.pipe(delay(1))],
+    ['it never completes', (n$: Observable<number>) => merge(n$, NEVER)],
+    ['it waits for another stream', (n$: Observable<number>) => merge(n$, timer(60_000))],
+  ])('one that has not completed with its input is refused, and loses nothing in silence: %s', async (_what, operator) => {
+    const env = create();
+    env.fromCollection([1, 2, 3]).pipe(operator).print({ write: () => {} });
+    await failure(env.execute(), 'EMIT_OUTSIDE_TURN');
+  });
+
+  test.each([
+    ['emits before its first value', (n$: Observable<number>) => n$.pipe(startWith(0)), 'EMIT_OUTSIDE_TURN'],
+    ['can not be made', thrown, 'OPERATOR_FAILED'],
+  ] as const)('one that %s is refused when the job starts', async (_what, operator, code) => {
+    const env = create();
+    env.fromCollection([1, 2, 3]).pipe(operator).print({ write: () => {} });
+    expect((await failure(env.execute(), code)).message).toContain('pipe');
+  });
+
+  test('a stop is no end: what is held then is lost, and what it waits for ends with the job', async () => {
+    const env = create();
+    const [clicks, seen] = [new Subject<number>(), [] as number[]];
+    let torn = 0;
+    const operator = (n$: Observable<number>): Observable<number> => merge(n$.pipe(tap((n) => seen.push(n)), reduce((a, b) => a + b)), NEVER.pipe(finalize(() => (torn += 1))));
+    const out: number[] = [];
+    env.fromObservable(clicks).pipe(operator).sinkTo(callbackSink((n) => void out.push(n)));
+    const job = await env.executeAsync();
+    await until(() => clicks.observed);
+    clicks.next(1);
+    await until(() => seen.length === 1);
+    await job.stop();
+    expect([out, torn]).toEqual([[], 1]);
   });
 
   test('an operator that fails, and one behind it that does, fail the job', async () => {

@@ -8,10 +8,11 @@ import type { GraphEdge, GraphNode, StreamGraph } from './graph.ts';
 import { OperatorHost, type HostServices } from './host.ts';
 import type { Journal } from './journal.ts';
 import { nowhere, type Receiver } from './receiver.ts';
+import { rxSegment } from './rx-segment.ts';
 import { SinkHost, type SinkServices } from './sink-host.ts';
 import { SourceHost } from './source-host.ts';
 import { WatermarkValve } from './watermarks.ts';
-import { keyedEdge, rxSegment, unionInput, Wire } from './wire.ts';
+import { keyedEdge, unionInput, Wire } from './wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {
   readonly journal: Journal;
@@ -76,8 +77,8 @@ class Compiler {
       }
       case 'pipe': {
         const to = this.#output(node);
-        const { fail } = this.#services;
-        return this.#enterAll(node, rxSegment({ uid: node.uid, operator: body.operator, to, fail: (error) => fail(error) }));
+        const { fail, signal } = this.#services;
+        return this.#enterAll(node, rxSegment({ uid: node.uid, operator: body.operator, to, signal, fail: (error) => fail(error) }));
       }
       case 'tap':
         return this.#enterAll(node, { ...nowhere, record: body.next });

@@ -1,12 +1,11 @@
 /**
- * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions, user's RxJS operators).
+ * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions).
  *
  * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every subscriber here is one of our own class, which
  * RxJS uses as it is: what an operator throws comes back to the turn that pushed the record.
  */
-import { Observable, Subject, Subscriber, type OperatorFunction } from 'rxjs';
+import { Observable, Subscriber } from 'rxjs';
 import type { StreamElement, Timestamp } from '../core/element.ts';
-import { StreamError } from '../core/errors.ts';
 import { checkKey, type Key } from '../core/key.ts';
 import { decode, encode } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
@@ -123,44 +122,4 @@ export const forward = ({ watermark, idle }: WatermarkChange, to: Pick<Receiver<
   if (idle === false) to.status(false);
   if (watermark !== undefined) to.watermark(watermark);
   if (idle === true) to.status(true);
-};
-
-/** A user's RxJS operator between two chains. It must emit while it handles a value; results take that value's timestamp. */
-export const rxSegment = <I, O>(options: {
-  readonly uid: string;
-  readonly operator: OperatorFunction<I, O>;
-  readonly to: Receiver<O>;
-  readonly fail: (error: unknown) => void;
-}): Receiver<I> => {
-  const { uid, operator, to, fail } = options;
-  const input = new Subject<I>();
-  let handling = false;
-  let now: Timestamp = 0;
-  let thrown: { readonly error: unknown } | undefined;
-  const emit = (value: O): void => {
-    if (!handling) return fail(new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` emitted while it handled no value`));
-    return to.record(value, now);
-  };
-  input.pipe(operator).subscribe(
-    new (class extends Subscriber<O> {
-      override next(value: O): void {
-        emit(value);
-      }
-      override error(error: unknown): void {
-        if (handling) thrown = { error };
-        else fail(error);
-      }
-    })(),
-  );
-  return {
-    record(value, timestamp) {
-      handling = true;
-      now = timestamp;
-      input.next(value);
-      handling = false;
-      if (thrown !== undefined) throw operatorFailure(uid, thrown.error);
-    },
-    watermark: (timestamp) => to.watermark(timestamp),
-    status: (idle) => to.status(idle),
-  };
 };
