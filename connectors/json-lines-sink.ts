@@ -8,7 +8,7 @@ import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { FileRange } from './pending-file.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { open, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { invariant, messageOf, StreamError } from '../lib/core/errors.ts';
 import { knownOptions, oneOf, refusal } from '../lib/core/options.ts';
 import { copyRange, crcOfRange, PendingFile, pendingEpochs, pendingPath, removePending, syncDirectory } from './pending-file.ts';
@@ -20,6 +20,8 @@ export interface JsonLinesSinkOptions {
 
 /** Where the lines of one epoch stand in the output. */
 export interface JsonLinesCommittable extends FileRange {
+  /** The output, absolute. */
+  readonly path: string;
   readonly epoch: number;
   /** CRC-32 of the bytes. */
   readonly crc: number;
@@ -42,12 +44,17 @@ export const jsonLinesSink = <T>(path: string, options: JsonLinesSinkOptions = {
   oneOf('onExisting', onExisting, ['fail', 'append', 'overwrite']);
   if (typeof path !== 'string' || path === '') throw refusal('path', 'the path of a file', path);
   return {
-    name: 'json-lines',
+    // Named by its file, so that it keeps its uid when sinks are added, removed or written in another order.
+    name: `json-lines-${basename(path).replaceAll(/[^\w.-]/g, '-')}`,
     guarantee: 'exactly-once',
     async open(context) {
       context.signal.throwIfAborted();
       await checkPlace(path);
-      const known = [...context.pending, ...(context.last === undefined ? [] : [context.last])];
+      const { pending, last } = context;
+      const known = [...pending, ...(last === undefined ? [] : [last])];
+      for (const { path: before } of known) await checkSameOutput(path, before);
+      // What pends is looked at by its commit. Without it the output must end as it was left: its bytes, not its length alone, say that it is the one.
+      if (last !== undefined && pending.length === 0) await checkCommitted(path, last);
       const offset = known.length === 0 ? await firstOffset(path, onExisting) : await nextOffset(path, known);
       const kept = new Set(known.map(({ epoch }) => epoch));
       for (const epoch of await pendingEpochs(path)) if (!kept.has(epoch)) await removePending(path, epoch);
@@ -106,7 +113,7 @@ class JsonLinesWriter<T> implements SinkWriter<T, JsonLinesCommittable> {
     } catch (error) {
       throw failed(`epoch ${file.epoch} of "${this.#path}" can not be written`, error);
     }
-    return { epoch: file.epoch, offset, bytes: file.bytes, crc: file.crc };
+    return { path: resolve(this.#path), epoch: file.epoch, offset, bytes: file.bytes, crc: file.crc };
   }
 
   /** One at a time and in the order of the calls, whatever became of the one before. */
@@ -145,6 +152,20 @@ const checkPlace = async (path: string): Promise<void> => {
   }
   const info = await stat(path).catch(() => undefined);
   if (info !== undefined && !info.isFile()) throw misplaced(`output "${path}" is no regular file`, 'give the path of a file');
+};
+
+/**
+ * Refuses to go on in another output than before: what a sink that was given the state of another one writes there would cut what stands
+ * there. An output that was moved, or that is reached by another way, is the same one; its bytes are compared all the same.
+ */
+const checkSameOutput = async (path: string, before: string): Promise<void> => {
+  if (resolve(path) === before) return;
+  const [here, there] = await Promise.all([path, before].map((each) => stat(each).catch(() => undefined)));
+  if (there === undefined || (here?.ino === there.ino && here.dev === there.dev)) return;
+  throw new StreamError('OUTPUT_CHANGED', `the checkpoint holds the place in output "${before}", and the sink writes to "${path}"`, {
+    hint: 'give the sink the path it had; two sinks that have changed places need uids of their own: `sinkTo(sink).uid(...)`',
+    details: { path, before },
+  });
 };
 
 const misplaced = (message: string, hint: string): StreamError => new StreamError('SINK_FAILED', message, { hint, retryable: false });

@@ -66,11 +66,19 @@ export const checkHeader = (
     throw new StreamError('STATE_INCOMPATIBLE', `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`);
   }
   for (const [uid, node] of Object.entries(header.nodes)) {
-    const holds = (node.states ?? []).length > 0 || node.source !== undefined || (node.sink?.pending.length ?? 0) > 0;
-    if (holds && !job.uids.has(uid) && !job.allowUnclaimedState) {
-      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds state of "${uid}", which is no operator of this pipeline`);
+    const held = heldOf(node);
+    if (held !== undefined && !job.uids.has(uid) && !job.allowUnclaimedState) {
+      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds ${held} of "${uid}", which is no operator of this pipeline`);
     }
   }
+};
+
+/** What would be lost with a node, in words. The records of a sink are numbered and its output has an end: another sink must not go on there. */
+const heldOf = ({ states = [], source, sink }: NodeSnapshot): string | undefined => {
+  if (states.length > 0) return 'state';
+  if (source !== undefined) return 'positions';
+  if (sink !== undefined && (sink.number > 0 || sink.pending.length > 0)) return `the place in the output (${sink.number} records)`;
+  return undefined;
 };
 
 export interface StatesOfOperator {

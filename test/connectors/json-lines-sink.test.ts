@@ -1,7 +1,7 @@
 /** The exactly-once JSON Lines sink: the suite of sinks, and every state in which a crash or a stranger can leave its files. */
 import type { JsonLinesCommittable, JsonLinesSinkOptions } from '../../connectors/json-lines-sink.ts';
 import type { SinkContext, SinkWriter } from '../../lib/core/connector.ts';
-import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -234,6 +234,27 @@ describe('an output that somebody changed', () => {
     const { path, first, writer } = await committed();
     await writeFile(path, '{"n":2}\n');
     await expect(writer.commit(first, signal)).rejects.toMatchObject(changed);
+  });
+
+  test('other bytes of the same length, seen at the next start also when nothing pends', async () => {
+    const { path, first } = await committed();
+    await writeFile(path, '{"n":2}\n');
+    await expect(openSink(path, { last: first, epoch: 2 })).rejects.toMatchObject(changed);
+    expect(await textOf(path)).toBe('{"n":2}\n');
+  });
+
+  test('another path is refused while the output stands where it was, unless it leads to the same file', async () => {
+    const { path, first } = await committed();
+    const other = await freshPath();
+    await copyFile(path, other);
+    const refused = openSink(other, { last: first, epoch: 2 });
+    await expect(refused).rejects.toMatchObject({ ...changed, message: expect.stringContaining(`output "${path}", and the sink writes to`) });
+    await rm(other);
+    await symlink(path, other);
+    await (await openSink(other, { last: first, epoch: 2 })).close();
+    await rm(other);
+    await rename(path, other);
+    await (await openSink(other, { last: first, epoch: 2 })).close();
   });
 
   test('cut or removed, seen at the next start and at the next commit', async () => {
