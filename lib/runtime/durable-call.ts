@@ -21,8 +21,14 @@ export interface AttemptServices {
 export interface CallingBody {
   readonly id: string;
   readonly signal: AbortSignal;
+  /** Whether a call may start now: the body goes on and the job does not stop. One that may not stays open, and starts when the job does. */
+  readonly mayStart: boolean;
   /** Takes the outcome of the last attempt. */
   settled(call: DurableCall, outcome: Outcome<unknown>): void;
+  /** A call waits before its next attempt. */
+  backOff(): void;
+  /** It has waited; `then` runs when the body has its place among those in flight again. */
+  backOn(then: () => void): void;
 }
 
 /** A call as it was asked for. Its result has the type that the body expects, since the journal returns what the function returned. */
@@ -55,8 +61,9 @@ export class DurableCall {
     else this.facts.reject(outcome.error);
   }
 
-  /** Makes the next attempt. */
+  /** Makes the next attempt, if it may. */
   start(): void {
+    if (!this.facts.body.mayStart) return;
     this.#attempts += 1;
     new Attempt(this, this.#attempts).run(this.facts.fn);
   }
@@ -75,8 +82,13 @@ export class DurableCall {
     }
     const isFinal = outcome.ok || attempt === 0;
     const delayMs = isFinal ? undefined : retryDelayMs(options.retry, attempt, outcome.error, services.clock);
-    if (delayMs === undefined) body.settled(this, outcome);
-    else sleep(services.clock, delayMs, body.signal).then(() => this.start(), () => {}); // Aborted: nobody waits any more.
+    if (delayMs === undefined) {
+      body.settled(this, outcome);
+      return;
+    }
+    body.backOff();
+    const again = (): void => body.backOn(() => this.start());
+    sleep(services.clock, delayMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
   }
 }
 

@@ -30,10 +30,14 @@ export interface BodyServices extends AttemptServices {
   failWork(error: unknown, forget: readonly Uint8Array[]): void;
 }
 
-/** Who started a body. */
+/** Who started a body, and bounds how many are in flight. */
 export interface BodyOwner {
   /** The body's outcome is durable. Called once. */
   ended(item: WorkItem, outcome: Outcome<unknown>): void;
+  /** The body has nothing to do but wait for its next attempt: another may have its place. */
+  leave(): void;
+  /** Runs `then` when there is a place again. */
+  enter(then: () => void): void;
 }
 
 /** An outcome that is not durable yet. */
@@ -55,6 +59,13 @@ export class WorkBody implements WorkContext, CallingBody {
   #abort: ChildAbort | undefined;
   #cancelTimeout: Cancel | undefined;
   #ended = false;
+  /** Live calls that are not settled, and how many of them wait before their next attempt. */
+  #open = 0;
+  #backingOff = 0;
+  /** False while all its calls wait before their next attempt: meanwhile another body has its place. */
+  #placed = true;
+  /** What waits until the body has its place again. */
+  #unplaced: (() => void)[] | undefined;
   #recorded: RecordedCalls | undefined;
   // The lists are made with their first member: most bodies that wait have none.
   #undurable: Undurable[] | undefined;
@@ -105,7 +116,7 @@ export class WorkBody implements WorkContext, CallingBody {
       const outcome = recorded.done;
       this.#ended = true;
       this.#item.addJournaled(recorded.keys);
-      this.#services.clock.defer(() => this.#owner.ended(this.#item, outcome));
+      this.#services.clock.defer(() => this.#tell(outcome));
       return;
     }
     if (recorded !== undefined) this.#adopt(recorded);
@@ -139,8 +150,23 @@ export class WorkBody implements WorkContext, CallingBody {
     });
   }
 
+  get mayStart(): boolean {
+    return this.#services.accepting && !this.#ended;
+  }
+
+  backOff(): void {
+    this.#backingOff += 1;
+    if (this.#backingOff === this.#open && this.#placed) this.#leave();
+  }
+
+  backOn(then: () => void): void {
+    this.#backingOff -= 1;
+    this.#inPlace(then);
+  }
+
   /** Journals a live outcome and resumes the body with it. */
   settled(call: DurableCall, live: Outcome<unknown>): void {
+    this.#open -= 1;
     if (this.#ended) return;
     let outcome = live;
     try {
@@ -152,6 +178,31 @@ export class WorkBody implements WorkContext, CallingBody {
     if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, call.facts.number];
     (this.#resumptions ??= []).push({ call, outcome });
     this.#resumeNext();
+  }
+
+  /** Runs `then` while the body has its place among those in flight; all that wait for it share one. */
+  #inPlace(then: () => void): void {
+    if (this.#placed) {
+      then();
+      return;
+    }
+    if (this.#unplaced !== undefined) {
+      this.#unplaced.push(then);
+      return;
+    }
+    const waiting = [then];
+    this.#unplaced = waiting;
+    this.#owner.enter(() => {
+      this.#placed = true;
+      this.#unplaced = undefined;
+      for (const each of waiting) each();
+      if (this.#ended) this.#leave();
+    });
+  }
+
+  #leave(): void {
+    this.#placed = false;
+    this.#owner.leave();
   }
 
   #adopt(recorded: RecordedItem): void {
@@ -209,13 +260,13 @@ export class WorkBody implements WorkContext, CallingBody {
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
   #execute(call: DurableCall): void {
+    this.#open += 1;
     if (this.#hasUndurable) (this.#gated ??= []).push(call);
-    else this.#startLive(call);
+    else this.#inPlace(() => this.#startLive(call));
   }
 
   #startLive(call: DurableCall): void {
-    // When the job is stopping the call stays open, and runs when the job does.
-    if (!this.#services.accepting || this.#ended) return;
+    if (!this.mayStart) return;
     const { number, id, args, options } = call.facts;
     const { reconciler } = options;
     if (reconciler === undefined) call.start();
@@ -224,7 +275,7 @@ export class WorkBody implements WorkContext, CallingBody {
       const { journal } = this.#services;
       journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args }, () => {
         this.#journaled(number, 'pending');
-        if (this.#services.accepting) call.start();
+        call.start();
       });
     }
   }
@@ -268,8 +319,13 @@ export class WorkBody implements WorkContext, CallingBody {
     const { calls } = this.#item;
     journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome }, () => {
       this.#journaled(0, 'done');
-      this.#owner.ended(this.#item, outcome);
+      this.#tell(outcome);
     });
+  }
+
+  #tell(outcome: Outcome<unknown>): void {
+    this.#owner.ended(this.#item, outcome);
+    if (this.#placed) this.#leave();
   }
 }
 

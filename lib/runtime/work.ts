@@ -118,7 +118,8 @@ export class WorkQueue implements BodyOwner {
   readonly #workers = new Map<string, KnownWorker>();
   /** Every open item. A number is used once per key group, whatever the branch. */
   readonly #open = new Map<number, WorkItem>();
-  #queue: WorkItem[] = [];
+  /** What waits for a place among those in flight. */
+  #queue: (() => void)[] = [];
   #queueHead = 0;
   #inFlight = 0;
 
@@ -161,18 +162,25 @@ export class WorkQueue implements BodyOwner {
 
   /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
   start(item: WorkItem): void {
+    this.enter(() => new WorkBody(item, this.#options.services, this).run());
+  }
+
+  enter(then: () => void): void {
     if (this.#inFlight >= this.#options.inFlightMax) {
-      this.#queue.push(item);
+      this.#queue.push(then);
       return;
     }
     this.#inFlight += 1;
-    new WorkBody(item, this.#options.services, this).run();
+    then();
+  }
+
+  leave(): void {
+    this.#inFlight -= 1;
+    this.#startNext();
   }
 
   ended(item: WorkItem, outcome: Outcome<unknown>): void {
-    this.#inFlight -= 1;
     this.#options.services.turn(item, () => this.apply(item, outcome));
-    this.#startNext();
   }
 
   /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
@@ -218,6 +226,6 @@ export class WorkQueue implements BodyOwner {
       this.#queue = this.#queue.slice(this.#queueHead);
       this.#queueHead = 0;
     }
-    this.start(next);
+    this.enter(next);
   }
 }
