@@ -27,6 +27,7 @@ import { Turns } from './turns.ts';
 import type { Turn } from './turn.ts';
 import { UidDictionary } from './uid-dictionary.ts';
 import { untilAborted } from './until-aborted.ts';
+import { Watchdog } from './watchdog.ts';
 import type { WorkQueue } from './work.ts';
 
 export interface DomainSettings {
@@ -72,6 +73,7 @@ export class Domain {
   readonly #abort = new AbortController();
   readonly #dictionary: UidDictionary;
   readonly #loop: TaskLoop;
+  readonly #watchdog: Watchdog;
   /** Undefined where nothing is stored. */
   readonly #early: EarlyCheckpoints | undefined;
   #branch: number;
@@ -124,6 +126,8 @@ export class Domain {
     });
     if (storage !== undefined) this.#early = this.#makeEarly();
     this.#loop = this.#makeLoop();
+    const { places, topology } = this;
+    this.#watchdog = new Watchdog({ places, operators: topology.operators, logger: options.logger, turns: () => this.turns.count });
   }
 
   get finished(): boolean {
@@ -296,6 +300,7 @@ export class Domain {
         now,
       );
     }
+    this.#watchdog.look(clock.elapsed());
     this.#loop.wake();
   }
 

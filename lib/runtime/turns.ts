@@ -26,6 +26,7 @@ export class Turns {
   #time: Timestamp | undefined;
   #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
   #longestMs = 0;
+  #count = 0;
 
   constructor(options: TurnsOptions) {
     this.#options = options;
@@ -33,6 +34,11 @@ export class Turns {
 
   get running(): boolean {
     return this.#running;
+  }
+
+  /** Live turns so far. */
+  get count(): number {
+    return this.#count;
   }
 
   /** The longest turn so far, in milliseconds. */
@@ -62,6 +68,7 @@ export class Turns {
       fail(error);
       return false;
     }
+    this.#count += 1;
     const made = turn();
     const timed = this.#time === undefined ? made : { ...made, now: this.#time };
     journal.note(timed);

@@ -262,6 +262,7 @@ export class WorkBody implements WorkContext, CallingBody {
   #execute(call: DurableCall): void {
     this.#open += 1;
     if (this.#hasUndurable) (this.#gated ??= []).push(call);
+    else if (this.#placed) this.#startLive(call);
     else this.#inPlace(() => this.#startLive(call));
   }
 
