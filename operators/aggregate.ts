@@ -2,7 +2,7 @@
  * Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. Keeps I13: a function
  * that returns a promise is refused.
  */
-import { refusedPromise } from '../lib/core/errors.ts';
+import { refuseThenable } from '../lib/core/errors.ts';
 import { valueState, type Operator } from '../lib/core/operator.ts';
 
 /**
@@ -29,8 +29,7 @@ export const reduce =
       direct: true,
       process(value, timestamp) {
         const before = reduced.value();
-        const after = before === undefined ? value : fn(before, value);
-        if (after instanceof Promise) throw refusedPromise('the function of `reduce`', after);
+        const after = before === undefined ? value : refuseThenable(fn(before, value), 'the function', context.uid);
         reduced.update(after);
         context.output.emit(after, timestamp);
       },
@@ -41,14 +40,21 @@ export const reduce =
 export const aggregate =
   <T, A, R>(fn: AggregateFunction<T, A, R>): Operator<T, R> =>
   (context) => {
+    const { createAccumulator, add, getResult } = synchronous(fn, context.uid);
     const accumulator = context.state(valueState<A>('accumulator'));
     return {
       direct: true,
       process(value, timestamp) {
-        const after = fn.add(value, accumulator.value() ?? fn.createAccumulator());
-        if (after instanceof Promise) throw refusedPromise('the function of `aggregate`', after);
+        const after = add(value, accumulator.value() ?? createAccumulator());
         accumulator.update(after);
-        context.output.emit(fn.getResult(after), timestamp);
+        context.output.emit(getResult(after), timestamp);
       },
     };
   };
+
+/** The same aggregate with each of its functions looked at: none may return a promise (I13). */
+export const synchronous = <T, A, R>(fn: AggregateFunction<T, A, R>, uid: string): Required<Omit<AggregateFunction<T, A, R>, 'merge'>> => ({
+  createAccumulator: () => refuseThenable(fn.createAccumulator(), '`createAccumulator`', uid),
+  add: (value, accumulator) => refuseThenable(fn.add(value, accumulator), '`add`', uid),
+  getResult: (accumulator) => refuseThenable(fn.getResult(accumulator), '`getResult`', uid),
+});

@@ -3,7 +3,7 @@
  * so nothing is allocated on the way. Keeps I2 (the handles throw outside a turn) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { refusedPromise, StreamError } from '../lib/core/errors.ts';
+import { refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
@@ -76,7 +76,7 @@ export const process =
       ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
       const returned: unknown = user.onTimer?.(timer, ctx);
       ctx.leave();
-      if (returned instanceof Promise) throw refusedPromise('`onTimer`', returned);
+      refuseThenable(returned, '`onTimer`', context.uid);
     };
     const { open, close } = user;
     return {

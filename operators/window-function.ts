@@ -3,7 +3,7 @@
  * (per-window state is that of the key and window in hand) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { refusedPromise } from '../lib/core/errors.ts';
+import { refuseThenable } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import { mapState, type MapState, type OperatorContext, type DerivedTimers, type OutputTag } from '../lib/core/operator.ts';
@@ -74,8 +74,7 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W
 
   fire(start: Timestamp, contents: C): void {
     this.#enter(start);
-    const result = this.#user.process(contents, this);
-    if (result instanceof Promise) throw refusedPromise(`the window function of \`${this.#context.uid}\``, result);
+    const result = refuseThenable(this.#user.process(contents, this), 'the window function', this.#context.uid);
     if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
     if (result !== undefined) this.#context.output.emit(result, start + this.#sizeMs - 1);
   }
@@ -83,7 +82,7 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W
   clear(start: Timestamp): void {
     if (this.#user.clear !== undefined) {
       this.#enter(start);
-      this.#user.clear(this);
+      refuseThenable<unknown>(this.#user.clear(this), '`clear`', this.#context.uid);
     }
     this.#windowStates?.delete(start);
   }
@@ -120,6 +119,6 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W
     this.#start = start;
     const stored = this.#windowStates?.get(start);
     // A copy, because what a handle gives is not to be changed.
-    this.#windowState = stored === undefined ? this.#user.windowState?.() : structuredClone(stored);
+    this.#windowState = stored === undefined ? refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid) : structuredClone(stored);
   }
 }

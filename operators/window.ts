@@ -10,10 +10,10 @@
  * for the rest. They follow from the panes, so they are not stored.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { StreamError } from '../lib/core/errors.ts';
+import { refuseThenable, StreamError } from '../lib/core/errors.ts';
 import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
-import type { AggregateFunction, ReduceFunction } from './aggregate.ts';
+import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
 import type { StateSpec } from './process.ts';
 import { WindowCall, type ProcessWindowFunction } from './window-function.ts';
 import type { WindowAssigner } from './window-assigners.ts';
@@ -46,8 +46,11 @@ export function reduceWindow<T>(
   reduce: ReduceFunction<T>,
   fn: ProcessWindowFunction<T, unknown> = (value) => value,
 ): Operator<T, unknown> {
-  const contents: Contents<T, T, T> = { add: (pane, value) => (pane === undefined ? value : reduce(pane, value)), get: (pane) => pane };
-  return windowOperator(options, { contents: () => contents, fn });
+  const contents = ({ uid }: OperatorContext<never>): Contents<T, T, T> => ({
+    add: (pane, value) => (pane === undefined ? value : refuseThenable(reduce(pane, value), 'the reducing function', uid)),
+    get: (pane) => pane,
+  });
+  return windowOperator(options, { contents, fn });
 }
 
 /**
@@ -71,11 +74,11 @@ export function aggregateWindow<T, A, R>(
   aggregate: AggregateFunction<T, A, R>,
   fn: ProcessWindowFunction<R, unknown> = (result) => result,
 ): Operator<T, unknown> {
-  const contents: Contents<T, A, R> = {
-    add: (pane, value) => aggregate.add(value, pane === undefined ? aggregate.createAccumulator() : pane),
-    get: (pane) => aggregate.getResult(pane),
+  const contents = ({ uid }: OperatorContext<never>): Contents<T, A, R> => {
+    const { createAccumulator, add, getResult } = synchronous(aggregate, uid);
+    return { add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane), get: (pane) => getResult(pane) };
   };
-  return windowOperator(options, { contents: () => contents, fn });
+  return windowOperator(options, { contents, fn });
 }
 
 /** Keeps all records of each window, in the order of arrival, and calls `fn` with them. */
@@ -139,8 +142,9 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
     const dropped = context.metrics.getCounter('numLateRecordsDropped');
     const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
     const timers = context.derivedTimers(({ timestamp, namespace: start }) => {
-      if (timestamp === last(start)) fire(start);
-      if (timestamp === last(start) + latenessMs) clear(start);
+      const due = last(start);
+      if (timestamp === due) fire(start);
+      if (timestamp >= due + latenessMs) clear(start, timestamp > due); // It stayed, so it is written down as fired.
     });
     const call = new WindowCall({ context, timers, sizeMs, fn: parts.fn });
     const fire = (start: Timestamp): void => {
@@ -149,19 +153,20 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       if (latenessMs > 0 && fired.get(start) === undefined) fired.set(start, true);
       call.fire(start, contents.get(pane, start));
     };
-    const clear = (start: Timestamp): void => {
+    const clear = (start: Timestamp, stayed: boolean): void => {
       const pane = panes.get(start);
       if (pane === undefined) return;
       contents.clear?.(pane, start);
       panes.delete(start);
-      if (latenessMs > 0) fired.delete(start);
+      if (stayed) fired.delete(start);
       call.clear(start);
     };
-    /** Registers what a pane waits for. */
-    const schedule = (start: Timestamp): void => {
+    /** Registers what a pane waits for: to fire, unless it has, and to go. */
+    const schedule = (start: Timestamp, hasFired: boolean): void => {
       const due = last(start);
-      if (due > timers.watermark && fired.get(start) !== true) timers.register(due, start);
-      if (latenessMs > 0 && due + latenessMs < MAX_TIMESTAMP) timers.register(due + latenessMs, start);
+      if (!hasFired) timers.register(due, start);
+      const goes = due + staysMs(latenessMs, hasFired);
+      if (goes > due && goes < MAX_TIMESTAMP) timers.register(goes, start);
     };
     /** False when the window is gone. */
     const add = (start: Timestamp, value: T): boolean => {
@@ -169,7 +174,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       if (due + latenessMs <= timers.watermark) return false;
       const pane = panes.get(start);
       panes.set(start, contents.add(pane, value, start));
-      if (pane === undefined) schedule(start);
+      if (pane === undefined) schedule(start, due <= timers.watermark);
       if (due <= timers.watermark) fire(start);
       return true;
     };
@@ -178,7 +183,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
       else context.output.side(lateTag, value, timestamp);
     };
     return {
-      open: () => panes.forEachEntry((_key, start) => schedule(start)),
+      open: () => panes.forEachEntry((_key, start) => schedule(start, fired.get(start) === true)),
       process(value, timestamp) {
         if (timestamp === MIN_TIMESTAMP) throw timestampMissing(context.uid);
         if (assigner.starts === undefined) {
@@ -193,6 +198,9 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec>(
     };
   };
 };
+
+/** A pane that stayed and has no lateness since a restart goes with the next watermark, by a timer that does not fire it again. */
+const staysMs = (latenessMs: number, hasFired: boolean): number => (hasFired ? Math.max(latenessMs, 1) : latenessMs);
 
 const timestampMissing = (uid: string): StreamError =>
   new StreamError('TIMESTAMP_MISSING', `a record without a timestamp came to the event-time windows of \`${uid}\``);

@@ -110,8 +110,19 @@ export const unreachable = (value: never): never => {
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** Whether a value is a promise of any make: query builders and libraries have their own. */
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
+
 /** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */
 export const refusedPromise = (what: string, promise: unknown): StreamError => {
-  Promise.resolve(promise).catch(() => {});
+  // A foreign one is left alone: many start what they stand for when somebody asks them for it.
+  if (promise instanceof Promise) promise.catch(() => {});
   return new StreamError('ASYNC_IN_TURN', `${what} returned a promise`);
+};
+
+/** Gives back what a user's function of an operator returned; throws when that is a promise (I13). */
+export const refuseThenable = <T>(returned: T, what: string, uid: string): T => {
+  if (isThenable(returned)) throw refusedPromise(`${what} of operator \`${uid}\``, returned);
+  return returned;
 };

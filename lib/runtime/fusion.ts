@@ -5,7 +5,7 @@
  * refused.
  */
 import type { Timestamp } from '../core/element.ts';
-import { refusedPromise } from '../core/errors.ts';
+import { isThenable, refusedPromise } from '../core/errors.ts';
 import type { Step } from '../core/operator.ts';
 import { operatorFailure } from './operator-failure.ts';
 
@@ -35,7 +35,7 @@ export const fuse = (steps: readonly FusedStep[], emit: Emit): Emit => {
 
 /** Whether a filter keeps its record, for what is not `true`. A promise is truthy and would keep every record without a word. */
 const keeps = (uid: string, kept: unknown): boolean => {
-  if (kept instanceof Promise) refuse(uid, kept);
+  if (isThenable(kept)) refuse(uid, kept);
   return Boolean(kept);
 };
 
@@ -68,7 +68,9 @@ const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string 
   const fused = steps[at];
   if (fused === undefined) return `emit(${value}, timestamp);`;
   const call = `at = ${at}; const made${at} = fn${at}(${value});`;
-  const refused = `if (made${at} instanceof Promise) refuse(uids[${at}], made${at});`;
+  // `isThenable`, written out so that each step has a call site of its own here too.
+  const made = `made${at}`;
+  const refused = `if (typeof ${made} === 'object' && ${made} !== null && typeof ${made}.then === 'function') refuse(uids[${at}], ${made});`;
   switch (fused.step.kind) {
     case 'map':
       return `${call} ${refused}\n${bodyOf(steps, at + 1, `made${at}`)}`;
@@ -99,7 +101,7 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
     case 'map':
       return (value, timestamp) => {
         const made = fn(value);
-        if (made instanceof Promise) refuse(uid, made);
+        if (isThenable(made)) refuse(uid, made);
         next(made, timestamp);
       };
     case 'filter':
@@ -110,7 +112,7 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
     case 'flatMap':
       return (value, timestamp) => {
         const made = fn(value);
-        if (made instanceof Promise) refuse(uid, made);
+        if (isThenable(made)) refuse(uid, made);
         for (const each of made as Iterable<unknown>) next(each, timestamp);
       };
   }

@@ -4,7 +4,7 @@
  */
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';
-import { refusedPromise, StreamError } from '../core/errors.ts';
+import { isThenable, refusedPromise, StreamError } from '../core/errors.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type {
   DerivedTimer,
@@ -342,7 +342,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   #refuseAsync(returned: unknown): never {
-    if (returned instanceof Promise) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
+    if (isThenable(returned)) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
     throw new StreamError('ASYNC_IN_TURN', `operator \`${this.uid}\` returned a value from \`process\`, which it should emit`);
   }
 

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Operator } from '../../lib/core/operator.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
+import { process } from '../../operators/process.ts';
+import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
+import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
 
 const valuesOf = <O>(outputs: readonly HarnessOutput<O>[]): O[] =>
   outputs.flatMap((output) => (output.kind === 'record' ? [output.value] : []));
@@ -46,6 +50,35 @@ describe('reduce', () => {
     harness.element(1);
     expect(() => harness.element(0)).toThrow('zero');
     expect(valuesOf(harness.element(2))).toEqual([3]);
+  });
+});
+
+describe.each([
+  ['a promise', () => Promise.reject(new Error('later'))],
+  ['a promise of another make', () => ({ then: () => {} })],
+] as const)('%s is refused (I13)', (_what, promise) => {
+  const made = promise as () => never;
+  const sum = { createAccumulator: () => 0, add: (value: number, before: number) => value + before, getResult: (value: number) => value };
+  const window = { assigner: TumblingEventTimeWindows.of(10) };
+  const operators: readonly (readonly [string, Operator<number, unknown>])[] = [
+    ['the function', reduce(made)],
+    ['`createAccumulator`', aggregate({ ...sum, createAccumulator: made })],
+    ['`add`', aggregate({ ...sum, add: made })],
+    ['`getResult`', aggregate({ ...sum, getResult: made })],
+    ['the reducing function', reduceWindow(window, made)],
+    ['`createAccumulator`', aggregateWindow(window, { ...sum, createAccumulator: made })],
+    ['`add`', aggregateWindow(window, { ...sum, add: made })],
+    ['`getResult`', aggregateWindow(window, { ...sum, getResult: made })],
+    ['the window function', processWindow(window, made)],
+    ['`windowState`', processWindow(window, { windowState: made, process: () => 1 })],
+    ['`onTimer`', process({ process: (_, { timers }) => timers.register(5), onTimer: made })],
+    ['`process`', process({ process: made })],
+  ];
+
+  it.each(operators)('from %s', async (what, operator) => {
+    const harness = await OperatorHarness.open(operator, { keyOf: () => 'k' });
+    const run = (): unknown => [harness.element(1, 1), harness.element(2, 2), harness.watermark(9)];
+    expect(run).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message: `${what} of operator \`operator\` returned a promise` }));
   });
 });
 

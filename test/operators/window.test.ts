@@ -87,6 +87,42 @@ describe('windows', () => {
     expect(() => harness.element(reading(1))).toThrow(expect.objectContaining({ code: 'TIMESTAMP_MISSING' }));
   });
 
+  it('that have fired and stayed go with the next watermark when a restart takes their lateness away, and fire no more', async () => {
+    const harness = await OperatorHarness.open(values, { keyOf });
+    harness.element(reading(1), 1);
+    harness.element(reading(2), 11);
+    harness.watermark(9);
+    const snapshot = await harness.snapshot();
+    const cleared: number[] = [];
+    const strict = processWindow<Reading, number, unknown, never>({ assigner }, { process: (elements) => elements.length, clear: ({ window }) => void cleared.push(window.start) });
+    const restarted = await OperatorHarness.open(strict, { keyOf }, snapshot);
+    expect(restarted.timers.event).toBe(2);
+    expect(results(restarted.watermark(10))).toEqual([]);
+    expect([cleared, restarted.timers.event]).toEqual([[0], 1]);
+    expect(results(restarted.watermark(19))).toEqual([[1, 19]]);
+    expect([cleared, (await restarted.snapshot()).rows.length, restarted.stateEntries]).toEqual([[0, 10], 0, 0]);
+  });
+
+  it('go when a restart gives an endless lateness an end', async () => {
+    const endless = await OperatorHarness.open(reduceWindow({ assigner, allowedLateness: Number.POSITIVE_INFINITY }, (a: Reading) => a), { keyOf });
+    endless.element(reading(1), 1);
+    endless.watermark(1000);
+    const snapshot = await endless.snapshot();
+    const restarted = await OperatorHarness.open(reduceWindow({ assigner, allowedLateness: 5 }, (a: Reading) => a), { keyOf }, snapshot);
+    expect(results(restarted.watermark(1001))).toEqual([]);
+    expect((await restarted.snapshot()).rows.length).toBe(0);
+  });
+
+  it('that are due at a restart, since windows are shorter than they were, fire with the next watermark', async () => {
+    const long = await OperatorHarness.open(reduceWindow({ assigner: TumblingEventTimeWindows.of(20) }, (a: Reading) => a), { keyOf });
+    long.element(reading(1), 1);
+    long.watermark(15);
+    const snapshot = await long.snapshot();
+    const short = await OperatorHarness.open(reduceWindow({ assigner }, (a: Reading) => a), { keyOf }, snapshot);
+    expect(results(short.watermark(16))).toEqual([[reading(1), 9]]);
+    expect((await short.snapshot()).rows.length).toBe(0);
+  });
+
   it('never go with an endless lateness', async () => {
     const forEver = reduceWindow({ assigner, allowedLateness: Infinity }, (a: Reading, b: Reading) => reading(a.value + b.value, a.key));
     const harness = await OperatorHarness.open(forEver, { keyOf });
@@ -206,6 +242,12 @@ describe('window functions', () => {
     );
     promised.element(reading(1), 1);
     expect(() => promised.watermark(9)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+    const cleared = await OperatorHarness.open(
+      processWindow({ assigner }, { process: () => 1, clear: async () => {} }),
+      { keyOf },
+    );
+    cleared.element(reading(1), 1);
+    expect(() => cleared.watermark(9)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message: expect.stringContaining('`clear`') as string }));
     const stateless = await OperatorHarness.open(
       processWindow({ assigner }, (_: readonly Reading[], ctx) => ctx.windowState),
       { keyOf },

@@ -94,8 +94,10 @@ describe.each([
 
   it('refuse a promise (I13)', () => {
     for (const kind of ['map', 'filter', 'flatMap'] as const) {
-      const record = join([{ uid: 'late', step: { kind, fn: async () => 1 } as unknown as Known }], () => {});
-      expect(() => record(1, 0)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+      for (const promise of [Promise.resolve(1), { then: () => {} }]) {
+        const record = join([{ uid: 'late', step: { kind, fn: () => promise } as unknown as Known }], () => {});
+        expect(() => record(1, 0)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+      }
     }
   });
 });
