@@ -3,7 +3,7 @@
  * checkpoints are durable, so that I6, I7 and I8 can be judged from outside. What it tells, it reads from what is stored, with the
  * engine's own readers; the live turns are told by the environment's `onTurn`.
  */
-import type { ActionStateStore, JournalEntry } from './core/journal.ts';
+import { callName, type ActionStateStore, type JournalEntry } from './core/journal.ts';
 import { decode } from './core/serde.ts';
 import { emptyHeader, type Header } from './runtime/header.ts';
 import { emptyJournal } from './runtime/journal.ts';
@@ -117,6 +117,8 @@ export class SimulatedDisk {
     for await (const entry of journal.rebuildState()) {
       const record = decodeJournalEntry(entry);
       for (const call of journaledCalls(record)) this.journaled.add(call);
+      // It failed with its body: what was an outcome is none any more.
+      if (record.kind === 'called' && record.outcome === undefined) this.journaled.delete(callName(record.work, record.call));
     }
   }
 

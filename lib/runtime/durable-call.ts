@@ -40,6 +40,8 @@ export interface DurableCallFacts {
   readonly id: string;
   /** Digest of the arguments, empty when there are none. */
   readonly args: string;
+  /** The journal holds another call in its place, whose name must not be given to this one. */
+  readonly replaces: boolean;
   readonly fn: (call: CallContext) => unknown;
   readonly options: CallOptions<unknown>;
   /** Resume the body. */
@@ -64,6 +66,16 @@ export class DurableCall {
   /** Makes the next attempt, if it may. */
   start(): void {
     if (!this.facts.body.mayStart) return;
+    const { limit } = this.facts.options;
+    if (limit === undefined) this.#attempt();
+    else
+      limit.enter(() => {
+        if (this.facts.body.mayStart) this.#attempt();
+        else limit.leave();
+      });
+  }
+
+  #attempt(): void {
     this.#attempts += 1;
     new Attempt(this, this.#attempts).run(this.facts.fn);
   }
@@ -106,7 +118,8 @@ class Attempt implements CallContext {
   }
 
   get id(): string {
-    return `${this.#call.facts.body.id}.${this.#call.facts.number}`;
+    const { body, number, replaces, id } = this.#call.facts;
+    return replaces ? `${body.id}.${number}~${id}` : `${body.id}.${number}`;
   }
 
   get idempotencyKey(): string {
@@ -140,9 +153,9 @@ class Attempt implements CallContext {
   }
 
   #startTimeout(timeoutMs: number): void {
-    const { id, services } = this.#call.facts;
+    const { id, services } = this.#call.facts; // The id that the user gave.
     this.#cancelTimeout = services.clock.setTimer(timeoutMs, () => {
-      const error = new StreamError('WORK_TIMEOUT', `durable call \`${id}\` took longer than ${timeoutMs} ms`);
+      const error = new StreamError('WORK_TIMEOUT', `durable call \`${id}\` (${this.id}) took longer than ${timeoutMs} ms`);
       this.#abort?.abort(error);
       this.#settle({ ok: false, error });
     });
@@ -155,6 +168,7 @@ class Attempt implements CallContext {
     this.#abort?.letGo();
     const { services } = this.#call.facts;
     services.callsOpen(-1);
+    if (this.attempt > 0) this.#call.facts.options.limit?.leave(); // A reconciler has not entered.
     if (!services.signal.aborted) this.#call.attempted(this.attempt, outcome);
   }
 }

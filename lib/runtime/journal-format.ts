@@ -49,7 +49,10 @@ export interface CalledRecord extends ItemFacts {
   readonly call: number;
   readonly id: string;
   readonly args: string;
-  readonly outcome: Outcome<unknown>;
+  /** Undefined: the call failed and its body with it, so it is made again, and its next outcome has the place that this record has in the log. */
+  readonly outcome: Outcome<unknown> | undefined;
+  /** It had failed before: what is recorded behind it may follow from that failure. */
+  readonly again?: boolean | undefined;
 }
 
 export interface DoneRecord extends ItemFacts {
@@ -68,6 +71,8 @@ const turnsTag = 0x74; // t
 const workTag = 0x6a; // j
 const kinds = { pending: 0, called: 1, done: 2 } as const;
 const workKeyLength = 18;
+/** Stands where an outcome says whether it is one. */
+const madeAgain = 2;
 
 export const turnsKey = (lsn: Lsn): Buffer => {
   const key = Buffer.allocUnsafe(9);
@@ -96,7 +101,7 @@ export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
 
 /** Names of the durable calls whose outcome a record keeps. */
 export const journaledCalls = (record: JournalRecord): readonly string[] => {
-  if (record.kind === 'called') return [callName(record.work, record.call)];
+  if (record.kind === 'called') return record.outcome === undefined ? [] : [callName(record.work, record.call)];
   return record.kind === 'done' ? Array.from({ length: record.calls }, (_, call) => callName(record.work, call)) : [];
 };
 
@@ -109,7 +114,7 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
     case 'called':
       return {
         key: workKey(work, record.call, 'called'),
-        value: sealValue([lsn, key, digest, record.id, record.args, ...packOutcome(record.outcome)]),
+        value: sealValue([lsn, key, digest, record.id, record.args, ...packOutcome(record.outcome), ...(record.again === true ? [1] : [])]),
       };
     case 'done':
       return { key: workKey(work, 0, 'done'), value: sealValue([lsn, key, digest, record.calls, ...packOutcome(record.outcome)]) };
@@ -146,10 +151,15 @@ const decodeWork = (bytes: Buffer, fields: readonly never[]): WorkRecord => {
   }
   const [id, args, ...outcome] = rest as [string, string, ...unknown[]];
   const named = { lsn, work, key, digest, call, id, args };
-  return bytes[17] === kinds.called ? { kind: 'called', ...named, outcome: unpackOutcome(outcome) } : { kind: 'pending', ...named };
+  if (bytes[17] !== kinds.called) return { kind: 'pending', ...named };
+  if (outcome[0] === madeAgain) return { kind: 'called', ...named, outcome: undefined };
+  return { kind: 'called', ...named, outcome: unpackOutcome(outcome), ...(outcome[2] === 1 ? { again: true } : {}) };
 };
 
-const packOutcome = (outcome: Outcome<unknown>): readonly unknown[] => (outcome.ok ? [1, outcome.value] : [0, outcome.error]);
+const packOutcome = (outcome: Outcome<unknown> | undefined): readonly unknown[] => {
+  if (outcome === undefined) return [madeAgain];
+  return outcome.ok ? [1, outcome.value] : [0, outcome.error];
+};
 
 const unpackOutcome = ([ok, content]: readonly unknown[]): Outcome<unknown> =>
   ok === 1 ? { ok: true, value: content } : { ok: false, error: content };

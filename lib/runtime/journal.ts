@@ -129,7 +129,7 @@ export class Journal {
 
   /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
   append(record: WorkRecord, onDurable: () => void): Appended {
-    if (record.kind !== 'pending' && record.outcome.ok) assertSerialisable(record.outcome.value);
+    if (record.kind !== 'pending' && record.outcome?.ok === true) assertSerialisable(record.outcome.value);
     const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
     this.#enqueue(waiting);
     return waiting;

@@ -11,7 +11,7 @@ import type { Recovery } from './recovery.ts';
 import type { Turns } from './turns.ts';
 import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
 import { Macrotasks } from './macrotasks.ts';
-import type { RecordedItem } from './recorded-calls.ts';
+import { inOrder, type RecordedItem } from './recorded-calls.ts';
 
 export interface OpenWorkOptions {
   readonly jobId: string;
@@ -71,12 +71,12 @@ export class OpenWork implements WorkServices {
   recorded(item: WorkItem): RecordedItem | undefined {
     const recorded = this.#options.recovery.take(item);
     // Claimed from a branch that was left: under its own name the next crash finds it too.
-    if (recorded?.claimed === true) for (const { called } of recorded.calls.values()) if (called !== undefined) this.#journalAgain(item, called);
+    if (recorded?.claimed === true) for (const called of inOrder(recorded)) this.#journalAgain(item, called);
     return recorded;
   }
 
-  #journalAgain(item: WorkItem, { call, id, args, outcome }: CalledRecord): void {
-    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), ...item.facts(), call, id, args, outcome }, () => {
+  #journalAgain(item: WorkItem, { call, id, args, outcome, again }: CalledRecord): void {
+    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), ...item.facts(), call, id, args, outcome, again }, () => {
       item.addJournaled([workKey(item.id, call, 'called')]);
     });
   }
@@ -87,10 +87,8 @@ export class OpenWork implements WorkServices {
     else logger.warn({ code: 'DIVERGED', key: item.key }, what);
   }
 
-  failWork(error: unknown, forget: readonly Uint8Array[]): void {
-    const failed = (): void => this.#options.fail(workFailure(error));
-    // A failure that nobody handled is no outcome: the calls that failed run again after the restart.
-    this.journal.prune(0, forget).then(failed, failed);
+  failWork(error: unknown): void {
+    this.#options.fail(workFailure(error));
   }
 
   callsOpen(delta: 1 | -1): void {

@@ -26,8 +26,8 @@ export interface BodyServices extends AttemptServices {
   recorded(item: WorkItem): RecordedItem | undefined;
   /** Says that a body asks for other calls than were recorded. Throws in strict mode. */
   diverged(item: WorkItem, what: string): void;
-  /** Fails the job; `forget` are records that must not survive it. */
-  failWork(error: unknown, forget: readonly Uint8Array[]): void;
+  /** Fails the job. */
+  failWork(error: unknown): void;
 }
 
 /** Who started a body, and bounds how many are in flight. */
@@ -38,6 +38,16 @@ export interface BodyOwner {
   leave(): void;
   /** Runs `then` when there is a place again. */
   enter(then: () => void): void;
+}
+
+/** A call whose outcome is an error. */
+interface FailedCall {
+  readonly call: number;
+  readonly id: string;
+  readonly args: string;
+  readonly lsn: number;
+  /** Undefined: it was found in the journal. */
+  readonly appended?: Appended | undefined;
 }
 
 /** An outcome that is not durable yet. */
@@ -75,7 +85,7 @@ export class WorkBody implements WorkContext, CallingBody {
   /** The macrotask of the last resumption. */
   #resumedIn = -1;
   /** Calls whose outcome is an error. */
-  #failedCalls: readonly number[] = none;
+  #failedCalls: readonly FailedCall[] = none;
 
   constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
     this.#item = item;
@@ -143,9 +153,11 @@ export class WorkBody implements WorkContext, CallingBody {
         reject(new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`));
         return;
       }
+      const found = this.#recorded?.find(number, id, args);
+      const replaces = found === 'other';
       // The journal returns what this call's function returned, so an outcome of it is an R.
-      const call = new DurableCall({ body: this, services, number, id, args, fn, options, resolve: resolve as (value: unknown) => void, reject });
-      if (this.#recorded?.has(number, id, args) === true) this.#recorded.deliver(number, (outcome) => call.resume(outcome));
+      const call = new DurableCall({ body: this, services, number, id, args, replaces, fn, options, resolve: resolve as (value: unknown) => void, reject });
+      if (found === 'outcome') this.#recorded?.deliver(number, (outcome) => call.resume(outcome));
       else this.#execute(call);
     });
   }
@@ -175,7 +187,7 @@ export class WorkBody implements WorkContext, CallingBody {
       outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
       this.#append(call, outcome);
     }
-    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, call.facts.number];
+    if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
     (this.#resumptions ??= []).push({ call, outcome });
     this.#resumeNext();
   }
@@ -222,9 +234,12 @@ export class WorkBody implements WorkContext, CallingBody {
   #append(call: DurableCall, outcome: Outcome<unknown>): void {
     const { journal } = this.#services;
     const { number, id, args } = call.facts;
-    const record = { kind: 'called', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args, outcome } as const;
+    const place = this.#recorded?.placeOf(number);
+    const lsn = place ?? journal.nextLsn();
+    const record = { kind: 'called', lsn, ...this.#item.facts(), call: number, id, args, outcome, again: place !== undefined } as const;
     const appended = journal.append(record, () => this.#outcomeDurable(number));
     (this.#undurable ??= []).push({ call: number, appended });
+    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
   }
 
   #outcomeDurable(call: number): void {
@@ -247,7 +262,11 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   #resumeNext(): void {
-    if (this.#recorded?.delivers === true || this.#resumptions === undefined || this.#resumptions.length === 0) return;
+    if (this.#resumptions === undefined || this.#resumptions.length === 0) return;
+    if (this.#recorded?.delivers === true) {
+      this.#recorded.watch();
+      return;
+    }
     const { macrotasks } = this.#services;
     const now = macrotasks.current();
     if (this.#resumedIn !== now) {
@@ -285,7 +304,9 @@ export class WorkBody implements WorkContext, CallingBody {
     const { timeoutMs } = this.#item;
     if (timeoutMs === undefined) return;
     this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
-      const error = new StreamError('WORK_TIMEOUT', `work ${this.id} took longer than ${timeoutMs} ms`);
+      const { item, worker } = this.#item;
+      const what = worker.describe?.(item, this.key) ?? `work ${this.id}`;
+      const error = new StreamError('WORK_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, { details: { work: this.id, key: this.key } });
       this.#abort?.abort(error);
       this.#end({ ok: false, error });
     });
@@ -297,7 +318,8 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#ended = true;
     this.#cancelTimeout?.();
     this.#abort?.letGo();
-    if (!outcome.ok && this.#item.worker.onRejection !== 'outcome') {
+    const { onRejection = 'fail' } = this.#item.worker;
+    if (!outcome.ok && (typeof onRejection === 'function' ? onRejection(outcome.error) : onRejection) === 'fail') {
       this.#fail(outcome.error);
       return;
     }
@@ -309,10 +331,15 @@ export class WorkBody implements WorkContext, CallingBody {
     }
   }
 
+  /** A failure that nobody handled is no outcome: the calls that failed are made again after the restart, whatever the journal holds of them. */
   #fail(error: unknown): void {
-    const failed = new Set(this.#failedCalls);
-    for (const { call, appended } of this.#undurable ?? []) if (failed.has(call)) appended.supersede();
-    this.#services.failWork(error, this.#failedCalls.map((call) => workKey(this.#item.id, call, 'called')));
+    const { journal } = this.#services;
+    const again = this.#failedCalls.filter(({ appended }) => appended?.supersede() !== true);
+    for (const { call, id, args, lsn } of again) {
+      journal.append({ kind: 'called', lsn, ...this.#item.facts(), call, id, args, outcome: undefined }, () => {});
+    }
+    if (again.length === 0) this.#services.failWork(error);
+    else journal.flush(() => this.#services.failWork(error));
   }
 
   #appendEnd(outcome: Outcome<unknown>): void {
@@ -330,4 +357,4 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 }
 
-const none: readonly number[] = [];
+const none: readonly FailedCall[] = [];
