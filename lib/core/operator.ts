@@ -206,6 +206,8 @@ export interface DerivedTimers {
 
 export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly ok: false; readonly error: unknown };
 
+export type Rejection = 'fail' | 'outcome';
+
 /** Asynchronous work: `run` waits outside any turn, `apply` takes its outcome in one. */
 export interface Worker<W, R> {
   readonly name: string;
@@ -215,9 +217,11 @@ export interface Worker<W, R> {
   apply(item: W, outcome: Outcome<R>): void;
   /**
    * What a rejection of `run` is. `fail`: no outcome; it fails the job, and after the restart the item runs again, its failed calls
-   * too. `outcome`: journaled and given to `apply` like any other. @defaultValue 'fail'
+   * too. `outcome`: journaled and given to `apply` like any other. A function tells by the error. @defaultValue 'fail'
    */
-  readonly onRejection?: 'fail' | 'outcome' | undefined;
+  readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
+  /** Names an item in messages, such as that of a timeout. @defaultValue its name in the journal */
+  describe?(item: W, key: Key): string;
 }
 
 export interface Work<W> {
@@ -270,6 +274,16 @@ export interface CallOptions<R> {
   /** Limit of one attempt in milliseconds. */
   readonly timeoutMs?: number | undefined;
   readonly retry?: RetryOptions | undefined;
+  /** Bounds how many attempts run at once, together with other calls. */
+  readonly limit?: CallLimit | undefined;
+}
+
+/** A bound on attempts that run at once. An attempt enters before its time limit begins, and is outside while it waits to be made again. */
+export interface CallLimit {
+  /** Runs `start` now or when there is room. */
+  enter(start: () => void): void;
+  /** Called once for each that has entered. */
+  leave(): void;
 }
 
 export interface RetryOptions {
