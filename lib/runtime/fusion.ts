@@ -14,7 +14,24 @@ export interface FusedStep {
   readonly uid: string;
   // Each step is given what the one before it makes; the graph ties their types.
   readonly step: Step<never, unknown>;
+  /** Records that reached it. What a map is given it passes on, so it shares the counter of the step behind it. */
+  readonly counter: RecordCounter;
 }
+
+/** One number, which counts past what a small integer holds without changing how it is stored. */
+export type RecordCounter = Float64Array;
+
+export const recordCounter = (): RecordCounter => new Float64Array(1);
+
+/** A step in front of others that are fused already. */
+export const fusedStep = (uid: string, step: Step<never, unknown>, next: FusedStep | undefined): FusedStep => ({
+  uid,
+  step,
+  counter: step.kind === 'map' && next !== undefined ? next.counter : recordCounter(),
+});
+
+/** Whether a step counts for itself. */
+const counts = (steps: readonly FusedStep[], at: number): boolean => steps[at] !== undefined && steps[at].counter !== steps[at - 1]?.counter;
 
 type Emit = (value: unknown, timestamp: Timestamp) => void;
 
@@ -50,6 +67,7 @@ export const compileSteps = (steps: readonly FusedStep[], emit: Emit): Emit => {
   const uids = steps.map(({ uid }) => uid);
   const code = `
     const [${steps.map((_, i) => `fn${i}`).join(', ')}] = fns;
+    const [${steps.map((_, i) => `counter${i}`).join(', ')}] = counters;
     return (value, timestamp) => {
       let at = 0;
       try {
@@ -58,16 +76,18 @@ export const compileSteps = (steps: readonly FusedStep[], emit: Emit): Emit => {
         throw failure(uids[at], error);
       }
     };`;
-  const make = new Function('fns', 'uids', 'emit', 'keeps', 'refuse', 'failure', code);
+  const make = new Function('fns', 'counters', 'uids', 'emit', 'keeps', 'refuse', 'failure', code);
   const fns = steps.map(({ step }) => step.fn);
-  return make(fns, uids, emit, keeps, refuse, operatorFailure) as Emit; // The text above says what it is.
+  const counters = steps.map(({ counter }) => counter);
+  return make(fns, counters, uids, emit, keeps, refuse, operatorFailure) as Emit; // The text above says what it is.
 };
 
 /** Source text of what is done to the variable `value` from step `at` on. */
 const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string => {
   const fused = steps[at];
   if (fused === undefined) return `emit(${value}, timestamp);`;
-  const call = `at = ${at}; const made${at} = fn${at}(${value});`;
+  const count = counts(steps, at) ? `counter${at}[0] += 1;` : '';
+  const call = `${count} at = ${at}; const made${at} = fn${at}(${value});`;
   // `isThenable`, written out so that each step has a call site of its own here too.
   const made = `made${at}`;
   const refused = `if (typeof ${made} === 'object' && ${made} !== null && typeof ${made}.then === 'function') refuse(uids[${at}], ${made});`;
@@ -84,9 +104,12 @@ const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string 
 // ---------- composed
 
 export const composeSteps = (steps: readonly FusedStep[], emit: Emit): Emit =>
-  steps.reduceRight<Emit>((next, fused) => {
+  steps.reduceRight<Emit>((next, fused, at) => {
     const process = composeStep(fused, next);
+    const { counter } = fused;
+    const one = counts(steps, at) ? 1 : 0;
     return (value, timestamp) => {
+      counter[0] = (counter[0] ?? 0) + one;
       try {
         process(value, timestamp);
       } catch (error) {

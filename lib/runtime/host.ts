@@ -31,7 +31,7 @@ import type { OperatorState, WorkingSet } from '../state/keyed-state.ts';
 import { DerivedTimers } from '../state/derived-timers.ts';
 import { TimerService } from '../state/timers.ts';
 import { HoldQueue, holdRows, type HoldsReceiver, type HoldsSnapshot } from './holds.ts';
-import { fuse, type FusedStep } from './fusion.ts';
+import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from './fusion.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Places } from './places.ts';
 import { nowhere, type Receiver } from './receiver.ts';
@@ -95,6 +95,8 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   readonly metrics: MetricGroup;
   /** The steps from this operator on that become one function, and what they emit to; undefined for an operator with capabilities. */
   readonly fused: Fused | undefined;
+  /** Records that it was given in this life. Fused steps count for themselves, and so does a keyed edge. */
+  readonly counter: RecordCounter;
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
   readonly #processor: Processor<I> | undefined;
@@ -118,12 +120,14 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     this.metrics = services.metrics(uid);
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
+    this.counter = recordCounter();
     if (typeof operator === 'function') {
       this.#processor = operator(this);
       this.#record = this.#makeRecord(this.#processor);
     } else {
       const next = output instanceof OperatorHost ? output.fused : undefined;
-      this.fused = { steps: [{ uid, step: operator }, ...(next?.steps ?? [])], emit: next?.emit ?? (output.record as Fused['emit']) };
+      const step = fusedStep(uid, operator, next?.steps[0]);
+      this.fused = { steps: [step, ...(next?.steps ?? [])], emit: next?.emit ?? (output.record as Fused['emit']) };
     }
   }
 
@@ -220,6 +224,11 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
 
   get timerService(): TimerService | undefined {
     return this.#timers;
+  }
+
+  /** Records that it was given in this life of the job. */
+  get recordsIn(): number {
+    return (this.fused?.steps[0]?.counter ?? this.counter)[0] ?? 0;
   }
 
   /** Registered timers by time domain; undefined for an operator without any. */
@@ -322,15 +331,17 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
 
   #makeRecord(processor: Processor<I>): (value: I, timestamp: Timestamp) => void {
     const { uid, keys, keyed } = this.#options;
+    const { counter } = this;
     const looked = (value: I, timestamp: Timestamp): void => {
       const returned: unknown = processor.process(value, timestamp);
       if (returned !== undefined) this.#refuseAsync(returned);
     };
     const process = processor.direct === true ? processor.process : looked;
-    // The keyed edge says which operator failed.
+    // The keyed edge counts, and says which operator failed.
     if (keyed) return process;
     const enters = this.#keyUsed;
     return (value, timestamp) => {
+      counter[0] = (counter[0] ?? 0) + 1;
       if (enters) keys.enter(unkeyed);
       try {
         process(value, timestamp);

@@ -110,7 +110,7 @@ class Compiler {
     this.#operators.push(host);
     const serialise = this.#services.serialiseEdges;
     const { partitioning } = edge;
-    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ uid: node.uid, keyOf: partitioning.keyOf, keys, to: host, serialise }) : host);
+    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ uid: node.uid, keyOf: partitioning.keyOf, keys, to: host, counter: host.counter, serialise }) : host);
   }
 
   /** What a node emits to: a consumer directly, or a wire where the chain ends. */

@@ -9,6 +9,7 @@ import type { StreamElement, Timestamp } from '../core/element.ts';
 import { checkKey, type Key } from '../core/key.ts';
 import { decode, encode } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
+import type { RecordCounter } from './fusion.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
 import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
@@ -83,12 +84,15 @@ export const keyedEdge = <T>(options: {
   readonly keyOf: (value: T) => Key;
   readonly keys: KeyContext;
   readonly to: Receiver<T>;
+  /** Counts the records that pass. */
+  readonly counter: RecordCounter;
   /** Encode and decode every record, as an edge between two processes would. */
   readonly serialise: boolean;
 }): Receiver<T> => {
-  const { uid, keyOf, keys, to, serialise } = options;
+  const { uid, keyOf, keys, to, serialise, counter } = options;
   const { record } = to;
   const pass = (value: T, timestamp: Timestamp): void => {
+    counter[0] = (counter[0] ?? 0) + 1;
     try {
       const key = keyOf(value);
       if (typeof key !== 'string') checkKey(key);

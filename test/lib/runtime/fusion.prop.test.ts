@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
 import type { Step } from '../../../lib/core/operator.ts';
-import { compileSteps, composeSteps, type FusedStep } from '../../../lib/runtime/fusion.ts';
+import { compileSteps, composeSteps, fusedStep, type FusedStep } from '../../../lib/runtime/fusion.ts';
 
 type Known = Step<number, number>;
 
@@ -36,7 +36,8 @@ const expected = (steps: readonly Known[], values: readonly number[]): readonly 
     }
   }, values);
 
-const named = (steps: readonly Known[]): readonly FusedStep[] => steps.map((each, at) => ({ uid: `step-${at}`, step: each }));
+const named = (steps: readonly Known[]): readonly FusedStep[] =>
+  steps.reduceRight<readonly FusedStep[]>((behind, each, at) => [fusedStep(`step-${at}`, each, behind[0]), ...behind], []);
 
 describe.each([
   ['compiled', compileSteps],
@@ -49,6 +50,17 @@ describe.each([
         const record = join(named(steps), (value, timestamp) => out.push([value, timestamp]));
         values.forEach((value, at) => record(value, at));
         expect(out).toEqual(values.flatMap((value, at) => expected(steps, [value]).map((each) => [each, at])));
+      }),
+    );
+  });
+
+  it('count the records that reach each of them', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 6 }), fc.array(fc.integer({ min: -50, max: 50 }), { maxLength: 8 }), (steps, values) => {
+        const fused = named(steps);
+        const record = join(fused, () => {});
+        for (const value of values) record(value, 0);
+        expect(fused.map(({ counter }) => counter[0])).toEqual(steps.map((_, at) => expected(steps.slice(0, at), values).length));
       }),
     );
   });
@@ -95,7 +107,7 @@ describe.each([
   it('refuse a promise (I13)', () => {
     for (const kind of ['map', 'filter', 'flatMap'] as const) {
       for (const promise of [Promise.resolve(1), { then: () => {} }]) {
-        const record = join([{ uid: 'late', step: { kind, fn: () => promise } as unknown as Known }], () => {});
+        const record = join(named([{ kind, fn: () => promise } as unknown as Known]), () => {});
         expect(() => record(1, 0)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
       }
     }
