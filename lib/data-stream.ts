@@ -95,8 +95,11 @@ export class DataStream<T> {
     return this.transform('flat-map', flatMap(fn));
   }
 
-  /** Runs a process function; on a stream that is not keyed its state has one key. */
-  process<O, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
+  /**
+   * Runs a process function; on a stream that is not keyed its state has one key. What it emits can't be inferred, so say it:
+   * `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
+   */
+  process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
     return this.transform('process', process(fn));
   }
 
@@ -111,12 +114,12 @@ export class DataStream<T> {
   }
 
   /** This stream and others as one. */
-  union<U = T>(...others: readonly DataStream<U>[]): DataStream<T | U> {
+  union<U extends readonly unknown[]>(...others: { readonly [N in keyof U]: DataStream<U[N]> }): DataStream<T | U[number]> {
     for (const other of others) {
       if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
       if (!other.belongsTo(this.environment)) throw new TypeError('Expected `union` to be given streams of one environment, got one of another');
     }
-    const edges = [this, ...others].map((stream: DataStream<T> | DataStream<U>) => stream.edge());
+    const edges = [this, ...others].map((stream: DataStream<unknown>) => stream.edge());
     const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
     if (names.size < edges.length) throw new TypeError('Expected `union` to be given different streams, got one of them twice');
     return this.add('union', { kind: 'union' }, edges);
@@ -200,6 +203,10 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true }, [this.#keyedEdge()]);
   }
 
+  override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
+    return this.transform('process', process(fn));
+  }
+
   /** Folds the values of each key into one; gives the result after each value. */
   reduce(fn: ReduceFunction<T>): DataStream<T> {
     return this.transform('reduce', reduce(fn));
@@ -250,22 +257,22 @@ export class WindowedStream<T, K extends Key = Key> {
 
   /** Folds the values of a window into one as they come; `fn` may make the result, looking at key and window. */
   reduce(reduce: ReduceFunction<T>): DataStream<T>;
-  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S>): DataStream<O>;
-  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S>): DataStream<T | O> {
+  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S, K>): DataStream<O>;
+  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S, K>): DataStream<T | O> {
     const options = this.#options;
     return fn === undefined ? this.#apply<T | O>(reduceWindow(options, reduce)) : this.#apply<T | O>(reduceWindow(options, reduce, fn));
   }
 
   /** Folds the values of a window into an accumulator as they come; `fn` may make the result, looking at key and window. */
   aggregate<A, R>(aggregate: AggregateFunction<T, A, R>): DataStream<R>;
-  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S>): DataStream<O>;
-  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S>): DataStream<R | O> {
+  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S, K>): DataStream<O>;
+  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S, K>): DataStream<R | O> {
     const options = this.#options;
     return fn === undefined ? this.#apply<R | O>(aggregateWindow(options, aggregate)) : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
   }
 
   /** Gives what `fn` makes of all values of a window. */
-  process<O, W, S extends StateSpec>(fn: ProcessWindowFunction<readonly T[], O, W, S>): DataStream<O> {
+  process<O, W, S extends StateSpec>(fn: ProcessWindowFunction<readonly T[], O, W, S, K>): DataStream<O> {
     return this.#apply<O>(processWindow(this.#options, fn));
   }
 

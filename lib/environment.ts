@@ -126,23 +126,23 @@ export class StreamExecutionEnvironment {
 
   // ---------- sources
 
-  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<T> = WatermarkStrategy.none(), name: string = source.name): DataStream<T> {
+  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(), name: string = source.name): DataStream<T> {
     if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
     return this.#stream(name, source, strategy);
   }
 
   /** The values of an array, in order. */
-  fromCollection<T>(values: readonly T[], strategy?: WatermarkStrategy<T>): DataStream<T> {
+  fromCollection<T>(values: readonly T[], strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(collection(values), strategy, 'collection');
   }
 
   /** What an Observable emits while the job runs. It can't be replayed, so what was accepted is journaled. */
-  fromObservable<T>(observable: Observable<T>, options: ObservableSourceOptions = {}, strategy?: WatermarkStrategy<T>): DataStream<T> {
+  fromObservable<T>(observable: Observable<T>, options: ObservableSourceOptions = {}, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(observableSource(observable, options), strategy, 'observable');
   }
 
   /** The values that a function makes of 0, 1, 2 ... */
-  generate<T>(options: GeneratorOptions<T>, strategy?: WatermarkStrategy<T>): DataStream<T> {
+  generate<T>(options: GeneratorOptions<T>, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(generator(options, this.#settings.clock), strategy, 'generator');
   }
 

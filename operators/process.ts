@@ -15,16 +15,19 @@ export type StateSpec = Readonly<Record<string, StateDescriptor<unknown>>>;
 export type StateHandles<S> = { readonly [N in keyof S]: S[N] extends StateDescriptor<infer H> ? H : never };
 
 /** What a process function may use while it handles a record or a timer. Not to be kept: it is the same object each time. */
-export interface ProcessContext<O, S = object> {
+export interface ProcessContext<O, S = object, K = Key> {
   /** Key of the record or timer in hand. */
-  readonly key: Key;
+  readonly key: K;
   /** Timestamp of the record, or of the event-time timer; `MIN_TIMESTAMP` where there is none. */
   readonly timestamp: Timestamp;
   readonly state: StateHandles<S>;
   /** Throws unless the function has `onTimer`. */
   readonly timers: Timers;
   readonly metrics: MetricGroup;
-  /** `timestamp` @defaultValue that of the record or timer in hand */
+  /**
+   * Hands on a value. Which type that is can't be inferred from calls of `emit`, so it must be said: `process<Summary>(...)`, or
+   * `emits: type<Summary>()` in an object; unsaid it is `never`. `timestamp` @defaultValue that of the record or timer in hand
+   */
   emit(value: O, timestamp?: Timestamp): void;
   side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
   /** Time of this turn in milliseconds; the same in a replay. */
@@ -39,18 +42,21 @@ export interface TypeOf<O> {
 /** Names a type where a value is needed: `emits: type<Summary>()`. */
 export const type = <O>(): TypeOf<O> => ({});
 
-export interface ProcessObject<I, O, S extends StateSpec = StateSpec> {
+export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
   /** The type of what is emitted, since it can't be inferred from calls of `ctx.emit`. */
   readonly emits?: TypeOf<O>;
   readonly state?: S;
   /** Runs once before the first turn; state may be visited by `forEachKey`. Must not emit. */
-  open?(ctx: ProcessContext<O, S>): void | Promise<void>;
-  process(value: I, ctx: ProcessContext<O, S>): void;
-  onTimer?(timer: Timer, ctx: ProcessContext<O, S>): void;
+  open?(ctx: ProcessContext<O, S, K>): void | Promise<void>;
+  process(value: I, ctx: ProcessContext<O, S, K>): void;
+  onTimer?(timer: Timer, ctx: ProcessContext<O, S, K>): void;
   close?(): void | Promise<void>;
 }
 
-export type ProcessFunction<I, O, S extends StateSpec = StateSpec> = ((value: I, ctx: ProcessContext<O>) => void) | ProcessObject<I, O, S>;
+/** A function of value and context, or an object of such functions with state. `K` is the type of the keys. */
+export type ProcessFunction<I, O, S extends StateSpec = StateSpec, K = Key> =
+  | ((value: I, ctx: ProcessContext<O, object, K>) => void)
+  | ProcessObject<I, O, S, K>;
 
 /**
  * Makes an operator of a process function.
@@ -67,9 +73,10 @@ export type ProcessFunction<I, O, S extends StateSpec = StateSpec> = ((value: I,
  * });
  */
 export const process =
-  <I, O, S extends StateSpec = StateSpec>(fn: ProcessFunction<I, O, S>): Operator<I, O> =>
+  <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(fn: ProcessFunction<I, O, S, K>): Operator<I, O> =>
   (context) => {
-    const user: ProcessObject<I, O, S> = typeof fn === 'function' ? { process: fn as ProcessObject<I, O, S>['process'] } : fn;
+    // The stream in front of the operator says which keys there are.
+    const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
     const ctx = new ReusedContext<O, S>(context, user.state);
     if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
     const onTimer = (timer: Timer): void => {

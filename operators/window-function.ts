@@ -11,8 +11,8 @@ import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
 
 /** What a window function may use while it is called. Not to be kept: it is the same object each time. */
-export interface WindowContext<W = unknown, S = object> {
-  readonly key: Key;
+export interface WindowContext<W = unknown, S = object, K = Key> {
+  readonly key: K;
   readonly window: TimeWindow;
   readonly watermark: Timestamp;
   /** State of this key and window, as `ProcessWindowObject.windowState` began it: change its properties. It goes with the window. */
@@ -27,13 +27,13 @@ export interface WindowContext<W = unknown, S = object> {
 }
 
 /** A window function with state. */
-export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = StateSpec> {
+export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = StateSpec, K = Key> {
   /** What `ctx.windowState` is for a new window: a plain object. */
   readonly windowState?: () => W;
   readonly state?: S;
-  process(contents: C, ctx: WindowContext<W, S>): O | undefined;
+  process(contents: C, ctx: WindowContext<W, S, K>): O | undefined;
   /** Runs when the window goes, before its state does. Must not emit. */
-  clear?(ctx: WindowContext<W, S>): void;
+  clear?(ctx: WindowContext<W, S, K>): void;
 }
 
 /**
@@ -41,33 +41,33 @@ export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = St
  * window's last millisecond as its timestamp, unless it is undefined. (The context has no `emit`, so that the type of the results is
  * inferred; for several return a list, and flatten the stream.)
  */
-export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = StateSpec> =
-  | ((contents: C, ctx: WindowContext) => O | undefined)
-  | ProcessWindowObject<C, O, W, S>;
+export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = StateSpec, K = Key> =
+  | ((contents: C, ctx: WindowContext<unknown, object, K>) => O | undefined)
+  | ProcessWindowObject<C, O, W, S, K>;
 
-export interface WindowCallOptions<C, O, W, S extends StateSpec> {
+export interface WindowCallOptions<C, O, W, S extends StateSpec, K extends Key> {
   readonly context: OperatorContext<O>;
   readonly timers: DerivedTimers;
   readonly sizeMs: number;
-  readonly fn: ProcessWindowFunction<C, O, W, S>;
+  readonly fn: ProcessWindowFunction<C, O, W, S, K>;
 }
 
 /** Calls a window function for the current key. */
-export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W, S> {
+export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements WindowContext<W, S, K> {
   readonly state: StateHandles<S>;
   readonly #context: OperatorContext<O>;
   readonly #timers: DerivedTimers;
   readonly #sizeMs: number;
-  readonly #user: ProcessWindowObject<C, O, W, S>;
+  readonly #user: ProcessWindowObject<C, O, W, S, K>;
   readonly #windowStates: MapState<number, W> | undefined;
   #start = MIN_TIMESTAMP;
   #windowState: W | undefined;
 
-  constructor({ context, timers, sizeMs, fn }: WindowCallOptions<C, O, W, S>) {
+  constructor({ context, timers, sizeMs, fn }: WindowCallOptions<C, O, W, S, K>) {
     this.#context = context;
     this.#timers = timers;
     this.#sizeMs = sizeMs;
-    this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S>['process'] } : fn;
+    this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
     if (this.#user.windowState !== undefined) this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));
   }
@@ -87,8 +87,8 @@ export class WindowCall<C, O, W, S extends StateSpec> implements WindowContext<W
     this.#windowStates?.delete(start);
   }
 
-  get key(): Key {
-    return this.#context.currentKey();
+  get key(): K {
+    return this.#context.currentKey() as K; // The stream in front of the windows says which keys there are.
   }
 
   get window(): TimeWindow {

@@ -11,6 +11,7 @@
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable, StreamError } from '../lib/core/errors.ts';
+import type { Key } from '../lib/core/key.ts';
 import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
 import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
@@ -36,10 +37,10 @@ interface Contents<T, P, C> {
 
 /** Reduces the records of each window to one. With `fn` its result is what leaves, called with the reduced record. */
 export function reduceWindow<T>(options: WindowOptions<T>, reduce: ReduceFunction<T>): Operator<T, T>;
-export function reduceWindow<T, O, W, S extends StateSpec>(
+export function reduceWindow<T, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
   reduce: ReduceFunction<T>,
-  fn: ProcessWindowFunction<T, O, W, S>,
+  fn: ProcessWindowFunction<T, O, W, S, K>,
 ): Operator<T, O>;
 export function reduceWindow<T>(
   options: WindowOptions<T>,
@@ -64,10 +65,10 @@ export function reduceWindow<T>(
  * });
  */
 export function aggregateWindow<T, A, R>(options: WindowOptions<T>, aggregate: AggregateFunction<T, A, R>): Operator<T, R>;
-export function aggregateWindow<T, A, R, O, W, S extends StateSpec>(
+export function aggregateWindow<T, A, R, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
   aggregate: AggregateFunction<T, A, R>,
-  fn: ProcessWindowFunction<R, O, W, S>,
+  fn: ProcessWindowFunction<R, O, W, S, K>,
 ): Operator<T, O>;
 export function aggregateWindow<T, A, R>(
   options: WindowOptions<T>,
@@ -82,9 +83,9 @@ export function aggregateWindow<T, A, R>(
 }
 
 /** Keeps all records of each window, in the order of arrival, and calls `fn` with them. */
-export const processWindow = <T, O, W, S extends StateSpec>(
+export const processWindow = <T, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
-  fn: ProcessWindowFunction<readonly T[], O, W, S>,
+  fn: ProcessWindowFunction<readonly T[], O, W, S, K>,
 ): Operator<T, O> =>
   windowOperator(options, {
     contents: (context) => new ListContents<T>(context.state(mapState<string, readonly T[]>('elements', { indexed: false }))),
@@ -128,9 +129,9 @@ class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
 }
 
 /** What the three have in common. */
-const windowOperator = <T, P, C, O, W, S extends StateSpec>(
+const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   { assigner, allowedLateness = 0, lateTag }: WindowOptions<T>,
-  parts: { readonly contents: (context: OperatorContext<never>) => Contents<T, P, C>; readonly fn: ProcessWindowFunction<C, O, W, S> },
+  parts: { readonly contents: (context: OperatorContext<never>) => Contents<T, P, C>; readonly fn: ProcessWindowFunction<C, O, W, S, K> },
 ): Operator<T, O> => {
   const latenessMs = durationMs('allowedLateness', allowedLateness);
   const { sizeMs } = assigner;

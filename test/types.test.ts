@@ -28,7 +28,7 @@ import {
   type ValueState,
 } from 'millrace';
 import type { Observable } from 'rxjs';
-import { map } from 'rxjs';
+import { map, of } from 'rxjs';
 import { expect, expectTypeOf, test } from 'vitest';
 import { once } from './stories/story.ts';
 
@@ -101,6 +101,12 @@ export const stateless = (stream: DataStream<Review>): void => {
   expectTypeOf(stream.uid('x').name('y')).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(stream.map(({ ts }) => ts).union(stream.map(({ id }) => id))).toEqualTypeOf<DataStream<number | string>>();
   expectTypeOf(stream.union(stream)).toEqualTypeOf<DataStream<Review>>();
+  const [ids, times, flags] = [stream.map(({ id }) => id), stream.map(({ ts }) => ts), stream.map(() => true as boolean)];
+  expectTypeOf(ids.union(times, flags)).toEqualTypeOf<DataStream<string | number | boolean>>();
+  expectTypeOf(ids.union(...[times, times])).toEqualTypeOf<DataStream<string | number>>();
+  expectTypeOf(ids.union()).toEqualTypeOf<DataStream<string>>();
+  // @ts-expect-error an array is no stream
+  ids.union([times]);
   // A stream of a type is one of a wider type, and not the other way about.
   expectTypeOf<DataStream<Review>>().toExtend<DataStream<{ readonly id: string }>>();
   expectTypeOf<DataStream<{ readonly id: string }>>().not.toExtend<DataStream<Review>>();
@@ -162,6 +168,34 @@ export const processing = (stream: KeyedStream<Review>): void => {
   expectTypeOf(made).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(made.sideOutput(lateTag)).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(stream.process<number>((review, ctx) => ctx.emit(review.ts))).toEqualTypeOf<DataStream<number>>();
+  const annotated: DataStream<number> = stream.process((review, ctx) => ctx.emit(review.ts));
+  expectTypeOf(annotated.process((ts, ctx) => ctx.side(outputTag<number>('times'), ts))).toEqualTypeOf<DataStream<never>>();
+  // @ts-expect-error what it emits can't be inferred, so it must be said
+  stream.process((review, ctx) => ctx.emit({ n: review.ts }));
+  stream.process({
+    state: { total },
+    process(review, ctx) {
+      // @ts-expect-error nor here
+      ctx.emit({ n: review.ts });
+    },
+  });
+};
+
+export const keys = (stream: DataStream<Review>): void => {
+  stream.keyBy(({ id }) => id).process<string>((_, ctx) => {
+    expectTypeOf(ctx.key).toEqualTypeOf<string>();
+    ctx.emit(ctx.key);
+  });
+  stream
+    .keyBy(({ id, ts }) => [id, ts] as const)
+    .process({
+      emits: type<number>(),
+      process: (_, ctx) => ctx.emit(ctx.key[1]),
+      onTimer: (_, ctx) => expectTypeOf(ctx.key).toEqualTypeOf<readonly [string, number]>(),
+    });
+  stream.process((_, ctx) => expectTypeOf(ctx.key).toEqualTypeOf<Key>());
+  expectTypeOf<KeyedStream<Review, string>>().toExtend<KeyedStream<Review>>();
+  expectTypeOf<KeyedStream<Review, string>>().toExtend<DataStream<Review>>();
 };
 
 export const windows = (stream: KeyedStream<Review, string>): void => {
@@ -172,9 +206,12 @@ export const windows = (stream: KeyedStream<Review, string>): void => {
     expectTypeOf(ctx.window.start).toEqualTypeOf<number>();
     return { key: ctx.key, count: values.length };
   });
-  expectTypeOf(processed).toEqualTypeOf<DataStream<{ key: Key; count: number }>>();
+  expectTypeOf(processed).toEqualTypeOf<DataStream<{ key: string; count: number }>>();
+  const cleared = windowed.process({ process: (values) => values.length, clear: (ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>() });
+  expectTypeOf(cleared).toEqualTypeOf<DataStream<number>>();
+  windowed.reduce((a) => a, (_, ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>());
   const count = { createAccumulator: () => 0, add: (_review: Review, n: number) => n + 1, getResult: (n: number) => n };
-  expectTypeOf(windowed.aggregate(count, (n, ctx) => `${String(ctx.key)}: ${n.toFixed()}`)).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(windowed.aggregate(count, (n, ctx) => `${ctx.key}: ${n.toFixed()}`)).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(windowed.reduce((a) => a, (review) => review.ts)).toEqualTypeOf<DataStream<number>>();
   // @ts-expect-error the tag carries numbers, the late records are reviews
   stream.window(TumblingEventTimeWindows.of('1d')).sideOutputLateData(outputTag<number>('numbers')).reduce((a) => a);
@@ -190,6 +227,12 @@ export const ends = async (env: StreamExecutionEnvironment, stream: DataStream<R
   expectTypeOf(await env.executeAsync()).toEqualTypeOf<Job>();
   expectTypeOf((await env.executeAsync()).checkpoints$).toEqualTypeOf<Observable<CheckpointStats>>();
   expectTypeOf<MalformedLine['line']>().toEqualTypeOf<number>();
+  const read = WatermarkStrategy.monotonous();
+  expectTypeOf(env.fromCollection([{ ts: 1 }], WatermarkStrategy.monotonous().withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(env.fromSource(collection(reviews), read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(env.fromObservable(of({ ts: 1 }), {}, read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(env.generate({ generate: (index: number) => ({ ts: index }) }, read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(env.fromCollection([{ ts: 1 }], WatermarkStrategy.none())).toEqualTypeOf<DataStream<{ ts: number }>>();
   // @ts-expect-error the strategy reads a field that the records do not have
   env.fromCollection([{ other: 1 }], byTime);
 };
