@@ -11,6 +11,7 @@ export class DataStreamSink {
   readonly #graph: StreamGraph;
   readonly #node: GraphNode;
 
+  /** @internal */
   constructor(graph: StreamGraph, node: GraphNode) {
     this.#graph = graph;
     this.#node = node;

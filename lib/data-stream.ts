@@ -32,6 +32,7 @@ interface Origin {
 export class DataStream<T> {
   readonly #origin: Origin;
 
+  /** @internal */
   constructor(origin: Origin) {
     this.#origin = origin;
   }
@@ -46,7 +47,7 @@ export class DataStream<T> {
     return this.#origin.environment;
   }
 
-  /** Adds a node behind this stream and gives its output. */
+  /** @internal Adds a node behind this stream and gives its output. */
   protected add<O>(name: string, body: NodeBody, edges: readonly GraphEdge[] = [this.edge()]): DataStream<O> {
     const { environment } = this.#origin;
     return new DataStream<O>({ environment, node: environment.graph.add(name, body, edges) });
@@ -69,7 +70,7 @@ export class DataStream<T> {
     return this;
   }
 
-  /** The operator that a method names: the one that makes this stream as its main output. */
+  /** @internal The operator that a method names: the one that makes this stream as its main output. */
   protected operatorFor(method: string): GraphNode {
     const { node, tag } = this.#origin;
     if (tag !== undefined) {
@@ -185,6 +186,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   /** Declared so that a stream of a type is also one of a wider type. */
   readonly #keyOf: (value: never) => K;
 
+  /** @internal */
   constructor(origin: Origin, keyOf: (value: T) => K) {
     super(origin);
     if (typeof keyOf !== 'function') throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
@@ -239,6 +241,7 @@ export class WindowedStream<T, K extends Key = Key> {
   readonly #stream: KeyedStream<T, K>;
   readonly #options: WindowOptions<T>;
 
+  /** @internal */
   constructor(stream: KeyedStream<T, K>, options: WindowOptions<T>) {
     this.#stream = stream;
     this.#options = options;

@@ -7,19 +7,28 @@ export { DataStreamSink } from './data-stream-sink.ts';
 export { WatermarkStrategy } from './runtime/watermarks.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job.ts';
 export type { CheckpointStats } from './runtime/coordinator.ts';
-export { exponentialDelay, failureRate, fixedDelay, noRestart, type ExponentialDelayOptions, type RestartStrategy } from './runtime/restart.ts';
-export type { JobMetrics } from './runtime/metrics.ts';
+export type { LogLevel } from './runtime/logging.ts';
+export { exponentialDelay, failureRate, fixedDelay, noRestart } from './runtime/restart.ts';
+export type { ExponentialDelayOptions, Restarts, RestartStrategy } from './runtime/restart.ts';
+export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/metrics.ts';
 
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
-export { type, type ProcessContext, type ProcessFunction, type ProcessObject } from '../operators/process.ts';
-export { type DeadLetter } from '../operators/agent-options.ts';
+export { type } from '../operators/process.ts';
+export type { ProcessContext, ProcessFunction, ProcessObject, StateHandles, StateSpec, TypeOf } from '../operators/process.ts';
+export type { AgentOperatorOptions, DeadLetter } from '../operators/agent-options.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
-export { TumblingEventTimeWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
+export { TumblingEventTimeWindows, type AlignedWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
 export type {
+  CallContext,
+  CallLimit,
+  CallOptions,
+  DerivedTimer,
+  DerivedTimers,
   Hold,
+  HoldOptions,
   Holds,
   ListState,
   MapState,
@@ -31,20 +40,29 @@ export type {
   OutputOrder,
   OutputTag,
   Place,
+  PlaceOptions,
   Processor,
+  Rejection,
   RetryOptions,
   StateDescriptor,
+  StateKind,
+  StateOptions,
+  TimeDomain,
   Timer,
+  TimerOptions,
   Timers,
   ValueState,
   Work,
   WorkContext,
   Worker,
+  WorkOptions,
 } from './core/operator.ts';
 export { listState, mapState, outputTag, valueState } from './core/operator.ts';
 
 // ---------- agents
-export { agent, Agent, type AgentClass, type AgentOptions, type ChatModelSetup } from './agents/agent.ts';
+export { agent, Agent, AgentBuilder } from './agents/agent.ts';
+export type { ActionHandler, ActionOptions, AgentClass, AgentOptions, ChatModelSetup } from './agents/agent.ts';
+export type { ActionDefinition, AgentDefinition, ErrorHandling, ResourceDefinition, ResourceType, RetrySettings, Trigger } from './agents/agent.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
 export {
   ChatRequestEvent,
@@ -56,37 +74,49 @@ export {
   ToolRequestEvent,
   ToolResponseEvent,
 } from './agents/event.ts';
+export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/event.ts';
+export type { ChatRequestOptions, ChatResponseOptions, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
+export type { JsonSchema } from './agents/event.ts';
 export { AgentPlan } from './agents/plan.ts';
-export { resourceToken } from './agents/resources.ts';
-export type { MemoryObject, MemoryRef } from './agents/memory.ts';
-export type { DurableCallable, RunnerContext } from './agents/runner-context.ts';
+export type { ActionKind, CompiledAgent, Config as PlanConfig, PlanJson, PlannedAction } from './agents/plan.ts';
+export { resourceToken, type ConfigureServices } from './agents/resources.ts';
+export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
+export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
+export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory.ts';
+export type { DurableCallable, DurableFunction, DurableOptions, RunnerContext } from './agents/runner-context.ts';
 
 // ---------- connectors without a dependency
-export { callbackSink } from '../connectors/callback-sink.ts';
-export { collection } from '../connectors/collection.ts';
-export { defineSink } from '../connectors/define-sink.ts';
-export { defineSource } from '../connectors/define-source.ts';
-export { jsonLinesSink } from '../connectors/json-lines-sink.ts';
-export { jsonLines, malformedLines, type MalformedLine } from '../connectors/json-lines-source.ts';
-export { generator } from '../connectors/generator.ts';
-export { observableSource } from '../connectors/observable.ts';
-export { printSink } from '../connectors/print.ts';
+export { callbackSink, type CallbackContext } from '../connectors/callback-sink.ts';
+export { collection, type CollectionOptions } from '../connectors/collection.ts';
+export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable } from '../connectors/define-sink.ts';
+export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
+export { jsonLinesSink, type JsonLinesCommittable, type JsonLinesSinkOptions } from '../connectors/json-lines-sink.ts';
+export { jsonLines, malformedLines } from '../connectors/json-lines-source.ts';
+export type { JsonLinesOptions, JsonLinesPosition, JsonLinesSource, MalformedLine } from '../connectors/json-lines-source.ts';
+export type { FileRange } from '../connectors/pending-file.ts';
+export { generator, type GeneratorOptions } from '../connectors/generator.ts';
+export { observableSource, type ObservableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
+export { printSink, type PrintOptions } from '../connectors/print.ts';
 export { paced } from '../connectors/paced.ts';
 export type { Sink, SinkContext, SinkWriter, Source, SourceBatch, SourceReader } from './core/connector.ts';
-export type { ChatMessage, ChatModelConnection as ChatModelConnectionContract, ChatOptions, ChatRequest, ToolCall } from './core/model.ts';
+export type { ChatMessage, ChatModelConnection as ChatModelConnectionContract, ChatOptions, ChatRequest } from './core/model.ts';
+export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 
 // ---------- storage and its contracts
-export type { ActionStateStore, JournalEntry, WorkId } from './core/journal.ts';
+export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
-export { decodeJournalEntry, journaledCalls, type JournalRecord } from './runtime/journal-format.ts';
-export { LevelStorage } from './state/level-store.ts';
+export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal-format.ts';
+export type { CalledRecord, DoneRecord, ItemFacts, Lsn, PendingRecord } from './runtime/journal-format.ts';
+export type { PackedTurn, RecordedInput, Turn } from './runtime/turn.ts';
+export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';
-export type { OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
+export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
 
 // ---------- ground
-export { systemClock, type Clock } from './core/clock.ts';
-export { MAX_TIMESTAMP, MIN_TIMESTAMP, type StreamElement, type Timestamp } from './core/element.ts';
-export { CallNotExecuted, errorTable, StreamError, type ErrorCode } from './core/errors.ts';
+export { systemClock, type Cancel, type Clock } from './core/clock.ts';
+export { MAX_TIMESTAMP, MIN_TIMESTAMP } from './core/element.ts';
+export type { StreamElement, StreamRecord, StreamStatus, Timestamp, Watermark } from './core/element.ts';
+export { CallNotExecuted, errorTable, InvariantError, StreamError, type ErrorCode, type StreamErrorOptions } from './core/errors.ts';
 export type { Key } from './core/key.ts';
 export type { Counter, Gauge, Histogram, Meter, MetricGroup } from './core/metric.ts';
 export type { Duration } from './core/options.ts';

@@ -94,6 +94,7 @@ export class SimulatedProcess {
   readonly life: number;
   readonly #fail: (error: unknown) => void;
 
+  /** @internal */
   constructor(options: { clock: ProcessClock; world: SimulatedWorld; life: number; fail: (error: unknown) => void }) {
     this.clock = options.clock;
     this.#world = options.world;

@@ -5,7 +5,7 @@ export { ManualClock, ProcessClock, seededRandom, settled, SimulatedClock, type 
 
 // ---------- one operator
 export { OperatorHarness, type HarnessOutput, type HarnessSnapshot, type OperatorHarnessOptions } from './runtime/operator-harness.ts';
-export type { VectorCase, VectorConfig, VectorOutput, VectorStep } from './testing-vector-form.ts';
+export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing-vector-form.ts';
 export { runVector } from './testing-vectors.ts';
 
 // ---------- conformance of one's own store, source and sink
@@ -28,6 +28,7 @@ export {
 export {
   MemoryStorage as CrashingStorage,
   type MemoryCrash,
+  type MemoryDatabaseName,
   type MemoryFault,
   type MemoryOperation,
   type MemoryStorageOptions as CrashingStorageOptions,

@@ -32,6 +32,7 @@ test('millrace', () => {
   expect(exportsOf('lib/index.ts').join('\n')).toMatchInlineSnapshot(`
     "Action
     Agent
+    AgentBuilder
     AgentPlan
     CallNotExecuted
     ChatModel
@@ -43,6 +44,7 @@ test('millrace', () => {
     Event
     EventType
     InputEvent
+    InvariantError
     Job
     KeyedStream
     LevelStorage
@@ -87,45 +89,93 @@ test('millrace', () => {
     resourceToken
     systemClock
     type
+    type ActionDefinition
+    type ActionHandler
+    type ActionKind
+    type ActionOptions
     type ActionStateStore
     type AgentClass
+    type AgentDefinition
+    type AgentOperatorOptions
     type AgentOptions
     type AggregateFunction
+    type AlignedWindows
     type ApplyAgentOptions
     type AsyncMapOptions
+    type CallContext
+    type CallLimit
+    type CallOptions
+    type CallbackContext
+    type CalledRecord
+    type Cancel
     type ChatMessage
     type ChatModelConnectionContract
     type ChatModelSetup
     type ChatOptions
     type ChatRequest
+    type ChatRequestOptions
+    type ChatResponseOptions
     type CheckpointOptions
     type CheckpointStats
     type Clock
+    type CollectionOptions
+    type CompiledAgent
+    type ConfigureServices
     type Counter
     type DeadLetter
+    type DerivedTimer
+    type DerivedTimers
+    type DoneRecord
     type DurableCallable
+    type DurableFunction
+    type DurableOptions
     type Duration
     type EnvironmentOptions
     type ErrorCode
+    type ErrorHandling
+    type EventAttributes
+    type EventClass
+    type EventJson
+    type EventStamp
     type ExponentialDelayOptions
+    type FileRange
     type Gauge
+    type GeneratorOptions
     type Histogram
     type Hold
+    type HoldOptions
     type Holds
+    type ItemFacts
     type JobMetrics
     type JobState
     type JobStatus
     type JournalEntry
+    type JournalPosition
     type JournalRecord
+    type JsonLinesCommittable
+    type JsonLinesOptions
+    type JsonLinesPosition
+    type JsonLinesSinkOptions
+    type JsonLinesSource
+    type JsonSchema
     type Key
+    type KeyRange
     type KeyedConcatMapOptions
+    type LevelStorageOptions
     type ListState
+    type LogLevel
+    type Lsn
     type MalformedLine
     type MapState
     type MemoryObject
     type MemoryRef
+    type MemoryType
+    type MessageRole
     type Meter
     type MetricGroup
+    type MetricSnapshot
+    type ObservableSource
+    type ObservableSourceOptions
     type OpenStorage
     type Operator
     type OperatorContext
@@ -133,40 +183,85 @@ test('millrace', () => {
     type Output
     type OutputOrder
     type OutputTag
+    type PackedTurn
+    type PendingRecord
     type Place
+    type PlaceOptions
+    type PlanConfig
+    type PlanJson
+    type PlannedAction
+    type PrintOptions
     type ProcessContext
     type ProcessFunction
     type ProcessObject
     type ProcessWindowFunction
     type ProcessWindowObject
     type Processor
+    type PromptArgs
+    type PromptJson
+    type PromptLike
+    type PromptResource
+    type RecordedInput
     type ReduceFunction
+    type Rejection
+    type RequestedToolCall
+    type ResourceDefinition
+    type ResourceType
     type RestartStrategy
+    type Restarts
     type RetryOptions
+    type RetrySettings
     type RunnerContext
     type Sink
+    type SinkCall
     type SinkContext
+    type SinkDefinition
     type SinkWriter
     type Source
     type SourceBatch
+    type SourceDefinition
+    type SourcePage
     type SourceReader
     type StateDescriptor
+    type StateHandles
+    type StateKind
+    type StateOptions
+    type StateSpec
     type Step
     type Storage
     type Store
     type StoreBatch
     type StreamElement
+    type StreamErrorOptions
+    type StreamRecord
+    type StreamStatus
+    type TimeDomain
     type TimeWindow
     type Timer
+    type TimerOptions
     type Timers
     type Timestamp
+    type ToolArguments
     type ToolCall
+    type ToolDefinition
+    type ToolMetadata
+    type ToolOptions
+    type ToolResponseOptions
+    type Trigger
+    type Turn
+    type TurnsRecord
+    type TypeOf
     type ValueState
+    type ValuesCommittable
+    type Watermark
+    type WatermarkHolder
     type WindowAssigner
     type WindowContext
     type Work
     type WorkContext
     type WorkId
+    type WorkOptions
+    type WorkRecord
     type Worker
     valueState"
   `);
@@ -205,6 +300,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type LifeCounts
     type MakeStorage
     type MemoryCrash
+    type MemoryDatabaseName
     type MemoryFault
     type MemoryOperation
     type OperatorHarnessOptions
@@ -225,6 +321,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type VectorCase
     type VectorConfig
     type VectorOutput
-    type VectorStep"
+    type VectorStep
+    type VectorTime"
   `);
 });

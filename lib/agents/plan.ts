@@ -79,6 +79,7 @@ export class AgentPlan {
   readonly hash: string;
   readonly #byType = new Map<string, PlannedAction[]>();
 
+  /** @internal */
   constructor({ agentName, version, actions, resources, config }: PlanParts) {
     this.agentName = agentName;
     this.version = version;

@@ -5,8 +5,10 @@
 import type { Sink, SinkWriter, Source, SourceBatch, SourceReader } from './connector.ts';
 import assert from 'node:assert/strict';
 
+/** One rule that a connector or a store must keep. */
 export interface SuiteCase {
   readonly name: string;
+  /** Rejects with an `AssertionError` when what is tested breaks the rule. */
   run(): Promise<void>;
 }
 

@@ -62,6 +62,7 @@ export class Job {
   #progress = '';
   #fruitless = 0;
 
+  /** @internal */
   constructor(options: JobOptions) {
     this.#options = options;
     this.name = options.name;

@@ -67,6 +67,7 @@ export class JobMetrics {
   #last: CheckpointStats | undefined;
   #closed = false;
 
+  /** @internal */
   constructor(options: JobMetricsOptions) {
     const { job, clock, intervalMs = 1000 } = options;
     this.#clock = clock;
@@ -82,12 +83,13 @@ export class JobMetrics {
     this.#viewPlaces();
   }
 
-  /** Says where the engine's numbers are. Called once, by the job. */
+  /** @internal Says where the engine's numbers are. Called once, by the job. */
   observe(observation: JobObservation): void {
     if (this.#observation !== undefined) throw new TypeError('Expected `metrics` to belong to one job, got a second one');
     this.#observation = observation;
   }
 
+  /** @internal */
   onCheckpoint(stats: CheckpointStats): void {
     this.#checkpoints += 1;
     this.#last = stats;

@@ -32,7 +32,7 @@ export interface OperatorHarnessOptions<I> {
   readonly sides?: readonly OutputTag<unknown>[] | undefined;
   /** Where the clock stands at the beginning. @defaultValue 0 */
   readonly now?: Timestamp | undefined;
-  /** What runs the operator's work. @defaultValue nothing: an operator that asks for work is refused */
+  /** @internal What runs the operator's work. @defaultValue nothing: an operator that asks for work is refused */
   readonly work?: WorkServices | undefined;
   /** Freezes what goes into state, so that a function that changes it in place is found out. @defaultValue true */
   readonly freeze?: boolean | undefined;
@@ -40,6 +40,7 @@ export interface OperatorHarnessOptions<I> {
 
 /** State of an operator between two steps. */
 export interface HarnessSnapshot {
+  /** @internal */
   readonly host: HostSnapshot;
   readonly now: Timestamp;
   /** Rows of the state database. */
@@ -130,6 +131,7 @@ export class OperatorHarness<I, O> {
     return this.#now;
   }
 
+  /** @internal */
   get host(): OperatorHost<I, O> {
     invariant(this.#host !== undefined, 'the harness is open');
     return this.#host;

@@ -2,6 +2,7 @@
  * What every store must do, as cases for any test runner: both of ours pass these, and so must yours.
  * Covers I5 (a batch is whole or absent) and the prefix rule of the journal; faults of a disk are the store's own tests.
  */
+import type { SuiteCase } from '../core/connector-suite.ts';
 import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
 import type { KeyRange, OpenStorage, Storage, Store } from './store.ts';
 import assert from 'node:assert/strict';
@@ -17,12 +18,6 @@ export interface StorageFixture {
 }
 
 export type MakeStorage = () => Promise<StorageFixture>;
-
-export interface SuiteCase {
-  readonly name: string;
-  /** Rejects with an `AssertionError` when the store breaks the rule. */
-  run(): Promise<void>;
-}
 
 /**
  * Cases for `Store`.
