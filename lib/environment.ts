@@ -4,7 +4,7 @@ import type { Observable } from 'rxjs';
 import { systemClock, type Clock } from './core/clock.ts';
 import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
-import type { Operator } from './core/operator.ts';
+import type { Operator, OutputTag } from './core/operator.ts';
 import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
@@ -18,7 +18,8 @@ import type { Turn } from './runtime/turn.ts';
 import { WatermarkStrategy } from './runtime/watermarks.ts';
 import type { Agent, AgentClass, ResourceType } from './agents/agent.ts';
 import { checkAgent, JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
-import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
+import { Warnings } from './agents/warnings.ts';
+import { checkAgentOptions, type AgentOperatorOptions, type DeadLetter } from '../operators/agent-options.ts';
 import { applyAgent } from '../operators/apply-agent.ts';
 import { collectSink } from '../connectors/collect.ts';
 import { collection } from '../connectors/collection.ts';
@@ -42,7 +43,7 @@ export interface EnvironmentOptions {
   readonly maxParallelism?: number | undefined;
   /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
   readonly restart?: RestartStrategy | undefined;
-  /** How long a stop waits for calls that have started. @defaultValue '30s' */
+  /** How long a stop waits for calls that have started, and then for the last commits. @defaultValue '30s' */
   readonly stopTimeout?: Duration | undefined;
   /** Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue false */
   readonly strictReplay?: boolean | undefined;
@@ -63,10 +64,7 @@ export interface EnvironmentOptions {
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
-export interface ApplyAgentOptions extends Omit<AgentOperatorOptions, 'actionTimeoutMs'> {
-  /** Limit of one asynchronous action. @defaultValue none */
-  readonly actionTimeout?: Duration | undefined;
-}
+export type ApplyAgentOptions = AgentOperatorOptions;
 
 const optionNames: readonly (keyof EnvironmentOptions)[] = [
   'checkpoint',
@@ -143,7 +141,7 @@ export class StreamExecutionEnvironment {
 
   /** The values that a function makes of 0, 1, 2 ... */
   generate<T>(options: GeneratorOptions<T>, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
-    return this.fromSource(generator(options, this.#settings.clock), strategy, 'generator');
+    return this.fromSource(generator(options), strategy, 'generator');
   }
 
   // ---------- what agents share
@@ -162,19 +160,29 @@ export class StreamExecutionEnvironment {
 
   /** @internal The operator that runs an agent. Its resources are resolved when the job starts. */
   agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): { name: string; operator: Operator<never, unknown> } {
-    const { actionTimeout, ...rest } = options;
-    checkAgentOptions(rest);
+    checkAgentOptions(options);
     this.graph.refuseWhileRunning(); // Else the agent would be opened, though nothing runs it.
-    const timeout = actionTimeout === undefined ? {} : { actionTimeoutMs: durationMs('actionTimeout', actionTimeout, { min: 1 }) };
     const name = checkAgent(agent)?.agentName ?? agentNameOf(agent);
     const slot: AgentSlot = { make: () => this.#resources.open(agent), open: undefined };
     this.#agents.push(slot);
+    const warnings = new Warnings((facts, message) => this.#settings.logger.warn(facts, message));
     const operator: Operator<I, O> = (context) => {
       if (slot.open === undefined) throw new TypeError(`Expected agent "${name}" to be open`);
-      return applyAgent<I, O>(slot.open, slot.open.open, { ...rest, ...timeout })(context);
+      const unread = this.#unreadTag(context.uid, options.deadLetters);
+      if (unread !== undefined) {
+        const message = `nobody reads the dead letters of agent '${name}': read side output '${unread}', or they are lost`;
+        warnings.once('unread dead letters', { agent: name, operator: context.uid }, message);
+      }
+      return applyAgent<I, O>({ agent: slot.open, resources: slot.open.open, warnings }, options)(context);
     };
     // The keyed stream ties the agent's types to those of its input and output.
     return { name: kebab(name), operator: operator as Operator<never, unknown> };
+  }
+
+  /** The id of a side output that the operator writes to and nobody reads. */
+  #unreadTag(uid: string, tag: OutputTag<DeadLetter> | undefined): string | undefined {
+    const node = this.graph.nodes.find((each) => each.uid === uid);
+    return tag === undefined || node === undefined || this.graph.tags(node.id).includes(tag.id) ? undefined : tag.id;
   }
 
   // ---------- running

@@ -1,7 +1,7 @@
 /** The options of `applyAgent`, and what comes out of its dead-letter side output. */
 import type { Key } from '../lib/core/key.ts';
 import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
-import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { durationMs, integer, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
 
 /** An input whose run failed for good. */
 export interface DeadLetter<I = unknown> {
@@ -20,9 +20,13 @@ export interface AgentOperatorOptions {
   readonly pendingMax?: number | undefined;
   /** Inputs of one key that may wait before sources are not pulled. @defaultValue pendingMax */
   readonly pendingPerKeyMax?: number | undefined;
-  /** Limit of one asynchronous action, in milliseconds. @defaultValue none */
-  readonly actionTimeoutMs?: number | undefined;
-  /** What happens when an action fails for good. `ignore`: the action has no effect and the run goes on. @defaultValue 'fail', with `deadLetters` 'dead-letter' */
+  /** Limit of one asynchronous action. @defaultValue none */
+  readonly actionTimeout?: Duration | undefined;
+  /**
+   * What happens when an action fails for good. `ignore`: the action has no effect and the run goes on. An error that is about the job (a
+   * missing resource, a changed plan, a store that fails) fails the job whatever is said here. @defaultValue 'fail', with
+   * `deadLetters` 'dead-letter'
+   */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where inputs go whose run failed. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
@@ -38,7 +42,7 @@ const optionNames = [
   'asyncConcurrency',
   'pendingMax',
   'pendingPerKeyMax',
-  'actionTimeoutMs',
+  'actionTimeout',
   'onError',
   'deadLetters',
   'onPlanChange',
@@ -47,12 +51,17 @@ const optionNames = [
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkAgentOptions = (options: AgentOperatorOptions): void => {
   knownOptions('applyAgent', options, optionNames);
-  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, onError, deadLetters, onPlanChange } = options;
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, onError, deadLetters, onPlanChange } = options;
   if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
   if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
   if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
   if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
+  if (actionTimeout !== undefined) durationMs('actionTimeout', actionTimeout, { min: 1 });
   if (onError !== undefined) oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']);
   if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
   if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
+  // Either alone would say one thing and do another.
+  if (onError === 'dead-letter' && deadLetters === undefined) throw refusal('onError', "'fail' or 'ignore' where no `deadLetters` are given", onError);
+  if (onError !== undefined && onError !== 'dead-letter' && deadLetters !== undefined)
+    throw refusal('onError', "'dead-letter' or left out where `deadLetters` are given", onError);
 };

@@ -98,7 +98,7 @@ export class Run<I> {
 const noMemory: MemoryBase = new Map();
 
 export interface ExecutionOptions<I> {
-  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'now'>;
+  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now'>;
   readonly run: Run<I>;
   readonly step: number;
   readonly action: PlannedAction;
@@ -167,6 +167,10 @@ export class Execution<I> implements ActionHost {
 
   get metrics(): MetricGroup {
     return this.#operator.metrics;
+  }
+
+  get warnings(): ActionHost['warnings'] {
+    return this.#operator.warnings;
   }
 
   now(): Timestamp {

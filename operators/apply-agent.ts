@@ -9,14 +9,17 @@
 import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError, unreachable } from '../lib/core/errors.ts';
-import { mapKeyOf, type MapKey } from '../lib/core/key.ts';
+import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
 import type { Meter, MetricGroup } from '../lib/core/metric.ts';
 import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
-import { eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
+import { durationMs } from '../lib/core/options.ts';
+import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
 import { applyChanges } from '../lib/agents/memory.ts';
+import { isOwnFailure } from '../lib/agents/own-failure.ts';
 import type { CompiledAgent, PlannedAction } from '../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
 import type { ActionEffects, ActionResult } from '../lib/agents/runner-context.ts';
+import { Warnings } from '../lib/agents/warnings.ts';
 import type { AgentOperatorOptions, DeadLetter } from './agent-options.ts';
 import { Execution, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
@@ -38,15 +41,24 @@ const noMemory: ReadonlyMap<string, unknown> = new Map();
 /** What an action brings whose run has ended or begins anew. */
 const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
 
+/** An agent that is open, and where its warnings go. */
+export interface AgentParts {
+  readonly agent: CompiledAgent;
+  readonly resources: AgentResources;
+  /** @defaultValue nowhere */
+  readonly warnings?: Warnings | undefined;
+}
+
 export const applyAgent =
-  <I, O>(agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions = {}): Operator<I, O> =>
+  <I, O>(parts: AgentParts, options: AgentOperatorOptions = {}): Operator<I, O> =>
   (context) =>
-    new AgentOperator<I, O>(context, agent, resources, options);
+    new AgentOperator<I, O>(context, parts, options);
 
 class AgentOperator<I, O> implements Processor<I> {
   readonly #context: OperatorContext<O>;
   readonly #agent: CompiledAgent;
-  readonly #resources: AgentResources;
+  readonly resources: AgentResources;
+  readonly warnings: Warnings;
   readonly #options: AgentOperatorOptions;
   readonly #inbox;
   readonly #run;
@@ -66,11 +78,12 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #actionsExecuted;
   readonly #actionMeters = new Map<string, Meter>();
 
-  constructor(context: OperatorContext<O>, agent: CompiledAgent, resources: AgentResources, options: AgentOperatorOptions) {
-    const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeoutMs } = options;
+  constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings() }: AgentParts, options: AgentOperatorOptions) {
+    const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
     this.#context = context;
     this.#agent = agent;
-    this.#resources = resources;
+    this.resources = resources;
+    this.warnings = warnings;
     this.#options = options;
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
@@ -86,9 +99,16 @@ class AgentOperator<I, O> implements Processor<I> {
         name: 'action',
         run: (task, work) => this.#runTask(task, work),
         apply: (task, outcome) => this.#applyTask(task, outcome),
-        onRejection: this.#onError === 'fail' ? 'fail' : 'outcome',
+        // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
+        onRejection: (error) => (this.#onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
+        identity: ({ action, step, event }) => [action, step, event.type, event.attributes],
+        describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${textOf(key)}`,
       },
-      { inFlightMax: asyncConcurrency, pendingMax: Number.MAX_SAFE_INTEGER, timeoutMs: actionTimeoutMs },
+      {
+        inFlightMax: asyncConcurrency,
+        pendingMax: Number.MAX_SAFE_INTEGER,
+        timeoutMs: actionTimeout === undefined ? undefined : durationMs('actionTimeout', actionTimeout, { min: 1 }),
+      },
     );
     this.#arrivals.pipe(keyedConcatMap((input: Accepted<I>) => mapKeyOf(input.key), (input: Accepted<I>) => this.#runOf(input))).subscribe();
   }
@@ -141,10 +161,6 @@ class AgentOperator<I, O> implements Processor<I> {
 
   get metrics(): MetricGroup {
     return this.#context.metrics;
-  }
-
-  get resources(): AgentResources {
-    return this.#resources;
   }
 
   now(): Timestamp {
@@ -221,7 +237,8 @@ class AgentOperator<I, O> implements Processor<I> {
     run.mailbox = before?.mailbox;
     this.#running.set(mapKeyOf(input.key), run);
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
-    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp })]);
+    const type = classOf(InputEvent.type, this.#agent.eventClasses);
+    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp }, undefined, type)]);
   }
 
   #resume(): Run<I> | undefined {
@@ -246,7 +263,9 @@ class AgentOperator<I, O> implements Processor<I> {
         this.#effects.push({ run, kind: 'output', output: event.attributes['output'] });
         continue;
       }
-      for (const action of this.#agent.plan.actionsFor(event)) {
+      const actions = this.#agent.plan.actionsFor(event);
+      if (actions.length === 0) this.#unhandled(event);
+      for (const action of actions) {
         if (action.kind === 'async') this.#submit(run, action, event);
         else {
           const result = this.#runNow(run, action, event);
@@ -256,12 +275,31 @@ class AgentOperator<I, O> implements Processor<I> {
       }
     }
     if (run.open === 0) {
-      applyChanges(this.#memory, run.shortTerm, () => this.#context.metrics.getCounter('memoryConflicts').inc());
+      applyChanges(this.#memory, run.shortTerm, this.#onConflict);
       this.#close(run);
       return undefined;
     }
     this.#store(run);
     return run;
+  }
+
+  readonly #onConflict = (path: string): void => {
+    this.#context.metrics.getCounter('memoryConflicts').inc();
+    const message = `actions of one run set \`${path}\` of short-term memory to a value and to an object; the later one stays`;
+    this.#warnOnce('memory conflict', { path, key: this.#context.currentKey() }, message);
+  };
+
+  /** An event that triggers nothing is lost; a misspelt type looks just like that. */
+  #unhandled({ type, upstreamActionName }: Event): void {
+    if (type === ChatErrorEvent.type) return; // Sent to whom it may concern.
+    this.#context.metrics.getCounter('numOfEventsUnhandled').inc();
+    const { agentName } = this.#agent.plan;
+    const message = `action '${upstreamActionName}' of agent '${agentName}' sent an event of type '${type}', which no action handles`;
+    this.#warnOnce(`unhandled ${type}`, { type, action: upstreamActionName }, message);
+  }
+
+  #warnOnce(topic: string, facts: Readonly<Record<string, unknown>>, message: string): void {
+    this.warnings.once(topic, { agent: this.#agent.plan.agentName, operator: this.#context.uid, ...facts }, message);
   }
 
   /** Takes an action's changes, and gives its events. */
@@ -347,7 +385,7 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** An action failed for good: the job fails, the run ends among the dead letters, or the action had no effect. */
   #failed(run: Run<I>, action: string, error: unknown): 'ended' | undefined {
-    if (this.#onError === 'fail') throw error;
+    if (this.#onError === 'fail' || !isOwnFailure(error)) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return undefined;
     const { key, value: input } = run.input;
@@ -369,6 +407,8 @@ class AgentOperator<I, O> implements Processor<I> {
     return entries.length === 0 ? noMemory : new Map(entries);
   }
 }
+
+const textOf = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
 
 /** A journaled result with its events brought back. */
 const effectsOf = (result: ActionResult, { eventClasses }: CompiledAgent): ActionEffects => ({

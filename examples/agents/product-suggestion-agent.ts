@@ -54,8 +54,8 @@ Answer with JSON only, in this form: {"suggestions": ["Improve the seal of the l
   }
 
   @Action(ChatResponseEvent)
-  answer({ output }: ChatResponseEvent<z.infer<typeof Suggestions>>, ctx: RunnerContext) {
+  answer({ output: { suggestions } }: ChatResponseEvent<z.infer<typeof Suggestions>>, ctx: RunnerContext) {
     const facts = ctx.sensoryMemory.get<Omit<ProductSummary, 'complaints'>>('facts');
-    ctx.sendEvent(new OutputEvent({ ...facts, ...output }));
+    ctx.sendEvent(new OutputEvent({ ...facts, suggestions }));
   }
 }

@@ -60,8 +60,8 @@ Answer with JSON only, in this form: {"score": 3, "complaints": ["the lid leaks"
   }
 
   @Action(ChatResponseEvent)
-  answer({ output }: ChatResponseEvent<z.infer<typeof Analysis>>, ctx: RunnerContext) {
+  answer({ output: { score, complaints } }: ChatResponseEvent<z.infer<typeof Analysis>>, ctx: RunnerContext) {
     const id = ctx.sensoryMemory.get<string>('id');
-    ctx.sendEvent(new OutputEvent({ id, ...output }));
+    ctx.sendEvent(new OutputEvent({ id, score, complaints }));
   }
 }

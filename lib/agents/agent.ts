@@ -6,7 +6,9 @@ import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Duration } from '../core/options.ts';
-import type { Event, EventClass, InputEvent, JsonSchema } from './event.ts';
+import type { Event, EventClass, InputEvent } from './event.ts';
+import type { JsonSchema } from './json-schema.ts';
+import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup } from './option-checks.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
@@ -37,6 +39,11 @@ export interface ChatModelSetup {
   readonly args?: Readonly<Record<string, unknown>> | undefined;
   /** Limit of one attempt. @defaultValue none */
   readonly timeout?: Duration | undefined;
+  /**
+   * Requests that this model takes at once at this connection, over all keys and agents; more wait in order. A request that waits to be
+   * tried again is not counted, and `timeout` counts from when it is sent. @defaultValue no bound of its own
+   */
+  readonly concurrency?: number | undefined;
 }
 
 export interface AgentOptions {
@@ -50,12 +57,15 @@ export interface AgentOptions {
   readonly maxToolRounds?: number | undefined;
   /** Settings by the names of Flink Agents, such as `error-handling-strategy`. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** Classes of events that the agent sends and that no action names as its trigger: they arrive as what they were sent as. */
+  readonly events?: readonly EventClass[] | undefined;
 }
 
 /** The name of an event type, or a class of events. */
 export type Trigger<E extends Event = Event> = string | EventClass<E>;
 
-export type ActionHandler<E extends Event = Event> = (event: E, context: RunnerContext) => void | Promise<void>;
+/** `O` is the type of the agent's outputs. */
+export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, context: RunnerContext<O>) => void | Promise<void>;
 
 export interface ActionOptions {
   /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
@@ -124,23 +134,24 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
   }
 
   /** Adds an action for one or several types of events. Without a name it is called after the first of them. */
-  on(trigger: typeof InputEvent, handler: ActionHandler<InputEvent<I>>, options?: ActionOptions): this;
-  on(trigger: typeof InputEvent, name: string, handler: ActionHandler<InputEvent<I>>, options?: ActionOptions): this;
-  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], handler: ActionHandler<E>, options?: ActionOptions): this;
-  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], name: string, handler: ActionHandler<E>, options?: ActionOptions): this;
+  on(trigger: typeof InputEvent, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
+  on(trigger: typeof InputEvent, name: string, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {
     const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
     const [given, handler, options = {}] = typeof rest[0] === 'string' ? rest : [undefined, ...rest];
     const name = (given as string | undefined) ?? this.#freeName(triggers[0], handler);
     if (this.#actions.has(name))
       throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
+    checkActionOptions('on', options as ActionOptions);
     // The overloads tie the handler to the triggers; the plan calls it with events of those types only.
     this.#actions.set(name, { ...(options as ActionOptions), name, triggers, handler: handler as ActionHandler<never> });
     return this;
   }
 
   chatModel(name: string, setup: ChatModelSetup): this {
-    return this.resource('chat_model', name, setup);
+    return this.resource('chat_model', name, checkSetup(setup));
   }
 
   prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
@@ -151,7 +162,7 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     return this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)); // the tool checks arguments by P before it passes them
   }
 
-  /** Adds a resource of any type. A function is asked for the resource each time the job starts. */
+  /** Adds a resource of any type. `{ factory: () => ... }` is asked for it each time the job starts. */
   resource(type: ResourceType, name: string, value: unknown): this {
     const id = `${type}:${name}`;
     if (this.#resources.has(id))
@@ -162,11 +173,11 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
 
   /** What the built-in chat action does when the model fails: fail the action, retry and then fail, or drop the request. */
   onError(errorHandling: ErrorHandling, settings: RetrySettings = {}): this {
-    return this.options({ errorHandling, ...settings });
+    return this.options({ errorHandling, ...checkRetrySettings(settings) });
   }
 
   options(options: AgentOptions): this {
-    this.#options = { ...this.#options, ...options };
+    this.#options = { ...this.#options, ...checkAgentOptions(options) };
     return this;
   }
 

@@ -3,19 +3,22 @@
  * digest over the request, retries and the reading of structured output included, so it is never paid twice (I8) and back-off blocks
  * nobody. The loop over tool calls is kept in sensory memory between the two actions and is bounded (I10).
  */
-import { InvariantError, messageOf, StreamError } from '../core/errors.ts';
+import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
-import type { CallContext, RetryOptions } from '../core/operator.ts';
+import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
 import { durationMs, integer, oneOf, type Duration } from '../core/options.ts';
 import type { ActionDefinition, ChatModelSetup, ErrorHandling } from './agent.ts';
+import { callLimits, type CallLimits } from './call-limits.ts';
 import {
+  ChatErrorEvent,
   ChatRequestEvent,
   ChatResponseEvent,
   ToolRequestEvent,
   ToolResponseEvent,
-  type JsonSchema,
   type RequestedToolCall,
 } from './event.ts';
+import { sentSchema, type JsonSchema } from './json-schema.ts';
+import { isOwnFailure } from './own-failure.ts';
 import { Prompt, promptText } from './prompt.ts';
 import type { ActionContext, RunnerContext } from './runner-context.ts';
 import { parseStructured } from './structured-output.ts';
@@ -97,7 +100,7 @@ const goOn = async (event: ToolResponseEvent, context: ActionContext): Promise<v
 const ask = async (conversation: Conversation, messages: readonly ChatMessage[], context: ActionContext): Promise<void> => {
   const { initialRequestId: requestId } = conversation;
   const config = chatConfigOf({ ...context.agentConfig, ...context.actionConfig });
-  const setup = context.getResource<ChatModelSetup>(conversation.model, 'chat_model');
+  const setup = context.getResource<ChatModelSetup>('chat_model', conversation.model);
   try {
     const { message, attempts } = await request(conversation, messages, setup, config, context);
     const after = counted(conversation, attempts, setup, config, context);
@@ -107,19 +110,30 @@ const ask = async (conversation: Conversation, messages: readonly ChatMessage[],
       return;
     }
     const { retry_count: retryCount, total_retry_wait_sec: totalRetryWaitSec } = after;
-    context.sensoryMemory.delete(historyPath(requestId));
+    forget(conversation, context);
     context.sendEvent(new ChatResponseEvent({ requestId, response: message, retryCount, totalRetryWaitSec }));
   } catch (error) {
     if (config.errorHandling !== 'ignore' || !isOwnFailure(error)) throw error;
-    context.sensoryMemory.delete(historyPath(requestId));
-    context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('ignoredErrors').inc();
+    forget(conversation, context);
+    ignore(error, conversation, setup, context);
   }
 };
 
-/** Errors that say something about the job, not about the model, pass every strategy. */
-const isOwnFailure = (error: unknown): boolean =>
-  !(error instanceof InvariantError) &&
-  !(error instanceof StreamError && ['WORK_ABORTED', 'DIVERGED', 'RESOURCE_NOT_FOUND', 'ASYNC_IN_TURN'].includes(error.code));
+/** The history of tool calls, where there is one. */
+const forget = ({ rounds, initialRequestId }: Conversation, context: ActionContext): void => {
+  if (rounds > 0) context.sensoryMemory.delete(historyPath(initialRequestId));
+};
+
+/** The request gets no answer: the log hears of it once, the counter each time, and the agent by an event that it may handle. */
+const ignore = (error: unknown, conversation: Conversation, setup: ChatModelSetup, context: ActionContext): void => {
+  const { initialRequestId: requestId, model } = conversation;
+  context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('ignoredErrors').inc();
+  const hint = `handle ${ChatErrorEvent.name} (${ChatErrorEvent.type}) to see each of them`;
+  context.warnOnce(`ignored ${model}`, { model, key: context.key, error, hint }, `chat model '${model}' failed and \`errorHandling\` is 'ignore': its request gets no answer`);
+  const errorType = error instanceof StreamError ? error.code : error instanceof Error ? error.name : typeof error;
+  const problemCategory = errorType === 'MODEL_RESPONSE' ? 'model_output_parse_error' : 'model_call_failed';
+  context.sendEvent(new ChatErrorEvent({ requestId, model, problemCategory, errorType, errorMessage: messageOf(error) }));
+};
 
 /** One durable call: the request, its retries and the reading of its answer. */
 const request = (
@@ -129,7 +143,7 @@ const request = (
   config: ChatConfig,
   context: ActionContext,
 ): Promise<Answer> => {
-  const connection = context.getResource<ChatModelConnection>(setup.connection, 'chat_model_connection');
+  const connection = context.getResource<ChatModelConnection>('chat_model_connection', setup.connection);
   const asked = requestOf(conversation, messages, setup, context);
   const { output_schema: schema } = conversation;
   const send = async (call: CallContext): Promise<Answer> => {
@@ -138,8 +152,13 @@ const request = (
     return { message: schema !== undefined && isFinal ? parseStructured(answer, schema) : answer, attempts: call.attempt };
   };
   const timeoutMs = setup.timeout === undefined ? undefined : durationMs('timeout', setup.timeout, { min: 1 });
-  return context.callDurably('chat', send, { args: asked, timeoutMs, retry: retryOf(config) });
+  return context.callDurably('chat', send, { args: asked, timeoutMs, retry: retryOf(config), limit: limitOf(connection, setup, context) });
 };
+
+const limitOf = (connection: ChatModelConnection, { model = '', concurrency }: ChatModelSetup, context: ActionContext): CallLimit | undefined =>
+  concurrency === undefined
+    ? undefined
+    : context.getResource<CallLimits>(callLimits.type, callLimits.name).of(connection, model, concurrency);
 
 const retryOf = ({ errorHandling, maxRetries, retryWaitMs }: ChatConfig): RetryOptions | undefined =>
   errorHandling !== 'retry'
@@ -163,16 +182,20 @@ const requestOf = (
   context: ActionContext,
 ): ChatRequest => {
   const { prompt_args: args, output_schema: outputSchema } = conversation;
-  const prompt = typeof setup.prompt === 'string' ? context.getResource<Prompt>(setup.prompt, 'prompt') : setup.prompt;
+  const prompt = typeof setup.prompt === 'string' ? context.getResource<Prompt>('prompt', setup.prompt) : setup.prompt;
   const prompted = prompt?.formatMessages('user', args) ?? [];
   const given = messages.filter(({ content, role }) => content !== '' || role === 'assistant' || role === 'tool');
-  const tools = (setup.tools ?? []).map((name) => context.getResource<FunctionTool>(name, 'tool').metadata);
+  if (prompted.length + given.length === 0)
+    throw new StreamError('MODEL_REQUEST', `a chat request to model '${conversation.model}' has neither a prompt nor messages with content`, {
+      hint: 'give the chat model a `prompt`, or the ChatRequestEvent `messages`',
+    });
+  const tools = (setup.tools ?? []).map((name) => context.getResource<FunctionTool>('tool', name).metadata);
   return {
     ...(setup.model === undefined ? {} : { model: setup.model }),
     messages: [...prompted, ...given],
     ...(tools.length === 0 ? {} : { tools }),
     ...(setup.args === undefined ? {} : { args: setup.args }),
-    ...(outputSchema === undefined ? {} : { outputSchema }),
+    ...(outputSchema === undefined ? {} : { outputSchema: sentSchema(outputSchema) }),
   };
 };
 
@@ -266,20 +289,20 @@ const callTool = async (call: RequestedToolCall, context: ActionContext): Promis
   const { name, arguments: args } = call.function;
   const tool = findTool(name, context);
   if (tool === undefined) return { response: `Tool ${name} does not exist.`, error: `Tool ${name} does not exist.` };
+  const { timeoutMs, retry } = tool;
   try {
-    return {
-      response:
-        (await context.callDurably('tool-call', (durable) => tool.call(args, durable), { args: { name, arguments: args } })) ?? null,
-    };
+    const options = { args: { name, arguments: args }, timeoutMs, retry };
+    return { response: (await context.callDurably('tool-call', (durable) => tool.call(args, durable), options)) ?? null };
   } catch (error) {
     if (!isOwnFailure(error)) throw error;
-    return { response: `Tool ${name} execute failed.`, error: messageOf(error) };
+    const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
+    return { response: `Tool ${name} execute failed.`, error: isTimeout ? `tool '${name}': ${error.message}` : messageOf(error) };
   }
 };
 
 const findTool = (name: string, context: ActionContext): FunctionTool | undefined => {
   try {
-    return context.getResource<FunctionTool>(name, 'tool');
+    return context.getResource<FunctionTool>('tool', name);
   } catch (error) {
     if (error instanceof StreamError && error.code === 'RESOURCE_NOT_FOUND') return undefined;
     throw error;

@@ -20,10 +20,12 @@ import type {
   Trigger,
 } from './agent.ts';
 import { AgentBuilder, invalidAgent, isAsyncFunction } from './agent.ts';
-import { Event, type EventClass, type JsonSchema } from './event.ts';
+import type { EventClass } from './event.ts';
+import type { JsonSchema } from './json-schema.ts';
+import { checkActionOptions, isEventClass } from './option-checks.ts';
 import { Prompt as PromptResource, type PromptLike } from './prompt.ts';
 import type { RunnerContext } from './runner-context.ts';
-import { FunctionTool, type ToolArguments, type ToolOptions } from './tool.ts';
+import { checkToolOptions, FunctionTool, type ToolArguments, type ToolOptions } from './tool.ts';
 
 interface Member {
   readonly name: string;
@@ -73,14 +75,17 @@ export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parame
   const last = parameters.at(-1);
   const options = typeof last === 'object' && last !== null ? last : undefined;
   const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[]; // each is checked below
+  if (options !== undefined) checkActionOptions('Action', options as ActionOptions);
   if (triggers.length === 0) throw refusal('triggers', 'at least one event type or event class', triggers);
   for (const trigger of triggers) if (!isTrigger(trigger)) throw refusal('trigger', 'an event type or an event class', trigger);
   return noting((name) => ({ name, action: { ...(options as ActionOptions | undefined), triggers } }));
 };
 
 /** Makes a method a tool that the agent's models may ask for. */
-export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): ToolDecorator<ToolArguments<P>> =>
-  noting((name) => ({ name, resource: 'tool', tool: options }));
+export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): ToolDecorator<ToolArguments<P>> => {
+  checkToolOptions(options);
+  return noting((name) => ({ name, resource: 'tool', tool: options }));
+};
 
 /** Makes a field a resource of a type of its own. */
 export const Resource = (type: ResourceType): FieldDecorator => noting((name) => ({ name, resource: type }));
@@ -149,8 +154,7 @@ const resourceOf = (agentName: string, member: Member, agent: object, value: unk
   }
 };
 
-const isTrigger = (value: unknown): value is Trigger =>
-  typeof value === 'string' || (typeof value === 'function' && (value === Event || value.prototype instanceof Event));
+const isTrigger = (value: unknown): value is Trigger => typeof value === 'string' || isEventClass(value);
 
 const noting = (member: (name: string) => Member) => {
   return (target: unknown, second: unknown): void => {

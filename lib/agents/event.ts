@@ -3,10 +3,11 @@
  * Flink Agents, so events can cross between the two. An event is made without an id; when it is sent, the runner context stamps it
  * with an id derived from the action execution and its ordinal, and with its lineage, so a replayed action makes the same events (I6).
  */
-import * as z from 'zod';
+import type * as z from 'zod';
 import type { ChatMessage, ToolCall } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { Timestamp } from '../core/element.ts';
+import { outputSchemaOf, type JsonSchema } from './json-schema.ts';
 
 /** The type strings of Flink Agents. */
 export const EventType = {
@@ -29,8 +30,6 @@ export const EventType = {
 } as const;
 
 export type Attributes = Readonly<Record<string, unknown>>;
-
-export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** What the runtime adds to an event when it is sent. */
 export interface EventStamp {
@@ -123,7 +122,11 @@ export interface ChatRequestOptions {
   readonly messages?: readonly ChatMessage[] | undefined;
   /** Fill the placeholders of the model's prompt. */
   readonly promptArgs?: Readonly<Record<string, unknown>> | undefined;
-  /** What the answer must look like: a zod schema or a JSON Schema. Kept as JSON Schema, so transforms and refinements do not take part. */
+  /**
+   * What the answer must look like: a zod schema or a JSON Schema. Kept as JSON Schema, so transforms and refinements do not take part.
+   * Keys that a zod schema does not have are dropped from the answer, by `z.strictObject` refused, by `z.looseObject` kept; a JSON Schema
+   * says so itself by `additionalProperties`.
+   */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
 }
 
@@ -134,7 +137,7 @@ export class ChatRequestEvent extends Event {
   constructor(options: ChatRequestOptions) {
     const { model, messages = [], promptArgs = {}, outputSchema } = options;
     if (typeof model !== 'string' || model === '') throw refusal('model', 'the name of a chat model', model);
-    const schema = outputSchema === undefined ? {} : { output_schema: jsonSchemaOf(outputSchema) };
+    const schema = outputSchema === undefined ? {} : { output_schema: outputSchemaOf(outputSchema) };
     super(ChatRequestEvent.type, { model, messages, prompt_args: promptArgs, ...schema });
   }
 
@@ -261,9 +264,59 @@ export class ToolResponseEvent extends Event {
   }
 }
 
-/** The same event with id and lineage; those it had are overwritten. `attributes` @defaultValue the event's own */
-export const stampEvent = <E extends Event>(event: E, stamp: EventStamp, attributes: Attributes = event.attributes): E =>
-  revived(event.constructor as unknown as EventClass, event.type, attributes, stamp) as E; // made of the event's own class
+export interface ChatErrorOptions {
+  /** Id of the `ChatRequestEvent` that is not answered. */
+  readonly requestId: string;
+  readonly model: string;
+  readonly problemCategory: ProblemCategory;
+  /** The error's code, or the name of its class. */
+  readonly errorType: string;
+  readonly errorMessage: string;
+}
+
+/** In the words of Flink Agents. */
+export type ProblemCategory = 'model_call_failed' | 'model_output_parse_error';
+
+/**
+ * Says that a chat request gets no answer, since its model failed and `errorHandling` is `'ignore'`. Flink Agents, which has no such
+ * event, ends the run in silence there; the attributes have the names that it gives them in its log.
+ */
+export class ChatErrorEvent extends Event {
+  static override readonly type = '_chat_error_event';
+
+  constructor(options: ChatErrorOptions) {
+    const { requestId, model, problemCategory, errorType, errorMessage } = options;
+    super(ChatErrorEvent.type, { request_id: requestId, model, problemCategory, errorType, errorMessage });
+  }
+
+  get requestId(): string {
+    return this.attributes['request_id'] as string;
+  }
+
+  get model(): string {
+    return this.attributes['model'] as string;
+  }
+
+  get problemCategory(): ProblemCategory {
+    return this.attributes['problemCategory'] as ProblemCategory;
+  }
+
+  get errorType(): string {
+    return this.attributes['errorType'] as string;
+  }
+
+  get errorMessage(): string {
+    return this.attributes['errorMessage'] as string;
+  }
+}
+
+/** The same event with id and lineage; those it had are overwritten. @defaultValue attributes and class are the event's own */
+export const stampEvent = <E extends Event>(
+  event: E,
+  stamp: EventStamp,
+  attributes: Attributes = event.attributes,
+  type: EventClass = event.constructor as unknown as EventClass,
+): E => revived(type, event.type, attributes, stamp) as E; // made of the event's class, or of one that extends it
 
 /** Plain data; what is undefined is left out. */
 export const eventToJson = (event: Event): EventJson => {
@@ -275,20 +328,19 @@ export const eventToJson = (event: Event): EventJson => {
   return json;
 };
 
-/** Makes an event of plain data, of the class that has its type: one of ours, or one in `classes`. */
-export const eventFromJson = (json: EventJson, classes?: ReadonlyMap<string, EventClass>): Event =>
-  revived(classes?.get(json.type) ?? builtInClasses.get(json.type) ?? Event, json.type, json.attributes, json);
+/** The class of a type: one in `classes`, one of ours, or `Event`. */
+export const classOf = (type: string, classes?: ReadonlyMap<string, EventClass>): EventClass =>
+  classes?.get(type) ?? builtInClasses.get(type) ?? Event;
 
-/** The JSON Schema of a zod schema (as what is read, so defaults are optional), or the JSON Schema itself. */
-export const jsonSchemaOf = (schema: z.ZodType | JsonSchema): JsonSchema => {
-  if (typeof schema !== 'object' || schema === null) throw refusal('outputSchema', 'a zod schema or a JSON Schema', schema);
-  if (!('_zod' in schema)) return schema as JsonSchema;
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema as z.ZodType, { io: 'input' });
-  return rest;
-};
+/** Makes an event of plain data, of the class that has its type. */
+export const eventFromJson = (json: EventJson, classes?: ReadonlyMap<string, EventClass>): Event =>
+  revived(classOf(json.type, classes), json.type, json.attributes, json);
 
 const builtInClasses = new Map<string, EventClass>(
-  [InputEvent, OutputEvent, ChatRequestEvent, ChatResponseEvent, ToolRequestEvent, ToolResponseEvent].map((each) => [each.type, each]),
+  [InputEvent, OutputEvent, ChatRequestEvent, ChatResponseEvent, ChatErrorEvent, ToolRequestEvent, ToolResponseEvent].map((each) => [
+    each.type,
+    each,
+  ]),
 );
 
 type Writable<T> = { -readonly [P in keyof T]: T[P] };

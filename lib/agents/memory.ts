@@ -166,7 +166,8 @@ export class MemoryView implements MemoryObject {
   }
 
   delete(path: string): void {
-    if (this.has(path)) this.#write({ path, deleted: true });
+    this.#check(path);
+    this.#write({ path, deleted: true }); // Also of what this view does not see: an action beside this one may have set it.
   }
 
   newObject(path: string, overwrite = false): MemoryObject {
@@ -177,7 +178,7 @@ export class MemoryView implements MemoryObject {
         throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
       this.#write({ path, deleted: true });
     }
-    if (!this.isNestedObject(path)) this.#write({ path, object: true });
+    this.#write({ path, object: true }); // Also of one that is there: an action beside this one may have deleted it.
     return new MemoryNode(this, path);
   }
 

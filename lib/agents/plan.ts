@@ -4,6 +4,7 @@
  *
  * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in actions come first.
  */
+import { messageOf } from '../core/errors.ts';
 import { digest, encodeText } from '../core/serde.ts';
 import {
   invalidAgent,
@@ -13,13 +14,16 @@ import {
   type Agent,
   type AgentDefinition,
   type AgentOptions,
+  type ChatModelSetup,
   type ResourceDefinition,
   type Trigger,
 } from './agent.ts';
 import { builtInActions, chatConfigOf } from './chat-action.ts';
 import { definitionOf } from './decorators.ts';
-import type { EventClass } from './event.ts';
+import { EventType, type EventClass } from './event.ts';
+import { checkAgentOptions, checkSetup } from './option-checks.ts';
 import { Prompt } from './prompt.ts';
+import { isFactory } from './resource-factory.ts';
 import { FunctionTool } from './tool.ts';
 
 export type ActionKind = 'sync' | 'async';
@@ -136,18 +140,34 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
     definitions.push(action);
   }
   const planned = definitions.map((action) => plannedAction(agent, action));
-  const eventClasses = new Map<string, EventClass>();
-  for (const { triggers } of definition.actions)
-    for (const each of triggers) if (typeof each !== 'string') eventClasses.set(each.type, each);
-  checkNames(agent, definition.resources);
+  const config = settings(agent, options);
+  if (!planned.some(({ triggers }) => triggers.includes(EventType.InputEvent)))
+    throw invalidAgent({ agent, rule: 'an agent needs an action for InputEvent, which starts each run', value: planned.map(({ name }) => name) });
+  const eventClasses = eventClassesOf(definition);
+  checkResources(agent, definition.resources);
   const plan = new AgentPlan({
     agentName: agent,
     version: options.version,
     actions: planned,
     resources: resourceProviders(definition.resources),
-    config: settings(agent, options),
+    config,
   });
   return { plan, handlers: new Map(definitions.map((each) => [each.name, each.handler])), resources: definition.resources, eventClasses };
+};
+
+/** Classes of events by their types: those that actions name as triggers, and those that the option names. */
+const eventClassesOf = ({ name: agent, actions, options }: AgentDefinition): ReadonlyMap<string, EventClass> => {
+  const classes = new Map<string, EventClass>();
+  const named = actions.flatMap(({ triggers }) => triggers).filter((each) => typeof each !== 'string');
+  for (const each of [...named, ...(options.events ?? [])]) {
+    if (typeof each.type !== 'string' || each.type.trim() === '')
+      throw invalidAgent({ agent, rule: 'a class in `events` has a static `type`', value: each });
+    const other = classes.get(each.type);
+    if (other !== undefined && other !== each)
+      throw invalidAgent({ agent, rule: `events of type '${each.type}' are of one class, so that they arrive as one`, value: each });
+    classes.set(each.type, each);
+  }
+  return classes;
 };
 
 const plannedAction = (agent: string, { name, triggers, handler, async, config = {} }: ActionDefinition): PlannedAction => {
@@ -185,14 +205,19 @@ const quote = (type: string): string => (typeOf(type) === type ? type : `'${type
 
 /** The agent's settings under one roof: its options and the keys of Flink Agents. */
 const settings = (agent: string, options: AgentOptions): Config => {
-  const { version: _version, config = {}, ...rest } = options;
+  try {
+    checkAgentOptions(options);
+  } catch (error) {
+    throw invalidAgent({ agent, rule: messageOf(error), value: Object.keys(options) }, error);
+  }
+  const { version: _version, events: _events, config = {}, ...rest } = options;
   const named = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   const all = { ...config, ...named };
   plainConfig(agent, undefined, all);
   try {
     chatConfigOf(all);
   } catch (error) {
-    throw invalidAgent({ agent, rule: error instanceof Error ? error.message : String(error), value: all }, error);
+    throw invalidAgent({ agent, rule: messageOf(error), value: all }, error);
   }
   return all;
 };
@@ -206,11 +231,17 @@ const plainConfig = (agent: string, action: string | undefined, config: Config):
   }
 };
 
-const checkNames = (agent: string, resources: readonly ResourceDefinition[]): void => {
+const checkResources = (agent: string, resources: readonly ResourceDefinition[]): void => {
   const known = new Set<string>();
-  for (const { type, name } of resources) {
+  for (const { type, name, value } of resources) {
     if (known.has(`${type}:${name}`)) throw invalidAgent({ agent, rule: `resources of type '${type}' have different names`, value: name });
     known.add(`${type}:${name}`);
+    if (type !== 'chat_model' || isFactory(value)) continue;
+    try {
+      checkSetup(value as ChatModelSetup); // that is what is checked
+    } catch (error) {
+      throw invalidAgent({ agent, rule: `chat_model '${name}': ${messageOf(error)}`, value }, error);
+    }
   }
 };
 
@@ -224,7 +255,7 @@ const resourceProviders = (resources: readonly ResourceDefinition[]): PlanJson['
 const resourceJson = (type: string, value: unknown): unknown => {
   if (value instanceof Prompt) return value.toJSON();
   if (value instanceof FunctionTool) return value.metadata;
-  if (type !== 'chat_model' || typeof value !== 'object') return {};
+  if (type !== 'chat_model' || typeof value !== 'object' || isFactory(value)) return {};
   return JSON.parse(JSON.stringify(value)) as unknown;
 };
 

@@ -8,9 +8,14 @@
 import 'reflect-metadata';
 import type { Container, Newable } from 'inversify';
 import { messageOf, StreamError } from '../core/errors.ts';
+import type { ChatModelConnection } from '../core/model.ts';
+import { refusal } from '../core/options.ts';
 import { AgentBuilder, type Agent, type AgentClass, type ChatModelSetup, type ResourceDefinition, type ResourceType } from './agent.ts';
+import { callLimits, CallLimits } from './call-limits.ts';
+import { checkConnection, checkSetup } from './option-checks.ts';
 import { AgentPlan, type CompiledAgent } from './plan.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
+import { isFactory } from './resource-factory.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
 /** The token of a resource, for `@inject(resourceToken('tool', 'search'))` and `container.bind(...)`. */
@@ -33,8 +38,12 @@ export class JobResources {
   #scope: Promise<Scope> | undefined;
   #agentsOpen = 0;
 
-  /** A function is asked for the resource each time the job starts; what it made is closed with the job. */
+  /** `{ factory: () => ... }` is asked for the resource each time the job starts; what it made is closed with the job. */
   add(type: ResourceType, name: string, value: unknown): this {
+    if (typeof type !== 'string' || type === '') throw refusal('type', 'a type of resources', type);
+    if (typeof name !== 'string' || name === '') throw refusal('name', 'a non-empty string', name);
+    // Flink Agents has the name first. With types of one's own both orders would pass, and the agent would find nothing.
+    if (builtInTypes.has(name) && !builtInTypes.has(type)) throw refusal('type', `a type of resources, as \`${name}\` is: the type comes first`, type);
     const id = idOf(type, name);
     if (this.#definitions.has(id)) throw new TypeError(`Expected resources of type '${type}' to have different names, got '${name}' twice`);
     this.#definitions.set(id, { type, name, value });
@@ -87,6 +96,7 @@ export class JobResources {
     const scope = await Scope.make();
     for (const configure of this.#configure) await configure(scope.container);
     await scope.resolve([...this.#definitions.values()], undefined);
+    scope.resolved.set(idOf(callLimits.type, callLimits.name), new CallLimits());
     return scope;
   }
 
@@ -120,7 +130,9 @@ export class AgentResources {
     if (this.#own.container.isBound(token)) return this.#own.container.get(token);
     const known = this.names(type);
     const list = known.length === 0 ? 'none of that type is known' : `known: ${known.map((each) => `'${each}'`).join(', ')}`;
+    const isSwapped = this.names(name).includes(type);
     throw new StreamError('RESOURCE_NOT_FOUND', `agent '${this.#agent}' asks for ${type} '${name}'; ${list}`, {
+      ...(isSwapped ? { hint: `the type comes first: \`getResource('${name}', '${type}')\`` } : {}),
       details: { agent: this.#agent, type, name, known },
     });
   }
@@ -138,6 +150,19 @@ export const checkAgent = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): AgentPl
   if (typeof agent !== 'function') return AgentPlan.compile(agent).plan;
   return needsContainer(agent) ? undefined : AgentPlan.compile(new agent()).plan;
 };
+
+/** The types of Flink Agents. */
+const builtInTypes: ReadonlySet<string> = new Set([
+  'chat_model',
+  'chat_model_connection',
+  'embedding_model',
+  'embedding_model_connection',
+  'vector_store',
+  'prompt',
+  'tool',
+  'mcp_server',
+  'skills',
+]);
 
 const idOf = (type: ResourceType, name: string): string => `${type}:${name}`;
 
@@ -159,7 +184,7 @@ class Scope {
   async resolve(definitions: readonly ResourceDefinition[], agent: string | undefined): Promise<void> {
     for (const { type, name, value } of definitions) {
       try {
-        const made: unknown = typeof value === 'function' ? await (value as () => unknown)() : value;
+        const made: unknown = isFactory(value) ? await value.factory() : value;
         const resource = normalised(type, name, made);
         this.container.bind(resourceToken(type, name)).toConstantValue(resource);
         this.resolved.set(idOf(type, name), resource);
@@ -186,6 +211,8 @@ class Scope {
 const normalised = (type: ResourceType, name: string, value: unknown): unknown => {
   if (value === undefined || value === null) throw new TypeError('there is no value');
   if (type === 'prompt') return Prompt.from(value as PromptLike);
+  if (type === 'chat_model') return checkSetup(value as ChatModelSetup); // that is what is checked
+  if (type === 'chat_model_connection') return checkConnection(value as ChatModelConnection);
   if (type === 'tool' && !(value instanceof FunctionTool)) return new FunctionTool(name, value as ToolDefinition);
   return value;
 };

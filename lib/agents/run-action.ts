@@ -2,19 +2,19 @@
  * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once and may not
  * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
  */
-import { invariant, InvariantError, messageOf, StreamError } from '../core/errors.ts';
+import { invariant, InvariantError, isThenable, messageOf, StreamError } from '../core/errors.ts';
 import type { ActionHandler } from './agent.ts';
 import type { CompiledAgent } from './plan.ts';
-import { ActionContext, isThenable, type ActionEffects, type ActionHost, type ActionResult } from './runner-context.ts';
+import { ActionContext, type ActionEffects, type ActionHost, type ActionResult } from './runner-context.ts';
 
 /** Runs a synchronous action in the turn in hand. */
 export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEffects => {
   invariant(host.work === undefined, 'I13: a synchronous action has no work context');
-  const context = new ActionContext(host, agent.plan.config);
+  const context = new ActionContext(host, agent);
   try {
     const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
     if (isThenable(returned)) {
-      Promise.resolve(returned).catch(() => {}); // It is refused anyway; its rejection must not end the process.
+      if (returned instanceof Promise) returned.catch(() => {}); // It is refused anyway; its rejection must not end the process.
       throw new StreamError('ASYNC_IN_TURN', `synchronous action '${host.action.name}' returned a promise`, {
         hint: 'make the action an async function, or set `async: true`',
         details: { agent: agent.plan.agentName, action: host.action.name },
@@ -31,21 +31,31 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
 /** Runs an asynchronous action as the body of work. */
 export const runAsyncAction = (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
   invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
-  const context = new ActionContext(host, agent.plan.config);
+  const context = new ActionContext(host, agent);
   const failure = (error: unknown): unknown => {
     context.end();
     return actionFailed(agent, host, error);
+  };
+  const result = (): ActionResult => {
+    try {
+      context.checkCalls();
+      return context.result();
+    } catch (error) {
+      throw failure(error);
+    }
   };
   // Not an async function: thousands may wait at once, and each would keep a frame of its own beside the action's.
   try {
     const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
     return Promise.resolve(returned).then(
-      () => context.result(),
+      result,
       (error: unknown) => {
+        context.letGoOfCalls();
         throw failure(error);
       },
     );
   } catch (error) {
+    context.letGoOfCalls();
     return Promise.reject(failure(error));
   }
 };

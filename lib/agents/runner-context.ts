@@ -11,14 +11,17 @@ import { messageOf, StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type { CallContext, CallOptions, RetryOptions, WorkContext } from '../core/operator.ts';
-import { durationMs, refusal, type Duration } from '../core/options.ts';
+import { durationMs, knownOptions, refusal, type Duration } from '../core/options.ts';
+import { checkRetry } from '../core/retry-options.ts';
 import type { ResourceType } from './agent.ts';
 import { detached } from './detached.ts';
-import { Event, eventToJson, stampEvent, type EventJson } from './event.ts';
+import { classOf, Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryBase, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
-import type { PlannedAction } from './plan.ts';
+import type { CompiledAgent, PlannedAction } from './plan.ts';
+import { StartedCalls } from './started-calls.ts';
+import type { Warnings } from './warnings.ts';
 
-/** A function that is run once and its outcome journaled. It gets the signal and the call if it declares parameters. */
+/** A function that is run once and its outcome journaled. Inside it `signal` is aborted at the timeout and when the job stops. */
 export type DurableFunction<R> = (signal: AbortSignal, call: CallContext) => R | Promise<R>;
 
 export interface DurableOptions<R> {
@@ -39,7 +42,8 @@ export interface DurableCallable<R> {
   reconciler?(): R | Promise<R>;
 }
 
-export interface RunnerContext {
+/** What an action may do. `O` is the type of the agent's outputs. */
+export interface RunnerContext<O = unknown> {
   readonly key: Key;
   /** Timestamp of the run's input; undefined when it has none. */
   readonly timestamp: Timestamp | undefined;
@@ -51,6 +55,8 @@ export interface RunnerContext {
   uuid(): string;
   /** Takes effect when the action has ended. Returns the event with the id it will have. */
   sendEvent<E extends Event>(event: E): E;
+  /** Sends an `OutputEvent` whose value is checked against the type of the agent's outputs. */
+  output(value: O): void;
   /** Lives as long as the run. */
   readonly sensoryMemory: MemoryObject;
   /** Lives as long as the key. */
@@ -58,14 +64,17 @@ export interface RunnerContext {
   getSensoryMemory(): MemoryObject;
   getShortTermMemory(): MemoryObject;
   /** The agent's own resource of that name, else the environment's. Throws `RESOURCE_NOT_FOUND`. */
-  getResource<R = unknown>(name: string, type: ResourceType): R;
+  getResource<R = unknown>(type: ResourceType, name: string): R;
   readonly agentMetricGroup: MetricGroup;
   readonly actionMetricGroup: MetricGroup;
   /** Settings of the agent. */
   readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly actionConfig: Readonly<Record<string, unknown>>;
   getActionConfigValue<T = unknown>(name: string): T | undefined;
-  /** Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. */
+  /**
+   * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends with a call that it
+   * never awaited fails. One that it looked at and then left behind, as the loser of a race, runs to its end and its outcome is lost.
+   */
   durableExecute<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
   durableExecute<R>(callable: DurableCallable<R>): Promise<R>;
   /** The same as `durableExecute`. */
@@ -104,6 +113,7 @@ export interface ActionHost {
   readonly resources: { get(type: ResourceType, name: string): unknown };
   /** The agent's group. */
   readonly metrics: MetricGroup;
+  readonly warnings?: Warnings | undefined;
   /** Present for an asynchronous action. */
   readonly work?: WorkContext | undefined;
 }
@@ -124,23 +134,37 @@ export interface ActionEffects {
 
 const noChanges: readonly MemoryChange[] = [];
 
+/** What an event has of its own; all else is in its attributes. */
+const eventFieldCount = Object.keys(new Event('any')).length;
+
+const durableOptionNames = ['args', 'reconciler', 'timeout', 'retry'] as const satisfies readonly (keyof DurableOptions<unknown>)[];
+
+const noOptions: DurableOptions<never> = {};
+
+/** A durable function of the user that was started, an attempt of it. */
+interface StartedCall {
+  readonly id: string;
+  readonly call: CallContext;
+}
+
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
-  readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly #host: ActionHost;
+  readonly #agent: Pick<CompiledAgent, 'plan' | 'eventClasses'>;
   readonly #events: Event[] = [];
   #shortTerm: MemoryView | undefined;
   #sensory: MemoryView | undefined;
   #ended = false;
   #draws = 0;
-  /** The durable calls whose function has started; some may have ended. */
-  #calls: readonly CallContext[] = [];
+  /** Those whose function was started and may be running. */
+  #running: StartedCall[] | undefined;
+  #calls: StartedCalls | undefined;
   /** The call whose function is in its synchronous part. */
   #currentCall: CallContext | undefined;
 
-  constructor(host: ActionHost, agentConfig: Readonly<Record<string, unknown>> = {}) {
+  constructor(host: ActionHost, agent: Pick<CompiledAgent, 'plan' | 'eventClasses'>) {
     this.#host = host;
-    this.agentConfig = agentConfig;
+    this.#agent = agent;
   }
 
   get key(): Key {
@@ -178,15 +202,20 @@ export class ActionContext implements RunnerContext {
         retryable: false,
       });
     }
+    const type = this.#arrivingAs(event);
     const stamp = {
       id: `${id}:${this.#events.length}`,
       upstreamEventId: trigger.id,
       upstreamActionName: action.name,
       sourceTimestamp: timestamp,
     };
-    const stamped = stampEvent(event, stamp, this.#attributes(event));
+    const stamped = stampEvent(event, stamp, this.#attributes(event), type);
     this.#events.push(stamped);
     return stamped;
+  }
+
+  output(value: unknown): void {
+    this.sendEvent(new OutputEvent(value));
   }
 
   get shortTermMemory(): MemoryObject {
@@ -207,7 +236,7 @@ export class ActionContext implements RunnerContext {
     return this.sensoryMemory;
   }
 
-  getResource<R = unknown>(name: string, type: ResourceType): R {
+  getResource<R = unknown>(type: ResourceType, name: string): R {
     this.#check('getResource');
     return this.#host.resources.get(type, name) as R; // the caller says what was registered
   }
@@ -220,6 +249,14 @@ export class ActionContext implements RunnerContext {
     return this.#host.metrics.getSubGroup('action', this.#host.action.name);
   }
 
+  get agentName(): string {
+    return this.#agent.plan.agentName;
+  }
+
+  get agentConfig(): Readonly<Record<string, unknown>> {
+    return this.#agent.plan.config;
+  }
+
   get actionConfig(): Readonly<Record<string, unknown>> {
     return this.#host.action.config;
   }
@@ -229,23 +266,23 @@ export class ActionContext implements RunnerContext {
     return Object.hasOwn(config, name) ? (config[name] as T) : undefined; // the caller says what was configured
   }
 
-  durableExecute<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = {}): Promise<R> {
+  durableExecute<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = noOptions): Promise<R> {
     if (typeof idOrCallable !== 'object' || idOrCallable === null) return this.#durable(idOrCallable, fn, options);
     const { reconciler } = idOrCallable;
-    const asked = reconciler === undefined ? {} : { reconciler: () => reconciler.call(idOrCallable) };
+    const asked = reconciler === undefined ? noOptions : { reconciler: () => reconciler.call(idOrCallable) };
     return this.#durable(idOrCallable.id, () => idOrCallable.call(), asked);
   }
 
-  durableExecuteAsync<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = {}): Promise<R> {
+  durableExecuteAsync<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options?: DurableOptions<R>): Promise<R> {
     return this.durableExecute(idOrCallable as string, fn as DurableFunction<R>, options); // either overload goes the same way
   }
 
   get idempotencyKey(): string {
     this.#work('idempotencyKey');
     if (this.#currentCall !== undefined) return this.#currentCall.idempotencyKey;
-    const open = this.#calls.filter(({ isOpen }) => isOpen);
+    const open = this.#running?.filter(({ call }) => call.isOpen) ?? [];
     const [only] = open;
-    if (only !== undefined && open.length === 1) return only.idempotencyKey;
+    if (only !== undefined && open.length === 1) return only.call.idempotencyKey;
     const where = only === undefined ? 'no durable call is open' : `${open.length} durable calls are open`;
     throw new TypeError(
       `Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`,
@@ -278,28 +315,85 @@ export class ActionContext implements RunnerContext {
     return this.#work('durableExecute').call(id, fn, options);
   }
 
+  /** Warns whoever runs the job, once per topic. */
+  warnOnce(topic: string, facts: Readonly<Record<string, unknown>>, message: string): void {
+    const { warnings, action } = this.#host;
+    warnings?.once(`${topic} ${action.name}`, { agent: this.agentName, action: action.name, ...facts }, message);
+  }
+
+  /** The action has failed: its calls may do as they like. */
+  letGoOfCalls(): void {
+    this.#calls?.takeUnseen();
+  }
+
+  /** Refuses an end with calls that nobody awaits, and tells of those that were left behind. */
+  checkCalls(): void {
+    const unseen = this.#calls?.takeUnseen() ?? [];
+    const { action } = this.#host;
+    if (unseen.length > 0) {
+      const calls = unseen.map((id) => `'${id}'`).join(', ');
+      throw new StreamError('ACTION_FAILED', `action '${action.name}' of agent '${this.agentName}' ended without awaiting durable call ${calls}`, {
+        retryable: false,
+        hint: 'await what the action starts: the outcome of a call that nobody awaits is lost',
+        details: { agent: this.agentName, action: action.name, calls: unseen, key: this.key },
+      });
+    }
+    for (const { id, call } of this.#running ?? []) {
+      if (!call.isOpen) continue;
+      this.agentMetricGroup.getCounter('numOfCallsLeftBehind').inc();
+      const message = `action '${action.name}' ended while durable call '${id}' was running; its outcome is lost`;
+      this.warnOnce(`left behind ${id}`, { call: id, callId: call.id, key: this.key }, message);
+    }
+  }
+
   #durable<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
     if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
     if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
     const { args, reconciler, timeout, retry } = options;
-    return this.callDurably(id, (call) => this.#keyed(fn, call), {
+    if (options !== noOptions) {
+      knownOptions('durableExecute', options, durableOptionNames);
+      if (retry !== undefined) checkRetry('retry', retry);
+      if (reconciler !== undefined && typeof reconciler !== 'function') throw refusal('reconciler', 'a function', reconciler);
+    }
+    const promise = this.callDurably(id, (call) => this.#keyed(id, fn, call), {
       args,
-      reconciler: reconciler === undefined ? undefined : (call) => this.#keyed(reconciler, call),
+      reconciler: reconciler === undefined ? undefined : (call) => this.#keyed(id, reconciler, call),
       timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
       retry,
     });
+    return (this.#calls ??= new StartedCalls()).watch(id, promise);
   }
 
-  /** Runs a durable function while `idempotencyKey` is that of its call. The signal is made only for a function that takes it. */
-  #keyed<R>(fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
+  /** Runs a durable function while `idempotencyKey` is that of its call. */
+  #keyed<R>(id: string, fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
     const outer = this.#currentCall;
-    this.#calls = [...this.#calls.filter(({ isOpen }) => isOpen), call];
+    this.#running = this.#running?.filter((each) => each.call.isOpen) ?? [];
+    this.#running.push({ id, call });
     this.#currentCall = call;
     try {
-      return fn.length === 0 ? (fn as () => R | Promise<R>)() : fn(call.signal, call);
+      return takesNothing(fn) ? fn() : fn(call.signal, call);
     } finally {
       this.#currentCall = outer;
     }
+  }
+
+  /** The class an event has when it arrives, in a synchronous action as in one that reads it from the journal. */
+  #arrivingAs(event: Event): EventClass {
+    const known = classOf(event.type, this.#agent.eventClasses);
+    const { constructor } = event;
+    if (constructor !== (known as unknown) && !(known.prototype instanceof constructor)) {
+      const what = `\`${constructor.name}\` (an event of type '${event.type}')`;
+      throw new TypeError(
+        `Expected agent '${this.agentName}' to know the class ${what}, so that it arrives as one: name the class as a trigger, or list it in the agent's \`events\``,
+      );
+    }
+    if (Object.keys(event).length > eventFieldCount) {
+      const known = Object.keys(new Event('any'));
+      const extra = Object.keys(event).filter((field) => !known.includes(field));
+      const fields = extra.map((field) => `\`${field}\``).join(', ');
+      throw new TypeError(`Expected event '${event.type}' to have no fields of its own, got ${fields}: put it into attributes, which are all that is sent`);
+    }
+    return known;
   }
 
   #view(type: MemoryType, { base, changes }: MemorySnapshot): MemoryView {
@@ -337,5 +431,9 @@ export class ActionContext implements RunnerContext {
   }
 }
 
-export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
+/**
+ * Whether a function can not see its arguments: an arrow function without parameters, which has no `arguments` of its own. Only then none
+ * are made, since a signal costs more than all the rest of a call. `length` does not tell, it is 0 with rest and default parameters too.
+ */
+const takesNothing = <R>(fn: (...args: never[]) => R): fn is () => R =>
+  fn.length === 0 && /^(?:async\s*)?\(\s*\)\s*=>/.test(Function.prototype.toString.call(fn));

@@ -252,22 +252,25 @@ describe('a plan that changed while runs were open', () => {
     expect(callsOf(state.cause)).toEqual(asks.map(({ n }) => (n < 3 ? 2 : 1)));
   });
 
-  test('an action was removed: with dead letters only the open runs are lost, and they are there', async () => {
+  test.each<readonly [string, ApplyAgentOptions]>([
+    ['ignore', { onError: 'ignore' }],
+    ['dead-letter', { deadLetters: letters }],
+  ])("an action was removed: with '%s' too the job says so and drops no run; begun anew they go on", async (_how, options) => {
     const state = await stopped();
     const dead = new Ledger<DeadLetter>();
-    const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
     const without = agent<Ask, string>('clerk').on(InputEvent, 'reply', (event: InputEvent<Ask>, ctx) => answer(event.input, ctx));
-    const answered = env
-      .fromSource(new Sluice(asks).source)
-      .keyBy(({ key }) => key)
-      .applyAgent(without, { outputOrder: 'arrival', deadLetters: letters })
-      .uid('clerk');
-    answered.sinkTo(state.ledger.sink(), 'ledger');
-    answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
-    await env.execute();
-    expect(state.ledger.values).toEqual(answers.slice(3));
-    expect(dead.values.map(({ error }) => error.code)).toEqual(['PLAN_CHANGED', 'PLAN_CHANGED', 'PLAN_CHANGED']);
-    expect(dead.values.map(({ input }) => (input as Ask).n).toSorted()).toEqual([0, 1, 2]);
+    const start = (more: ApplyAgentOptions): Promise<void> => {
+      const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
+      const keyed = env.fromSource(new Sluice(asks).source).keyBy(({ key }) => key);
+      const answered = keyed.applyAgent(without, { outputOrder: 'arrival', ...options, ...more }).uid('clerk');
+      answered.sinkTo(state.ledger.sink(), 'ledger');
+      answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
+      return env.execute();
+    };
+    await failure(start({}), 'PLAN_CHANGED');
+    expect(state.ledger.values).toEqual([]);
+    await start({ onPlanChange: 'restart-run' });
+    expect([state.ledger.values, dead.values]).toEqual([answers, []]);
   });
 
   test('a stateless operator was put in front: the open runs go on', async () => {

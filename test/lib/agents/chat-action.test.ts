@@ -4,8 +4,7 @@ import { StreamError } from '../../../lib/core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../../../lib/core/model.ts';
 import { agent, type AgentBuilder, type ChatModelSetup } from '../../../lib/agents/agent.ts';
 import { chatConfigOf } from '../../../lib/agents/chat-action.ts';
-import { ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, type ChatRequestOptions } from '../../../lib/agents/event.ts';
-import { withoutFence } from '../../../lib/agents/structured-output.ts';
+import { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, type ChatRequestOptions } from '../../../lib/agents/event.ts';
 import { drive, type DrivenRun, type TestJournal } from './drive.ts';
 
 type Reply = Partial<ChatMessage> | Error;
@@ -140,14 +139,26 @@ describe('structured output', () => {
   const outputSchema = z.object({ score: z.int().min(1).max(5), reasons: z.array(z.string()).default([]) });
 
   it.each([
-    ['{"score":4}', { score: 4, reasons: [] }],
-    ['```json\n{"score":4,"reasons":["x"]}\n```', { score: 4, reasons: ['x'] }],
-    ['  ```\n{"score":1}```  ', { score: 1, reasons: [] }],
-  ])('reads %j', async (content, expected) => {
+    ['{"score":4}', { score: 4, reasons: [] }, '{"score":4}'],
+    ['```json\n{"score":4,"reasons":["x"]}\n```', { score: 4, reasons: ['x'] }, '{"score":4,"reasons":["x"]}'],
+    ['  ```\n{"score":1}```  ', { score: 1, reasons: [] }, '{"score":1}'],
+    ['Here it is:\n```json\n{"score":2}\n```\nAnything else?', { score: 2, reasons: [] }, '{"score":2}'],
+    ['```\n{"score":2}\n```\nor\n```\n{"score":3}\n```', { score: 2, reasons: [] }, '{"score":2}'],
+    ['So: ```json\n{"score":2,"reasons":["use ```x```"]}\n``` done', { score: 2, reasons: ['use ```x```'] }, '{"score":2,"reasons":["use ```x```"]}'],
+    ['{"score":2,"reasons":["```no``` fence"]}', { score: 2, reasons: ['```no``` fence'] }, '{"score":2,"reasons":["```no``` fence"]}'],
+    ['```json\n{"score":5}', { score: 5, reasons: [] }, '{"score":5}'],
+  ])('reads %j', async (content, expected, json) => {
     const { run } = await drive(asking(new ScriptedModel({ content }), { request: { outputSchema } }));
     const done = await run('hi');
     expect(done.outputs).toEqual([expected]);
-    expect(done.events[1]?.attributes['response']).toMatchObject({ content: withoutFence(content) });
+    expect(done.events[1]?.attributes['response']).toMatchObject({ content: json });
+  });
+
+  it('sends a schema without other keys, and its note to nobody', async () => {
+    const model = new ScriptedModel({ content: '{"score":4}' });
+    await (await drive(asking(model, { request: { outputSchema } }))).run('hi');
+    expect(model.requests[0]?.outputSchema).toMatchObject({ type: 'object', additionalProperties: false });
+    expect(JSON.stringify(model.requests[0])).not.toContain('$comment');
   });
 
   it.each([
@@ -203,10 +214,44 @@ describe('error strategies', () => {
     expect(model.requests).toHaveLength(1);
   });
 
-  it('ignore: the request is dropped and the run ends', async () => {
-    const { run, metrics } = await drive(asking(new ScriptedModel(down()), { more: (each) => each.onError('ignore') }));
-    expect(typesOf(await run('hi'))).toEqual(['chat_request']);
-    expect(metrics.values.get('action=chat_model_action.model=link.ignoredErrors')).toBe(1);
+  it('ignore: the request gets no answer, and the agent and whoever runs the job are told so', async () => {
+    const { run, metrics, warnings } = await drive(asking(new ScriptedModel(down()), { more: (each) => each.onError('ignore') }));
+    const done = await run('hi');
+    expect(typesOf(done)).toEqual(['chat_request', 'chat_error']);
+    expect(done.events[1]?.attributes).toEqual({
+      request_id: done.events[0]?.id,
+      model: 'm',
+      problemCategory: 'model_call_failed',
+      errorType: 'MODEL_UNAVAILABLE',
+      errorMessage: 'down',
+    });
+    await run('again');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/'m' failed.*gets no answer/);
+    expect(metrics.values.get('action=chat_model_action.model=link.ignoredErrors')).toBe(2);
+  });
+
+  it('ignore: an action may handle the failed request', async () => {
+    const model = new ScriptedModel({ content: 'no json' });
+    const more = (each: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
+      each.onError('ignore').on(ChatErrorEvent, ({ problemCategory, requestId, model: name }, ctx) => ctx.output([problemCategory, requestId, name]));
+    const done = await (await drive(asking(model, { request: { outputSchema: z.object({ n: z.number() }) }, more }))).run('hi');
+    expect(done.outputs).toEqual([['model_output_parse_error', done.events[0]?.id, 'm']]);
+  });
+
+  it('ignore: an error about the job is not the model\'s', async () => {
+    const { run } = await drive(asking(new ScriptedModel({}), { request: { model: 'other' }, more: (each) => each.onError('ignore') }));
+    await expect(run('hi')).rejects.toMatchObject({ cause: { code: 'RESOURCE_NOT_FOUND' } });
+  });
+
+  it('a request that says nothing is refused and not sent', async () => {
+    const model = new ScriptedModel({ content: 'x' });
+    const { run, journal } = await drive(asking(model, { request: { messages: [{ role: 'user', content: '' }] }, more: (each) => each.onError('retry') }));
+    await expect(run('hi')).rejects.toMatchObject({
+      retryable: false,
+      cause: { code: 'MODEL_REQUEST', message: expect.stringContaining("'m' has neither a prompt nor messages") },
+    });
+    expect([model.requests, journal.size]).toEqual([[], 0]);
   });
 
   it('ignore: a job that stops is no failure of the model', async () => {
@@ -280,6 +325,32 @@ describe('tools', () => {
       '1 tool-call',
       '2 tool-call',
     ]);
+  });
+
+  it('pass their time limit and retries on; arguments that do not fit are not tried again', async () => {
+    const asked: unknown[] = [];
+    let tries = 0;
+    const more = (each: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
+      each.tool('shaky', {
+        description: 'shaky',
+        parameters,
+        timeout: '2s',
+        retry: { attempts: 3 },
+        execute: () => {
+          tries += 1;
+          if (tries < 3) throw new Error('not yet');
+          return 'at last';
+        },
+      });
+    const model = new ScriptedModel(wants('shaky'), { tool_calls: [{ id: 'bad', function: { name: 'shaky', arguments: {} } }] }, { content: 'done' });
+    const { run } = await drive(asking(model, { setup: { tools: ['shaky'] }, more }), { onCall: (options) => asked.push(options) });
+    const done = await run('hi');
+    expect(done.events.filter(({ type }) => type === '_tool_response_event').map(({ attributes }) => attributes['success'])).toEqual([
+      { c0: true },
+      { bad: false },
+    ]);
+    expect(tries).toBe(3);
+    expect(asked).toContainEqual(expect.objectContaining({ timeoutMs: 2000, retry: { attempts: 3 } }));
   });
 
   it('that fail, do not exist or get wrong arguments never fail the action', async () => {

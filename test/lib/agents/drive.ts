@@ -7,6 +7,7 @@ import { eventFromJson, InputEvent, stampEvent, type Event, type EventJson } fro
 import { applyChanges, type MemoryChange } from '../../../lib/agents/memory.ts';
 import type { PlannedAction } from '../../../lib/agents/plan.ts';
 import { JobResources, type OpenAgent } from '../../../lib/agents/resources.ts';
+import { Warnings } from '../../../lib/agents/warnings.ts';
 import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
 import type { ActionEffects, ActionHost, ActionResult } from '../../../lib/agents/runner-context.ts';
 
@@ -136,17 +137,23 @@ export interface Driver {
   readonly agent: OpenAgent;
   readonly metrics: TestMetrics;
   readonly journal: TestJournal;
+  /** Messages of what was logged. */
+  readonly warnings: readonly string[];
   run(input: unknown): Promise<DrivenRun>;
 }
 
 export interface DriveOptions {
   readonly resources?: JobResources | undefined;
   readonly journal?: TestJournal | undefined;
+  /** Hears of the options of each durable call. */
+  readonly onCall?: ((options: CallOptions<unknown>) => void) | undefined;
 }
 
 /** Opens an agent; each `run` is one input of one key. */
 export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, options: DriveOptions = {}): Promise<Driver> => {
-  const { resources = new JobResources(), journal = new Map() as TestJournal } = options;
+  const { resources = new JobResources(), journal = new Map() as TestJournal, onCall } = options;
+  const told: string[] = [];
+  const warnings = new Warnings((_facts, message) => told.push(message));
   const agent = await resources.open(source);
   const metrics = new TestMetrics();
   const memory = new Map<string, unknown>();
@@ -164,9 +171,10 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
           shortTermMemory: { base: memory, changes: [...changes.shortTerm] },
           sensoryMemory: { base: new Map(), changes: [...changes.sensory] },
         };
-        const each = host({ action, event, id, resources: agent.open, metrics, ...memories });
-        const result: ActionResult =
-          action.kind === 'sync' ? plain(runSyncAction(agent, each)) : await runAsyncAction(agent, { ...each, work: new TestWork(id, journal) });
+        const each = host({ action, event, id, resources: agent.open, metrics, warnings, ...memories });
+        const work = new TestWork(id, journal);
+        const result: ActionResult = action.kind === 'sync' ? plain(runSyncAction(agent, each)) : await runAsyncAction(agent, { ...each, work });
+        work.asked.forEach((asked) => onCall?.(asked));
         changes.shortTerm.push(...result.shortTermChanges);
         changes.sensory.push(...result.sensoryChanges);
         // Through JSON, as a restart would bring them back.
@@ -180,7 +188,7 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
     const outputs = events.filter(({ type }) => type === '_output_event').map(({ attributes }) => attributes['output']);
     return { events, outputs, shortTerm: memory };
   };
-  return { agent, metrics, journal, run };
+  return { agent, metrics, journal, warnings: told, run };
 };
 
 /** A synchronous action's effects as plain data. */

@@ -93,7 +93,16 @@ describe('MemoryView', () => {
     view.delete('never.there');
     expect(view.get('a')).toEqual({ bc: 'a.bc' });
     expect(view.get('ab')).toBe('ab');
-    expect(view.written.filter((each) => 'deleted' in each)).toEqual([{ path: 'a.b', deleted: true }]);
+  });
+
+  it('records a delete and an object also of what it does not see, for an action beside it may make or delete it', () => {
+    const view = new MemoryView({ type: 'SHORT_TERM', base: new Map<string, unknown>([['seen.', true]]) });
+    view.delete('unseen');
+    view.newObject('seen');
+    expect(view.written).toEqual([
+      { path: 'unseen', deleted: true },
+      { path: 'seen', object: true },
+    ]);
   });
 
   it('refuses to mix values and objects', () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
 import { ChatResponseEvent, Event, InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
+import { Action, Tool } from '../../../lib/agents/decorators.ts';
 import { AgentPlan } from '../../../lib/agents/plan.ts';
 
 const nothing = (): void => {};
@@ -117,7 +118,7 @@ describe('hash', () => {
     expect(compile(simple().prompt('p', 'x')).hash).toBe(base);
     const others = [
       agent<number, number>('a').on(InputEvent, 'other', nothing),
-      agent<number, number>('a').on('x', 'first', nothing),
+      agent<number, number>('a').on([InputEvent, 'x'], 'first', nothing),
       agent<number, number>('a').on(InputEvent, 'first', nothing, { async: true }),
       agent<number, number>('a').on(InputEvent, 'first', nothing, { config: { n: 1 } }),
       simple().options({ version: '2' }),
@@ -156,6 +157,49 @@ describe('refusals name agent, action, rule and value', () => {
     expect(refused(() => compile(simple().on('x', 'chat_model_action', nothing))).message).toContain('built-in names');
     expect(refused(() => simple().prompt('p', 'x').prompt('p', 'y')).message).toContain('different names');
     expect(refused(() => agent('')).message).toContain('needs a name');
+  });
+
+  it('an agent that no input can start', () => {
+    expect(refused(() => compile(agent<number, number>('a').on('x', 'first', nothing)))).toMatchObject({
+      code: 'AGENT_INVALID',
+      message: expect.stringContaining("agent 'a': an agent needs an action for InputEvent"),
+    });
+    expect(compile(agent<number, number>('a').on('_input_event', 'first', nothing)).actions.has('first')).toBe(true);
+  });
+
+  it('two classes of events for one type', () => {
+    class One extends Event {
+      static override readonly type = 'same';
+    }
+    class Two extends Event {
+      static override readonly type = 'same';
+    }
+    expect(refused(() => compile(simple().on(One, 'one', nothing).options({ events: [Two] }))).message).toContain("type 'same' are of one class");
+    const { eventClasses } = AgentPlan.compile(simple().on('same', 'one', nothing).options({ events: [Two] }));
+    expect(eventClasses.get('same')).toBe(Two);
+    expect(refused(() => compile(simple().options({ events: [class extends Event {}] }))).message).toContain('static `type`');
+  });
+
+  it.each([
+    ['setup', () => simple().chatModel('m', { connection: 'c', promt: 'p' } as never), /`chatModel`.*`promt`/],
+    ['connection', () => simple().chatModel('m', {} as never), /`connection`/],
+    ['tools', () => simple().chatModel('m', { connection: 'c', tools: 'search' as never }), /`tools`/],
+    ['timeout', () => simple().chatModel('m', { connection: 'c', timeout: 'soon' as never }), /`timeout`/],
+    ['concurrency', () => simple().chatModel('m', { connection: 'c', concurrency: 0 }), /`concurrency` to be an integer from 1 up, got `0`/],
+    ['action', () => simple().on('x', 'more', nothing, { asinc: true } as never), /`on`.*`asinc`/],
+    ['async', () => simple().on('x', 'more', nothing, { async: 'yes' as never }), /`async`/],
+    ['agent', () => simple().options({ maxRetires: 3 } as never), /`agent`.*`maxRetires`/],
+    ['events', () => simple().options({ events: ['paid'] as never }), /`events`/],
+    ['onError', () => simple().onError('retry', { attempts: 3 } as never), /`onError`.*`attempts`/],
+    ['tool', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeOut: '1s' } as never), /`tool`.*`timeOut`/],
+    ['tool timeout', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeout: 0 }), /`timeout`/],
+    ['tool retry', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, retry: { attempts: 0 } }), /`retry.attempts`/],
+    ['tool parameters', () => simple().tool('t', { description: 'd', execute: nothing } as never), /`parameters`/],
+    ['@Action', () => Action(InputEvent, { asynch: true } as never), /`Action`.*`asynch`/],
+    ['@Tool', () => Tool({ description: 'd', parameters: {}, retries: 3 } as never), /`tool`.*`retries`/],
+  ])('an option that does not exist or has a wrong value: %s', (_what, attempt, words) => {
+    expect(attempt).toThrow(TypeError);
+    expect(attempt).toThrow(words);
   });
 
   it('configuration that is no plain data, and nonsense in the settings', () => {

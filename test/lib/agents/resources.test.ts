@@ -2,7 +2,7 @@ import { inject } from 'inversify';
 import { describe, expect, it } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
 import { agent, Agent } from '../../../lib/agents/agent.ts';
-import { Action, Prompt } from '../../../lib/agents/decorators.ts';
+import { Action, ChatModel, Prompt } from '../../../lib/agents/decorators.ts';
 import { InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
 import { Prompt as PromptResource } from '../../../lib/agents/prompt.ts';
 import { checkAgent, JobResources, resourceToken } from '../../../lib/agents/resources.ts';
@@ -16,7 +16,7 @@ const link = (name: string, log: string[] = []) => ({
   close: async () => void log.push(`close ${name}`),
 });
 
-const bare = (name = 'bare') => agent<number, number>(name);
+const bare = (name = 'bare') => agent<number, number>(name).on(InputEvent, () => {});
 
 const errorOf = async (promise: Promise<unknown>): Promise<StreamError> => {
   try {
@@ -63,6 +63,21 @@ describe('look-up', () => {
     expect(open.get('tool', 't')).toBeInstanceOf(FunctionTool);
   });
 
+  it('keeps a function as it is, and asks only what is given as a factory', async () => {
+    const slug = (text: string): string => text.toLowerCase();
+    const job = new JobResources().add('fn', 'slug', slug).add('fn', 'made', { factory: () => slug });
+    const { open } = await job.open(bare());
+    expect([open.get('fn', 'slug'), open.get('fn', 'made')]).toEqual([slug, slug]);
+    const error = await errorOf(new JobResources().add('chat_model_connection', 'a', () => link('a')).open(bare()));
+    expect(error.message).toMatch(/chat_model_connection 'a'.*`\{ factory: /);
+  });
+
+  it('tells who has the order the other way round', async () => {
+    expect(() => new JobResources().add('search', 'tool', {})).toThrow(/`type`.*the type comes first, got `search`/);
+    const { open } = await new JobResources().add('tool', 'search', { description: 'd', parameters: {}, execute: () => 1 }).open(bare());
+    expect(() => open.get('search', 'tool')).toThrow(expect.objectContaining({ hint: expect.stringContaining("getResource('tool', 'search')") }));
+  });
+
   it('finds what users bind under a token', async () => {
     const job = new JobResources().services((container) => void container.bind(resourceToken('store', 'bound')).toConstantValue(7));
     expect((await job.open(bare())).open.get('store', 'bound')).toBe(7);
@@ -74,7 +89,7 @@ describe('look-up', () => {
     [{ connection: 'link', tools: ['nope'] }, 'tool', 'nope'],
   ])('refuses a model with a missing part when the job starts: %j', async (setup, type, name) => {
     const log: string[] = [];
-    const job = new JobResources().add('chat_model_connection', 'link', () => link('link', log));
+    const job = new JobResources().add('chat_model_connection', 'link', { factory: () => link('link', log) });
     expect(await errorOf(job.open(bare().chatModel('m', setup)))).toMatchObject({ code: 'RESOURCE_NOT_FOUND', details: { type, name } });
     expect(log).toEqual(['close link']);
   });
@@ -84,14 +99,16 @@ describe('life', () => {
   it('asks factories at each start and closes with the last agent, newest first, once', async () => {
     const log: string[] = [];
     let made = 0;
-    const job = new JobResources().add('chat_model_connection', 'a', async () => {
-      made += 1;
-      return link(`a${made}`, log);
+    const job = new JobResources().add('chat_model_connection', 'a', {
+      factory: async () => {
+        made += 1;
+        return link(`a${made}`, log);
+      },
     });
     const own = () =>
       bare()
-        .resource('chat_model_connection', 'b', () => link('b', log))
-        .resource('chat_model_connection', 'c', () => link('c', log));
+        .resource('chat_model_connection', 'b', { factory: () => link('b', log) })
+        .resource('chat_model_connection', 'c', { factory: () => link('c', log) });
     const [one, two] = await Promise.all([job.open(own()), job.open(bare('two'))]);
     expect(made).toBe(1);
     await one.close();
@@ -107,10 +124,12 @@ describe('life', () => {
     const log: string[] = [];
     let fails = true;
     const job = new JobResources()
-      .add('chat_model_connection', 'a', () => link('a', log))
-      .add('store', 's', () => {
-        if (fails) throw new Error('no disk');
-        return {};
+      .add('chat_model_connection', 'a', { factory: () => link('a', log) })
+      .add('store', 's', {
+        factory: () => {
+          if (fails) throw new Error('no disk');
+          return {};
+        },
       });
     const error = await errorOf(job.open(bare()));
     expect(error).toMatchObject({
@@ -197,6 +216,7 @@ describe('agents with services', () => {
   it('are frozen, instances of users too, and not in production', async () => {
     class Plain extends Agent<number, number> {
       count = 0;
+      @Action(InputEvent) act(): void {}
     }
     const mine = new Plain();
     await new JobResources().open(mine);
@@ -218,5 +238,17 @@ describe('agents with services', () => {
       @Action('a > 1') act(): void {}
     }
     expect(() => checkAgent(Bad)).toThrow(/conditions come later/);
+    class Deaf extends Agent<number, number> {}
+    expect(() => checkAgent(Deaf)).toThrow(/agent 'Deaf': an agent needs an action for InputEvent/);
+    class Misspelt extends Agent<number, number> {
+      static override readonly options = { maxRetry: 5 } as never;
+      @Action(InputEvent) act(): void {}
+    }
+    expect(() => checkAgent(Misspelt)).toThrow(/`agent`.*`maxRetry`/);
+    class BadModel extends Agent<number, number> {
+      @ChatModel() model = { connection: 'default', promt: 'nope' };
+      @Action(InputEvent) act(): void {}
+    }
+    expect(() => checkAgent(BadModel)).toThrow(/agent 'BadModel': chat_model 'model':.*`promt`/);
   });
 });

@@ -6,7 +6,8 @@ import { InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.t
 import { AgentPlan, type CompiledAgent } from '../../../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
 import type { ActionHost, RunnerContext } from '../../../lib/agents/runner-context.ts';
-import { drive, host, TestWork } from './drive.ts';
+import { Warnings } from '../../../lib/agents/warnings.ts';
+import { drive, host, TestMetrics, TestWork } from './drive.ts';
 
 const compiled = (handler: ActionHandler<InputEvent<number>>, options?: ActionOptions): CompiledAgent =>
   AgentPlan.compile(agent<number, number>('a').on(InputEvent, 'act', handler, options));
@@ -99,6 +100,109 @@ describe('asynchronous actions', () => {
     });
     expect((await runAsyncAction(each, hostOf(each, new TestWork('w')))).events).toEqual([]);
     await expect(late).rejects.toThrow(/ended/);
+  });
+});
+
+describe('durable calls that nobody awaits', () => {
+  const forever = new Promise<never>(() => {});
+
+  it.each([
+    ['a call that has ended by then', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => 1)],
+    ['a call that runs for ever', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => forever)],
+    ['a call that fails', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => Promise.reject(new Error('no')))],
+    ['a promise that is kept and not looked at', (ctx: RunnerContext) => [ctx.durableExecute('pay', () => 1)]],
+  ])('fail their action: %s', async (_what, start) => {
+    const each = compiled(async (_event, ctx) => {
+      start(ctx);
+      await Promise.resolve();
+    });
+    const error = await errorOf(() => runAsyncAction(each, hostOf(each, new TestWork('w'))));
+    expect(error).toMatchObject({
+      code: 'ACTION_FAILED',
+      message: "action 'act' of agent 'a' ended without awaiting durable call 'pay'",
+      hint: expect.stringContaining('await what the action starts'),
+      retryable: false,
+      details: { calls: ['pay'] },
+    });
+    await new Promise((resolve) => setImmediate(resolve)); // A rejection that nobody handles would be told now.
+  });
+
+  it('fail it again when their outcomes come from the journal', async () => {
+    const journal = new Map();
+    const each = compiled(async (_event, ctx) => {
+      void ctx.durableExecute('pay', () => 1);
+      await ctx.durableExecute('ask', () => 2);
+    });
+    for (let life = 0; life < 2; life += 1) {
+      const error = await errorOf(() => runAsyncAction(each, hostOf(each, new TestWork('w', journal))));
+      expect(error.message).toContain("'pay'");
+    }
+    expect(journal.size).toBe(2);
+  });
+
+  it('leave the error of an action that fails by itself alone', async () => {
+    const each = compiled(async (_event, ctx) => {
+      void ctx.durableExecute('pay', () => Promise.reject(new Error('late')));
+      throw new RangeError('first');
+    });
+    expect((await errorOf(() => runAsyncAction(each, hostOf(each, new TestWork('w'))))).message).toContain('first');
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  it.each([
+    ['await', async (call: Promise<number>) => void (await call)],
+    ['then', async (call: Promise<number>) => void call.then(() => {})],
+    ['catch', async (call: Promise<number>) => void call.catch(() => {})],
+    ['finally', async (call: Promise<number>) => void call.finally(() => {})],
+    ['all', async (call: Promise<number>) => void (await Promise.all([call]))],
+    ['race', async (call: Promise<number>) => void (await Promise.race([call]))],
+    ['allSettled', async (call: Promise<number>) => void (await Promise.allSettled([call]))],
+    ['return', (call: Promise<number>) => call as unknown as Promise<void>],
+    ['resolve', async (call: Promise<number>) => void Promise.resolve(call)],
+  ])('are not those that the action looks at by `%s`', async (_how, look) => {
+    const each = compiled((_event, ctx) => look(ctx.durableExecute('pay', () => 1)), { async: true });
+    expect((await runAsyncAction(each, hostOf(each, new TestWork('w')))).events).toEqual([]);
+  });
+
+  it('resume in the order in which other promises do', async () => {
+    const order: string[] = [];
+    const each = compiled(async (_event, ctx) => {
+      const call = ctx.durableExecute('pay', () => 1);
+      await call;
+      const ticks = async (): Promise<void> => {
+        await Promise.resolve();
+        order.push('other');
+        await Promise.resolve();
+        order.push('later');
+      };
+      const settled = async (): Promise<void> => {
+        await call;
+        order.push('call');
+      };
+      await Promise.all([settled(), ticks()]);
+    });
+    await runAsyncAction(each, hostOf(each, new TestWork('w')));
+    expect(order).toEqual(['call', 'other', 'later']);
+  });
+
+  it('that lost a race are left behind, with a warning that names them', async () => {
+    const [told, metrics] = [[] as (readonly [Readonly<Record<string, unknown>>, string])[], new TestMetrics()];
+    const warnings = new Warnings((facts, message) => told.push([facts, message]));
+    const each = compiled(async (_event, ctx) => {
+      const fast = ctx.durableExecute('fast', () => 1);
+      ctx.sendEvent(new OutputEvent(await Promise.race([ctx.durableExecute('slow', () => forever), fast])));
+    });
+    for (let run = 0; run < 2; run += 1) {
+      const { events } = await runAsyncAction(each, { ...hostOf(each, new TestWork('w')), warnings, metrics });
+      expect(events.map(({ attributes }) => attributes['output'])).toEqual([1]);
+    }
+    expect(told).toEqual([
+      [
+        { agent: 'a', action: 'act', call: 'slow', callId: 'w.1', key: 'k' },
+        "action 'act' ended while durable call 'slow' was running; its outcome is lost",
+      ],
+    ]);
+    expect(metrics.values.get('numOfCallsLeftBehind')).toBe(2);
   });
 });
 

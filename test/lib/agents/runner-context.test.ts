@@ -1,13 +1,26 @@
 import { describe, expect, it } from 'vitest';
+import type { CallContext } from '../../../lib/core/operator.ts';
 import { CallNotExecuted, StreamError } from '../../../lib/core/errors.ts';
 import { Event, InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.ts';
 import { ActionContext, type ActionHost } from '../../../lib/agents/runner-context.ts';
-import type { PlannedAction } from '../../../lib/agents/plan.ts';
+import { agent } from '../../../lib/agents/agent.ts';
+import { AgentPlan, type PlannedAction } from '../../../lib/agents/plan.ts';
 import { host, TestMetrics, TestWork, type TestJournal } from './drive.ts';
+
+class Paid extends Event {
+  static override readonly type: string = 'paid';
+  constructor(amount: number) {
+    super('paid', { amount });
+  }
+  get amount(): number {
+    return this.attributes['amount'] as number;
+  }
+}
 
 const action: PlannedAction = { name: 'act', kind: 'async', triggers: ['_input_event'], config: { top: 3, gone: null } };
 const trigger = stampEvent(new InputEvent('in'), { id: 'e1' });
-const contextOf = (over: Partial<ActionHost> = {}): ActionContext => new ActionContext(host({ action, event: trigger, ...over }));
+const known = AgentPlan.compile(agent<string, unknown>('known').on(InputEvent, 'act', async () => {}).on(Paid, () => {}));
+const contextOf = (over: Partial<ActionHost> = {}): ActionContext => new ActionContext(host({ action, event: trigger, ...over }), known);
 const working = (id = 'w', journal?: TestJournal): { work: TestWork; context: ActionContext } => {
   const work = new TestWork(id, journal);
   return { work, context: contextOf({ work }) };
@@ -50,6 +63,39 @@ describe('sendEvent', () => {
     context.sendEvent(new OutputEvent(value));
     value.list.push(2);
     expect(context.result().events[0]?.attributes).toEqual({ output: { list: [1] } });
+  });
+
+  it('refuses an event with fields of its own, which would be lost', () => {
+    class Due extends Event {
+      static override readonly type: string = 'due';
+      constructor(readonly amount: number) {
+        super('due', {});
+      }
+    }
+    const knowing = AgentPlan.compile(agent<string, unknown>('knowing').on(InputEvent, 'act', async () => {}).on(Due, () => {}));
+    const context = new ActionContext(host({ action, event: trigger }), knowing);
+    expect(() => context.sendEvent(new Due(7))).toThrow(/'due'.*`amount`.*put it into attributes/);
+    expect(() => contextOf().sendEvent(Object.assign(new OutputEvent(1), { extra: 1 }))).toThrow(/`extra`/);
+    expect(context.result().events).toEqual([]);
+  });
+
+  it('gives an event the class that its type has in the agent, and refuses one that the agent does not know', () => {
+    class Refund extends Paid {}
+    class Other extends Event {
+      static override readonly type: string = 'other';
+    }
+    const context = contextOf();
+    expect(context.sendEvent(new Paid(3)).amount).toBe(3);
+    expect(context.sendEvent(new Event('paid', { amount: 4 }))).toBeInstanceOf(Paid);
+    expect(() => context.sendEvent(new Refund(3))).toThrow(/agent 'known' to know the class `Refund`.*`events`/);
+    expect(() => context.sendEvent(new Other('other'))).toThrow(/`Other`/);
+    expect(context.sendEvent(new Event('any')).type).toBe('any');
+  });
+
+  it('takes outputs by their value', () => {
+    const context = contextOf();
+    context.output({ n: 1 });
+    expect(context.result().events).toMatchObject([{ type: '_output_event', attributes: { output: { n: 1 } } }]);
   });
 
   it('refuses at once what is not serialisable, not an event, or the triggering event', () => {
@@ -121,7 +167,7 @@ describe('memory and the rest', () => {
       null,
       undefined,
     ]);
-    expect(context.getResource('m', 'chat_model')).toBe('chat_model/m');
+    expect(context.getResource('chat_model', 'm')).toBe('chat_model/m');
   });
 
   it('refuses every use after the action has ended', () => {
@@ -133,7 +179,7 @@ describe('memory and the rest', () => {
       () => context.shortTermMemory,
       () => memory.set('a', 1),
       () => memory.get('a'),
-      () => context.getResource('m', 'tool'),
+      () => context.getResource('tool', 'm'),
       () => context.durableExecute('id', () => 1),
       () => context.random(),
       () => context.signal,
@@ -201,12 +247,48 @@ describe('durableExecute', () => {
     expect(() => work.asked[0]?.reconciler?.({ idempotencyKey: 'k' } as never)).toThrow(CallNotExecuted);
   });
 
-  it('makes a signal only for a function that takes one', async () => {
+  it('makes a signal only for a function that can see one', async () => {
     const { work, context } = working();
     await context.durableExecute('a', () => 1);
+    await context.durableExecute('a', async () => 1);
     expect(work.signalsMade).toBe(0);
     expect(await context.durableExecute('b', (signal, call) => [signal.aborted, call.attempt])).toEqual([false, 1]);
     expect(work.signalsMade).toBe(1);
+  });
+
+  it('gives signal and call to every function that can see them, however it is written', async () => {
+    const { context } = working();
+    type Seen = readonly [aborted: boolean | undefined, attempt: number | undefined];
+    const functions: readonly ((signal: AbortSignal, call: CallContext) => Seen)[] = [
+      (...[signal, call]) => [signal.aborted, call.attempt],
+      (signal: AbortSignal | undefined = undefined, call: CallContext | undefined = undefined) => [signal?.aborted, call?.attempt],
+      function (this: unknown) {
+        const [signal, call] = arguments as unknown as [AbortSignal, CallContext];
+        return [signal.aborted, call.attempt];
+      },
+      (function (this: unknown, ...[signal, call]: [AbortSignal, CallContext]): Seen {
+        return [signal.aborted, call.attempt];
+      }).bind(undefined),
+      { method: (...args: [AbortSignal, CallContext]): Seen => [args[0].aborted, args[1].attempt] }.method,
+    ];
+    for (const fn of functions) expect(await context.durableExecute('a', fn)).toEqual([false, 1]);
+  });
+
+  it.each([
+    [{ timeOut: '1s' }, /`durableExecute`.*`timeOut`/],
+    [{ retries: 5 }, /`retries`/],
+    [{ retry: { attempts: '5' } }, /`retry.attempts` to be an integer from 1 up, got `5` \(string\)/],
+    [{ retry: { attempts: 0 } }, /`retry.attempts`/],
+    [{ retry: { initialIntervalMs: '1s' } }, /`retry.initialIntervalMs`/],
+    [{ retry: { backoffFactor: 0.5 } }, /`retry.backoffFactor`/],
+    [{ retry: { jitter: 2 } }, /`retry.jitter`/],
+    [{ retry: { retryOn: true } }, /`retry.retryOn`/],
+    [{ retry: { maxAttempts: 1 } }, /`retry`.*`maxAttempts`/],
+    [{ reconciler: 'ask' }, /`reconciler`/],
+  ])('refuses the options %j', (options, words) => {
+    const { work, context } = working();
+    expect(() => context.durableExecute('a', () => 1, options as never)).toThrow(words);
+    expect(work.asked).toEqual([]);
   });
 
   it('is refused with advice in a synchronous action', () => {

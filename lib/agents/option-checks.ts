@@ -1,0 +1,64 @@
+/** Checks of what users write about an agent, each a `TypeError` that names the option, the rule and the value. */
+import { durationMs, flag, integer, knownOptions, refusal, withMethods } from '../core/options.ts';
+import type { ChatModelConnection } from '../core/model.ts';
+import type { ActionOptions, AgentOptions, ChatModelSetup, RetrySettings } from './agent.ts';
+import { Event } from './event.ts';
+import { Prompt } from './prompt.ts';
+
+const setupNames = ['connection', 'model', 'prompt', 'tools', 'args', 'timeout', 'concurrency'] as const satisfies readonly (keyof ChatModelSetup)[];
+
+export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
+  knownOptions('chatModel', setup, setupNames);
+  const { connection, model, prompt, tools, args, timeout, concurrency } = setup;
+  if (!isName(connection)) throw refusal('connection', 'the name of a chat_model_connection', connection);
+  if (model !== undefined && !isName(model)) throw refusal('model', 'the name of a model at the provider', model);
+  if (prompt !== undefined && !isName(prompt) && !(prompt instanceof Prompt)) throw refusal('prompt', 'a Prompt or the name of one', prompt);
+  if (tools !== undefined && !(Array.isArray(tools) && tools.every(isName))) throw refusal('tools', 'a list of names of tools', tools);
+  if (args !== undefined && (typeof args !== 'object' || args === null)) throw refusal('args', 'an object', args);
+  if (timeout !== undefined) durationMs('timeout', timeout, { min: 1 });
+  if (concurrency !== undefined) integer('concurrency', concurrency, { min: 1 });
+  return setup;
+};
+
+const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+export const checkConnection = (connection: ChatModelConnection): ChatModelConnection =>
+  withMethods('connection', connection, 'an object with `chat`; one that makes it is given as `{ factory: () => ... }`', ['chat']);
+
+const actionNames = ['async', 'config'] as const satisfies readonly (keyof ActionOptions)[];
+
+export const checkActionOptions = (owner: string, options: ActionOptions): ActionOptions => {
+  knownOptions(owner, options, actionNames);
+  if (options.async !== undefined) flag('async', options.async);
+  return options;
+};
+
+const agentNames = [
+  'version',
+  'errorHandling',
+  'maxRetries',
+  'retryWaitInterval',
+  'maxToolRounds',
+  'config',
+  'events',
+] as const satisfies readonly (keyof AgentOptions)[];
+
+/** The values of what the chat action reads are checked with the plan. */
+export const checkAgentOptions = (options: AgentOptions): AgentOptions => {
+  knownOptions('agent', options, agentNames);
+  const { version, events } = options;
+  if (version !== undefined && !isName(version)) throw refusal('version', 'a non-empty string', version);
+  if (events !== undefined && !(Array.isArray(events) && events.every(isEventClass))) throw refusal('events', 'a list of classes of events', events);
+  return options;
+};
+
+const retryNames = ['maxRetries', 'retryWaitInterval'] as const satisfies readonly (keyof RetrySettings)[];
+
+export const checkRetrySettings = (settings: RetrySettings): RetrySettings => {
+  knownOptions('onError', settings, retryNames);
+  return settings;
+};
+
+/** A class with a type of its own, or `Event`. */
+export const isEventClass = (value: unknown): boolean =>
+  typeof value === 'function' && (value === Event || value.prototype instanceof Event);
