@@ -222,6 +222,11 @@ export interface Worker<W, R> {
   readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
   /** Names an item in messages, such as that of a timeout. @defaultValue its name in the journal */
   describe?(item: W, key: Key): string;
+  /**
+   * What tells an item from others of its key, without names that a new branch gives anew: by it outcomes are found again after the code
+   * changed. Plain data. @defaultValue the item
+   */
+  identity?(item: W): unknown;
 }
 
 export interface Work<W> {

@@ -34,6 +34,8 @@ export class OpenWork implements WorkServices {
   readonly journal: Journal;
   readonly signal: AbortSignal;
   readonly macrotasks: Macrotasks;
+  /** An item that a replayed turn has submitted instead of the recorded one. */
+  contradiction: WorkItem | undefined;
   readonly #options: OpenWorkOptions;
   #accepting = true;
   #callsOpen = 0;
@@ -66,6 +68,12 @@ export class OpenWork implements WorkServices {
 
   submitted(queue: WorkQueue, item: WorkItem): void {
     this.#options.turns.submitted(queue, item);
+  }
+
+  contradicts(item: WorkItem): boolean {
+    const contradicts = this.#options.recovery.contradicts(item);
+    if (contradicts) this.contradiction ??= item;
+    return contradicts;
   }
 
   recorded(item: WorkItem): RecordedItem | undefined {
@@ -114,6 +122,7 @@ export class OpenWork implements WorkServices {
   resume(queues: readonly WorkQueue[]): void {
     const { recovery } = this.#options;
     const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
+    recovery.offer(queueOf.keys());
     for (const { item, outcome } of recovery.ends(queueOf.keys())) this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
     const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
     for (const key of recovery.garbage(new Set(open.map(([item]) => item.name)))) this.#garbage.push(key);

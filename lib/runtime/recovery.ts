@@ -16,6 +16,8 @@ import type { RecordedItem } from './recorded-calls.ts';
 interface JournaledItem {
   readonly calls: Map<number, { pending?: PendingRecord; called?: CalledRecord }>;
   done?: DoneRecord;
+  /** A turn that was replayed has applied its end. */
+  applied?: boolean;
   /** Every record of one item carries the same facts. */
   facts: WorkRecord;
 }
@@ -65,9 +67,21 @@ export class Recovery {
     return new Recovery(turns.map(unpackTurn), { lsn, turnsLsn, turns: number }, kept, items);
   }
 
+  /** Whether the journal holds records of another item under this one's name. */
+  contradicts(item: WorkItem): boolean {
+    const digest = this.#items.size === 0 ? undefined : this.#items.get(item.name)?.facts.digest;
+    return digest !== undefined && digest !== item.digest();
+  }
+
   /** The recorded end of an item, for replay. */
   doneOf(item: WorkItem): DoneRecord | undefined {
     return this.#items.get(item.name)?.done;
+  }
+
+  /** A recorded turn has applied the end of this item. */
+  applied(item: WorkItem): void {
+    const found = this.#items.get(item.name);
+    if (found !== undefined) found.applied = true;
   }
 
   /** The recorded ends that no turn has applied yet, in the order of the log. */
@@ -92,19 +106,27 @@ export class Recovery {
     return this.#claim(item);
   }
 
-  /**
-   * After a divergence nothing of the old branch has its name any more. What is left may be claimed by content: the same operator and
-   * key with the same input digest, oldest first. The first mismatch drops the rest of that key at that operator.
-   */
+  /** The recorded turns came to a divergence: a new branch begins. */
   leaveBehind(): void {
-    const leftOver = new Map<number, Map<MapKey, JournaledItem[]>>();
-    for (const item of [...this.#items.values()].sort((a, b) => a.facts.work.number - b.facts.work.number)) {
+    this.#leftOver = new Map();
+  }
+
+  /**
+   * After a divergence nothing new has a name of the old branch any more. What is neither applied nor open may be claimed by content: the
+   * same operator and key with the same input digest, oldest first. The first mismatch drops the rest of that key at that operator.
+   */
+  offer(open: Iterable<WorkItem>): void {
+    const leftOver = this.#leftOver;
+    if (leftOver === undefined) return;
+    const left = new Map(this.#items);
+    for (const item of open) left.delete(item.name);
+    for (const item of [...left.values()].sort((a, b) => a.facts.work.number - b.facts.work.number)) {
+      if (item.applied === true) continue;
       const { work, key } = item.facts;
       const keys = leftOver.get(work.operator) ?? new Map<MapKey, JournaledItem[]>();
       leftOver.set(work.operator, keys);
       keys.set(mapKeyOf(key), [...(keys.get(mapKeyOf(key)) ?? []), item]);
     }
-    this.#leftOver = leftOver;
   }
 
   /** Keys of the records of items that are not open: garbage once a checkpoint covers the replayed turns. */

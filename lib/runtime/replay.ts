@@ -10,10 +10,17 @@ import type { Turn } from './turn.ts';
 /** Runs the turns in order. Resolves with what diverged, or undefined when the state is that after the last turn. */
 export const replay = async (domain: Domain, turns: readonly Turn[]): Promise<string | undefined> => {
   for (const turn of turns) {
-    const diverged = await replayOne(domain, turn);
+    const diverged = (await replayOne(domain, turn)) ?? contradiction(domain);
     if (diverged !== undefined) return diverged;
   }
   return undefined;
+};
+
+const contradiction = (domain: Domain): string | undefined => {
+  const item = domain.work.contradiction;
+  if (item === undefined) return undefined;
+  const { operator, number } = item.id;
+  return `work ${number} of operator \`${domain.operator(operator)?.uid ?? operator}\`, key ${JSON.stringify(item.key)}, was recorded with other input`;
 };
 
 const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined> => {
@@ -74,6 +81,7 @@ const replayWork = (domain: Domain, turn: Turn & { kind: 'work' }): string | und
     return `work ${work.number} of operator \`${host.uid}\`, key ${JSON.stringify(item.key)}, was recorded with other input (digest ${done.digest}, now ${item.digest()})`;
   }
   domain.turns.replay(turn.now, () => host.workQueue?.apply(item, done.outcome));
+  domain.recovery.applied(item);
   return undefined;
 };
 

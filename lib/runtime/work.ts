@@ -72,9 +72,12 @@ export class WorkItem {
     else this.#journaled.push(...keys);
   }
 
-  /** Digest of the item as it was when this was first asked for. */
+  /** Digest of what tells the item from others, as it was when this was first asked for. */
   digest(): number {
-    this.#digest ??= crc32(encodeText(this.item));
+    if (this.#digest === undefined) {
+      const { worker, item } = this;
+      this.#digest = crc32(encodeText(worker.identity === undefined ? item : worker.identity(item)));
+    }
     return this.#digest;
   }
 
@@ -95,6 +98,8 @@ export interface WorkServices extends BodyServices {
   readonly branch: number;
   /** Runs `body` as the turn that hands over this item's outcome. */
   turn(item: WorkItem, body: () => void): void;
+  /** Whether the journal knows another item by this one's name, from before the code or the input changed. */
+  contradicts(item: WorkItem): boolean;
   /** Asks to start these items once the present turn is durable. */
   submitted(queue: WorkQueue, item: WorkItem): void;
 }
@@ -197,12 +202,23 @@ export class WorkQueue implements BodyOwner {
   #submit(worker: string, item: unknown): void {
     const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
     const number = sequence();
-    const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
-    rows.set(number, row);
+    let row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
     const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
-    const added = this.#add(id, keys.key, row);
+    let added = this.#add(id, keys.key, row);
     added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
+    if (services.contradicts(added)) {
+      row = { ...row, branch: row.branch + 1 };
+      added = this.#renamed(added, row);
+    }
+    rows.set(number, row);
     services.submitted(this, added);
+  }
+
+  /** Its name belongs to another item, so it is one of the branch that begins with this divergence. */
+  #renamed(item: WorkItem, row: WorkRow): WorkItem {
+    this.#open.delete(this.#slot(item.id));
+    this.#options.place.add(-1);
+    return this.#add({ ...item.id, branch: row.branch }, item.key, row);
   }
 
   #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
