@@ -31,7 +31,7 @@ export interface SourceDefinition<T, P> {
 }
 
 /**
- * A source of what `read` gives.
+ * A source of what `read` gives. It waits on the clock of the job, unless it is given another one.
  *
  * @example
  * const orders = defineSource({ start: 0, async read(after, signal) {
@@ -39,21 +39,21 @@ export interface SourceDefinition<T, P> {
  *   return { values: page.items, position: (count) => page.items[count - 1].id };
  * } });
  */
-export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock: Clock = systemClock): Source<T, P> => {
+export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
   knownOptions('defineSource', definition, ['name', 'start', 'replayable', 'pollInterval', 'read']);
   const { name = 'source', start, replayable = true, pollInterval = '1s' } = definition;
   if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
   if (start === undefined) throw refusal('start', 'a position', start);
   const pollMs = durationMs('pollInterval', pollInterval);
 
-  const readFrom = async (position: P, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> => {
+  const readFrom = async (position: P, signal: AbortSignal, time: Clock): Promise<SourceBatch<T, P> | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const page = await definition.read(position, signal);
       if (page === undefined) return undefined;
       const { values, timestamps } = page;
-      if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : page.position(count)) };
-      await sleep(clock, pollMs, signal);
+      if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
+      await sleep(time, pollMs, signal);
     }
   };
 
@@ -61,15 +61,16 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock: Cl
     name,
     replayable,
     splits: async () => [name],
-    async open(_split, position, signal) {
+    async open(_split, position, signal, jobClock) {
       signal.throwIfAborted();
+      const time = clock ?? jobClock ?? systemClock;
       let next: P = position === undefined ? start : position;
       let ended = false;
       return {
         async read(readSignal) {
           readSignal.throwIfAborted();
           if (ended) return undefined;
-          const batch = await readFrom(next, readSignal);
+          const batch = await readFrom(next, readSignal, time);
           if (batch === undefined) ended = true;
           else next = batch.position(batch.values.length);
           return batch;
@@ -78,4 +79,11 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock: Cl
       };
     },
   };
+};
+
+/** Undefined is where a source starts, so as a position behind values it would begin them anew without a word. */
+const positionBehind = <T, P>(page: SourcePage<T, P>, count: number): P => {
+  const position = page.position(count);
+  if (position === undefined) throw refusal(`position(${count})`, 'where to read on (perhaps a field that the values do not have)', position);
+  return position;
 };

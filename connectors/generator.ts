@@ -4,7 +4,6 @@
  */
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source } from '../lib/core/connector.ts';
-import { systemClock } from '../lib/core/clock.ts';
 import { integer, knownOptions, refusal } from '../lib/core/options.ts';
 import { paced } from './paced.ts';
 
@@ -25,7 +24,7 @@ export interface GeneratorOptions<T> {
  * @example
  * const ticks = generator({ count: 100, generate: (index) => ({ index }), perSecond: 10 });
  */
-export const generator = <T>(options: GeneratorOptions<T>, clock: Clock = systemClock): Source<T, number> => {
+export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Source<T, number> => {
   knownOptions('generator', options, ['generate', 'count', 'perSecond', 'batchSize']);
   const { generate, count = Number.MAX_SAFE_INTEGER, perSecond, batchSize = 256 } = options;
   if (typeof generate !== 'function') throw refusal('generate', 'a function', generate);

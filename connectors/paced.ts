@@ -11,45 +11,49 @@ import { refusal } from '../lib/core/options.ts';
 const catchUpMs = 100;
 
 /**
- * Hands out at most `perSecond` records per second, counted over all splits.
+ * Hands out at most `perSecond` records per second, counted over all splits, by the clock of the job unless it is given another one.
  *
  * @example
  * const live = paced(jsonLines<Review>('reviews.jsonl'), 500);
  */
-export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock: Clock = systemClock): Source<T, P> => {
+export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock?: Clock): Source<T, P> => {
   if (!Number.isFinite(perSecond) || perSecond <= 0) throw refusal('perSecond', 'a number above 0', perSecond);
-  const pace = new Pace(1000 / perSecond, clock);
+  let pace: Pace | undefined;
   return {
     name: source.name,
     replayable: source.replayable,
     splits: (signal) => source.splits(signal),
-    open: async (split, position, signal) => pacedReader(await source.open(split, position, signal), pace),
+    async open(split, position, signal, jobClock) {
+      const time = clock ?? jobClock ?? systemClock;
+      if (pace?.clock !== time) pace = new Pace(1000 / perSecond, time);
+      return pacedReader(await source.open(split, position, signal, jobClock), pace);
+    },
   };
 };
 
 /** Gives each record a slot of `intervalMs`. */
 class Pace {
   readonly #intervalMs: number;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   /** When the next slot begins; undefined before the first record. */
   #nextMs: number | undefined;
 
   constructor(intervalMs: number, clock: Clock) {
     this.#intervalMs = intervalMs;
-    this.#clock = clock;
+    this.clock = clock;
   }
 
   /** Waits for a slot and takes as many, up to `max`, as have begun. */
   async take(max: number, signal: AbortSignal): Promise<number> {
     for (;;) {
-      const nowMs = this.#clock.elapsed();
+      const nowMs = this.clock.elapsed();
       const nextMs = Math.max(this.#nextMs ?? nowMs, nowMs - catchUpMs);
       if (nextMs <= nowMs) {
         const count = Math.min(max, 1 + Math.floor((nowMs - nextMs) / this.#intervalMs));
         this.#nextMs = nextMs + count * this.#intervalMs;
         return count;
       }
-      await sleep(this.#clock, Math.ceil(nextMs - nowMs), signal);
+      await sleep(this.clock, Math.ceil(nextMs - nowMs), signal);
     }
   }
 }

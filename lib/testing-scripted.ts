@@ -73,7 +73,7 @@ export const scriptedSource = <T>(
           spent.add(mark);
           if (script[mark] === EOF) return undefined;
           await onAbort?.();
-          throw new StreamError('OPERATOR_FAILED', `the script of source "${name}" aborts at ${mark}`, { retryable: true });
+          throw new StreamError('SOURCE_FAILED', `the script of source "${name}" aborts at ${mark}`, { retryable: true });
         },
         async close() {},
       };

@@ -244,7 +244,7 @@ describe('fromObservable', () => {
       to.next(1);
       to.error(new RangeError('gone'));
     })).map((n) => seen.push(n)).print({ write: () => {} });
-    expect((await failure(env.execute(), 'OPERATOR_FAILED')).cause).toBeInstanceOf(RangeError);
+    expect((await failure(env.execute(), 'SOURCE_FAILED')).cause).toBeInstanceOf(RangeError);
     expect(seen).toEqual([1]);
   });
 

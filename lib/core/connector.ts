@@ -2,6 +2,7 @@
  * The doors to the outside: sources and sinks. A connector sees this page and nothing of the engine.
  * Keeps I7 (effects of an epoch become visible only after its checkpoint) and I10 (every wait takes an AbortSignal).
  */
+import type { Clock } from './clock.ts';
 import type { Timestamp } from './element.ts';
 
 // ---------- sources
@@ -11,6 +12,7 @@ import type { Timestamp } from './element.ts';
  *  - A position is opaque and serialisable. `open` continues right behind it; undefined means from the start.
  *  - `read` waits until there is something and resolves with undefined at the end of the split. It rejects with the signal's reason when aborted.
  *  - Only one `read` of a reader is open at a time; a batch may be consumed in parts, and `position(count)` is asked for any part.
+ *  - A source that waits, to poll or to pace, does so on the clock of the job, which `open` is given.
  *  - A `replayable` source gives the same records again from the same position. For one that can't, the engine journals what it accepted.
  */
 export interface Source<T, P = unknown> {
@@ -18,7 +20,7 @@ export interface Source<T, P = unknown> {
   readonly replayable: boolean;
   /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */
   splits(signal: AbortSignal): Promise<readonly string[]>;
-  open(split: string, position: P | undefined, signal: AbortSignal): Promise<SourceReader<T, P>>;
+  open(split: string, position: P | undefined, signal: AbortSignal, clock?: Clock): Promise<SourceReader<T, P>>;
 }
 
 export interface SourceReader<T, P = unknown> {

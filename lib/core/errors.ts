@@ -18,6 +18,7 @@ export const errorTable = {
   INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
   INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before; give the same input, or start with a new state directory'),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
+  SOURCE_FAILED: entry(true, 'see `cause`; the job restarts from its last checkpoint, for as long as its restart strategy says'),
   TIMESTAMP_MISSING: entry(false, 'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`'),
   // output
   OUTPUT_NOT_EMPTY: entry(false, "give a new file, or set `onExisting` to 'append' or 'overwrite'"),
@@ -106,6 +107,13 @@ export function invariant(condition: boolean, message: string): asserts conditio
 export const unreachable = (value: never): never => {
   throw new InvariantError(`unreachable: ${JSON.stringify(value)}`);
 };
+
+/**
+ * Whether an error shows a mistake in code, which comes back however often it is tried. What `fetch` rejects with when nobody answers is
+ * a `TypeError` too, but one that brings a cause.
+ */
+export const isMistake = (error: unknown): boolean =>
+  error instanceof ReferenceError || (error instanceof TypeError && error.cause === undefined && error.message !== 'fetch failed');
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

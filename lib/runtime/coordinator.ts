@@ -56,7 +56,7 @@ export class CheckpointCoordinator {
   #running: Promise<void> | undefined;
   /** The checkpoint behind the running one, when somebody waits for it. */
   #next: Promise<void> | undefined;
-  #commits: Promise<unknown> = Promise.resolve();
+  #commits: Promise<void> = Promise.resolve();
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -96,10 +96,9 @@ export class CheckpointCoordinator {
     return this.#next;
   }
 
-  /** A checkpoint whose instant is after this call, with its effects committed. */
-  async finish(): Promise<void> {
-    await this.triggerNext();
-    await this.#commits;
+  /** Resolves when the effects of all checkpoints so far are committed. */
+  get committed(): Promise<void> {
+    return this.#commits;
   }
 
   async #checkpoint(): Promise<void> {

@@ -13,6 +13,7 @@ import { emptyStore, type OpenStorage } from '../state/store.ts';
 import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from './coordinator.ts';
 import { EarlyCheckpoints } from './early-checkpoints.ts';
 import type { StreamGraph } from './graph.ts';
+import { refuseGrown } from './grown-input.ts';
 import { checkHeader, checkStates, emptyHeader, type Header } from './header.ts';
 import type { OperatorHost } from './host.ts';
 import { Journal } from './journal.ts';
@@ -199,9 +200,21 @@ export class Domain {
 
   /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
   async checkpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
+    await this.seal(options);
+    await this.committed();
+  }
+
+  /** A checkpoint that is durable when this resolves; its effects may still be on their way. */
+  async seal(options: { readonly finished?: boolean } = {}): Promise<void> {
     // Once the last one is asked for no other may take that back.
     if (options.finished === true) this.#finished = true;
-    await untilAborted(this.coordinator.finish(), this.signal);
+    await untilAborted(this.coordinator.triggerNext(), this.signal);
+    this.#throwFailure();
+  }
+
+  /** Resolves when the effects of all checkpoints so far are committed. */
+  async committed(): Promise<void> {
+    await untilAborted(this.coordinator.committed, this.signal);
     this.#throwFailure();
   }
 
@@ -226,17 +239,8 @@ export class Domain {
 
   /** A job that has finished has nothing to do, unless its input has grown since: that is refused. */
   async refuseGrownInput(): Promise<void> {
-    for (const { uid, source } of this.topology.sources) {
-      const known = this.#header.nodes[uid]?.source?.splits ?? {};
-      if (!source.replayable) continue;
-      for (const name of await source.splits(this.signal)) {
-        const reader = await source.open(name, known[name]?.position, this.signal);
-        const more = await reader.read(this.signal).finally(() => reader.close());
-        if (more !== undefined && more.values.length > 0) {
-          throw new StreamError('JOB_FINISHED', `split ${name} of source \`${uid}\` has grown since the job finished`);
-        }
-      }
-    }
+    const { clock } = this.#options;
+    for (const host of this.topology.sources) await refuseGrown(host, { known: this.#header.nodes[host.uid]?.source, clock, signal: this.signal });
   }
 
   /** Ends everything at once; nothing that is open takes effect any more. May be called twice. */
@@ -273,7 +277,7 @@ export class Domain {
   /** Opens the reader of a split at its position. */
   async openSplit(source: Topology['sources'][number], name: string): Promise<void> {
     const split = source.split(name);
-    if (!split.ended) split.reader = await source.source.open(name, split.position, this.#abort.signal);
+    if (!split.ended) split.reader = await source.source.open(name, split.position, this.signal, this.#options.clock);
   }
 
   get signal(): AbortSignal {
@@ -420,6 +424,7 @@ export class Domain {
       now: () => this.turns.now(),
       numberOf: (uid) => this.#dictionary.numberOf(uid),
       stateNumbersOf: (uid) => this.#dictionary.stateNumbersOf(uid),
+      logger: this.#options.logger,
       fail: (error) => this.fail(error),
       sealSoon: () => this.#sealSoon(),
     };

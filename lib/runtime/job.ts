@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { BehaviorSubject, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../core/clock.ts';
-import { InvariantError, messageOf, StreamError } from '../core/errors.ts';
+import { InvariantError, isMistake, messageOf, StreamError } from '../core/errors.ts';
 import { durationMs, type Duration } from '../core/options.ts';
 import type { OpenStorage, Storage } from '../state/store.ts';
 import type { CheckpointStats } from './coordinator.ts';
@@ -42,7 +42,7 @@ export interface JobOptions {
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
-/** Restarts in a row without any new durable record after which a failure is taken for one that a restart does not mend. */
+/** Restarts without any new durable record after which a failure of the pipeline's own code is taken for one that a restart does not mend. */
 const fruitlessMax = 3;
 
 export class Job {
@@ -60,6 +60,7 @@ export class Job {
   #stopTimeoutMs: number;
   /** Facts by which progress is told: checkpoints and what the journal holds behind the newest. */
   #progress = '';
+  /** Failures of the pipeline's own code since then. */
   #fruitless = 0;
 
   /** @internal */
@@ -173,28 +174,63 @@ export class Job {
 
   async #live(domain: Domain): Promise<void> {
     if (domain.finished) {
-      await domain.commitSealed();
-      await domain.refuseGrownInput();
-      this.#set('finished');
+      const committed = await this.#inTime(domain.commitSealed());
+      if (committed) await domain.refuseGrownInput();
+      this.#leaveWith(committed ? 'finished' : 'stopped', committed);
       return;
     }
-    await domain.start();
     this.#note(domain);
+    if (!(await this.#inTime(domain.start()))) {
+      // Nothing was done that the next start does not do again.
+      this.#options.logger.warn(`job "${this.name}" was stopped before it had started`);
+      this.#set('stopped');
+      return;
+    }
     this.#set('running');
     this.#checkpointOnInterval(domain);
     const ended = this.#wanted === 'run' && (await domain.run());
     if (ended) {
-      await domain.checkpoint({ finished: true });
+      let committed = await this.#seal(domain, { finished: true });
       // Says that everything is committed, so that a later start has no business with the outputs any more.
-      if (domain.hasCommitted) await domain.checkpoint({ finished: true });
-      this.#set('finished');
+      if (committed && domain.hasCommitted) committed = await this.#seal(domain, { finished: true });
+      this.#leaveWith(committed ? 'finished' : 'stopped', committed);
     } else if (this.#wanted === 'cancel') this.#set('cancelled');
     else {
       this.#set('stopping');
       await domain.quiesce(this.#stopTimeoutMs);
-      await domain.checkpoint();
-      this.#set('stopped');
+      this.#leaveWith('stopped', await this.#seal(domain));
     }
+  }
+
+  /** A last checkpoint. False: its effects are not committed, and a stop could not wait for them any longer. */
+  async #seal(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
+    await domain.seal(options);
+    return this.#inTime(domain.committed());
+  }
+
+  /** True when it has resolved; false when a stop was asked for and its timeout has passed since (I10). */
+  #inTime(waited: Promise<void>): Promise<boolean> {
+    const over = new AbortController();
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void =>
+        void sleep(this.#options.clock, this.#stopTimeoutMs, over.signal).then(
+          () => resolve(false),
+          () => {}, // It came in time.
+        );
+      if (this.#end.signal.aborted) giveUp();
+      else this.#end.signal.addEventListener('abort', giveUp, { once: true, signal: over.signal });
+      waited.then(() => resolve(true), reject).finally(() => over.abort());
+    });
+  }
+
+  /** Ends a life of the job. What is not committed waits in the checkpoint; where there is none it would be lost, and that is a failure. */
+  #leaveWith(state: JobState, committed: boolean): void {
+    if (!committed) {
+      const message = `job "${this.name}" was stopped before a sink had committed what it holds`;
+      if (this.#options.storage === undefined) throw new StreamError('SINK_FAILED', message, { hint: 'nothing keeps it without a place for state; see the log' });
+      this.#options.logger.warn(`${message}; the next start commits it`);
+    }
+    this.#set(state);
   }
 
   #checkpointOnInterval(domain: Domain): void {
@@ -210,32 +246,46 @@ export class Job {
   }
 
   #onCheckpoint(stats: CheckpointStats): void {
+    this.#fruitless = 0;
     this.metrics.onCheckpoint(stats);
     this.#checkpoints.next(stats);
     this.#options.logger.debug(stats, 'checkpoint');
   }
 
-  /** Counts starts that found nothing new in the store. */
+  /** Looks whether the life before left anything new in the store. */
   #note(domain: Domain): void {
     const progress = `${domain.coordinator.epoch}/${domain.recovery.progress}`;
-    this.#fruitless = progress === this.#progress ? this.#fruitless + 1 : 0;
+    if (progress !== this.#progress) this.#fruitless = 0;
     this.#progress = progress;
   }
 
+  /** What is outside may mend itself and is tried for ever; code that throws on the same input throws again. */
   #mayRestart(error: unknown): boolean {
-    if (error instanceof InvariantError || error instanceof TypeError) return false;
-    if (!(error instanceof StreamError)) return this.#fruitless < fruitlessMax;
-    // What is outside may mend itself and is tried for ever; code that throws on the same input throws again.
-    const ownCode = error.code === 'OPERATOR_FAILED' || (error.code === 'ACTION_FAILED' && !(error.cause instanceof StreamError));
-    return error.retryable && (!ownCode || this.#fruitless < fruitlessMax);
+    if (isTerminal(error)) return false;
+    if (!isOwnCode(error)) return true;
+    this.#fruitless += 1;
+    return this.#fruitless <= fruitlessMax;
   }
 
   #final(error: unknown): unknown {
-    if (this.#wanted !== 'run' || this.#restarts === 0 || !(error instanceof StreamError) || !error.retryable) return error;
-    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" failed after ${this.#restarts} restarts: ${messageOf(error)}`, { cause: error });
+    if (this.#wanted !== 'run' || this.#restarts === 0 || isTerminal(error)) return error;
+    const stuck = this.#fruitless > fruitlessMax;
+    const what = stuck ? `made no progress in ${fruitlessMax} restarts` : `failed after ${this.#restarts} restarts`;
+    const hint = stuck ? 'the same failure came back each time; see `cause`' : undefined;
+    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" ${what}: ${messageOf(error)}`, { cause: error, hint });
   }
 
   #set(state: JobState, error?: unknown): void {
     this.#status.next({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) });
   }
 }
+
+/** Whether a restart can not help. */
+const isTerminal = (error: unknown): boolean =>
+  error instanceof StreamError ? !error.retryable : error instanceof InvariantError || isMistake(error);
+
+/** Whether it is code of the pipeline that failed, and not something outside. */
+const isOwnCode = (error: unknown): boolean => {
+  if (!(error instanceof StreamError)) return true;
+  return error.code === 'OPERATOR_FAILED' || (error.code === 'ACTION_FAILED' && !(error.cause instanceof StreamError));
+};

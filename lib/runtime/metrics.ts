@@ -3,7 +3,7 @@
  * are kept when somebody asks, so they cost nothing while the job works. They survive restarts of the job in this process: counters of
  * user code go on, counts of records come from the checkpoint.
  *
- * Names, in the group `operator.<uid>`: `numRecordsIn` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
+ * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
  * `currentOutputWatermark` (sources), `watermarkLagMs`, `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth`
  * and `max`; the rest belongs to the job. Operators that drop late records count them as `numLateRecordsDropped`.
  */
@@ -204,8 +204,12 @@ export class JobMetrics {
     this.#view({ group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' }, ({ topology }) =>
       topology.sources.map(({ uid, records }) => [uid, records]),
     );
-    this.#view({ group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records a sink was given' }, ({ topology }) =>
-      topology.sinks.map(({ uid, records }) => [uid, records]),
+    this.#view({ group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records an operator or a sink was given' }, ({ topology }) => [
+      ...topology.operators.map(({ uid, recordsIn }) => [uid, recordsIn] as const),
+      ...topology.sinks.map(({ uid, records }) => [uid, records] as const),
+    ]);
+    this.#view({ group: 'operator', name: 'numCommitRetries', kind: 'counter', help: 'commits of a sink that failed and were tried again' }, ({ topology }) =>
+      topology.sinks.map(({ uid, commitRetries }) => [uid, commitRetries]),
     );
     this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
       topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),

@@ -6,7 +6,8 @@
 import { sleep, type Clock } from '../core/clock.ts';
 import type { Sink, SinkWriter } from '../core/connector.ts';
 import type { Timestamp } from '../core/element.ts';
-import { StreamError } from '../core/errors.ts';
+import type { Logger } from 'pino';
+import { isMistake, messageOf, StreamError } from '../core/errors.ts';
 import type { Place } from '../core/operator.ts';
 import { DurableWrites } from './durable-writes.ts';
 import type { Journal } from './journal.ts';
@@ -32,6 +33,7 @@ export interface SinkServices {
   readonly clock: Clock;
   readonly places: Places;
   readonly signal: AbortSignal;
+  readonly logger: Logger;
   fail(error: unknown): void;
   /** Asks for a checkpoint, because a sink is full of what only a checkpoint lets it commit. */
   sealSoon(): void;
@@ -53,6 +55,7 @@ export class SinkHost<T> implements Receiver<T> {
   readonly #epochsPlace: Place;
   #writer: SinkWriter<T> | undefined;
   #records = 0;
+  #commitRetries = 0;
   #pending: SealedEpoch[] = [];
   /** The commits so far, oldest first. */
   #committing: Promise<void> = Promise.resolve();
@@ -125,7 +128,12 @@ export class SinkHost<T> implements Receiver<T> {
     return this.#records;
   }
 
-  /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job stops. */
+  /** Commits that failed and were tried again since the job was started. */
+  get commitRetries(): number {
+    return this.#commitRetries;
+  }
+
+  /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job ends; what is left is committed by the next start. */
   async committed(sealed: SealedEpoch): Promise<void> {
     this.#pending.push(sealed);
     this.#last = sealed.committable;
@@ -146,19 +154,31 @@ export class SinkHost<T> implements Receiver<T> {
     return this.#writer;
   }
 
-  async #commit({ committable }: SealedEpoch): Promise<void> {
+  async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
     const { clock, signal } = this.#services;
-    for (let delayMs: number = retry.firstMs; ; delayMs = Math.min(delayMs * retry.factor, retry.maxMs)) {
+    let delayMs: number = retry.firstMs;
+    for (let failures = 1; ; failures += 1) {
       try {
         await this.#open.commit(committable, signal);
         return;
       } catch (error) {
-        // What a retry can't mend (an output changed from outside) must be seen, not retried for ever.
-        if (error instanceof StreamError && !error.retryable) throw error;
-        if (signal.aborted) throw this.#failure('commit', error);
+        const failure = this.#failure('commit', error);
+        // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for ever.
+        if (!failure.retryable || signal.aborted) throw failure;
+        this.#commitRetries += 1;
+        this.#warn(failure, { epoch, failures, delayMs });
         await sleep(clock, delayMs, signal);
+        delayMs = Math.min(delayMs * retry.factor, retry.maxMs);
       }
     }
+  }
+
+  /** At the first failure and whenever their number has doubled. */
+  #warn(error: StreamError, facts: { readonly epoch: number; readonly failures: number; readonly delayMs: number }): void {
+    const { epoch, failures } = facts;
+    if ((failures & (failures - 1)) !== 0) return;
+    const times = failures === 1 ? '' : ` ${failures} times`;
+    this.#services.logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to commit epoch ${epoch}: ${messageOf(error)}; trying again`);
   }
 
   #waitForRoom(writer: SinkWriter<T>): void {
@@ -190,6 +210,6 @@ export class SinkHost<T> implements Receiver<T> {
 
   #failure(what: string, error: unknown): StreamError {
     if (error instanceof StreamError) return error;
-    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}`, { cause: error });
+    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error) });
   }
 }

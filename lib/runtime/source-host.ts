@@ -8,6 +8,7 @@ import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts
 import { invariant, StreamError } from '../core/errors.ts';
 import { nowhere, type Receiver } from './receiver.ts';
 import type { Places } from './places.ts';
+import { namedSource } from './source-failure.ts';
 import type { RecordedInput } from './turn.ts';
 import { WatermarkCombiner, WatermarkGenerator, type GeneratorSnapshot, type ValveSnapshot, type WatermarkStrategy } from './watermarks.ts';
 import { forward } from './wire.ts';
@@ -71,7 +72,7 @@ export class SourceHost<T> {
   constructor(options: SourceHostOptions<T>) {
     this.uid = options.uid;
     this.number = options.number;
-    this.source = options.source;
+    this.source = namedSource(options.uid, options.source);
     this.#options = options;
     const { output, sides } = options;
     const all = [output as Receiver<never>, ...sides.values()];

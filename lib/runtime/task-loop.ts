@@ -3,7 +3,6 @@
  * watermark; while any bounded place is full it pulls nothing (I10). A turn is never nested and never awaited (I13).
  */
 import { sleep, type Clock } from '../core/clock.ts';
-import { StreamError } from '../core/errors.ts';
 import type { Places } from './places.ts';
 import type { SourceHost, Split } from './source-host.ts';
 import type { RecordedInput, Turn } from './turn.ts';
@@ -141,18 +140,13 @@ export class TaskLoop {
           },
           (error: unknown) => {
             split.reading = false;
-            if (!this.#options.signal.aborted && !this.#stopped) this.#options.fail(readFailure(host, split, error));
+            if (!this.#options.signal.aborted && !this.#stopped) this.#options.fail(error);
           },
         );
       }
     }
   }
 }
-
-const readFailure = (host: SourceHost<unknown>, split: Split<unknown>, error: unknown): unknown =>
-  error instanceof StreamError
-    ? error
-    : new StreamError('OPERATOR_FAILED', `source \`${host.uid}\` failed to read split \`${split.name}\``, { cause: error });
 
 /** Runs `tick` at least every `intervalMs`, and earlier when `nextMs` says so, until aborted. */
 export const tickEvery = async (options: {

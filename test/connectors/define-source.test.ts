@@ -45,6 +45,25 @@ test('an empty page is asked for again after the poll interval, at the same posi
   await polling.catch(() => undefined);
 });
 
+test('waits on the clock of the job, unless it was given one of its own', async () => {
+  const [own, jobs] = [new StepClock(), new StepClock()];
+  const definition = { start: 0, read: () => ({ values: [], position: () => 0 }) };
+  const controller = new AbortController();
+  for (const clock of [undefined, own]) {
+    const reader = await defineSource(definition, clock).open('source', undefined, signal, jobs);
+    reader.read(controller.signal).catch(() => {});
+  }
+  expect([await jobs.step(), await own.step()]).toEqual([1000, 1000]);
+  controller.abort();
+});
+
+test('a position that is undefined is refused by the read, since it would begin the input anew', async () => {
+  const page = [{ ID: 1 }] as readonly { readonly id?: number; readonly ID: number }[];
+  const source = defineSource({ start: 0, read: () => ({ values: page, position: (count) => page[count - 1]?.id as number }) });
+  const reader = await source.open('source', undefined, signal);
+  await expect(reader.read(signal)).rejects.toThrow(new TypeError('Expected `position(1)` to be where to read on (perhaps a field that the values do not have), got `undefined` (undefined)'));
+});
+
 test('a wait between polls ends with the signal', async () => {
   const source = defineSource({ start: 0, read: () => ({ values: [], position: () => 0 }) }, new StepClock());
   const reader = await source.open('source', undefined, signal);

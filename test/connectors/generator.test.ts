@@ -58,6 +58,16 @@ test.each([1, 3, 40, 500, 5000])('%i per second, never more', async (perSecond) 
   expect(times.at(-1)).toBeLessThan((count * 1000) / perSecond + 2);
 });
 
+test('the pace is that of the clock of the job, unless it was given one of its own', async () => {
+  const [own, jobs] = [new StepClock(), new StepClock()];
+  const source = generator({ count: 3, generate, perSecond: 10 });
+  expect(await timesOf(await source.open('generator', undefined, signal, jobs), jobs)).toEqual([0, 100, 200]);
+  const again = new StepClock();
+  expect(await timesOf(await source.open('generator', undefined, signal, again), again)).toEqual([0, 100, 200]);
+  const reader = await paced(generator({ count: 3, generate }), 10, own).open('generator', undefined, signal, jobs);
+  expect(await timesOf(reader, own)).toEqual([0, 100, 200]);
+});
+
 test('a pause is not followed by a flood', async () => {
   const clock = new StepClock();
   const reader = await generator({ generate, perSecond: 100 }, clock).open('generator', undefined, signal);
