@@ -76,7 +76,7 @@ export {
 } from './agents/event.ts';
 export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/event.ts';
 export type { ChatRequestOptions, ChatResponseOptions, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
-export type { JsonSchema } from './agents/event.ts';
+export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
 export type { ActionKind, CompiledAgent, Config as PlanConfig, PlanJson, PlannedAction } from './agents/plan.ts';
 export { resourceToken, type ConfigureServices } from './agents/resources.ts';

@@ -8,7 +8,7 @@
  *  - A value read from a handle is valid until `process` returns; to change it, call `update` or `set` again.
  */
 import type { Key } from './key.ts';
-import { refusal } from './options.ts';
+import { refusal, type Duration } from './options.ts';
 import type { MetricGroup } from './metric.ts';
 import type { Timestamp } from './element.ts';
 
@@ -294,11 +294,15 @@ export interface CallLimit {
 export interface RetryOptions {
   /** Attempts in all, the first included. @defaultValue 1 */
   readonly attempts?: number | undefined;
-  /** @defaultValue 1000 */
+  /** Wait before the second attempt. @defaultValue '1s' */
+  readonly initialInterval?: Duration | undefined;
+  /** The same in milliseconds; give one of the two. */
   readonly initialIntervalMs?: number | undefined;
-  /** @defaultValue 2 */
+  /** Each wait is this many times the one before. @defaultValue 2 */
   readonly backoffFactor?: number | undefined;
-  /** @defaultValue 60000 */
+  /** Bounds the wait. @defaultValue '1m' */
+  readonly maxInterval?: Duration | undefined;
+  /** The same in milliseconds; give one of the two. */
   readonly maxIntervalMs?: number | undefined;
   /** Share of the interval that is random, 0 to 1. @defaultValue 0.1 */
   readonly jitter?: number | undefined;

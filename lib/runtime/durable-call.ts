@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events';
 import { sleep, type Cancel, type Clock } from '../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../core/errors.ts';
 import type { CallContext, CallOptions, Outcome, RetryOptions } from '../core/operator.ts';
+import { retryIntervalMs } from '../core/retry-options.ts';
 
 /** What attempts need of their job. */
 export interface AttemptServices {
@@ -175,9 +176,10 @@ class Attempt implements CallContext {
 
 /** How long to wait before the next attempt; undefined when there is none. */
 const retryDelayMs = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): number | undefined => {
-  const { attempts = 1, initialIntervalMs = 1000, backoffFactor = 2, maxIntervalMs = 60_000, jitter = 0.1, retryOn = canRetry } = retry ?? {};
+  if (retry === undefined) return undefined;
+  const { attempts = 1, jitter = 0.1, retryOn = canRetry } = retry;
   if (attempt >= attempts || !retryOn(error)) return undefined;
-  const intervalMs = Math.min(initialIntervalMs * backoffFactor ** (attempt - 1), maxIntervalMs);
+  const intervalMs = retryIntervalMs(retry, attempt);
   const askedMs = error instanceof StreamError && typeof error.details['retryAfterMs'] === 'number' ? error.details['retryAfterMs'] : 0;
   return Math.max(askedMs, intervalMs * (1 + jitter * (2 * clock.random() - 1)));
 };

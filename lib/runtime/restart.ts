@@ -1,6 +1,6 @@
 /** Restart strategies: whether and when a failed job starts again from its last checkpoint. Formulas: Flink's. */
 import type { Clock } from '../core/clock.ts';
-import { durationMs, integer, refusal, type Duration } from '../core/options.ts';
+import { durationMs, integer, knownOptions, refusal, type Duration } from '../core/options.ts';
 
 export interface RestartStrategy {
   readonly name: string;
@@ -33,6 +33,7 @@ export const noRestart = (): RestartStrategy => ({ name: 'none', make: () => ({ 
 
 /** Starts again `attempts` times, `delay` after each failure. */
 export const fixedDelay = (options: { readonly attempts: number; readonly delay: Duration }): RestartStrategy => {
+  knownOptions('fixedDelay', options, ['attempts', 'delay']);
   const attempts = integer('attempts', options.attempts, { min: 1 });
   const delayMs = durationMs('delay', options.delay);
   return {
@@ -49,6 +50,7 @@ export const fixedDelay = (options: { readonly attempts: number; readonly delay:
  * belongs to the same attempt: what is left of the wait is all it costs.
  */
 export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
+  knownOptions('exponentialDelay', options, ['initial', 'max', 'multiplier', 'jitter', 'resetAfter', 'attempts'] satisfies (keyof ExponentialDelayOptions)[]);
   const { initial = '1s', max = '1m', multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
   const initialMs = durationMs('initial', initial, { min: 1 });
   const maxMs = durationMs('max', max, { min: initialMs });
@@ -87,6 +89,7 @@ export const failureRate = (options: {
   readonly interval: Duration;
   readonly delay: Duration;
 }): RestartStrategy => {
+  knownOptions('failureRate', options, ['failures', 'interval', 'delay']);
   const failures = integer('failures', options.failures, { min: 1 });
   const intervalMs = durationMs('interval', options.interval, { min: 1 });
   const delayMs = durationMs('delay', options.delay);

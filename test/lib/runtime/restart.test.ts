@@ -159,6 +159,10 @@ test.each<[string, () => RestartStrategy]>([
   ['Expected `attempts` to be an integer from 1 up, got `1.5`', () => exponentialDelay({ attempts: 1.5 })],
   ['Expected `failures` to be an integer from 1 up', () => failureRate({ failures: -1, interval: 1, delay: 1 })],
   ['Expected `interval` to be a duration of at least 1 ms', () => failureRate({ failures: 1, interval: 0, delay: 1 })],
+  ['Expected options of `exponentialDelay` to be among initial, max,', () => exponentialDelay({ attemps: 3 } as never)],
+  ['Expected options of `fixedDelay` to be among attempts, delay, got `interval`', () => fixedDelay({ attempts: 1, delay: 1, interval: 1 } as never)],
+  ['Expected options of `failureRate` to be among failures,', () => failureRate({ failures: 1, interval: 1, delay: 1, jitter: 0 } as never)],
+  ['Expected `fixedDelay` to be an object of options', () => fixedDelay(undefined as never)],
 ])('refuses: %s', (message, make) => {
   expect(make).toThrow(message);
 });
