@@ -5,7 +5,7 @@
  */
 import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
-import { isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
+import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
 
 export interface SinkCall {
@@ -58,7 +58,7 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
       const last = firstNumber + values.length - 1;
       throw new StreamError('SINK_FAILED', `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`, {
         cause: error,
-        retryable: !isMistake(error),
+        ...asMistake(error),
       });
     }
   };

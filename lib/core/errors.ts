@@ -115,6 +115,10 @@ export const unreachable = (value: never): never => {
 export const isMistake = (error: unknown): boolean =>
   error instanceof ReferenceError || (error instanceof TypeError && error.cause === undefined && error.message !== 'fetch failed');
 
+/** What an error with a mistake as its cause says of itself: no restart helps, but code that is mended goes on from the last checkpoint. */
+export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' | 'hint'> =>
+  isMistake(cause) ? { retryable: false, hint: 'mend the code that threw (see `cause`) and start the job again; it goes on from its last checkpoint' } : {};
+
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

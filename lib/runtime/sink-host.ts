@@ -3,11 +3,11 @@
  * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
  * after a crash (I14).
  */
+import type { Logger } from 'pino';
 import { sleep, type Clock } from '../core/clock.ts';
 import type { Sink, SinkWriter } from '../core/connector.ts';
 import type { Timestamp } from '../core/element.ts';
-import type { Logger } from 'pino';
-import { isMistake, messageOf, StreamError } from '../core/errors.ts';
+import { asMistake, messageOf, StreamError } from '../core/errors.ts';
 import type { Place } from '../core/operator.ts';
 import { DurableWrites } from './durable-writes.ts';
 import type { Journal } from './journal.ts';
@@ -210,6 +210,6 @@ export class SinkHost<T> implements Receiver<T> {
 
   #failure(what: string, error: unknown): StreamError {
     if (error instanceof StreamError) return error;
-    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error) });
+    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, { cause: error, ...asMistake(error) });
   }
 }

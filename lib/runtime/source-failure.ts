@@ -3,7 +3,7 @@
  * the same input again: the restart strategy alone says how long it is tried.
  */
 import type { Source, SourceReader } from '../core/connector.ts';
-import { InvariantError, isMistake, messageOf, StreamError } from '../core/errors.ts';
+import { asMistake, InvariantError, messageOf, StreamError } from '../core/errors.ts';
 
 /** The source as it is, except that what it rejects with says which source it was, and whether a restart can help. */
 export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
@@ -27,6 +27,6 @@ const named = async <R>(what: string, signal: AbortSignal, ask: () => Promise<R>
     return await ask();
   } catch (error) {
     if (error instanceof StreamError || error instanceof InvariantError || signal.aborted) throw error;
-    throw new StreamError('SOURCE_FAILED', `${what}: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error) });
+    throw new StreamError('SOURCE_FAILED', `${what}: ${messageOf(error)}`, { cause: error, ...asMistake(error) });
   }
 };

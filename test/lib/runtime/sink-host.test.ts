@@ -107,7 +107,7 @@ test.each([['with state', new MemoryStorage()], ['without state', undefined]])(
     const restart = exponentialDelay({ initial: 1 });
     const error = await failure((await start({ storage, sink, options: storage === undefined ? {} : { restart } })).done, 'SINK_FAILED');
     expect(error.message).toContain("reading 'post'");
-    expect(error.retryable).toBe(false);
+    expect(error).toMatchObject({ retryable: false, hint: expect.stringContaining('mend the code') });
     if (storage !== undefined) await (await start({ storage, sink })).done; // Mended: what is pending is committed.
     expect(ledger.values).toEqual(storage === undefined ? [] : [1, 2, 3]);
   },

@@ -49,7 +49,7 @@ describe('a source that is away for a while', () => {
 
 test('a mistake in a source ends the job at once', async () => {
   const error = await failure(collect(failing('read', 1, () => new TypeError("Cannot read properties of undefined (reading 'items')"))), 'SOURCE_FAILED');
-  expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("reading 'items'") });
+  expect(error).toMatchObject({ retryable: false, hint: expect.stringContaining('mend the code'), message: expect.stringContaining("reading 'items'") });
 });
 
 test('a field that the values do not have, taken for their position, ends the job and says so', async () => {
