@@ -65,6 +65,7 @@ export type { ActionHandler, ActionOptions, AgentClass, AgentOptions, ChatModelS
 export type { ActionDefinition, AgentDefinition, ErrorHandling, ResourceDefinition, ResourceType, RetrySettings, Trigger } from './agents/agent.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
 export {
+  ChatErrorEvent,
   ChatRequestEvent,
   ChatResponseEvent,
   Event,
@@ -75,11 +76,12 @@ export {
   ToolResponseEvent,
 } from './agents/event.ts';
 export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/event.ts';
-export type { ChatRequestOptions, ChatResponseOptions, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
+export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, ProblemCategory, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
 export type { ActionKind, CompiledAgent, Config as PlanConfig, PlanJson, PlannedAction } from './agents/plan.ts';
 export { resourceToken, type ConfigureServices } from './agents/resources.ts';
+export type { ResourceFactory } from './agents/resource-factory.ts';
 export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
 export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
 export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory.ts';

@@ -35,6 +35,7 @@ test('millrace', () => {
     AgentBuilder
     AgentPlan
     CallNotExecuted
+    ChatErrorEvent
     ChatModel
     ChatModelConnection
     ChatRequestEvent
@@ -108,6 +109,7 @@ test('millrace', () => {
     type CallbackContext
     type CalledRecord
     type Cancel
+    type ChatErrorOptions
     type ChatMessage
     type ChatModelConnectionContract
     type ChatModelSetup
@@ -191,6 +193,7 @@ test('millrace', () => {
     type PlanJson
     type PlannedAction
     type PrintOptions
+    type ProblemCategory
     type ProcessContext
     type ProcessFunction
     type ProcessObject
@@ -206,6 +209,7 @@ test('millrace', () => {
     type Rejection
     type RequestedToolCall
     type ResourceDefinition
+    type ResourceFactory
     type ResourceType
     type RestartStrategy
     type Restarts

@@ -1,5 +1,6 @@
 /** The types of a pipeline, end to end. `tsc` is the judge; the one run says that the same pipeline works. */
 import {
+  Action,
   agent,
   Agent,
   collection,
@@ -15,6 +16,7 @@ import {
   type,
   valueState,
   WatermarkStrategy,
+  type RunnerContext,
   type CheckpointStats,
   type DataStream,
   type DataStreamSink,
@@ -56,7 +58,37 @@ const analyst = agent<Review, Analysis>('analyst').on(InputEvent, (event, ctx) =
   ctx.sendEvent(new OutputEvent({ id: event.input.id, score: event.input.text.length }));
 });
 
-class AnalystClass extends Agent<Review, Analysis> {}
+class AnalystClass extends Agent<Review, Analysis> {
+  @Action(InputEvent)
+  analyse({ input }: InputEvent<Review>, ctx: RunnerContext<Analysis>): void {
+    ctx.output({ id: input.id, score: input.text.length });
+    // @ts-expect-error it gives analyses
+    ctx.output(input.text);
+  }
+
+  // @ts-expect-error the class gives analyses, and its actions say the same
+  @Action(InputEvent)
+  tells(_event: InputEvent<Review>, ctx: RunnerContext<string>): void {
+    ctx.output('good');
+  }
+
+  /** Who does not say what it gives may give anything. */
+  @Action(InputEvent)
+  free({ input }: InputEvent<Review>, ctx: RunnerContext): void {
+    ctx.sendEvent(new OutputEvent(input));
+  }
+}
+
+export const builtAgent = agent<Review, Analysis>('typed')
+  .on(InputEvent, ({ input }, ctx) => {
+    ctx.output({ id: input.id, score: 1 });
+    // @ts-expect-error it gives analyses
+    ctx.output(input.text);
+  })
+  .on('any', async (_event, ctx) => {
+    // @ts-expect-error a score is missing
+    ctx.output({ id: 'a' });
+  });
 
 const create = (): StreamExecutionEnvironment => StreamExecutionEnvironment.create(once);
 

@@ -55,11 +55,12 @@ interface FieldDecorator {
 /** A type string says nothing of the event's class, so it leaves the handler free to say. */
 type EventOf<T> = T extends EventClass<infer E> ? E : never;
 
-type Handles<E> = (event: E, context: RunnerContext) => void | Promise<void>;
+type Handles<E, O> = (event: E, context: RunnerContext<O>) => void | Promise<void>;
 
+/** `O` is the type of the outputs of the class that the method is in: a handler that says `RunnerContext<...>` says the same. */
 interface ActionDecorator<E> {
-  <H extends Handles<E>>(target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
-  <H extends Handles<E>>(value: H, context: ClassMethodDecoratorContext): void;
+  <O, H extends Handles<E, O>>(target: Agent<unknown, O>, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  <O, H extends Handles<E, O>>(value: H, context: ClassMethodDecoratorContext<Agent<unknown, O>>): void;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Runs the work of an operator in a harness: real bodies on a journal that keeps nothing; each outcome is a step of its own. */
 import { systemClock } from '../../lib/core/clock.ts';
 import type { Key } from '../../lib/core/key.ts';
-import type { Operator } from '../../lib/core/operator.ts';
+import type { Operator, OutputTag } from '../../lib/core/operator.ts';
 import { emptyJournal, Journal } from '../../lib/runtime/journal.ts';
 import { Macrotasks } from '../../lib/runtime/macrotasks.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
@@ -16,9 +16,9 @@ export class WorkHarness<I, O> {
   #harness: OperatorHarness<I, O> | undefined;
   readonly #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
 
-  static async open<I, O>(operator: Operator<I, O>, keyOf?: (value: I) => Key): Promise<WorkHarness<I, O>> {
+  static async open<I, O>(operator: Operator<I, O>, keyOf?: (value: I) => Key, sides?: readonly OutputTag<unknown>[]): Promise<WorkHarness<I, O>> {
     const made = new WorkHarness<I, O>();
-    made.#harness = await OperatorHarness.open(operator, { keyOf, work: made.#services() });
+    made.#harness = await OperatorHarness.open(operator, { keyOf, sides, work: made.#services() });
     return made;
   }
 

@@ -43,6 +43,23 @@ const apply = (root: Tree, step: Step): boolean => {
   return true;
 };
 
+/** Does a step whatever stands in its way: a value gives way to an object and an object to a value. */
+const force = (root: Tree, { kind, path: at, ...step }: Step): void => {
+  const names = at.split('.');
+  const last = names.pop() as string;
+  let node = root;
+  for (const each of names) {
+    const next = node.get(each);
+    if (!(next instanceof Map) && kind === 'delete') return;
+    const child: Tree = next instanceof Map ? next : new Map();
+    node.set(each, child);
+    node = child;
+  }
+  if (kind === 'delete') node.delete(last);
+  else if (kind === 'set') node.set(last, (step as { value: number }).value);
+  else if (!(node.get(last) instanceof Map)) node.set(last, new Map());
+};
+
 const run = (view: MemoryView, step: Step): boolean => {
   try {
     if (step.kind === 'set') view.set(step.path, step.value);
@@ -97,6 +114,27 @@ describe('memory against a tree', () => {
             changes = [];
           }
         }
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('of actions that did not see each other, the later turn wins per path', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 6 }), fc.array(fc.array(step, { maxLength: 4 }), { maxLength: 4 }), (before, actions) => {
+        const base = new Map<string, unknown>();
+        const first = new MemoryView({ type: 'SENSORY', base });
+        const tree: Tree = new Map();
+        for (const each of before) if (run(first, each)) force(tree, each);
+        applyChanges(base, first.written);
+        // All see the base; each does what it can on what it sees, and the tree has it done in the order of the turns.
+        const written: MemoryChange[] = [];
+        for (const steps of actions) {
+          const view = new MemoryView({ type: 'SENSORY', base });
+          for (const each of steps) if (run(view, each)) force(tree, each);
+          written.push(...view.written);
+        }
+        expect(sorted(contentOf(new MemoryView({ type: 'SENSORY', base: mergeChanges(base, written) })))).toEqual(sorted(plain(tree)));
       }),
       { numRuns: 400 },
     );
