@@ -1,69 +1,59 @@
-import { MemoryStorage } from 'millrace';
-import { describe, expect, it } from 'vitest';
-import { systemClock, type Clock } from '../../../lib/core/clock.ts';
+import { expect, test } from 'vitest';
+import { systemClock } from '../../../lib/core/clock.ts';
 import { emptyJournal, Journal } from '../../../lib/runtime/journal.ts';
 import { Recovery } from '../../../lib/runtime/recovery.ts';
+import type { Turn } from '../../../lib/runtime/turn.ts';
+import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 
-const open = async (storage: MemoryStorage, clock: Clock = systemClock) => {
-  const { journal: store } = await storage.open();
-  const journal = new Journal({
-    store,
-    clock,
-    recordTurns: () => true,
-    from: emptyJournal,
-    onFailure: (error) => {
-      throw error;
-    },
-  });
-  return { journal, store };
+const opened = async () => {
+  const { journal: store } = await new MemoryStorage().open();
+  const failures: unknown[] = [];
+  const journal = new Journal({ store, clock: systemClock, recordTurns: () => true, from: emptyJournal, onFailure: (error) => failures.push(error) });
+  const flushed = (): Promise<void> => new Promise((resolve) => journal.flush(resolve));
+  return { store, journal, flushed, failures };
 };
 
-const tick = (now: number) => ({ kind: 'tick', now }) as const;
-const flushed = (journal: Journal): Promise<void> => new Promise((resolve) => journal.flush(resolve));
+const records = (count: number, split = 'a'): Turn => ({ kind: 'records', source: 1, split, count });
 
-describe('turns that were noted and written by nobody', () => {
-  it('are forgotten when a checkpoint covers them, so that a job that appends nothing does not keep them (I10)', async () => {
-    const { journal, store } = await open(new MemoryStorage());
-    for (let now = 0; now < 1000; now += 1) journal.note(tick(now));
-    const { turns } = journal.cut();
-    for (let now = 1000; now < 1003; now += 1) journal.note(tick(now));
-    expect(journal.backlog).toBe(1003);
-    await journal.prune(turns, []);
-    expect(journal.backlog).toBe(3);
-    await flushed(journal);
-    // What is left is numbered as before, so a restart on that checkpoint finds no gap.
-    const recovery = await Recovery.load(store, { ...emptyJournal, turns });
-    expect(recovery.turns).toEqual([tick(1000), tick(1001), tick(1002)]);
-  });
+test('turns of one split in a row are one in the log, and those behind the instant of a checkpoint are not part of it (I4)', async () => {
+  const { store, journal, flushed } = await opened();
+  journal.note(records(2));
+  journal.note(records(3));
+  const covered = journal.cut();
+  journal.note(records(4));
+  journal.note(records(1));
+  journal.note(records(7, 'b'));
+  await flushed();
+  expect((await Recovery.load(store, emptyJournal)).turns).toEqual([records(5), records(5), records(7, 'b')]);
+  expect((await Recovery.load(store, covered)).turns).toEqual([records(5), records(7, 'b')]);
 });
 
-describe('acknowledgements of one write', () => {
-  it('come in slices, in order, and before those of the next write', async () => {
-    let elapsed = 0;
-    const clock: Clock = { ...systemClock, elapsed: () => elapsed };
-    const { journal } = await open(new MemoryStorage(), clock);
-    const told: number[] = [];
-    let macrotasks = 0;
-    let running = true;
-    const count = (): void => {
-      macrotasks += 1;
-      if (running) setImmediate(count);
-    };
-    setImmediate(count);
-    const done = new Promise<void>((resolve) => {
-      for (let at = 0; at < 200; at += 1) {
-        journal.flush(() => {
-          elapsed += 1; // Each takes a millisecond.
-          if (at === 10) journal.flush(() => told.push(1000)); // Asked for in the first slice.
-          told.push(at);
-          if (at === 199) resolve();
-        });
-      }
-    });
-    await done;
-    await flushed(journal);
-    running = false;
-    expect(told).toEqual([...Array.from({ length: 200 }, (_, at) => at), 1000]);
-    expect(macrotasks).toBeGreaterThan(5);
-  });
+test('turns that a durable checkpoint covers are forgotten, written or not, and the rest goes on behind them', async () => {
+  const { store, journal, flushed } = await opened();
+  journal.note(records(1));
+  await flushed();
+  journal.note({ kind: 'tick', now: 5 });
+  journal.note(records(2));
+  const covered = journal.cut();
+  journal.note(records(3));
+  await journal.prune(covered.turns, []);
+  await flushed();
+  const recovery = await Recovery.load(store, covered);
+  expect(recovery.turns).toEqual([records(3)]);
+  expect(recovery.kept).toHaveLength(1);
+});
+
+test('a store that fails is told once, and nothing is acknowledged after it', async () => {
+  const { journal: inner } = await new MemoryStorage().open();
+  const failures: unknown[] = [];
+  const acknowledged: number[] = [];
+  const store = { ...inner, append: () => Promise.reject(new Error('full')) };
+  const journal = new Journal({ store, clock: systemClock, recordTurns: () => true, from: emptyJournal, onFailure: (error) => failures.push(error) });
+  for (let turn = 0; turn < 3; turn += 1) {
+    journal.note(records(1));
+    journal.flush(() => acknowledged.push(turn));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  expect(failures).toHaveLength(1);
+  expect(acknowledged).toEqual([]);
 });
