@@ -201,6 +201,10 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     return this.add(name, { kind: 'operator', operator, boundary: false }, [this.#keyedEdge()]);
   }
 
+  /**
+   * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey: true` lets the
+   * call for a key's value end before that for its next begins. What a call gave is journaled, so that it is not made again after a crash.
+   */
   override asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
     return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true }, [this.#keyedEdge()]);
   }

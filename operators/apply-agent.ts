@@ -9,7 +9,7 @@
 import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError, unreachable } from '../lib/core/errors.ts';
-import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
+import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { Meter, MetricGroup } from '../lib/core/metric.ts';
 import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
 import { durationMs } from '../lib/core/options.ts';
@@ -102,7 +102,7 @@ class AgentOperator<I, O> implements Processor<I> {
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
         onRejection: (error) => (this.#onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
         identity: ({ action, step, event }) => [action, step, event.type, event.attributes],
-        describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${textOf(key)}`,
+        describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${keyText(key)}`,
       },
       {
         inFlightMax: asyncConcurrency,
@@ -407,8 +407,6 @@ class AgentOperator<I, O> implements Processor<I> {
     return entries.length === 0 ? noMemory : new Map(entries);
   }
 }
-
-const textOf = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
 
 /** A journaled result with its events brought back. */
 const effectsOf = (result: ActionResult, { eventClasses }: CompiledAgent): ActionEffects => ({

@@ -34,6 +34,9 @@ export const checkKey = (key: Key): void => {
   }
 };
 
+/** A key as messages show it. */
+export const keyText = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
+
 const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawString: 7, end: 0 } as const;
 
 /** UTF-8 can't hold a lone surrogate, so a string with one keeps its 16-bit units. */

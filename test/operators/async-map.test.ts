@@ -1,3 +1,4 @@
+import { callbackSink, outputTag, StreamError, StreamExecutionEnvironment, type DeadLetter } from 'millrace';
 import { describe, expect, it, vi } from 'vitest';
 import type { CallContext } from '../../lib/core/operator.ts';
 import { asyncMap } from '../../operators/async-map.ts';
@@ -158,6 +159,128 @@ describe('asyncMap', () => {
     await settled(() => expect(shown(harness).sort()).toEqual(['null@1', 'undefined@2']));
   });
 
+  it('says which call failed or took too long', async () => {
+    const failing = await WorkHarness.open(asyncMap(() => Promise.reject(new RangeError('no answer'))), (value: string) => [value, 1n]);
+    failing.element('a', 1);
+    await settled(() => expect(failing.errors.length).toBe(1));
+    expect(failing.errors[0]).toMatchObject({
+      code: 'WORK_FAILED',
+      message: 'a call of `operator` for key ["a","1n"] failed: no answer',
+      retryable: true,
+      details: { uid: 'operator', key: ['a', 1n] },
+      cause: expect.objectContaining({ message: 'no answer' }) as unknown,
+    });
+    const mistaken = await WorkHarness.open(asyncMap(() => (undefined as unknown as { f: () => number }).f()));
+    mistaken.element('a', 1);
+    await settled(() => expect(mistaken.errors.length).toBe(1));
+    expect(mistaken.errors[0]).toMatchObject({ code: 'WORK_FAILED', retryable: false });
+    for (const options of [{ timeout: 5 }, { attemptTimeout: 5 }]) {
+      const slow = await WorkHarness.open(asyncMap(() => new Promise(() => {}), options), (value: string) => value);
+      slow.element('a', 1);
+      await settled(() => expect(slow.errors.length).toBe(1));
+      expect(slow.errors[0]).toMatchObject({ code: 'WORK_TIMEOUT', message: expect.stringContaining('a call of `operator` for key "a"') as string });
+    }
+  });
+
+  describe('perKey', () => {
+    const keyOf = (value: string): string => value.slice(0, 1);
+
+    it('makes one call of a key at a time, in the order of its values, while other keys go on', async () => {
+      const calls = new Calls();
+      const harness = await WorkHarness.open(asyncMap(calls.ask, { perKey: true }), keyOf);
+      for (const [at, value] of ['a1', 'a2', 'b1', 'a3'].entries()) harness.element(value, at);
+      await settled(() => expect(calls.asked).toEqual(['a1#1', 'b1#1']));
+      calls.resolve('b1');
+      calls.resolve('a1');
+      await settled(() => expect(calls.asked).toEqual(['a1#1', 'b1#1', 'a2#1']));
+      calls.resolve('a2');
+      await settled(() => expect(calls.asked.at(-1)).toBe('a3#1'));
+      calls.resolve('a3');
+      await settled(() => expect(shown(harness)).toEqual(['B1@2', 'A1@0', 'A2@1', 'A3@3']));
+      harness.element('a4', 4);
+      await settled(() => expect(calls.asked.at(-1)).toBe('a4#1'));
+      expect(harness.errors).toEqual([]);
+    });
+
+    it('keeps its turns over a restart, and no result crosses a watermark', async () => {
+      const calls = new Calls();
+      const harness = await WorkHarness.open(asyncMap(calls.ask, { perKey: true }), keyOf);
+      harness.element('a1', 1);
+      harness.element('a2', 2);
+      harness.watermark(2);
+      await harness.restart();
+      await settled(() => expect(calls.asked.at(-1)).toBe('a1#1'));
+      harness.element('a3', 3);
+      calls.resolve('a1');
+      await settled(() => expect(calls.asked.at(-1)).toBe('a2#1'));
+      calls.resolve('a2');
+      await settled(() => expect(calls.asked.at(-1)).toBe('a3#1'));
+      calls.resolve('a3');
+      await settled(() => expect(shown(harness)).toEqual(['A1@1', 'A2@2', 'w2', 'A3@3']));
+      expect(await harness.rows()).toBe(0);
+    });
+
+    it('goes on with the next value of a key when a call has failed', async () => {
+      const calls = new Calls();
+      const harness = await WorkHarness.open(asyncMap(calls.ask, { perKey: true, onError: 'ignore' }), keyOf);
+      harness.element('a1', 1);
+      harness.element('a2', 2);
+      await settled(() => expect(calls.asked).toEqual(['a1#1']));
+      calls.reject('a1', new Error('no'));
+      await settled(() => expect(calls.asked).toEqual(['a1#1', 'a2#1']));
+      calls.resolve('a2');
+      await settled(() => expect(shown(harness)).toEqual(['A2@2']));
+    });
+
+    it('on a stream without keys makes one call at a time', async () => {
+      const calls = new Calls();
+      const harness = await WorkHarness.open(asyncMap(calls.ask, { perKey: true }));
+      harness.element('a', 1);
+      harness.element('b', 2);
+      await settled(() => expect(calls.asked).toEqual(['a#1']));
+      calls.resolve('a');
+      await settled(() => expect(calls.asked).toEqual(['a#1', 'b#1']));
+    });
+  });
+
+  describe('a call that fails for good', () => {
+    const odd = async (value: number): Promise<number> => {
+      if (value % 2 === 1) throw new RangeError(`odd: ${value}`);
+      return value;
+    };
+
+    it('sends its value to the dead letters, in the place of its result, and the others go on', async () => {
+      const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+      const letters = outputTag<DeadLetter<number>>('letters');
+      const [results, dead]: [number[], DeadLetter<number>[]] = [[], []];
+      const mapped = env.fromCollection([1, 2, 3, 4]).keyBy((value) => `k${value}`).asyncMap(odd, { order: 'arrival', deadLetters: letters });
+      mapped.sinkTo(callbackSink((value) => void results.push(value)));
+      mapped.sideOutput(letters).sinkTo(callbackSink((letter) => void dead.push(letter)));
+      await env.execute();
+      expect(results).toEqual([2, 4]);
+      expect(dead.map(({ key, input, action, error }) => [key, input, action, error.code, error.message])).toEqual([
+        ['k1', 1, 'async-map', 'WORK_FAILED', 'a call of `async-map` for key "k1" failed: odd: 1'],
+        ['k3', 3, 'async-map', 'WORK_FAILED', 'a call of `async-map` for key "k3" failed: odd: 3'],
+      ]);
+    });
+
+    it('is ignored and counted when asked to', async () => {
+      const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+      const seen: number[] = [];
+      env.fromCollection([1, 2, 3, 4]).asyncMap(odd, { onError: 'ignore' }).sinkTo(callbackSink((value) => void seen.push(value)));
+      const job = await env.executeAsync();
+      await job.done;
+      expect(seen.toSorted()).toEqual([2, 4]);
+      expect((await job.metrics.snapshot())['operator.async-map.numOfCallsFailed']).toBe(2);
+    });
+
+    it('fails the job all the same when it is about the job', async () => {
+      const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+      env.fromCollection([1]).asyncMap(() => Promise.reject(new StreamError('STORE_FAILED', 'full')), { onError: 'ignore' });
+      await expect(env.execute()).rejects.toMatchObject({ code: 'STORE_FAILED', message: 'a call of `async-map` failed: full' });
+    });
+  });
+
   it('refuses nonsense by name', () => {
     const fn = async (value: string): Promise<string> => value;
     expect(() => asyncMap(fn, { order: 'random' as never })).toThrow('`order`');
@@ -165,5 +288,10 @@ describe('asyncMap', () => {
     expect(() => asyncMap(fn, { timeout: 0 })).toThrow('`timeout`');
     expect(() => asyncMap(fn, { attemptTimeout: 'soon' as never })).toThrow('`attemptTimeout`');
     expect(() => asyncMap(fn, { ordered: true } as never)).toThrow('`ordered`');
+    expect(() => asyncMap(fn, { perKey: 'yes' as never })).toThrow('`perKey`');
+    expect(() => asyncMap(fn, { onError: 'retry' as never })).toThrow('`onError`');
+    expect(() => asyncMap(fn, { onError: 'dead-letter' })).toThrow('`deadLetters`');
+    expect(() => asyncMap(fn, { deadLetters: 'letters' as never })).toThrow('`deadLetters`');
+    expect(() => asyncMap(fn, { retry: { attemps: 3 } as never })).toThrow('`attemps`');
   });
 });

@@ -38,6 +38,11 @@ export class WorkHarness<I, O> {
     for (const item of queue?.items() ?? []) queue?.start(item);
   }
 
+  /** Rows that a checkpoint would hold now. */
+  async rows(): Promise<number> {
+    return (await this.#open().snapshot()).rows.length;
+  }
+
   get open(): number {
     return this.#open().host.workQueue?.open ?? 0;
   }
