@@ -47,6 +47,8 @@ export interface AgentParts {
   readonly resources: AgentResources;
   /** @defaultValue nowhere */
   readonly warnings?: Warnings | undefined;
+  /** Sees each event of each run when its turn comes, outputs too; again when a turn is replayed. */
+  readonly onEvent?: ((event: Event) => void) | undefined;
 }
 
 export const applyAgent =
@@ -57,8 +59,10 @@ export const applyAgent =
 class AgentOperator<I, O> implements Processor<I> {
   readonly #context: OperatorContext<O>;
   readonly #agent: CompiledAgent;
+  readonly #inputClass;
   readonly resources: AgentResources;
   readonly warnings: Warnings;
+  readonly #onEvent: AgentParts['onEvent'];
   readonly #options: AgentOperatorOptions;
   readonly #inbox;
   readonly #run;
@@ -82,8 +86,10 @@ class AgentOperator<I, O> implements Processor<I> {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
     this.#context = context;
     this.#agent = agent;
+    this.#inputClass = classOf(InputEvent.type, agent.eventClasses);
     this.resources = resources;
     this.warnings = warnings;
+    this.#onEvent = parts.onEvent;
     this.#options = options;
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
@@ -237,8 +243,7 @@ class AgentOperator<I, O> implements Processor<I> {
     run.mailbox = before?.mailbox;
     this.#running.set(mapKeyOf(input.key), run);
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
-    const type = classOf(InputEvent.type, this.#agent.eventClasses);
-    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp }, undefined, type)]);
+    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
   }
 
   #resume(): Run<I> | undefined {
@@ -259,6 +264,7 @@ class AgentOperator<I, O> implements Processor<I> {
     for (let at = 0; at < queue.length; at += 1) {
       const event = queue[at] as Event; // Inside the bounds.
       this.#eventsProcessed.inc();
+      this.#onEvent?.(event);
       if (event.type === EventType.OutputEvent) {
         this.#effects.push({ run, kind: 'output', output: event.attributes['output'] });
         continue;

@@ -328,15 +328,14 @@ export const eventToJson = (event: Event): EventJson => {
   return json;
 };
 
-/** The class of a type: one in `classes`, one of ours, or `Event`. */
-export const classOf = (type: string, classes?: ReadonlyMap<string, EventClass>): EventClass =>
-  classes?.get(type) ?? builtInClasses.get(type) ?? Event;
+/** The class of a type, `Event` when there is none. @defaultValue classes are ours */
+export const classOf = (type: string, classes: ReadonlyMap<string, EventClass> = builtInClasses): EventClass => classes.get(type) ?? Event;
 
 /** Makes an event of plain data, of the class that has its type. */
 export const eventFromJson = (json: EventJson, classes?: ReadonlyMap<string, EventClass>): Event =>
   revived(classOf(json.type, classes), json.type, json.attributes, json);
 
-const builtInClasses = new Map<string, EventClass>(
+export const builtInClasses: ReadonlyMap<string, EventClass> = new Map<string, EventClass>(
   [InputEvent, OutputEvent, ChatRequestEvent, ChatResponseEvent, ChatErrorEvent, ToolRequestEvent, ToolResponseEvent].map((each) => [
     each.type,
     each,

@@ -20,7 +20,7 @@ import {
 } from './agent.ts';
 import { builtInActions, chatConfigOf } from './chat-action.ts';
 import { definitionOf } from './decorators.ts';
-import { EventType, type EventClass } from './event.ts';
+import { builtInClasses, EventType, type EventClass } from './event.ts';
 import { checkAgentOptions, checkSetup } from './option-checks.ts';
 import { Prompt } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
@@ -59,7 +59,7 @@ export interface CompiledAgent {
   readonly plan: AgentPlan;
   readonly handlers: ReadonlyMap<string, ActionHandler<never>>;
   readonly resources: readonly ResourceDefinition[];
-  /** Classes of the user's own events by type, so that `eventFromJson` brings them back. */
+  /** Classes of events by type, the user's own and ours, so that an event arrives as what it was sent as. */
   readonly eventClasses: ReadonlyMap<string, EventClass>;
 }
 
@@ -167,7 +167,7 @@ const eventClassesOf = ({ name: agent, actions, options }: AgentDefinition): Rea
       throw invalidAgent({ agent, rule: `events of type '${each.type}' are of one class, so that they arrive as one`, value: each });
     classes.set(each.type, each);
   }
-  return classes;
+  return new Map([...builtInClasses, ...classes]);
 };
 
 const plannedAction = (agent: string, { name, triggers, handler, async, config = {} }: ActionDefinition): PlannedAction => {

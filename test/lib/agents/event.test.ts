@@ -12,6 +12,7 @@ import {
   stampEvent,
   ToolRequestEvent,
   ToolResponseEvent,
+  type EventClass,
 } from '../../../lib/agents/event.ts';
 
 const response = { role: 'assistant', content: 'hi' } as const;
@@ -108,7 +109,7 @@ describe('stampEvent', () => {
         return this.attributes['amount'] as number;
       }
     }
-    const classes = new Map([[Paid.type, Paid]]);
+    const classes = new Map<string, EventClass>([[Paid.type, Paid]]);
     const back = eventFromJson(eventToJson(stampEvent(new Paid(3), { id: 'x' })), classes) as Paid;
     expect(back).toBeInstanceOf(Paid);
     expect(back.amount).toBe(3);
