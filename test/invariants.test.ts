@@ -387,6 +387,28 @@ test('progress resets the count of fruitless restarts: a job that fails again an
   expect(failed.size).toBeGreaterThan(10);
 });
 
+test('a durable record is progress too: without any checkpoint, an action of each input fails twice', async () => {
+  const failures = new Map<number, number>();
+  const ledger = new Ledger<number>();
+  const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
+  const stubborn: Agent<Item, number> = agent<Item, number>('stubborn').on(
+    InputEvent,
+    async (event: InputEvent<Item>, ctx) => {
+      const { n } = event.input;
+      await ctx.durableExecute('look-up', () => n);
+      failures.set(n, (failures.get(n) ?? -1) + 1);
+      if ((failures.get(n) ?? 0) < 2) throw new RangeError(`not yet ${n}`);
+      ctx.sendEvent(new OutputEvent(n));
+    },
+    { async: true },
+  );
+  env.fromSource(new Sluice(itemsOf(6, 1)).source).keyBy(({ id }) => id).applyAgent(stubborn).sinkTo(ledger.sink());
+  const job = await env.executeAsync();
+  await job.done;
+  expect(ledger.values).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(job.status.restarts).toBe(12);
+});
+
 test('I8: the failure of a call that its action did not handle is no outcome, also when it was durable: the call is made again', async () => {
   const made: string[] = [];
   let broken = true;
