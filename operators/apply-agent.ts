@@ -82,14 +82,14 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #actionsExecuted;
   readonly #actionMeters = new Map<string, Meter>();
 
-  constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings() }: AgentParts, options: AgentOperatorOptions) {
+  constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings(), onEvent }: AgentParts, options: AgentOperatorOptions) {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
     this.#context = context;
     this.#agent = agent;
     this.#inputClass = classOf(InputEvent.type, agent.eventClasses);
     this.resources = resources;
     this.warnings = warnings;
-    this.#onEvent = parts.onEvent;
+    this.#onEvent = onEvent;
     this.#options = options;
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
