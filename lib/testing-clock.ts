@@ -67,6 +67,11 @@ export class ManualClock implements Clock {
     return this.#timers.length;
   }
 
+  /** Sets the time at once; timers that come due by it fire with the next `advance`. */
+  jumpTo(nowMs: number): void {
+    this.#nowMs = nowMs;
+  }
+
   /** Moves time; timers that come due fire in their order, each at its own time and with its promise jobs run before the next. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;

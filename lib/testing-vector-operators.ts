@@ -6,7 +6,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
 import { messageOf } from './core/errors.ts';
 import { valueState, type Operator, type OutputTag, type Timers } from './core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from './runtime/operator-harness.ts';
+import { OperatorHarness, type HarnessOutput } from './testing-harness.ts';
 import { process, type, type ProcessContext } from '../operators/process.ts';
 import { TumblingEventTimeWindows } from '../operators/window-assigners.ts';
 import type { WindowContext } from '../operators/window-function.ts';

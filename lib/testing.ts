@@ -3,8 +3,9 @@
 // ---------- time
 export { ManualClock, ProcessClock, seededRandom, settled, SimulatedClock, type SimulatedClockOptions } from './testing-clock.ts';
 
-// ---------- one operator
-export { OperatorHarness, type HarnessOutput, type HarnessSnapshot, type OperatorHarnessOptions } from './runtime/operator-harness.ts';
+// ---------- one operator, one agent
+export { OperatorHarness, type HarnessOutput, type HarnessSnapshot, type OperatorHarnessOptions } from './testing-harness.ts';
+export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing-agent.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing-vector-form.ts';
 export { runVector } from './testing-vectors.ts';
 

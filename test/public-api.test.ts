@@ -278,6 +278,7 @@ test('what is exported is there', async () => {
 test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
   expect(exportsOf('lib/testing.ts').join('\n')).toMatchInlineSnapshot(`
     "ABORT
+    AgentHarness
     CrashingStorage
     EOF
     ManualClock
@@ -296,6 +297,8 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     sinkSuite
     sourceSuite
     stateStoreSuite
+    type AgentHarnessOptions
+    type AgentRun
     type CallScript
     type CrashPoint
     type CrashingStorageOptions

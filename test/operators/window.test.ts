@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
 import { valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/runtime/operator-harness.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
 import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
 

@@ -1,22 +1,25 @@
 /**
  * Runs one operator by hand: records, watermarks and the clock go in step by step, and what comes out of each step is given back. The
- * operator stands in the engine's own host on a memory store, so state, timers and the checkpoint are the real ones; there is no loop,
- * and time stands still unless it is moved (I9).
+ * operator stands in the engine's own host on a memory store, so state, timers, work and the checkpoint are the real ones; there is no
+ * loop, and time stands still unless it is moved (I9).
  */
-import type { Clock } from '../core/clock.ts';
-import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
-import { invariant } from '../core/errors.ts';
-import type { Key } from '../core/key.ts';
-import type { Operator, OutputTag, Step } from '../core/operator.ts';
-import { KeyContext } from '../state/key-context.ts';
-import { WorkingSet } from '../state/keyed-state.ts';
-import { MemoryStorage } from '../state/memory-store.ts';
-import type { Store } from '../state/store.ts';
-import { OperatorHost, type HostServices, type HostSnapshot } from './host.ts';
-import { MetricTree } from './metric-group.ts';
-import { Places } from './places.ts';
-import type { Receiver } from './receiver.ts';
-import type { WorkServices } from './work.ts';
+import { MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
+import { invariant, StreamError } from './core/errors.ts';
+import type { JournalEntry } from './core/journal.ts';
+import type { Key } from './core/key.ts';
+import type { Operator, OperatorContext, OutputTag, StateDescriptor, Step } from './core/operator.ts';
+import { durationMs, type Duration } from './core/options.ts';
+import { OperatorHost, type HostServices, type HostSnapshot } from './runtime/host.ts';
+import { MetricTree } from './runtime/metric-group.ts';
+import { Places } from './runtime/places.ts';
+import type { Receiver } from './runtime/receiver.ts';
+import type { WorkServices } from './runtime/work.ts';
+import { KeyContext } from './state/key-context.ts';
+import { WorkingSet } from './state/keyed-state.ts';
+import { MemoryStorage } from './state/memory-store.ts';
+import type { Store } from './state/store.ts';
+import { ManualClock } from './testing-clock.ts';
+import { HarnessWork, jobId } from './testing-harness-work.ts';
 
 /** What came out, in order. */
 export type HarnessOutput<O> =
@@ -30,9 +33,11 @@ export interface OperatorHarnessOptions<I> {
   readonly keyOf?: ((value: I) => Key) | undefined;
   /** Side outputs to write down. @defaultValue none */
   readonly sides?: readonly OutputTag<unknown>[] | undefined;
-  /** Where the clock stands at the beginning. @defaultValue 0 */
+  /** Where the clock stands at the beginning. @defaultValue 0, or where `clock` stands */
   readonly now?: Timestamp | undefined;
-  /** @internal What runs the operator's work. @defaultValue nothing: an operator that asks for work is refused */
+  /** Share it with a scripted model, say. @defaultValue one that stands at `now` */
+  readonly clock?: ManualClock | undefined;
+  /** @internal What runs the operator's work. @defaultValue the engine's own, on a journal in memory */
   readonly work?: WorkServices | undefined;
   /** Freezes what goes into state, so that a function that changes it in place is found out. @defaultValue true */
   readonly freeze?: boolean | undefined;
@@ -47,6 +52,8 @@ export interface HarnessSnapshot {
   readonly rows: readonly (readonly [key: Uint8Array, value: Uint8Array])[];
   /** Numbers of the operator's states by name. */
   readonly states: ReadonlyMap<string, number>;
+  /** What the journal of its work held. */
+  readonly journal: readonly JournalEntry[];
 }
 
 const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) };
@@ -56,23 +63,32 @@ const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) }
  * const harness = await OperatorHarness.open(reduce<number>((a, b) => a + b), { keyOf: (value) => value % 2 });
  * harness.element(1, 0);
  * harness.element(3, 1); // [{ kind: 'record', value: 4, timestamp: 1 }]
+ *
+ * @example
+ * const harness = await OperatorHarness.open(asyncMap(async (id: string) => id.length));
+ * harness.element('abc', 0);
+ * await harness.settled(); // [{ kind: 'record', value: 3, timestamp: 0 }]
  */
 export class OperatorHarness<I, O> {
+  readonly clock: ManualClock;
   readonly #operator: Operator<I, O> | Step<I, O>;
   readonly #options: OperatorHarnessOptions<I>;
   readonly #tree: MetricTree;
-  #now: Timestamp;
   #outputs: HarnessOutput<O>[] = [];
   #host: OperatorHost<I, O> | undefined;
   #keys = new KeyContext();
   #workingSet: WorkingSet | undefined;
+  #work: HarnessWork | undefined;
   #places = new Places();
+  /** Handles of the operator's states by name. */
+  #states = new Map<string, unknown>();
 
   private constructor(operator: Operator<I, O> | Step<I, O>, options: OperatorHarnessOptions<I>) {
     this.#operator = operator;
     this.#options = options;
-    this.#now = options.now ?? 0;
-    this.#tree = new MetricTree({ job: 'harness', clock: stoppedClock(() => this.#now) });
+    this.clock = options.clock ?? new ManualClock();
+    if (options.now !== undefined) this.clock.jumpTo(options.now);
+    this.#tree = new MetricTree({ job: jobId, clock: this.clock });
   }
 
   /** Opens the operator without state, or with that of a snapshot. */
@@ -114,27 +130,77 @@ export class OperatorHarness<I, O> {
     return this.#step(() => this.host.status(idle));
   }
 
-  /** Sets the clock; timers up to it fire, this time included. A running job fires those before it. */
+  /** Sets the clock; timers up to it fire, this time included. A running job fires those before it. What work waits for fires with the next `advance`. */
   processingTime(now: Timestamp): readonly HarnessOutput<O>[] {
-    return this.#step(() => {
-      this.#now = now;
-      this.host.timerService?.advanceProcessingTime(now);
+    this.clock.jumpTo(now);
+    return this.#step(() => this.host.timerService?.advanceProcessingTime(now));
+  }
+
+  /** Moves the clock on, timer by timer: those of the operator, and what its work waits for. Gives what came out of it. */
+  async advance(duration: Duration): Promise<readonly HarnessOutput<O>[]> {
+    await this.move(duration);
+    return this.#taken();
+  }
+
+  /** @internal The same; what comes out is left to whoever waits for it. */
+  async move(duration: Duration): Promise<void> {
+    const { timerService, workQueue } = this.host;
+    await this.#engine.quiet(workQueue);
+    const until = this.now + durationMs('duration', duration);
+    for (let now = this.now; ; now = this.now) {
+      const next = Math.min(until, Math.max(now, timerService?.nextProcessingTime ?? until));
+      await this.clock.advance(next - now);
+      await this.#engine.quiet(workQueue);
+      this.#outputs.push(...this.#step(() => timerService?.advanceProcessingTime(next)));
+      if (next >= until) break;
+    }
+    await this.#engine.quiet(workQueue);
+  }
+
+  /**
+   * Waits until no work is open, or all that is waits before its next attempt, which `advance` brings. Gives what came out meanwhile, and
+   * rejects with what work has failed with, or when it takes longer than `timeout` in real time. @defaultValue timeout '5s'
+   */
+  async settled(options: { readonly timeout?: Duration | undefined } = {}): Promise<readonly HarnessOutput<O>[]> {
+    const { timeout = '5s' } = options;
+    const { workQueue } = this.host;
+    if (await this.#engine.settled(workQueue, durationMs('timeout', timeout))) return this.#taken();
+    throw new StreamError('WORK_TIMEOUT', `${workQueue?.open} items of work did not end within ${timeout} of real time`, {
+      hint: 'if they wait for the clock of the harness, move it with `advance`',
     });
   }
 
-  /** Runs `body` as a step: work hands over its outcome, say. */
+  /** Work that is submitted and has not ended. */
+  get workOpen(): number {
+    return this.host.workQueue?.open ?? 0;
+  }
+
+  /** @internal Runs `body` as a step: work hands over its outcome, say. */
   turn(body: () => void): readonly HarnessOutput<O>[] {
     return this.#step(body);
   }
 
   get now(): Timestamp {
-    return this.#now;
+    return this.clock.now();
   }
 
   /** @internal */
   get host(): OperatorHost<I, O> {
     invariant(this.#host !== undefined, 'the harness is open');
     return this.#host;
+  }
+
+  get #engine(): HarnessWork {
+    invariant(this.#work !== undefined, 'the harness is open');
+    return this.#work;
+  }
+
+  /** Looks at a state of one key: `harness.read('a', count, (state) => state.value())`. It can't be changed this way. */
+  read<H, T>(key: Key, { name }: StateDescriptor<H>, look: (state: H) => T): T {
+    if (!this.#states.has(name)) throw new TypeError(`Expected the operator to have a state '${name}'`);
+    let found: T | undefined;
+    this.#keys.reading(key, () => (found = look(this.#states.get(name) as H))); // A state's name says which descriptor it was made with.
+    return found as T;
   }
 
   /** Timers that are registered. */
@@ -166,27 +232,34 @@ export class OperatorHarness<I, O> {
     await batch.close();
     for (const cut of cuts) cut.durable();
     const states = new Map(workingSet.states().map(({ name, state }) => [name, state]));
-    return { host: snapshot, now: this.#now, rows: await rowsOf(store), states };
+    return { host: snapshot, now: this.now, rows: await rowsOf(store), states, journal: await this.#engine.entries() };
   }
 
-  /** Throws the operator away and makes a new one from a snapshot. */
+  /**
+   * The process dies, and a new operator begins from a snapshot as from a checkpoint. The journal is as it is now: what work has asked
+   * for since the snapshot is not asked for again.
+   */
   async restore(snapshot: HarnessSnapshot): Promise<void> {
+    this.#engine.kill();
+    this.#outputs = [];
     await this.#host?.close();
-    await this.#start(snapshot);
+    await this.#start({ ...snapshot, journal: await this.#engine.entries() });
   }
 
   async #start(snapshot: HarnessSnapshot | undefined): Promise<void> {
     const { keyOf, sides = [], freeze = true } = this.#options;
     const { state: store } = await new MemoryStorage().open();
     if (snapshot !== undefined) await write(store, snapshot.rows);
-    this.#now = snapshot?.now ?? this.#now;
+    if (snapshot !== undefined) this.clock.jumpTo(snapshot.now);
+    this.#work = await HarnessWork.open(this.clock, snapshot?.journal ?? []);
+    this.#states = new Map();
     this.#keys = new KeyContext();
     this.#places = new Places();
     this.#workingSet = new WorkingSet({ store, maxParallelism: 128, restored: snapshot !== undefined, freeze });
     const host = new OperatorHost<I, O>({
       uid: 'operator',
       number: 1,
-      operator: this.#operator,
+      operator: this.#watched(),
       stateNumbers: snapshot?.states ?? new Map(),
       keys: this.#keys,
       keyed: keyOf !== undefined,
@@ -197,6 +270,22 @@ export class OperatorHarness<I, O> {
     this.#host = host;
     if (snapshot !== undefined) await host.restore(snapshot.host);
     await host.open();
+    if (this.#options.work === undefined) this.#work.resume(host.workQueue);
+  }
+
+  /** The operator, with its states noted. */
+  #watched(): Operator<I, O> | Step<I, O> {
+    const operator = this.#operator;
+    if (typeof operator !== 'function') return operator;
+    return (context: OperatorContext<O>) => {
+      const state = <H>(descriptor: StateDescriptor<H>): H => {
+        const handle = OperatorHost.prototype.state.call(context, descriptor) as H; // The context is the host.
+        this.#states.set(descriptor.name, handle);
+        return handle;
+      };
+      Object.defineProperty(context, 'state', { value: state });
+      return operator(context);
+    };
   }
 
   #services(workingSet: WorkingSet): HostServices {
@@ -204,11 +293,11 @@ export class OperatorHarness<I, O> {
       workingSet,
       places: this.#places,
       maxParallelism: 128,
-      jobId: 'harness',
+      jobId,
       branch: () => 0,
-      work: this.#options.work,
+      work: this.#options.work ?? this.#engine.services,
       metrics: (uid) => this.#tree.root.getSubGroup('operator', uid),
-      now: () => this.#now,
+      now: () => this.#engine.now(),
     };
   }
 
@@ -230,9 +319,20 @@ export class OperatorHarness<I, O> {
   }
 
   #step(body: () => void): readonly HarnessOutput<O>[] {
+    const before = this.#taken();
+    try {
+      this.#engine.step(body);
+      return this.#outputs;
+    } finally {
+      this.#outputs = before;
+    }
+  }
+
+  /** What came out of work since it was last asked for. */
+  #taken(): HarnessOutput<O>[] {
+    const outputs = this.#outputs;
     this.#outputs = [];
-    body();
-    return this.#outputs;
+    return outputs;
   }
 }
 
@@ -248,12 +348,3 @@ const write = async (store: Store, rows: HarnessSnapshot['rows']): Promise<void>
   await batch.write();
   await batch.close();
 };
-
-/** Time that only the harness moves. Nothing is delayed, because nothing of a harness waits. */
-const stoppedClock = (now: () => Timestamp): Clock => ({
-  now,
-  elapsed: now,
-  setTimer: () => () => {},
-  defer: () => {},
-  random: () => 0,
-});
