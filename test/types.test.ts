@@ -3,8 +3,10 @@ import {
   Action,
   agent,
   Agent,
+  ChatResponseEvent,
   collection,
   defineSink,
+  Event,
   InputEvent,
   jsonLines,
   listState,
@@ -84,6 +86,15 @@ export const builtAgent = agent<Review, Analysis>('typed')
     ctx.output({ id: input.id, score: 1 });
     // @ts-expect-error it gives analyses
     ctx.output(input.text);
+  })
+  .on([InputEvent, ChatResponseEvent], (event) => {
+    if (event instanceof ChatResponseEvent) expectTypeOf(event.requestId).toEqualTypeOf<string>();
+    else expectTypeOf(event.input).toEqualTypeOf<Review>();
+  })
+  .on([InputEvent, 'any'], 'either', (event) => {
+    expectTypeOf(event.attributes).toEqualTypeOf<Event['attributes']>();
+    // @ts-expect-error it may be an event of any class
+    void event.input;
   })
   .on('any', async (_event, ctx) => {
     // @ts-expect-error a score is missing

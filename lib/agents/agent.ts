@@ -117,6 +117,9 @@ export type AgentClass<I, O> = (new (...parameters: never[]) => Agent<I, O>) & {
   readonly options?: AgentOptions | undefined;
 };
 
+/** What a trigger of an agent with inputs `I` brings. A type string says nothing of the event's class. */
+type EventOf<T, I> = T extends typeof InputEvent ? InputEvent<I> : T extends EventClass<infer E> ? E : Event;
+
 /** Starts an agent without decorators. */
 export const agent = <I, O>(name: string): AgentBuilder<I, O> => new AgentBuilder<I, O>(name);
 
@@ -136,6 +139,8 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
   /** Adds an action for one or several types of events. Without a name it is called after the first of them. */
   on(trigger: typeof InputEvent, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
   on(trigger: typeof InputEvent, name: string, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
+  on<T extends readonly Trigger[]>(triggers: T, handler: ActionHandler<EventOf<T[number], I>, O>, options?: ActionOptions): this;
+  on<T extends readonly Trigger[]>(triggers: T, name: string, handler: ActionHandler<EventOf<T[number], I>, O>, options?: ActionOptions): this;
   on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {

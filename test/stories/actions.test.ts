@@ -124,6 +124,33 @@ describe.each([
   });
 });
 
+test.each<readonly [string, ApplyAgentOptions, boolean]>([
+  ['ignored', { onError: 'ignore' }, false],
+  ['ignored', { onError: 'ignore' }, true],
+  ['sent to the dead letters', { deadLetters: letters }, false],
+  ['sent to the dead letters', { deadLetters: letters }, true],
+])('an error about the job is not %s (%o, asynchronous: %s): the job fails, and with its cause mended it loses nothing', async (_how, options, isAsync) => {
+  const [storage, ledger, dead] = [new MemoryStorage(), new Ledger<string>(), new Ledger<DeadLetter>()];
+  const body: Handler = (ask, ctx) => {
+    if (ask.n === bad) ctx.getResource('tariff', 'default');
+    answer(ask, ctx);
+  };
+  const start = (prepare: (env: StreamExecutionEnvironment) => void): Promise<void> => {
+    const env = StreamExecutionEnvironment.create({ ...once, storage });
+    prepare(env);
+    const clerk = agentOf(isAsync ? async (ask, ctx) => body(ask, ctx) : body, isAsync);
+    const keyed = env.fromCollection(asks).keyBy(({ key }) => key);
+    const answered = keyed.applyAgent(clerk, { outputOrder: 'arrival', ...options });
+    answered.sinkTo(ledger.sink(), 'ledger');
+    answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
+    return env.execute();
+  };
+  const error = await failure(start(() => {}), 'ACTION_FAILED');
+  expect(error.cause).toMatchObject({ code: 'RESOURCE_NOT_FOUND' });
+  await start((env) => void env.addResource('tariff', 'default', { euros: 1 }));
+  expect([ledger.values, dead.values]).toEqual([answers, []]);
+});
+
 test('an action that times out fails with a code, and its late result is refused', async () => {
   const [dead, ledger] = [new Ledger<DeadLetter>(), new Ledger<string>()];
   const clerk = agentOf(async (ask, ctx) => {

@@ -80,6 +80,9 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['onError', 'panic', () => keyed().applyAgent(echo, { onError: wrong('panic') })],
     ['onPlanChange', 'ask', () => keyed().applyAgent(echo, { onPlanChange: wrong('ask') })],
     ['deadLetters', 'letters', () => keyed().applyAgent(echo, { deadLetters: wrong('letters') })],
+    ['onError', 'dead-letter', () => keyed().applyAgent(echo, { onError: 'dead-letter' })],
+    ['onError', 'fail', () => keyed().applyAgent(echo, { onError: 'fail', deadLetters: { id: 'letters' } })],
+    ['onError', 'ignore', () => keyed().applyAgent(echo, { onError: 'ignore', deadLetters: { id: 'letters' } })],
   ],
   asyncMap: [
     ['order', 'fifo', () => numbers().asyncMap(String, { order: wrong('fifo') })],
@@ -137,6 +140,7 @@ test.each([
   ['StreamExecutionEnvironment.create', () => create({ paralelism: 1 } as never)],
   ['checkpoint', () => create({ checkpoint: { directory: '/tmp/x', every: '1s' } as never })],
   ['applyAgent', () => keyed().applyAgent(echo, { concurrency: 1 } as never)],
+  ['applyAgent', () => keyed().applyAgent(echo, { actionTimeoutMs: 1 } as never)],
   ['asyncMap', () => numbers().asyncMap(String, { concurrency: 1 } as never)],
   ['jsonLines', () => jsonLines('x', { encoding: 'utf8' } as never)],
   ['jsonLinesSink', () => jsonLinesSink('x', { append: true } as never)],

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { agent, type AgentBuilder, type ChatModelSetup } from '../../../lib/agents/agent.ts';
 import { CallLimits } from '../../../lib/agents/call-limits.ts';
-import { ChatRequestEvent, ChatResponseEvent, InputEvent } from '../../../lib/agents/event.ts';
+import { ChatRequestEvent, ChatResponseEvent, InputEvent, ToolResponseEvent } from '../../../lib/agents/event.ts';
 import { JobResources } from '../../../lib/agents/resources.ts';
 import { StreamError } from '../../../lib/core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatRequest } from '../../../lib/core/model.ts';
@@ -112,6 +112,24 @@ describe('concurrency of a chat model', () => {
     await settled(() => expect(harness.outputs).toHaveLength(5));
     expect([outputsOf(harness), harness.errors]).toEqual([keys.slice(0, 5), []]);
   });
+});
+
+it('a tool that takes longer than its limit has failed: the model is told, and the event names it', async () => {
+  const told: unknown[] = [];
+  const calls = [{ id: '1', function: { name: 'hang', arguments: {} } }];
+  const link: ChatModelConnection = {
+    chat: async ({ messages }) => {
+      const last = messages.at(-1);
+      return last?.role === 'tool' ? { role: 'assistant', content: last.content } : { role: 'assistant', content: '', tool_calls: calls };
+    },
+  };
+  const builder = asking({ tools: ['hang'] })
+    .tool('hang', { description: 'hangs', parameters: {}, timeout: 5, execute: () => new Promise(() => {}) })
+    .on(ToolResponseEvent, 'look', ({ error }) => void told.push(error['1']));
+  const harness = await open(new JobResources().add('chat_model_connection', 'link', link), builder);
+  harness.element('a', 1);
+  await settled(() => expect(outputsOf(harness)).toEqual(['Tool hang execute failed.']));
+  expect(told).toEqual([expect.stringMatching(/^tool 'hang': durable call `tool-call` \(.*\) took longer than 5 ms$/)]);
 });
 
 describe('CallLimits', () => {
