@@ -49,7 +49,7 @@ export interface ChatModelSetup {
 export interface AgentOptions {
   /** Raise it to say that the agent behaves differently though its actions have the same names: part of the plan's hash. */
   readonly version?: string | undefined;
-  /** What the built-in chat action does when the model fails for good. @defaultValue 'fail' */
+  /** What the built-in chat action does when the model fails. `ignore`: it sends a `ChatErrorEvent` instead of an answer. @defaultValue 'fail' */
   readonly errorHandling?: ErrorHandling | undefined;
   readonly maxRetries?: number | undefined;
   readonly retryWaitInterval?: Duration | undefined;
@@ -176,7 +176,7 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     return this;
   }
 
-  /** What the built-in chat action does when the model fails: fail the action, retry and then fail, or drop the request. */
+  /** What the built-in chat action does when the model fails: fail the action, retry and then fail, or send a `ChatErrorEvent` and go on. */
   onError(errorHandling: ErrorHandling, settings: RetrySettings = {}): this {
     return this.options({ errorHandling, ...checkRetrySettings(settings) });
   }

@@ -22,8 +22,7 @@ export const jsonSchemaOf = (schema: z.ZodType | JsonSchema, option = 'outputSch
 /** The same, with a note on what becomes of unknown keys. `sentSchema` takes the note off. */
 export const outputSchemaOf = (schema: z.ZodType | JsonSchema): JsonSchema => {
   if (typeof schema !== 'object' || schema === null || !isZod(schema)) return jsonSchemaOf(schema);
-  const { json, isStrict } = converted(schema);
-  return isStrict ? json : { ...json, $comment: dropsUnknownKeys };
+  return converted(schema).output;
 };
 
 /** Whether keys that the schema does not have are dropped when an answer is read. */
@@ -40,17 +39,32 @@ const isZod = (schema: z.ZodType | JsonSchema): schema is z.ZodType => '_zod' in
 
 interface Converted {
   readonly json: JsonSchema;
+  /** With the note, where its objects drop unknown keys. */
+  readonly output: JsonSchema;
+}
+
+/** Most schemas are written down once and sent with every request. */
+const known = new WeakMap<z.ZodType, Converted>();
+
+const converted = (schema: z.ZodType): Converted => {
+  const found = known.get(schema);
+  if (found !== undefined) return found;
+  const closed = convert(schema, () => true);
+  // Closed members of an `allOf` that could not be folded into one object would refuse each other's keys.
+  const isFolded = !JSON.stringify(closed.json).includes('"allOf"');
+  const { json, isStrict } = isFolded ? closed : convert(schema, (path) => !path.includes('allOf'));
+  const made = { json, output: isStrict ? json : { ...json, $comment: dropsUnknownKeys } };
+  known.set(schema, made);
+  return made;
+};
+
+interface Conversion {
+  readonly json: JsonSchema;
   /** An object of it refuses unknown keys. */
   readonly isStrict: boolean;
 }
 
-const converted = (schema: z.ZodType): Converted => {
-  const closed = convert(schema, () => true);
-  // Closed members of an `allOf` that could not be folded into one object would refuse each other's keys.
-  return JSON.stringify(closed.json).includes('"allOf"') ? convert(schema, (path) => !path.includes('allOf')) : closed;
-};
-
-const convert = (schema: z.ZodType, closes: (path: readonly (string | number)[]) => boolean): Converted => {
+const convert = (schema: z.ZodType, closes: (path: readonly (string | number)[]) => boolean): Conversion => {
   let isStrict = false;
   const { $schema: _dialect, ...json } = z.toJSONSchema(schema, {
     io: 'input',
