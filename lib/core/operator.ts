@@ -220,7 +220,7 @@ export interface Worker<W, R> {
    * too. `outcome`: journaled and given to `apply` like any other. A function tells by the error. @defaultValue 'fail'
    */
   readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
-  /** Names an item in messages, such as that of a timeout. @defaultValue its name in the journal */
+  /** Names an item in messages, such as that of a timeout. @defaultValue worker, uid and key */
   describe?(item: W, key: Key): string;
   /**
    * What tells an item from others of its key, without names that a new branch gives anew: by it outcomes are found again after the code

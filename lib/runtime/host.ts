@@ -362,6 +362,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     if (services.work === undefined) throw new TypeError(`Expected operator \`${this.uid}\` to run where work can run`);
     return new WorkQueue({
       operator: number,
+      uid: this.uid,
       keys,
       rows: this.state(workRows),
       sequence: () => this.#workSequence.next(this.keyGroup()),

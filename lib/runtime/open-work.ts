@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
-import { messageOf, StreamError } from '../core/errors.ts';
+import { StreamError } from '../core/errors.ts';
 import type { Journal } from './journal.ts';
 import { workKey, type CalledRecord } from './journal-format.ts';
 import type { Recovery } from './recovery.ts';
@@ -96,7 +96,7 @@ export class OpenWork implements WorkServices {
   }
 
   failWork(error: unknown): void {
-    this.#options.fail(workFailure(error));
+    this.#options.fail(error);
   }
 
   callsOpen(delta: 1 | -1): void {
@@ -138,7 +138,3 @@ export class OpenWork implements WorkServices {
     return garbage;
   }
 }
-
-/** What asynchronous work rejected with, with a code. */
-const workFailure = (error: unknown): unknown =>
-  error instanceof StreamError ? error : new StreamError('WORK_FAILED', `asynchronous work failed: ${messageOf(error)}`, { cause: error });

@@ -6,7 +6,7 @@
  * meanwhile: its next call waits until it is, and its end stands for outcomes that are in no write yet.
  */
 import type { Cancel } from '../core/clock.ts';
-import { StreamError } from '../core/errors.ts';
+import { InvariantError, isMistake, messageOf, StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
@@ -304,9 +304,8 @@ export class WorkBody implements WorkContext, CallingBody {
     const { timeoutMs } = this.#item;
     if (timeoutMs === undefined) return;
     this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
-      const { item, worker } = this.#item;
-      const what = worker.describe?.(item, this.key) ?? `work ${this.id}`;
-      const error = new StreamError('WORK_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, { details: { work: this.id, key: this.key } });
+      const { title, details } = this.#item;
+      const error = new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
       this.#abort?.abort(error);
       this.#end({ ok: false, error });
     });
@@ -338,8 +337,9 @@ export class WorkBody implements WorkContext, CallingBody {
     for (const { call, id, args, lsn } of again) {
       journal.append({ kind: 'called', lsn, ...this.#item.facts(), call, id, args, outcome: undefined }, () => {});
     }
-    if (again.length === 0) this.#services.failWork(error);
-    else journal.flush(() => this.#services.failWork(error));
+    const failed = workFailure(this.#item, error);
+    if (again.length === 0) this.#services.failWork(failed);
+    else journal.flush(() => this.#services.failWork(failed));
   }
 
   #appendEnd(outcome: Outcome<unknown>): void {
@@ -358,3 +358,9 @@ export class WorkBody implements WorkContext, CallingBody {
 }
 
 const none: readonly FailedCall[] = [];
+
+/** What a body rejected with, as an error with a code that says whose it is. */
+const workFailure = ({ title, details }: WorkItem, error: unknown): unknown =>
+  error instanceof StreamError || error instanceof InvariantError
+    ? error
+    : new StreamError('WORK_FAILED', `${title} failed: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error), details });

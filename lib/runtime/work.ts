@@ -6,10 +6,11 @@
 import { crc32 } from 'node:zlib';
 import { StreamError } from '../core/errors.ts';
 import { workName, type WorkId } from '../core/journal.ts';
-import type { Key } from '../core/key.ts';
+import { keyText, type Key } from '../core/key.ts';
 import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../core/operator.ts';
 import { encodeText } from '../core/serde.ts';
 import type { KeyContext } from '../state/key-context.ts';
+import { operatorFailure } from './operator-failure.ts';
 import { WorkBody, type BodyOwner, type BodyServices } from './work-body.ts';
 
 /** The stored row of one open item. */
@@ -44,6 +45,17 @@ export class WorkItem {
 
   get name(): string {
     return workName(this.id);
+  }
+
+  /** Names it in messages. */
+  get title(): string {
+    const { worker, uid } = this.#known;
+    return worker.describe?.(this.item, this.key) ?? `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`;
+  }
+
+  /** Facts about it for errors. */
+  get details(): Readonly<Record<string, unknown>> {
+    return { uid: this.#known.uid, work: this.name, key: this.key };
   }
 
   get item(): unknown {
@@ -91,6 +103,8 @@ const noKeys: readonly Uint8Array[] = [];
 
 interface KnownWorker {
   readonly worker: Worker<unknown, unknown>;
+  /** Of its operator. */
+  readonly uid: string;
   readonly timeoutMs: number | undefined;
 }
 
@@ -106,6 +120,7 @@ export interface WorkServices extends BodyServices {
 
 export interface WorkQueueOptions {
   readonly operator: number;
+  readonly uid: string;
   readonly keys: KeyContext;
   readonly rows: MapState<number, WorkRow>;
   readonly sequence: () => number;
@@ -152,7 +167,7 @@ export class WorkQueue implements BodyOwner {
   register<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
     if (this.#workers.has(worker.name)) throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
     // The queue keeps items as unknown; each goes back to the worker that took it as W.
-    this.#workers.set(worker.name, { worker: worker as Worker<unknown, unknown>, timeoutMs: options.timeoutMs });
+    this.#workers.set(worker.name, { worker: worker as Worker<unknown, unknown>, uid: this.#options.uid, timeoutMs: options.timeoutMs });
     return { submit: (item) => this.#submit(worker.name, item) };
   }
 
@@ -190,12 +205,16 @@ export class WorkQueue implements BodyOwner {
 
   /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
   apply(item: WorkItem, outcome: Outcome<unknown>): void {
-    const { keys, rows, place } = this.#options;
+    const { keys, rows, place, uid } = this.#options;
     this.#open.delete(this.#slot(item.id));
     place.add(-1);
     keys.within(item.key, () => {
       rows.delete(item.id.number);
-      item.worker.apply(item.item, outcome);
+      try {
+        item.worker.apply(item.item, outcome);
+      } catch (error) {
+        throw operatorFailure(uid, error);
+      }
     });
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { MIN_TIMESTAMP } from '../../lib/core/element.ts';
-import { mapState, valueState, type Operator } from '../../lib/core/operator.ts';
+import { mapState, valueState, type Operator, type WorkOptions } from '../../lib/core/operator.ts';
 import { OperatorHarness } from '../../lib/testing-harness.ts';
 import { asyncMap } from '../../operators/async-map.ts';
 
@@ -120,6 +120,23 @@ describe('work in the harness', () => {
     await expect(harness.advance('10s')).rejects.toEqual(failed);
     await expect(harness.settled()).rejects.toEqual(failed);
     expect(() => harness.element('b', 1)).toThrow(failed);
+  });
+
+  it.each<[what: string, options: WorkOptions, run: () => Promise<number>, code: string, message: string]>([
+    ['a body that rejects', {}, () => Promise.reject(new RangeError('no')), 'WORK_FAILED', 'work `ask` of operator `operator` for key ["a",1] failed: no'],
+    ['a body that takes too long', { timeoutMs: 5 }, () => new Promise<never>(() => {}), 'WORK_TIMEOUT', 'work `ask` of operator `operator` for key ["a",1] took longer than 5 ms'],
+    ['an outcome that can not be applied', {}, async () => 1, 'OPERATOR_FAILED', 'operator `operator` threw: not this'],
+  ])('names operator and key of %s', async (_what, options, run, code, message) => {
+    const asking: Operator<string, string> = (context) => {
+      const apply = (): never => {
+        throw new RangeError('not this');
+      };
+      const work = context.work<string, number>({ name: 'ask', run, apply }, options);
+      return { process: (value) => work.submit(value) };
+    };
+    const harness = await OperatorHarness.open(asking, { keyOf: (value) => [value, 1] });
+    harness.element('a', 1);
+    await expect(harness.advance(5)).rejects.toMatchObject({ code, message });
   });
 
   it('I8: asks for nothing again that the journal holds, when the operator is restored', async () => {
