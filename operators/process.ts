@@ -3,7 +3,7 @@
  * so nothing is allocated on the way. Keeps I2 (the handles throw outside a turn) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { refuseThenable, StreamError } from '../lib/core/errors.ts';
+import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
@@ -148,17 +148,21 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
 
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
-    if (!this.#running) throw this.#late();
+    this.#check(value);
     this.#output.emit(value, timestamp);
   };
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
-    if (!this.#running) throw this.#late();
+    this.#check(value);
     this.#output.side(tag, value, timestamp);
   };
 
-  #late(): StreamError {
-    return new StreamError('EMIT_OUTSIDE_TURN', `operator \`${this.#context.uid}\` emitted while it handled no record and no timer`, {
+  /** A value is emitted while a record or timer is in hand, and is there already. */
+  #check(value: unknown): void {
+    const { uid } = this.#context;
+    if (isThenable(value)) throw refusedPromise(`operator \`${uid}\``, value, 'emitted');
+    if (this.#running) return;
+    throw new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while it handled no record and no timer`, {
       hint: 'emit before `process` or `onTimer` returns; use `asyncMap` for work that waits',
     });
   }

@@ -127,10 +127,10 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
 
 /** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */
-export const refusedPromise = (what: string, promise: unknown): StreamError => {
+export const refusedPromise = (what: string, promise: unknown, did: 'returned' | 'emitted' = 'returned'): StreamError => {
   // A foreign one is left alone: many start what they stand for when somebody asks them for it.
   if (promise instanceof Promise) promise.catch(() => {});
-  return new StreamError('ASYNC_IN_TURN', `${what} returned a promise`);
+  return new StreamError('ASYNC_IN_TURN', `${what} ${did} a promise`);
 };
 
 /** Gives back what a user's function of an operator returned; throws when that is a promise (I13). */

@@ -89,15 +89,16 @@ const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string 
   const count = counts(steps, at) ? `counter${at}[0] += 1;` : '';
   const call = `${count} at = ${at}; const made${at} = fn${at}(${value});`;
   // `isThenable`, written out so that each step has a call site of its own here too.
-  const made = `made${at}`;
-  const refused = `if (typeof ${made} === 'object' && ${made} !== null && typeof ${made}.then === 'function') refuse(uids[${at}], ${made});`;
+  const refusing = (made: string): string =>
+    `if (typeof ${made} === 'object' && ${made} !== null && typeof ${made}.then === 'function') refuse(uids[${at}], ${made});`;
+  const refused = refusing(`made${at}`);
   switch (fused.step.kind) {
     case 'map':
       return `${call} ${refused}\n${bodyOf(steps, at + 1, `made${at}`)}`;
     case 'filter':
       return `${call}\nif (made${at} === true || (made${at} !== false && keeps(uids[${at}], made${at}))) {\n${bodyOf(steps, at + 1, value)}\n}`;
     case 'flatMap':
-      return `${call} ${refused}\nfor (const each${at} of made${at}) {\n${bodyOf(steps, at + 1, `each${at}`)}\nat = ${at};\n}`;
+      return `${call} ${refused}\nfor (const each${at} of made${at}) {\n${refusing(`each${at}`)}\n${bodyOf(steps, at + 1, `each${at}`)}\nat = ${at};\n}`;
   }
 };
 
@@ -136,7 +137,10 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
       return (value, timestamp) => {
         const made = fn(value);
         if (isThenable(made)) refuse(uid, made);
-        for (const each of made as Iterable<unknown>) next(each, timestamp);
+        for (const each of made as Iterable<unknown>) {
+          if (isThenable(each)) refuse(uid, each);
+          next(each, timestamp);
+        }
       };
   }
 };

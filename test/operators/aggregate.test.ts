@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Operator } from '../../lib/core/operator.ts';
+import { outputTag, type Operator } from '../../lib/core/operator.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
 import { process } from '../../operators/process.ts';
+import { flatMap } from '../../operators/stateless.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
 
@@ -74,6 +75,15 @@ describe.each([
     ['`onTimer`', process({ process: (_, { timers }) => timers.register(5), onTimer: made })],
     ['`process`', process({ process: made })],
   ];
+
+  it.each([
+    ['emitted', process<number, never>((_, ctx) => ctx.emit(made())), 'operator `operator` emitted a promise'],
+    ['sent to a side output', process<number, never>((_, ctx) => ctx.side(outputTag('side'), made())), 'operator `operator` emitted a promise'],
+    ['one of several results', flatMap<number, unknown>(() => [made()]), 'the function of operator `operator` returned a promise'],
+  ])('%s', async (_how, operator, message) => {
+    const harness = await OperatorHarness.open<number, unknown>(operator);
+    expect(() => harness.element(1, 1)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message }));
+  });
 
   it.each(operators)('from %s', async (what, operator) => {
     const harness = await OperatorHarness.open(operator, { keyOf: () => 'k' });
