@@ -108,7 +108,7 @@ export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
 export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal-format.ts';
-export type { CalledRecord, DoneRecord, ItemFacts, Lsn, PendingRecord } from './runtime/journal-format.ts';
+export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal-format.ts';
 export type { PackedTurn, RecordedInput, Turn } from './runtime/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';

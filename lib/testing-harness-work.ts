@@ -46,14 +46,15 @@ export class HarnessWork {
     this.#turns = new Turns({ clock, journal, signal, fail });
     const turns = this.#turns;
     const onApplied = (): void => {};
-    this.services = new OpenWork({ jobId, clock, journal, recovery, turns, signal, logger, strictReplay: true, branch, onApplied, fail });
+    const uidOf = (): string => 'operator';
+    this.services = new OpenWork({ jobId, clock, journal, recovery, turns, signal, logger, strictReplay: true, branch, uidOf, onApplied, fail });
   }
 
   /** Opens on what a journal held. */
   static async open(clock: ManualClock, entries: readonly JournalEntry[]): Promise<HarnessWork> {
     const { journal } = await new MemoryStorage().open();
     if (entries.length > 0) await journal.append(entries);
-    return new HarnessWork(clock, journal, await Recovery.load(journal, emptyJournal));
+    return new HarnessWork(clock, journal, await Recovery.load(journal, { journal: emptyJournal, branch: 0 }));
   }
 
   /** Time of the turn in hand. */

@@ -6,7 +6,6 @@
 import { callName, type ActionStateStore, type JournalEntry } from './core/journal.ts';
 import { decode } from './core/serde.ts';
 import { emptyHeader, type Header } from './runtime/header.ts';
-import { emptyJournal } from './runtime/journal.ts';
 import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from './runtime/journal-format.ts';
 import { Recovery } from './runtime/recovery.ts';
 import { packTurn, type Turn } from './runtime/turn.ts';
@@ -87,7 +86,7 @@ export class SimulatedDisk {
     const disk = new SimulatedDisk();
     disk.#jobId = this.#jobId;
     const { journal, close } = await disk.#storage.open();
-    const turns = encodeTurns({ kind: 'turns', lsn: 1, previous: 0, first: 0, turns: this.#history.map(packTurn) });
+    const turns = encodeTurns({ kind: 'turns', lsn: 1, first: 0, turns: this.#history.map(packTurn) });
     await journal.append([turns, ...this.#work.values()]);
     await close();
     return disk;
@@ -111,7 +110,7 @@ export class SimulatedDisk {
   async #survey({ state, journal }: OpenStorage): Promise<void> {
     const newest = await readNewestCheckpoint(state);
     const header = await headerOf(state);
-    const recovery = await Recovery.load(journal, newest === undefined ? emptyJournal : header.journal);
+    const recovery = await Recovery.load(journal, header);
     this.durable = newest?.id ?? 0;
     this.#history = [...this.#history.slice(0, this.#instants.get(this.durable) ?? 0), ...recovery.turns];
     for await (const entry of journal.rebuildState()) {

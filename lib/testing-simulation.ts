@@ -46,6 +46,11 @@ export interface SimulationOptions {
   readonly trace?: ((line: string) => void) | undefined;
   /** Compare with a job that does the surviving turns anew. @defaultValue true */
   readonly replica?: boolean | undefined;
+  /**
+   * Whether a replay that meets something else than was recorded breaks a rule. Without it the pipeline may change from life to life;
+   * `replica` must be false then, since no one pipeline has made the history. @defaultValue true
+   */
+  readonly strictReplay?: boolean | undefined;
 }
 
 export interface SimulationResult {
@@ -193,7 +198,7 @@ class Simulation {
     return {
       ...this.#options.environment,
       checkpoint: { directory: 'simulated', interval: intervalMs },
-      strictReplay: true,
+      strictReplay: this.#options.strictReplay ?? true,
       freezeState: true,
       logger: silent,
     };

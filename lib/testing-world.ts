@@ -64,6 +64,11 @@ export class SimulatedWorld {
     return this.executions;
   }
 
+  /** Whether a start has found the outcome of a call in the journal. */
+  isJournaled(id: string): boolean {
+    return this.#disk.journaled.has(id);
+  }
+
   /** A sink receives what it may have received before. */
   receive(sink: string, values: readonly unknown[], firstNumber: number): void {
     const known = this.received.get(sink) ?? [];
@@ -110,6 +115,11 @@ export class SimulatedProcess {
   /** A broken rule that a pipeline has found ends the simulation. */
   fail(what: string): void {
     if (this.clock.alive) this.#fail(new SimulationFailure(what));
+  }
+
+  /** Whether this start or an earlier one has found the outcome of a call in the journal. */
+  isJournaled(callId: string): boolean {
+    return this.#world.isJournaled(callId);
   }
 
   /** The body of a durable call: waits, then answers or throws. */

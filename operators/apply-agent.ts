@@ -12,6 +12,7 @@ import { messageOf, StreamError, unreachable } from '../lib/core/errors.ts';
 import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { Meter, MetricGroup } from '../lib/core/metric.ts';
 import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
+import { encodeText } from '../lib/core/serde.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
 import { applyChanges } from '../lib/agents/memory.ts';
@@ -58,6 +59,9 @@ export const applyAgent =
 
 class AgentOperator<I, O> implements Processor<I> {
   readonly #context: OperatorContext<O>;
+  /** What the name of every run has in it, and what such a name looks like. */
+  readonly #runName: string;
+  readonly #runNames: RegExp;
   readonly #agent: CompiledAgent;
   readonly #inputClass;
   readonly resources: AgentResources;
@@ -85,6 +89,8 @@ class AgentOperator<I, O> implements Processor<I> {
   constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings(), onEvent }: AgentParts, options: AgentOperatorOptions) {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
     this.#context = context;
+    this.#runName = `.${context.uid}.`;
+    this.#runNames = new RegExp(`\\d+\\.${context.uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
     this.#agent = agent;
     this.#inputClass = classOf(InputEvent.type, agent.eventClasses);
     this.resources = resources;
@@ -107,7 +113,7 @@ class AgentOperator<I, O> implements Processor<I> {
         apply: (task, outcome) => this.#applyTask(task, outcome),
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
         onRejection: (error) => (this.#onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
-        identity: ({ action, step, event }) => [action, step, event.type, event.attributes],
+        identity: (task) => this.#identityOf(task),
         describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${keyText(key)}`,
       },
       {
@@ -361,6 +367,16 @@ class AgentOperator<I, O> implements Processor<I> {
       shortTermView: shortTerm.length,
       sensoryView: sensory.length,
     });
+  }
+
+  /**
+   * What tells an action's task from others of its key, without names of runs: events are named by their run, and attributes may name
+   * events, those of a run of an earlier branch too.
+   */
+  #identityOf({ step, action, event: { type, attributes } }: ActionTask): string {
+    const text = encodeText(attributes);
+    const named = text.includes(this.#runName) ? text.replaceAll(this.#runNames, '') : text;
+    return `${step} ${action} ${type} ${named}`;
   }
 
   /** The body of an asynchronous action. */

@@ -119,6 +119,7 @@ test('millrace', () => {
     type ChatResponseOptions
     type CheckpointOptions
     type CheckpointStats
+    type ClaimedRecord
     type Clock
     type CollectionOptions
     type CompiledAgent
@@ -257,6 +258,7 @@ test('millrace', () => {
     type TypeOf
     type ValueState
     type ValuesCommittable
+    type VoidedRecord
     type Watermark
     type WatermarkHolder
     type WindowAssigner

@@ -10,6 +10,7 @@ import type { MetricGroup } from '../core/metric.ts';
 import { readNewestCheckpoint } from '../state/checkpoint.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
 import { emptyStore, type OpenStorage } from '../state/store.ts';
+import { beginBranch, leftOverAtCut } from './branch.ts';
 import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from './coordinator.ts';
 import { EarlyCheckpoints } from './early-checkpoints.ts';
 import type { StreamGraph } from './graph.ts';
@@ -17,10 +18,11 @@ import { refuseGrown } from './grown-input.ts';
 import { checkHeader, checkStates, emptyHeader, type Header } from './header.ts';
 import type { OperatorHost } from './host.ts';
 import { Journal } from './journal.ts';
+import { openKnownSplits, openNewSplits } from './open-splits.ts';
 import { OpenWork } from './open-work.ts';
 import { Places } from './places.ts';
 import { Recovery } from './recovery.ts';
-import { replay } from './replay.ts';
+import { replay, type Divergence } from './replay.ts';
 import { TaskLoop, tickEvery } from './task-loop.ts';
 import { cutTopology } from './topology-cut.ts';
 import { compile, type Topology, type TopologyServices } from './topology.ts';
@@ -56,6 +58,8 @@ export interface DomainOptions {
   readonly metrics: MetricGroup;
   readonly onCheckpoint: (stats: CheckpointStats) => void;
   readonly onFailure: (error: unknown) => void;
+  /** Where an earlier start has found that the branches part. */
+  readonly divergence?: Divergence | undefined;
   /** Every live turn, for tests that keep the history. */
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
@@ -93,7 +97,7 @@ export class Domain {
     const header = (newest?.body as Header | undefined) ?? emptyHeader(settings.maxParallelism);
     const uids = new Set(graph.nodes.map(({ uid }) => uid));
     checkHeader(header, { ...settings, uids });
-    const recovery = storage === undefined ? Recovery.empty(header.journal) : await Recovery.load(storage.journal, header.journal);
+    const recovery = storage === undefined ? Recovery.empty(header) : await Recovery.load(storage.journal, header);
     return new Domain(options, header, recovery, newest);
   }
 
@@ -149,11 +153,11 @@ export class Domain {
   }
 
   get workOpen(): number {
-    return this.#queues().reduce((sum, { open }) => sum + open, 0);
+    return this.queues().reduce((sum, { open }) => sum + open, 0);
   }
 
   get workInFlight(): number {
-    return this.#queues().reduce((sum, { inFlight }) => sum + inFlight, 0);
+    return this.queues().reduce((sum, { inFlight }) => sum + inFlight, 0);
   }
 
   /** Restores state, opens sources and sinks, replays the recorded turns and starts the work that is open. */
@@ -161,23 +165,35 @@ export class Domain {
     await this.#restore();
     for (const operator of this.topology.operators) await operator.open();
     for (const sink of this.topology.sinks) await sink.open(this.#header.nodes[sink.uid]?.sink, this.coordinator.epoch);
-    await this.#openKnownSplits({ replayable: true });
+    await openKnownSplits(this, { replayable: true });
     for (const { lsn, last } of this.recovery.kept) this.journal.adopt(lsn, last);
-    const diverged = await this.#replay();
+    await this.#replay();
     // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind that.
-    await this.#openKnownSplits({ replayable: false });
+    await openKnownSplits(this, { replayable: false });
     this.#replayed = true;
-    if (diverged) {
-      this.#branch += 1;
-      this.recovery.leaveBehind();
-      await untilAborted(this.coordinator.trigger(), this.signal);
-    } else if (this.#sealWanted) this.#sealSoon();
+    if (this.#branch !== this.#header.branch) await untilAborted(this.coordinator.trigger(), this.signal);
+    else if (this.#sealWanted) this.#sealSoon();
     this.turns.run(
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
     );
-    await this.#openNewSplits();
-    this.work.resume(this.#queues());
+    await openNewSplits(this);
+    this.#throwFailure();
+    this.work.resume(this.queues());
+  }
+
+  /** Throws a `Divergence`, or `DIVERGED` where that is an error; told of one, it does the turns before that and begins a branch. */
+  async #replay(): Promise<void> {
+    const { divergence, settings, clock, logger } = this.#options;
+    const turns = this.recovery.takeTurns();
+    const found = await replay(this, turns, divergence?.turns ?? turns.length, clock);
+    if (found !== undefined) throw settings.strictReplay ? new StreamError('DIVERGED', found.message) : found;
+    if (divergence === undefined) {
+      this.recovery.settle(this.openItems());
+      return;
+    }
+    this.#branch += 1;
+    beginBranch({ domain: this, header: this.#header, divergence, turns: turns.slice(divergence.turns), logger });
   }
 
   /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
@@ -284,6 +300,15 @@ export class Domain {
     return this.#abort.signal;
   }
 
+  queues(): WorkQueue[] {
+    return this.topology.operators.flatMap(({ workQueue }) => (workQueue === undefined ? [] : [workQueue]));
+  }
+
+  /** Names of the open items of work. */
+  openItems(): ReadonlySet<string> {
+    return new Set(this.queues().flatMap((queue) => [...queue.items()].map(({ name }) => name)));
+  }
+
   tickHosts(now: number): void {
     for (const source of this.topology.sources) source.tick(now);
     for (const operator of this.topology.operators) operator.timerService?.advanceProcessingTime(now - 1);
@@ -331,36 +356,6 @@ export class Domain {
     }
   }
 
-  async #openKnownSplits({ replayable }: { readonly replayable: boolean }): Promise<void> {
-    const sources = this.topology.sources.filter(({ source }) => source.replayable === replayable);
-    for (const source of sources) for (const name of source.splits.keys()) await this.openSplit(source, name);
-  }
-
-  /** Splits that have appeared since; each is a turn. */
-  async #openNewSplits(): Promise<void> {
-    for (const source of this.topology.sources) {
-      for (const name of await source.source.splits(this.signal)) {
-        if (source.splits.has(name)) continue;
-        this.turns.run(
-          () => void source.addSplit(name),
-          () => ({ kind: 'split', source: source.number, split: name }),
-        );
-        await this.openSplit(source, name);
-      }
-    }
-    this.#throwFailure();
-  }
-
-  /** Replays the recorded turns; true when they diverged. */
-  async #replay(): Promise<boolean> {
-    const diverged = await replay(this, this.recovery.turns);
-    if (diverged === undefined) return false;
-    const error = new StreamError('DIVERGED', diverged);
-    if (this.#options.settings.strictReplay) throw error;
-    this.#options.logger.warn({ code: error.code, hint: error.hint }, `replay stopped: ${diverged}; going on in branch ${this.#branch + 1}`);
-    return true;
-  }
-
   // ---------- checkpoint
 
   /** A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of, so it waits. */
@@ -378,6 +373,7 @@ export class Domain {
     this.#early?.cut(journal.turns);
     const finished = this.#finished;
     const branch = this.#branch;
+    const leftOver = leftOverAtCut(this, this.#options.logger, this.#options.metrics);
     const garbage = this.work.cutGarbage();
     const cut = cutTopology({
       topology: this.topology,
@@ -391,7 +387,7 @@ export class Domain {
       seals: cut.seals,
       body: (sealed): Header => {
         const { maxParallelism } = this.#options.settings;
-        return { format: 1, maxParallelism, branch, journal, finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
+        return { format: 1, maxParallelism, branch, journal, ...(leftOver && { leftOver }), finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
       },
       durable: async (sealed) => {
         this.#sealedLast = sealed.some((each) => each !== undefined);
@@ -442,13 +438,10 @@ export class Domain {
       logger,
       strictReplay: settings.strictReplay,
       branch: () => this.#branch,
+      uidOf: (number) => this.operator(number)?.uid ?? `${number}`,
       onApplied: () => this.#loop.wake(),
       fail: (error) => this.fail(error),
     });
-  }
-
-  #queues(): WorkQueue[] {
-    return this.topology.operators.flatMap(({ workQueue }) => (workQueue === undefined ? [] : [workQueue]));
   }
 
   #makeJournal(): Journal {
@@ -457,7 +450,7 @@ export class Domain {
     return new Journal({
       store: storage?.journal,
       clock,
-      recordTurns: () => storage !== undefined && (graph.needsTurnLog || this.#queues().length > 0),
+      recordTurns: () => storage !== undefined && (graph.needsTurnLog || this.queues().length > 0),
       from: this.recovery.state,
       onFailure: (error) => this.fail(error),
       onWritten: (ms) => ack.update(ms),

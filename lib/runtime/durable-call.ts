@@ -5,8 +5,10 @@
 import { setMaxListeners } from 'node:events';
 import { sleep, type Cancel, type Clock } from '../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../core/errors.ts';
+import { callName, type WorkId } from '../core/journal.ts';
 import type { CallContext, CallOptions, Outcome, RetryOptions } from '../core/operator.ts';
 import { retryIntervalMs } from '../core/retry-options.ts';
+import { digest } from '../core/serde.ts';
 
 /** What attempts need of their job. */
 export interface AttemptServices {
@@ -53,6 +55,8 @@ export interface DurableCallFacts {
 export class DurableCall {
   readonly facts: DurableCallFacts;
   #attempts = 0;
+  /** Under whose name it was started before; undefined: its body's. */
+  #work: WorkId | undefined;
 
   constructor(facts: DurableCallFacts) {
     this.facts = facts;
@@ -81,8 +85,21 @@ export class DurableCall {
     new Attempt(this, this.#attempts).run(this.facts.fn);
   }
 
-  /** Asks whether the call took effect before the crash, and starts it when it did not. */
-  reconcile(reconciler: (call: CallContext) => unknown): void {
+  /** Unique in the journal. What replaces another call has another name. */
+  get id(): string {
+    const { body, number, replaces } = this.facts;
+    const name = this.#work === undefined ? `${body.id}.${number}` : callName(this.#work, number);
+    return replaces ? `${name}~${this.content}` : name;
+  }
+
+  /** Digest of what the call asks for. */
+  get content(): string {
+    return digest(`${this.facts.id}\n${this.facts.args}`);
+  }
+
+  /** Asks whether the call took effect before the crash, when it went by the name of `work`, and starts it when it did not. */
+  reconcile(reconciler: (call: CallContext) => unknown, work: WorkId): void {
+    this.#work = work;
     new Attempt(this, 0).run(reconciler);
   }
 
@@ -119,12 +136,13 @@ class Attempt implements CallContext {
   }
 
   get id(): string {
-    const { body, number, replaces, id } = this.#call.facts;
-    return replaces ? `${body.id}.${number}~${id}` : `${body.id}.${number}`;
+    return this.#call.id;
   }
 
+  /** It goes by what the call asks for too: when code changes after a call has started and before that is journaled, nothing else tells. */
   get idempotencyKey(): string {
-    return `${this.#call.facts.services.jobId}.${this.id}`;
+    const { facts, id, content } = this.#call;
+    return facts.replaces ? `${facts.services.jobId}.${id}` : `${facts.services.jobId}.${id}~${content}`;
   }
 
   get signal(): AbortSignal {

@@ -6,6 +6,7 @@ import { StreamError } from '../core/errors.ts';
 import type { StateKind } from '../core/operator.ts';
 import type { HostSnapshot } from './host.ts';
 import type { JournalState } from './journal.ts';
+import type { LeftOverSnapshot } from './left-over.ts';
 import type { SinkSnapshot } from './sink-host.ts';
 import type { SourceSnapshot } from './source-host.ts';
 import type { ValveSnapshot } from './watermarks.ts';
@@ -37,6 +38,8 @@ export interface Header {
   readonly branch: number;
   /** The journal as of the instant: turns it covers and the newest LSN. */
   readonly journal: JournalState;
+  /** What of the branch before may still be claimed; absent when nothing is. */
+  readonly leftOver?: LeftOverSnapshot | undefined;
   /** The input had ended and all work was done. */
   readonly finished: boolean;
   /** The next free number of the uid dictionary. */
@@ -48,7 +51,7 @@ export const emptyHeader = (maxParallelism: number): Header => ({
   format: 1,
   maxParallelism,
   branch: 0,
-  journal: { lsn: 0, turnsLsn: 0, turns: 0 },
+  journal: { lsn: 0, turns: 0 },
   finished: false,
   nextNumber: 1,
   nodes: {},

@@ -12,6 +12,7 @@ import type { CheckpointStats } from './coordinator.ts';
 import { Domain, type DomainSettings } from './domain.ts';
 import type { StreamGraph } from './graph.ts';
 import { JobMetrics } from './metrics.ts';
+import { Divergence } from './replay.ts';
 import type { RestartStrategy } from './restart.ts';
 import type { Turn } from './turn.ts';
 
@@ -147,29 +148,32 @@ export class Job {
   }
 
   /** One life of the job, from opening the store to closing it. Resolves with why it failed. */
-  async #attempt(): Promise<{ readonly error: unknown } | undefined> {
+  async #attempt(divergence?: Divergence): Promise<{ readonly error: unknown } | undefined> {
     let storage: OpenStorage | undefined;
+    let failure: { readonly error: unknown } | undefined;
     try {
       storage = await this.#options.storage?.open();
       await this.#options.resources?.open();
       const domain = await Domain.open({
         ...this.#options,
         storage,
+        divergence,
         metrics: this.metrics.root,
         onCheckpoint: (stats) => this.#onCheckpoint(stats),
         onFailure: () => {}, // `run` and `checkpoint` reject with it.
       });
       this.#domain = domain;
       await this.#live(domain);
-      return undefined;
     } catch (error) {
-      return { error };
+      failure = { error };
     } finally {
       await this.#domain?.close();
       this.#domain = undefined;
       await this.#options.resources?.close();
       await storage?.close();
     }
+    // Nothing has left the process yet; each time it is an earlier turn, so this ends.
+    return failure?.error instanceof Divergence ? this.#attempt(failure.error) : failure;
   }
 
   async #live(domain: Domain): Promise<void> {

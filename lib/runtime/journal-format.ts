@@ -2,7 +2,7 @@
  * The records of the journal and their bytes. Key forms, all numbers big endian:
  *
  *   t <lsn:8>                                                    turns noted since the previous `t` record
- *   j <operator:2> <keyGroup:2> <branch:2> <number:8> <call:2> <kind:1>   pending | called | done of one item of work
+ *   j <operator:2> <keyGroup:2> <branch:2> <number:8> <call:2> <kind:1>   pending | called | done | claimed | voided of one item of work
  *
  * A value is CRC-32, version and tagged JSON. An operator's number comes from the uid dictionary of the checkpoint header.
  */
@@ -19,9 +19,7 @@ export type Lsn = number;
 export interface TurnsRecord {
   readonly kind: 'turns';
   readonly lsn: Lsn;
-  /** LSN of the turns record before this one; a gap ends the log. */
-  readonly previous: Lsn;
-  /** Number of its first turn, counted over the life of the job. */
+  /** Number of its first turn, counted over the life of the job: by it a gap shows. */
   readonly first: number;
   readonly turns: readonly PackedTurn[];
 }
@@ -64,12 +62,28 @@ export interface DoneRecord extends ItemFacts {
   readonly outcome: Outcome<unknown>;
 }
 
-export type WorkRecord = PendingRecord | CalledRecord | DoneRecord;
+/** What the journal holds of this item is another's: one of a later branch has the same content. */
+export interface ClaimedRecord extends ItemFacts {
+  readonly kind: 'claimed';
+  readonly lsn: Lsn;
+  readonly work: WorkId;
+  readonly by: Pick<WorkId, 'branch' | 'number'>;
+}
+
+/** Changed code has asked for another call in the place of this one: what was recorded before of it and of all behind it holds no more. */
+export interface VoidedRecord extends ItemFacts {
+  readonly kind: 'voided';
+  readonly lsn: Lsn;
+  readonly work: WorkId;
+  readonly call: number;
+}
+
+export type WorkRecord = PendingRecord | CalledRecord | DoneRecord | ClaimedRecord | VoidedRecord;
 export type JournalRecord = TurnsRecord | WorkRecord;
 
 const turnsTag = 0x74; // t
 const workTag = 0x6a; // j
-const kinds = { pending: 0, called: 1, done: 2 } as const;
+const kinds = { pending: 0, called: 1, done: 2, claimed: 3, voided: 4 } as const;
 const workKeyLength = 18;
 /** Stands where an outcome says whether it is one. */
 const madeAgain = 2;
@@ -96,7 +110,7 @@ export const workKey = (work: WorkId, call: number, kind: WorkRecord['kind']): B
 
 export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
   key: turnsKey(record.lsn),
-  value: sealValue([record.lsn, record.previous, record.first, record.turns]),
+  value: sealValue([record.lsn, record.first, record.turns]),
 });
 
 /** Names of the durable calls whose outcome a record keeps. */
@@ -118,6 +132,10 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
       };
     case 'done':
       return { key: workKey(work, 0, 'done'), value: sealValue([lsn, key, digest, record.calls, ...packOutcome(record.outcome)]) };
+    case 'claimed':
+      return { key: workKey(work, 0, 'claimed'), value: sealValue([lsn, key, digest, record.by.branch, record.by.number]) };
+    case 'voided':
+      return { key: workKey(work, record.call, 'voided'), value: sealValue([lsn, key, digest]) };
   }
 };
 
@@ -127,8 +145,8 @@ export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord 
   // The checksum has been verified, so the fields are what the encoders above wrote.
   const fields = unsealValue(value, 'a journal record') as never[];
   if (bytes[0] === turnsTag) {
-    const [lsn, previous, first, turns] = fields as unknown as [Lsn, Lsn, number, PackedTurn[]];
-    return { kind: 'turns', lsn, previous, first, turns };
+    const [lsn, first, turns] = fields as unknown as [Lsn, number, PackedTurn[]];
+    return { kind: 'turns', lsn, first, turns };
   }
   if (bytes[0] !== workTag || bytes.length !== workKeyLength) {
     throw new StreamError('VALUE_DAMAGED', 'a journal key has an unknown form');
@@ -145,13 +163,21 @@ const decodeWork = (bytes: Buffer, fields: readonly never[]): WorkRecord => {
   };
   const call = bytes.readUInt16BE(15);
   const [lsn, key, digest, ...rest] = fields as unknown as [Lsn, Key, number, ...unknown[]];
-  if (bytes[17] === kinds.done) {
+  const facts = { lsn, work, key, digest };
+  const kind = bytes[17];
+  if (kind === kinds.done) {
     const [calls, ...outcome] = rest as [number, ...unknown[]];
-    return { kind: 'done', lsn, work, key, digest, calls, outcome: unpackOutcome(outcome) };
+    return { kind: 'done', ...facts, calls, outcome: unpackOutcome(outcome) };
   }
+  if (kind === kinds.claimed) {
+    const [branch, number] = rest as [number, number];
+    return { kind: 'claimed', ...facts, by: { branch, number } };
+  }
+  if (kind === kinds.voided) return { kind: 'voided', ...facts, call };
   const [id, args, ...outcome] = rest as [string, string, ...unknown[]];
-  const named = { lsn, work, key, digest, call, id, args };
-  if (bytes[17] !== kinds.called) return { kind: 'pending', ...named };
+  const named = { ...facts, call, id, args };
+  if (kind === kinds.pending) return { kind: 'pending', ...named };
+  if (kind !== kinds.called) throw new StreamError('STORE_FORMAT', `the journal holds a record of kind ${kind}, which this version does not know`);
   if (outcome[0] === madeAgain) return { kind: 'called', ...named, outcome: undefined };
   return { kind: 'called', ...named, outcome: unpackOutcome(outcome), ...(outcome[2] === 1 ? { again: true } : {}) };
 };

@@ -14,13 +14,11 @@ import { mergeTurns, packTurn, type Turn } from './turn.ts';
 export interface JournalState {
   /** The LSN of the newest record. */
   readonly lsn: Lsn;
-  /** The LSN of the newest turns record. */
-  readonly turnsLsn: Lsn;
   /** Turns so far. */
   readonly turns: number;
 }
 
-export const emptyJournal: JournalState = { lsn: 0, turnsLsn: 0, turns: 0 };
+export const emptyJournal: JournalState = { lsn: 0, turns: 0 };
 
 /** How long a slice of acknowledgements takes, in milliseconds, and after how many the clock is looked at. */
 const sliceMs = 4;
@@ -66,7 +64,6 @@ export interface JournalOptions {
 export class Journal {
   readonly #options: JournalOptions;
   #lsn: Lsn;
-  #turnsLsn: Lsn;
   #turns: number;
   /** Turns noted and not handed to a write yet. */
   #noted: Turn[] = [];
@@ -84,12 +81,11 @@ export class Journal {
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#lsn = options.from.lsn;
-    this.#turnsLsn = options.from.turnsLsn;
     this.#turns = options.from.turns;
   }
 
   get state(): JournalState {
-    return { lsn: this.#lsn, turnsLsn: this.#turnsLsn, turns: this.#turns };
+    return { lsn: this.#lsn, turns: this.#turns };
   }
 
   /** Whether anything is kept. */
@@ -129,7 +125,7 @@ export class Journal {
 
   /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
   append(record: WorkRecord, onDurable: () => void): Appended {
-    if (record.kind !== 'pending' && record.outcome?.ok === true) assertSerialisable(record.outcome.value);
+    if ('outcome' in record && record.outcome?.ok === true) assertSerialisable(record.outcome.value);
     const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
     this.#enqueue(waiting);
     return waiting;
@@ -148,7 +144,8 @@ export class Journal {
     this.#noted.splice(0, Math.max(0, turns - (this.#turns - this.#noted.length)));
     const covered = this.#written.filter(({ last }) => last <= turns);
     this.#written = this.#written.filter(({ last }) => last > turns);
-    const all = [...covered.map(({ lsn }) => turnsKey(lsn)), ...keys];
+    // Turns last: as long as they are there they tell which work they have applied.
+    const all = [...keys, ...covered.map(({ lsn }) => turnsKey(lsn))];
     if (all.length > 0 && !this.#dead) await store.pruneState(all);
   }
 
@@ -230,8 +227,7 @@ export class Journal {
     if (this.#noted.length > 0) {
       this.#lsn += 1;
       const first = this.#turns - this.#noted.length;
-      entries.push(turnsEntry({ kind: 'turns', lsn: this.#lsn, previous: this.#turnsLsn, first, turns: this.#noted.map(packTurn) }));
-      this.#turnsLsn = this.#lsn;
+      entries.push(turnsEntry({ kind: 'turns', lsn: this.#lsn, first, turns: this.#noted.map(packTurn) }));
       this.#written.push({ lsn: this.#lsn, last: this.#turns });
       this.#noted = [];
     }

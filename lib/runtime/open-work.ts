@@ -6,12 +6,12 @@ import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
 import { StreamError } from '../core/errors.ts';
 import type { Journal } from './journal.ts';
-import { workKey, type CalledRecord } from './journal-format.ts';
+import { workKey } from './journal-format.ts';
 import type { Recovery } from './recovery.ts';
 import type { Turns } from './turns.ts';
 import type { WorkItem, WorkQueue, WorkServices } from './work.ts';
 import { Macrotasks } from './macrotasks.ts';
-import { inOrder, type RecordedItem } from './recorded-calls.ts';
+import type { RecordedItem } from './recorded-calls.ts';
 
 export interface OpenWorkOptions {
   readonly jobId: string;
@@ -23,6 +23,8 @@ export interface OpenWorkOptions {
   readonly logger: Logger;
   readonly strictReplay: boolean;
   readonly branch: () => number;
+  /** The uid of an operator, for messages. */
+  readonly uidOf: (operator: number) => string;
   /** Called after an item was applied. */
   readonly onApplied: () => void;
   readonly fail: (error: unknown) => void;
@@ -34,10 +36,10 @@ export class OpenWork implements WorkServices {
   readonly journal: Journal;
   readonly signal: AbortSignal;
   readonly macrotasks: Macrotasks;
-  /** An item that a replayed turn has submitted instead of the recorded one. */
-  contradiction: WorkItem | undefined;
   readonly #options: OpenWorkOptions;
   #accepting = true;
+  /** Replay is over. */
+  #isLive = false;
   #callsOpen = 0;
   #onCallsDone: () => void = () => {};
   /** Keys of the records of items that are applied: garbage once a checkpoint covers that. */
@@ -67,32 +69,36 @@ export class OpenWork implements WorkServices {
   }
 
   submitted(queue: WorkQueue, item: WorkItem): void {
+    // What replay submits again has claimed before; that nothing has is looked at when replay is over.
+    if (this.#isLive && this.#options.recovery.leftOver !== undefined) this.#claim(item);
     this.#options.turns.submitted(queue, item);
   }
 
-  contradicts(item: WorkItem): boolean {
-    const contradicts = this.#options.recovery.contradicts(item);
-    if (contradicts) this.contradiction ??= item;
-    return contradicts;
-  }
-
   recorded(item: WorkItem): RecordedItem | undefined {
-    const recorded = this.#options.recovery.take(item);
-    // Claimed from a branch that was left: under its own name the next crash finds it too.
-    if (recorded?.claimed === true) for (const called of inOrder(recorded)) this.#journalAgain(item, called);
-    return recorded;
-  }
-
-  #journalAgain(item: WorkItem, { call, id, args, outcome, again }: CalledRecord): void {
-    this.journal.append({ kind: 'called', lsn: this.journal.nextLsn(), ...item.facts(), call, id, args, outcome, again }, () => {
-      item.addJournaled([workKey(item.id, call, 'called')]);
-    });
+    return this.#options.recovery.take(item);
   }
 
   diverged(item: WorkItem, what: string): void {
-    const { strictReplay, logger, fail } = this.#options;
-    if (strictReplay) fail(new StreamError('DIVERGED', what));
-    else logger.warn({ code: 'DIVERGED', key: item.key }, what);
+    const { strictReplay, fail } = this.#options;
+    if (strictReplay) fail(new StreamError('DIVERGED', this.#named(item, what)));
+    else this.overtaken(item, what);
+  }
+
+  overtaken(item: WorkItem, what: string): void {
+    this.#options.logger.warn({ code: 'DIVERGED', key: item.key }, this.#named(item, what));
+  }
+
+  #named(item: WorkItem, what: string): string {
+    return `operator \`${this.#options.uidOf(item.id.operator)}\`, key ${JSON.stringify(item.key)}: ${what}`;
+  }
+
+  /** Journaled in the group of the turn that submits the item, so that it has what it claims before it runs and after the next crash. */
+  #claim(item: WorkItem): void {
+    const claimed = this.#options.recovery.claim(item);
+    if (claimed === undefined) return;
+    const { branch, number } = item.id;
+    this.journal.append({ kind: 'claimed', ...item.facts(), lsn: this.journal.nextLsn(), work: claimed.work, by: { branch, number } }, () => {});
+    claimed.keys.push(workKey(claimed.work, 0, 'claimed'));
   }
 
   failWork(error: unknown): void {
@@ -122,10 +128,14 @@ export class OpenWork implements WorkServices {
   resume(queues: readonly WorkQueue[]): void {
     const { recovery } = this.#options;
     const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
-    recovery.offer(queueOf.keys());
-    for (const { item, outcome } of recovery.ends(queueOf.keys())) this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
+    this.#isLive = true;
+    for (const item of queueOf.keys()) if (item.id.branch === this.branch && !recovery.knows(item)) this.#claim(item);
+    for (const { item, outcome } of recovery.ends(queueOf.keys())) {
+      // What it brings about is submitted, and claims what is left over.
+      item.addJournaled(recovery.take(item)?.keys ?? []);
+      this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
+    }
     const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
-    for (const key of recovery.garbage(new Set(open.map(([item]) => item.name)))) this.#garbage.push(key);
     this.journal.flush(() => {
       for (const [item, queue] of open) queue.start(item);
     });
@@ -133,7 +143,7 @@ export class OpenWork implements WorkServices {
 
   /** The instant of a checkpoint: keys of the records that are garbage once it is durable. */
   cutGarbage(): readonly Uint8Array[] {
-    const garbage = this.#garbage;
+    const garbage = this.#garbage.concat(this.#options.recovery.takeGarbage());
     this.#garbage = [];
     return garbage;
   }

@@ -1,76 +1,94 @@
 /**
  * What the journal holds behind a checkpoint: the turns after it, and the records of work that is open or will be submitted again.
- * Everything else in the journal is garbage by rule. Keeps I8.
+ * Everything else in the journal is garbage by rule, or left over of a branch that was left. Keeps I8.
  */
 import { StreamError } from '../core/errors.ts';
 import type { ActionStateStore } from '../core/journal.ts';
 import { workName } from '../core/journal.ts';
-import { mapKeyOf, type MapKey } from '../core/key.ts';
 import type { Outcome } from '../core/operator.ts';
+import type { Header } from './header.ts';
 import type { JournalState } from './journal.ts';
-import { decodeJournalEntry, workKey, type CalledRecord, type DoneRecord, type PendingRecord, type TurnsRecord, type WorkRecord } from './journal-format.ts';
-import { unpackTurn, type Turn } from './turn.ts';
+import { decodeJournalEntry, type DoneRecord, type TurnsRecord } from './journal-format.ts';
+import { JournaledItems, recordedOf, type JournaledItem } from './journaled-item.ts';
+import { LeftOver, type LeftOverSnapshot } from './left-over.ts';
+import { unpackTurn, type PackedTurn, type Turn } from './turn.ts';
 import type { WorkItem } from './work.ts';
 import type { RecordedItem } from './recorded-calls.ts';
 
-interface JournaledItem {
-  readonly calls: Map<number, { pending?: PendingRecord; called?: CalledRecord }>;
-  done?: DoneRecord;
-  /** A turn that was replayed has applied its end. */
-  applied?: boolean;
-  /** Every record of one item carries the same facts. */
-  facts: WorkRecord;
+/** What a checkpoint header says of the journal. */
+export type Covered = Pick<Header, 'journal' | 'branch' | 'leftOver'>;
+
+interface Loaded {
+  readonly covered: Covered;
+  readonly turns: readonly Turn[];
+  readonly state: JournalState;
+  readonly kept: readonly { readonly lsn: number; readonly last: number }[];
+  readonly items: Map<string, JournaledItem>;
 }
 
 /** The journal's tail, as it was found at a restart. */
 export class Recovery {
-  /** The turns after the checkpoint, in order. */
-  readonly turns: readonly Turn[];
   /** Where the journal goes on. */
   readonly state: JournalState;
   /** Turns records that stay until a checkpoint covers them: LSN and number of their last turn. */
   readonly kept: readonly { readonly lsn: number; readonly last: number }[];
   /** Counts what a start that gets nowhere does not record: by it progress is told. */
   readonly progress: number;
+  readonly #covered: Covered;
+  #turns: readonly Turn[];
   readonly #items: Map<string, JournaledItem>;
-  /** After a divergence: items of the old branch by operator and key, oldest first. */
-  #leftOver: Map<number, Map<MapKey, JournaledItem[]>> | undefined;
+  #garbage: Uint8Array[] = [];
+  #leftOver: LeftOver | undefined;
 
-  private constructor(turns: readonly Turn[], state: JournalState, kept: Recovery['kept'], items: Map<string, JournaledItem>) {
-    this.turns = turns;
+  private constructor({ covered, turns, state, kept, items }: Loaded) {
+    this.#covered = covered;
+    this.#turns = turns;
     this.state = state;
     this.kept = kept;
     this.#items = items;
     const moves = turns.filter(({ kind }) => kind !== 'start' && kind !== 'tick').length;
-    this.progress = [...items.values()].reduce((sum, item) => sum + keysOf(item).length, moves);
+    this.progress = [...items.values()].reduce((sum, { keys }) => sum + keys.length, moves);
   }
 
-  static empty(state: JournalState): Recovery {
-    return new Recovery([], state, [], new Map());
+  static empty(covered: Covered): Recovery {
+    return new Recovery({ covered, turns: [], state: covered.journal, kept: [], items: new Map() });
   }
 
   /** Reads what the journal holds behind `covered`. Throws `STORE_DAMAGED` when a turns record is missing. */
-  static async load(store: ActionStateStore, covered: JournalState): Promise<Recovery> {
-    const items = new Map<string, JournaledItem>();
+  static async load(store: ActionStateStore, covered: Covered): Promise<Recovery> {
+    const records = new JournaledItems();
     const logs: TurnsRecord[] = [];
-    let lsn = covered.lsn;
+    let { lsn } = covered.journal;
     for await (const entry of store.rebuildState()) {
       const record = decodeJournalEntry(entry);
       lsn = Math.max(lsn, record.lsn);
       if (record.kind === 'turns') logs.push(record);
-      else collect(items, record);
+      else records.add(record, entry.key);
     }
     logs.sort((a, b) => a.lsn - b.lsn);
-    const { turns, number } = contiguous(logs, covered);
+    const { turns, number } = contiguous(logs, covered.journal);
+    const items = records.byName();
     const kept = logs.map((log) => ({ lsn: log.lsn, last: log.first + log.turns.length }));
-    const turnsLsn = logs.at(-1)?.lsn ?? covered.turnsLsn;
-    return new Recovery(turns.map(unpackTurn), { lsn, turnsLsn, turns: number }, kept, items);
+    const recovery = new Recovery({ covered, turns: turns.map(unpackTurn), state: { lsn, turns: number }, kept, items });
+    for (const name of appliedBefore(logs, covered)) recovery.#forget(name);
+    return recovery;
   }
 
-  /** Whether the journal holds records of another item under this one's name. */
-  contradicts(item: WorkItem): boolean {
-    const digest = this.#items.size === 0 ? undefined : this.#items.get(item.name)?.facts.digest;
-    return digest !== undefined && digest !== item.digest();
+  /** The turns after the checkpoint, in order. */
+  get turns(): readonly Turn[] {
+    return this.#turns;
+  }
+
+  /** Hands over the turns, which may hold all records that a source has accepted since, and keeps them no longer. */
+  takeTurns(): readonly Turn[] {
+    const turns = this.#turns;
+    this.#turns = [];
+    return turns;
+  }
+
+  /** What may be claimed of the branch before; undefined when nothing is. */
+  get leftOver(): LeftOver | undefined {
+    return this.#leftOver;
   }
 
   /** The recorded end of an item, for replay. */
@@ -78,10 +96,9 @@ export class Recovery {
     return this.#items.get(item.name)?.done;
   }
 
-  /** A recorded turn has applied the end of this item. */
+  /** Replay has applied the item: nobody may claim its records, which are garbage once a checkpoint covers that. */
   applied(item: WorkItem): void {
-    const found = this.#items.get(item.name);
-    if (found !== undefined) found.applied = true;
+    this.#forget(item.name);
   }
 
   /** The recorded ends that no turn has applied yet, in the order of the log. */
@@ -96,73 +113,76 @@ export class Recovery {
 
   /** What the journal holds of an item that is about to run; handed out once. */
   take(item: WorkItem): RecordedItem | undefined {
-    if (this.#items.size === 0 && this.#leftOver === undefined) return undefined;
+    if (this.#items.size === 0) return undefined;
     const { name } = item;
     const found = this.#items.get(name);
-    if (found !== undefined) {
-      this.#items.delete(name);
-      return found.facts.digest === item.digest() ? recordedOf(found, false) : undefined;
-    }
-    return this.#claim(item);
-  }
-
-  /** The recorded turns came to a divergence: a new branch begins. */
-  leaveBehind(): void {
-    this.#leftOver = new Map();
+    if (found === undefined) return undefined;
+    this.#items.delete(name);
+    return found.facts.digest === item.digest() ? recordedOf(found) : undefined;
   }
 
   /**
-   * After a divergence nothing new has a name of the old branch any more. What is neither applied nor open may be claimed by content: the
-   * same operator and key with the same input digest, oldest first. The first mismatch drops the rest of that key at that operator.
+   * After replay: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so may what lies
+   * behind `divergence`; the rest ended before the checkpoint.
    */
-  offer(open: Iterable<WorkItem>): void {
-    const leftOver = this.#leftOver;
-    if (leftOver === undefined) return;
-    const left = new Map(this.#items);
-    for (const item of open) left.delete(item.name);
-    for (const item of [...left.values()].sort((a, b) => a.facts.work.number - b.facts.work.number)) {
-      if (item.applied === true) continue;
-      const { work, key } = item.facts;
-      const keys = leftOver.get(work.operator) ?? new Map<MapKey, JournaledItem[]>();
-      leftOver.set(work.operator, keys);
-      keys.set(mapKeyOf(key), [...(keys.get(mapKeyOf(key)) ?? []), item]);
+  settle(open: ReadonlySet<string>, divergence?: LeftOverSnapshot): void {
+    const { journal, branch, leftOver } = this.#covered;
+    const kept = new Set(leftOver?.kept);
+    const left: JournaledItem[] = [];
+    for (const [name, item] of this.#items) {
+      if (open.has(name)) continue;
+      const isOlder = leftOver !== undefined && item.work.branch < branch && !kept.has(name);
+      if (isOlder || (divergence !== undefined && item.first > journal.lsn)) {
+        this.#items.delete(name);
+        left.push(item);
+      } else this.#forget(name);
     }
+    const snapshot = divergence ?? leftOver;
+    if (snapshot !== undefined) this.#leftOver = new LeftOver(snapshot, left);
   }
 
-  /** Keys of the records of items that are not open: garbage once a checkpoint covers the replayed turns. */
-  garbage(open: ReadonlySet<string>): readonly Uint8Array[] {
-    if (this.#leftOver !== undefined) return [];
-    return [...this.#items].filter(([name]) => !open.has(name)).flatMap(([, item]) => keysOf(item));
+  /** An item of the present branch, of which the journal holds nothing, claims what is left over of an equal one. Gives the item it was. */
+  claim(item: WorkItem): JournaledItem | undefined {
+    const claimed = this.#leftOver?.claim(item);
+    // Read back, its records go by the name of the item.
+    if (claimed !== undefined) this.#items.set(item.name, claimed);
+    return claimed;
   }
 
-  #claim(item: WorkItem): RecordedItem | undefined {
-    const keys = this.#leftOver?.get(item.id.operator);
-    const mapKey = mapKeyOf(item.key);
-    const [oldest, ...rest] = keys?.get(mapKey) ?? [];
-    if (keys === undefined || oldest === undefined) return undefined;
-    if (oldest.facts.digest !== item.digest()) {
-      keys.delete(mapKey);
-      return undefined;
-    }
-    keys.set(mapKey, rest);
-    return recordedOf(oldest, true);
+  /** Everything that the journal holds of items that are not applied. */
+  get items(): Iterable<JournaledItem> {
+    return this.#items.values();
+  }
+
+  /** Whether the journal holds anything of an item. */
+  knows(item: WorkItem): boolean {
+    return this.#items.has(item.name);
+  }
+
+  /** Nothing is left that can be claimed. */
+  dropLeftOver(): void {
+    this.#garbage = this.#garbage.concat(this.#leftOver?.takeGarbage() ?? []);
+    this.#leftOver = undefined;
+  }
+
+  /** Keys of records that have become garbage since this was asked last: they may go once a checkpoint covers the replayed turns. */
+  takeGarbage(): readonly Uint8Array[] {
+    const garbage = this.#garbage.concat(this.#leftOver?.takeGarbage() ?? []);
+    this.#garbage = [];
+    return garbage;
+  }
+
+  #forget(name: string): void {
+    const item = this.#items.get(name);
+    if (item === undefined) return;
+    this.#items.delete(name);
+    for (const key of item.keys) this.#garbage.push(key);
   }
 }
 
-const collect = (items: Map<string, JournaledItem>, record: WorkRecord): void => {
-  const name = workName(record.work);
-  const item: JournaledItem = items.get(name) ?? { calls: new Map(), facts: record };
-  items.set(name, item);
-  if (record.kind === 'done') item.done = record;
-  else {
-    const call = item.calls.get(record.call) ?? {};
-    item.calls.set(record.call, record.kind === 'called' ? { ...call, called: record } : { ...call, pending: record });
-  }
-};
-
 /** The turns behind the checkpoint; each record must follow the one before it. */
-const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turns: readonly (readonly unknown[])[]; number: number } => {
-  const turns: (readonly unknown[])[] = [];
+const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turns: readonly PackedTurn[]; number: number } => {
+  const turns: PackedTurn[] = [];
   let number = covered.turns;
   for (const log of logs) {
     const last = log.first + log.turns.length;
@@ -170,25 +190,21 @@ const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turn
     if (log.first > number) {
       throw new StreamError('STORE_DAMAGED', `the journal lacks turns ${number} to ${log.first - 1}, recorded before turns that it has`);
     }
-    turns.push(...log.turns.slice(number - log.first));
+    for (const turn of log.turns.slice(number - log.first)) turns.push(turn);
     number = last;
   }
   return { turns, number };
 };
 
-const recordedOf = (item: JournaledItem, claimed: boolean): RecordedItem => ({
-  calls: item.calls,
-  done: item.done?.outcome,
-  keys: keysOf(item),
-  claimed,
-});
-
-const keysOf = ({ calls, done, facts }: JournaledItem): readonly Uint8Array[] => {
-  const keys: Uint8Array[] = [];
-  for (const [call, { pending, called }] of calls) {
-    if (pending !== undefined) keys.push(workKey(facts.work, call, 'pending'));
-    if (called !== undefined) keys.push(workKey(facts.work, call, 'called'));
+/** Work that was applied before the branches parted, told by turns that are covered and not pruned yet, and which go last. */
+const appliedBefore = (logs: readonly TurnsRecord[], { leftOver }: Covered): readonly string[] => {
+  if (leftOver === undefined) return [];
+  const names: string[] = [];
+  for (const { first, turns } of logs) {
+    for (const packed of turns.slice(0, Math.max(0, leftOver.turn - first))) {
+      const turn = unpackTurn(packed);
+      if (turn.kind === 'work') names.push(workName(turn.work));
+    }
   }
-  if (done !== undefined) keys.push(workKey(facts.work, 0, 'done'));
-  return keys;
+  return names;
 };

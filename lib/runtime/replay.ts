@@ -1,32 +1,105 @@
 /**
  * Replays recorded turns on the state of a checkpoint. Calls nobody: a source hands over exactly the recorded number of records, an item
- * of work its recorded outcome, the clock its recorded time (I6, I8).
+ * of work its recorded outcome, the clock its recorded time (I6, I8). Where something else comes than was recorded the branches part: then
+ * nothing of the old one is done again but that accepted records, which nobody can read again, are handed over.
  */
+import type { Clock } from '../core/clock.ts';
+import { unreachable } from '../core/errors.ts';
+import { encodeText } from '../core/serde.ts';
 import type { Domain } from './domain.ts';
 import type { SourceHost, Split } from './source-host.ts';
-import { unreachable } from '../core/errors.ts';
-import type { Turn } from './turn.ts';
+import { markOfPosition, type Turn } from './turn.ts';
+import type { WorkItem } from './work.ts';
 
-/** Runs the turns in order. Resolves with what diverged, or undefined when the state is that after the last turn. */
-export const replay = async (domain: Domain, turns: readonly Turn[]): Promise<string | undefined> => {
-  for (const turn of turns) {
-    const diverged = (await replayOne(domain, turn)) ?? contradiction(domain);
-    if (diverged !== undefined) return diverged;
+/** The branches part: thrown by a start that has met it, so that the next one does the turns before it, and no more of them. */
+export class Divergence extends Error {
+  override readonly name = 'Divergence';
+  /** How many turns behind the checkpoint are done again as they were. */
+  readonly turns: number;
+
+  constructor(turns: number, what: string) {
+    super(what);
+    this.turns = turns;
+  }
+}
+
+/** How long recorded turns keep the event loop, in milliseconds: a signal to stop must be heard. */
+const sliceMs = 4;
+
+/** Runs the first `count` turns in order. Resolves with where they diverged, or undefined when the state is that after the last of them. */
+export const replay = async (domain: Domain, turns: readonly Turn[], count: number, clock: Clock): Promise<Divergence | undefined> => {
+  const pause = pauses(domain, clock);
+  for (let at = 0; at < count; at += 1) {
+    await pause();
+    const turn = turns[at] as Turn; // Inside the bounds.
+    const diverged = await replayOne(domain, turn, pause);
+    const submitted = domain.turns.takeSubmitted();
+    const what = diverged ?? otherWork(domain, turn, submitted);
+    if (what !== undefined) return new Divergence(at, what);
   }
   return undefined;
 };
 
-const contradiction = (domain: Domain): string | undefined => {
-  const item = domain.work.contradiction;
-  if (item === undefined) return undefined;
-  const { operator, number } = item.id;
-  return `work ${number} of operator \`${domain.operator(operator)?.uid ?? operator}\`, key ${JSON.stringify(item.key)}, was recorded with other input`;
+/** Of turns that are not done again: hands over what sources have accepted that can not read it again. Returns how many records nobody takes. */
+export const handOver = (domain: Domain, turns: readonly Turn[]): number => {
+  let lost = 0;
+  for (const turn of turns) {
+    if (turn.kind !== 'input' && turn.kind !== 'end' && turn.kind !== 'split') continue;
+    const host = domain.topology.sources.find(({ number }) => number === turn.source);
+    if (host === undefined || host.source.replayable) {
+      if (turn.kind === 'input') lost += turn.input.values.length;
+      continue;
+    }
+    const { splits } = host;
+    domain.turns.replay(undefined, () => {
+      const split = splits.get(turn.split) ?? host.addSplit(turn.split);
+      if (turn.kind === 'input') host.pushRecorded(split, turn.input);
+      else if (turn.kind === 'end') host.end(split);
+    });
+  }
+  domain.turns.takeSubmitted(); // Started with all other open work.
+  return lost;
 };
 
-const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined> => {
+/** Lets others run now and then. Rejects when the domain has ended meanwhile. */
+const pauses = ({ signal }: Domain, clock: Clock): (() => Promise<void> | undefined) => {
+  let start = clock.elapsed();
+  const pause = async (): Promise<void> => {
+    await new Promise<void>((resolve) => clock.defer(resolve));
+    start = clock.elapsed();
+    signal.throwIfAborted();
+  };
+  return () => {
+    signal.throwIfAborted();
+    return clock.elapsed() - start > sliceMs ? pause() : undefined;
+  };
+};
+
+/** What says that a turn has submitted other work than it did when it was recorded. */
+const otherWork = (domain: Domain, turn: Turn, submitted: readonly WorkItem[]): string | undefined => {
+  const recorded = ('submitted' in turn ? turn.submitted : undefined) ?? [];
+  for (const [index, item] of submitted.entries()) {
+    if (item.fingerprint === recorded[index]) continue;
+    const where = `operator \`${uidOf(domain, item.id.operator)}\`, key ${JSON.stringify(item.key)}`;
+    return `${where}: work ${item.id.number} was recorded ${index < recorded.length ? 'with other input' : 'nowhere'}`;
+  }
+  if (submitted.length === recorded.length) return undefined;
+  return `${causeOf(domain, turn)} has started ${submitted.length} items of work, recorded were ${recorded.length}`;
+};
+
+const causeOf = (domain: Domain, turn: Turn): string => {
+  if (turn.kind === 'work') return `an outcome of operator \`${uidOf(domain, turn.work.operator)}\``;
+  if (turn.kind === 'tick' || turn.kind === 'start') return 'the clock';
+  const source = domain.topology.sources.find(({ number }) => number === turn.source);
+  return `split ${turn.split} of source \`${source?.uid ?? turn.source}\``;
+};
+
+const uidOf = (domain: Domain, operator: number): string => domain.operator(operator)?.uid ?? `${operator}`;
+
+const replayOne = async (domain: Domain, turn: Turn, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
   switch (turn.kind) {
     case 'records':
-      return replayRecords(domain, turn);
+      return replayRecords(domain, turn, pause);
     case 'input':
       return atSplit(domain, turn, (host, split) => domain.turns.replay(turn.now, () => host.pushRecorded(split, turn.input)));
     case 'end':
@@ -51,12 +124,13 @@ const replayOne = async (domain: Domain, turn: Turn): Promise<string | undefined
   }
 };
 
-const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }): Promise<string | undefined> => {
+const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
   const host = domain.topology.sources.find(({ number }) => number === turn.source);
   const split = host?.splits.get(turn.split);
   if (host === undefined || split === undefined) return noSplit(turn);
   let pushed = 0;
   for (let left = turn.count; left > 0; left -= pushed) {
+    await pause();
     if (!split.hasRecords) {
       split.batch = await split.reader?.read(domain.signal);
       split.cursor = 0;
@@ -67,7 +141,9 @@ const replayRecords = async (domain: Domain, turn: Turn & { kind: 'records' }): 
       pushed = host.push(split, most, true);
     });
   }
-  return undefined;
+  const { position } = markOfPosition(split.position);
+  if (turn.position === undefined || turn.position === position) return undefined;
+  return `split ${turn.split} of source \`${host.uid}\` is at ${encodeText(position)} behind the recorded records, which ended at ${encodeText(turn.position)}`;
 };
 
 const replayWork = (domain: Domain, turn: Turn & { kind: 'work' }): string | undefined => {
@@ -80,8 +156,8 @@ const replayWork = (domain: Domain, turn: Turn & { kind: 'work' }): string | und
   if (done.digest !== item.digest()) {
     return `work ${work.number} of operator \`${host.uid}\`, key ${JSON.stringify(item.key)}, was recorded with other input (digest ${done.digest}, now ${item.digest()})`;
   }
-  domain.turns.replay(turn.now, () => host.workQueue?.apply(item, done.outcome));
   domain.recovery.applied(item);
+  domain.turns.replay(turn.now, () => host.workQueue?.apply(item, done.outcome));
   return undefined;
 };
 

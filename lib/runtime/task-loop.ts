@@ -5,7 +5,7 @@
 import { sleep, type Clock } from '../core/clock.ts';
 import type { Places } from './places.ts';
 import type { SourceHost, Split } from './source-host.ts';
-import type { RecordedInput, Turn } from './turn.ts';
+import { markOfPosition, type RecordedInput, type Turn } from './turn.ts';
 
 export interface TaskLoopOptions {
   readonly clock: Clock;
@@ -87,7 +87,7 @@ export class TaskLoop {
     let count = 0;
     return turn(
       () => (count = host.push(split, turnRecordsMax)),
-      () => ({ kind: 'records', ...facts, count }),
+      () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
     );
   }
 

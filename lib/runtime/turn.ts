@@ -1,25 +1,33 @@
 /**
  * A turn: one synchronous step of the job, from an outside cause to the last operator it reaches (I13). The order of turns is the only
- * thing about a run that its inputs do not fix, so it is what the turn log records.
+ * thing about a run that its inputs do not fix, so it is what the turn log records, with marks by which a replay sees that it does the same.
  */
 import type { Timestamp } from '../core/element.ts';
+import { StreamError } from '../core/errors.ts';
 import type { WorkId } from '../core/journal.ts';
 
 export type Turn =
   /** A split hands over its next `count` records. */
-  | { readonly kind: 'records'; readonly source: number; readonly split: string; readonly count: number; readonly now?: Timestamp }
+  | (Marks & { readonly kind: 'records'; readonly source: number; readonly split: string; readonly count: number; readonly position?: unknown })
   /** A split that can't be read again hands over these records. */
-  | { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput; readonly now?: Timestamp }
+  | (Marks & { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput })
   /** A split appears. */
   | { readonly kind: 'split'; readonly source: number; readonly split: string }
   /** A split has ended. */
-  | { readonly kind: 'end'; readonly source: number; readonly split: string; readonly now?: Timestamp }
+  | (Marks & { readonly kind: 'end'; readonly source: number; readonly split: string })
   /** An item of work hands over its outcome. */
-  | { readonly kind: 'work'; readonly work: WorkId; readonly now?: Timestamp }
+  | (Marks & { readonly kind: 'work'; readonly work: WorkId })
   /** The clock ticks. */
-  | { readonly kind: 'tick'; readonly now: Timestamp }
+  | (Marks & { readonly kind: 'tick'; readonly now: Timestamp })
   /** A process goes live: countdowns of idleness begin anew. */
   | { readonly kind: 'start' };
+
+interface Marks {
+  /** The time that the turn has read. */
+  readonly now?: Timestamp;
+  /** Fingerprints of the items of work that it has submitted, in order. */
+  readonly submitted?: readonly number[];
+}
 
 /** Records as they were accepted, with the side output of those that go to one. */
 export interface RecordedInput {
@@ -39,43 +47,45 @@ export const packTurn = (turn: Turn): PackedTurn => {
   const letter = letters[turn.kind];
   switch (turn.kind) {
     case 'records':
-      return withNow([letter, turn.source, turn.split, turn.count], turn.now);
+      return packed([letter, turn.source, turn.split, turn.count, turn.now, turn.submitted, turn.position]);
     case 'input':
-      return withNow([letter, turn.source, turn.split, turn.input], turn.now);
+      return packed([letter, turn.source, turn.split, turn.input, turn.now, turn.submitted]);
     case 'split':
       return [letter, turn.source, turn.split];
     case 'end':
-      return withNow([letter, turn.source, turn.split], turn.now);
+      return packed([letter, turn.source, turn.split, turn.now, turn.submitted]);
     case 'work': {
       const { operator, keyGroup, number, branch } = turn.work;
-      return withNow([letter, operator, keyGroup, number, branch], turn.now);
+      return packed([letter, operator, keyGroup, number, branch, turn.now, turn.submitted]);
     }
     case 'tick':
-      return [letter, turn.now];
+      return packed([letter, turn.now, turn.submitted]);
     case 'start':
       return [letter];
   }
 };
 
-export const unpackTurn = (packed: PackedTurn): Turn => {
+/** Throws `STORE_FORMAT` for a kind of turn that this version does not know. */
+export const unpackTurn = (packedTurn: PackedTurn): Turn => {
   // The checksum of the record has been verified, so the shape is what packTurn wrote.
-  const [letter, a, b, c, d, e] = packed as [string, number, never, never, never, never];
-  const timed = (now: Timestamp | undefined): { now?: Timestamp } => (now === undefined ? {} : { now });
+  const [letter, a, b, c, d, e, f] = packedTurn as [string, number, never, never, never, never, never];
   switch (letter) {
     case letters.records:
-      return { kind: 'records', source: a, split: b, count: c, ...timed(d) };
+      return { kind: 'records', source: a, split: b, count: c, ...marks(d, e), ...(isAbsent(f) ? {} : { position: f }) };
     case letters.input:
-      return { kind: 'input', source: a, split: b, input: c, ...timed(d) };
+      return { kind: 'input', source: a, split: b, input: c, ...marks(d, e) };
     case letters.split:
       return { kind: 'split', source: a, split: b };
     case letters.end:
-      return { kind: 'end', source: a, split: b, ...timed(c) };
+      return { kind: 'end', source: a, split: b, ...marks(c, d) };
     case letters.work:
-      return { kind: 'work', work: { operator: a, keyGroup: b, number: c, branch: d }, ...timed(e) };
+      return { kind: 'work', work: { operator: a, keyGroup: b, number: c, branch: d }, ...marks(e, f) };
     case letters.tick:
-      return { kind: 'tick', now: a };
-    default:
+      return { kind: 'tick', ...marks(undefined, b), now: a };
+    case letters.start:
       return { kind: 'start' };
+    default:
+      throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${letter}\`, which this version does not know`);
   }
 };
 
@@ -84,10 +94,26 @@ export const mergeTurns = (first: Turn, second: Turn): Turn | undefined => {
   if (first.kind !== 'records' || second.kind !== 'records') return undefined;
   if (first.source !== second.source || first.split !== second.split) return undefined;
   if (first.now !== undefined || second.now !== undefined) return undefined;
-  return { ...first, count: first.count + second.count };
+  // Two lists would be copied over and over; one that submits nothing joins any other.
+  if (first.submitted !== undefined && second.submitted !== undefined) return undefined;
+  const { position: _, ...rest } = first;
+  return { ...rest, ...second, count: first.count + second.count };
 };
 
-const withNow = (packed: unknown[], now: Timestamp | undefined): PackedTurn => {
-  if (now !== undefined) packed.push(now);
-  return packed;
+/** The position of a `records` turn, if it is cheap to keep: it shows that a source gives the same again. */
+export const markOfPosition = (position: unknown): { readonly position?: unknown } =>
+  typeof position === 'number' || (typeof position === 'string' && position.length <= 64) ? { position } : {};
+
+const marks = (now: Timestamp | null | undefined, submitted: readonly number[] | null | undefined): Marks => {
+  if (isAbsent(submitted)) return isAbsent(now) ? {} : { now };
+  return isAbsent(now) ? { submitted } : { now, submitted };
 };
+
+/** What is not there at the end takes no room. */
+const packed = (fields: unknown[]): PackedTurn => {
+  while (fields.at(-1) === undefined) fields.pop();
+  for (let at = 0; at < fields.length; at += 1) fields[at] ??= null;
+  return fields;
+};
+
+const isAbsent = (field: unknown): field is null | undefined => field === null || field === undefined;

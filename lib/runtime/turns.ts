@@ -71,17 +71,24 @@ export class Turns {
     this.#count += 1;
     const made = turn();
     const timed = this.#time === undefined ? made : { ...made, now: this.#time };
-    journal.note(timed);
-    onTurn?.(timed);
+    const marked = this.#submitted.length > 0 && journal.keeps ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) } : timed;
+    journal.note(marked);
+    onTurn?.(marked);
     this.#startSubmitted();
     this.#longestMs = Math.max(this.#longestMs, clock.elapsed() - start);
     return true;
   }
 
-  /** Runs a recorded turn again, at its recorded time. What it submits is started when replay is over. */
+  /** Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over. */
   replay(now: Timestamp | undefined, body: () => void): void {
     this.#run(now, body);
+  }
+
+  /** What replayed turns have submitted since this was asked last. */
+  takeSubmitted(): readonly WorkItem[] {
+    const submitted = this.#submitted.map(({ item }) => item);
     this.#submitted = [];
+    return submitted;
   }
 
   #run(now: Timestamp | undefined, body: () => void): void {

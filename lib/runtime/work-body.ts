@@ -24,8 +24,10 @@ export interface BodyServices extends AttemptServices {
   readonly accepting: boolean;
   /** What the journal holds of an item; taken once. */
   recorded(item: WorkItem): RecordedItem | undefined;
-  /** Says that a body asks for other calls than were recorded. Throws in strict mode. */
+  /** Says that a body asks for other calls than were recorded. Fails the job in strict mode. */
   diverged(item: WorkItem, what: string): void;
+  /** Says that a body has waited long for an outcome, and goes on in another order than before. */
+  overtaken(item: WorkItem, what: string): void;
   /** Fails the job. */
   failWork(error: unknown): void;
 }
@@ -154,7 +156,8 @@ export class WorkBody implements WorkContext, CallingBody {
         return;
       }
       const found = this.#recorded?.find(number, id, args);
-      const replaces = found === 'other';
+      if (found === 'other') this.#void(number);
+      const replaces = this.#recorded?.replaces(number) === true;
       // The journal returns what this call's function returned, so an outcome of it is an R.
       const call = new DurableCall({ body: this, services, number, id, args, replaces, fn, options, resolve: resolve as (value: unknown) => void, reject });
       if (found === 'outcome') this.#recorded?.deliver(number, (outcome) => call.resume(outcome));
@@ -163,7 +166,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   get mayStart(): boolean {
-    return this.#services.accepting && !this.#ended;
+    return this.#services.accepting && !this.#ended && !this.#services.signal.aborted;
   }
 
   backOff(): void {
@@ -218,14 +221,17 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   #adopt(recorded: RecordedItem): void {
-    const { clock, macrotasks } = this.#services;
+    const { clock, macrotasks, signal } = this.#services;
     this.#item.addJournaled(recorded.keys);
     this.#recorded = new RecordedCalls({
       recorded,
       name: this.id,
       clock,
       macrotasks,
+      signal,
       diverged: (what) => this.#services.diverged(this.#item, what),
+      overtaken: (what) => this.#services.overtaken(this.#item, what),
+      liveWait: () => this.#resumptions !== undefined && this.#resumptions.length > 0,
       onDelivered: () => this.#resumeNext(),
     });
     this.#failedCalls = this.#recorded.failed;
@@ -240,6 +246,12 @@ export class WorkBody implements WorkContext, CallingBody {
     const appended = journal.append(record, () => this.#outcomeDurable(number));
     (this.#undurable ??= []).push({ call: number, appended });
     if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
+  }
+
+  /** Another call has come in the place of a recorded one: after the next crash its record, and those behind it, must not be found. */
+  #void(call: number): void {
+    const { journal } = this.#services;
+    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () => this.#journaled(call, 'voided'));
   }
 
   #outcomeDurable(call: number): void {
@@ -289,8 +301,9 @@ export class WorkBody implements WorkContext, CallingBody {
     if (!this.mayStart) return;
     const { number, id, args, options } = call.facts;
     const { reconciler } = options;
+    const pending = this.#recorded?.pending(number);
     if (reconciler === undefined) call.start();
-    else if (this.#recorded?.isPending(number) === true) call.reconcile(reconciler);
+    else if (pending !== undefined) call.reconcile(reconciler, pending.work);
     else {
       const { journal } = this.#services;
       journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args }, () => {
@@ -317,6 +330,7 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#ended = true;
     this.#cancelTimeout?.();
     this.#abort?.letGo();
+    this.#recorded?.end({ complete: outcome.ok });
     const { onRejection = 'fail' } = this.#item.worker;
     if (!outcome.ok && (typeof onRejection === 'function' ? onRejection(outcome.error) : onRejection) === 'fail') {
       this.#fail(outcome.error);

@@ -88,9 +88,15 @@ export class WorkItem {
   digest(): number {
     if (this.#digest === undefined) {
       const { worker, item } = this;
-      this.#digest = crc32(encodeText(worker.identity === undefined ? item : worker.identity(item)));
+      const identity = worker.identity === undefined ? item : worker.identity(item);
+      this.#digest = crc32(typeof identity === 'string' ? identity : encodeText(identity));
     }
     return this.#digest;
+  }
+
+  /** By it a replay sees that it submits what was submitted. */
+  get fingerprint(): number {
+    return fingerprintOf(this.id, this.digest());
   }
 
   /** What every record of it carries. */
@@ -98,6 +104,10 @@ export class WorkItem {
     return { work: this.id, key: this.key, digest: this.digest() };
   }
 }
+
+/** Of an item with this digest. Its number follows from the order of submissions, so it is left out. */
+export const fingerprintOf = ({ operator, keyGroup }: WorkId, itemDigest: number): number =>
+  Math.imul(Math.imul(itemDigest ^ operator, 0x9e3779b1) ^ keyGroup, 0x85ebca6b) >>> 0;
 
 const noKeys: readonly Uint8Array[] = [];
 
@@ -112,8 +122,6 @@ export interface WorkServices extends BodyServices {
   readonly branch: number;
   /** Runs `body` as the turn that hands over this item's outcome. */
   turn(item: WorkItem, body: () => void): void;
-  /** Whether the journal knows another item by this one's name, from before the code or the input changed. */
-  contradicts(item: WorkItem): boolean;
   /** Asks to start these items once the present turn is durable. */
   submitted(queue: WorkQueue, item: WorkItem): void;
 }
@@ -221,23 +229,12 @@ export class WorkQueue implements BodyOwner {
   #submit(worker: string, item: unknown): void {
     const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
     const number = sequence();
-    let row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
-    const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
-    let added = this.#add(id, keys.key, row);
-    added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
-    if (services.contradicts(added)) {
-      row = { ...row, branch: row.branch + 1 };
-      added = this.#renamed(added, row);
-    }
+    const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
     rows.set(number, row);
+    const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
+    const added = this.#add(id, keys.key, row);
+    added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
     services.submitted(this, added);
-  }
-
-  /** Its name belongs to another item, so it is one of the branch that begins with this divergence. */
-  #renamed(item: WorkItem, row: WorkRow): WorkItem {
-    this.#open.delete(this.#slot(item.id));
-    this.#options.place.add(-1);
-    return this.#add({ ...item.id, branch: row.branch }, item.key, row);
   }
 
   #add(id: WorkId, key: Key, row: WorkRow): WorkItem {

@@ -24,8 +24,8 @@ test('turns of one split in a row are one in the log, and those behind the insta
   journal.note(records(1));
   journal.note(records(7, 'b'));
   await flushed();
-  expect((await Recovery.load(store, emptyJournal)).turns).toEqual([records(5), records(5), records(7, 'b')]);
-  expect((await Recovery.load(store, covered)).turns).toEqual([records(5), records(7, 'b')]);
+  expect((await Recovery.load(store, { journal: emptyJournal, branch: 0 })).turns).toEqual([records(5), records(5), records(7, 'b')]);
+  expect((await Recovery.load(store, { journal: covered, branch: 0 })).turns).toEqual([records(5), records(7, 'b')]);
 });
 
 test('turns that a durable checkpoint covers are forgotten, written or not, and the rest goes on behind them', async () => {
@@ -38,7 +38,7 @@ test('turns that a durable checkpoint covers are forgotten, written or not, and 
   journal.note(records(3));
   await journal.prune(covered.turns, []);
   await flushed();
-  const recovery = await Recovery.load(store, covered);
+  const recovery = await Recovery.load(store, { journal: covered, branch: 0 });
   expect(recovery.turns).toEqual([records(3)]);
   expect(recovery.kept).toHaveLength(1);
 });
