@@ -264,9 +264,11 @@ class AgentOperator<I, O> implements Processor<I> {
     return run;
   }
 
-  /** Runs what these events trigger, breadth first; asynchronous actions are submitted. Undefined when nothing is open: the run ends. */
-  #dispatch(run: Run<I>, events: readonly Event[]): Run<I> | undefined {
-    const queue = [...events];
+  /**
+   * Runs what these events trigger, breadth first; asynchronous actions are submitted. Undefined when nothing is open: the run ends. The
+   * list of events is its own from now on.
+   */
+  #dispatch(run: Run<I>, queue: Event[]): Run<I> | undefined {
     for (let at = 0; at < queue.length; at += 1) {
       const event = queue[at] as Event; // Inside the bounds.
       this.#eventsProcessed.inc();
@@ -282,7 +284,7 @@ class AgentOperator<I, O> implements Processor<I> {
         else {
           const result = this.#runNow(run, action, event);
           if (result === 'ended') return undefined;
-          if (result !== undefined) this.#take(run, action.name, result).forEach((sent) => queue.push(sent));
+          if (result !== undefined) for (const sent of this.#take(run, action.name, result)) queue.push(sent);
         }
       }
     }
@@ -400,7 +402,7 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run.outdated) this.#start(run.input, run);
     else {
       const result = outcome.ok ? effectsOf(outcome.value, this.#agent) : this.#failed(run, task.action, outcome.error);
-      if (result !== 'ended') this.#dispatch(run, result === undefined ? [] : this.#take(run, task.action, result));
+      if (result !== 'ended') this.#dispatch(run, result === undefined ? [] : [...this.#take(run, task.action, result)]);
     }
     this.#settle();
   }
