@@ -8,26 +8,13 @@ import {
   MemoryStorage,
   OutputEvent,
   StreamExecutionEnvironment,
-  systemClock,
   type Agent,
   type JournalEntry,
   type Storage,
 } from 'millrace';
 import { simulate } from 'millrace/testing';
 import { describe, expect, test } from 'vitest';
-import { later, Ledger, once, Sluice, until } from './stories/story.ts';
-
-interface Item {
-  readonly id: string;
-  readonly n: number;
-}
-
-const itemsOf = (count: number, keys: number): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
-
-const steppingClock = () => {
-  let elapsedMs = 0;
-  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
-};
+import { itemsOf, later, Ledger, once, Sluice, steppingClock, until, type Item } from './stories/story.ts';
 
 /** Storage that tells which records of the journal are durable. */
 const observed = (inner: Storage, onAppended: (entries: readonly JournalEntry[]) => void): Storage => ({

@@ -9,7 +9,6 @@ import {
   MemoryStorage,
   OutputEvent,
   StreamExecutionEnvironment,
-  systemClock,
   TumblingEventTimeWindows,
   valueState,
   WatermarkStrategy,
@@ -22,14 +21,7 @@ import {
 } from 'millrace';
 import { describe, expect, test } from 'vitest';
 import { keyBytes, keyFromBytes, keyGroupOf } from '../lib/core/key.ts';
-import { later, Ledger, once, Sluice, until } from './stories/story.ts';
-
-interface Item {
-  readonly id: string;
-  readonly n: number;
-}
-
-const itemsOf = (count: number, keys: number): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
+import { itemsOf, later, Ledger, once, Sluice, steppingClock, until, type Item } from './stories/story.ts';
 
 describe('I1: one input of a key at a time, in the order of arrival', () => {
   const shape = fc.record({
@@ -157,11 +149,6 @@ const reference = async (): Promise<readonly unknown[]> => {
 };
 
 /** A clock that lets the loop leave the event loop after each turn. */
-const steppingClock = () => {
-  let elapsedMs = 0;
-  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
-};
-
 test('I4, I5: cut after any turn, and started again from there, the job gives the same', async () => {
   const whole = await reference();
   let turns = 0;

@@ -15,7 +15,6 @@ import {
   MemoryStorage,
   OutputEvent,
   StreamExecutionEnvironment,
-  systemClock,
   TumblingEventTimeWindows,
   valueState,
   WatermarkStrategy,
@@ -26,21 +25,9 @@ import {
 } from 'millrace';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { failure, freshDirectory, later, Ledger, once, Sluice, until } from './stories/story.ts';
+import { failure, freshDirectory, itemsOf, later, Ledger, once, Sluice, steppingClock, until, type Item } from './stories/story.ts';
 
-interface Item {
-  readonly id: string;
-  readonly n: number;
-}
-
-const itemsOf = (count: number, keys = 3): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
 const byTime = WatermarkStrategy.monotonous<Item>().withTimestamps(({ n }) => n * 1000).withEmitEvery(3);
-
-/** Lets the loop leave the event loop after each turn, so that timers come between. */
-const steppingClock = () => {
-  let elapsedMs = 0;
-  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
-};
 
 const waiting = (ms: (n: number) => number): Agent<Item, Item> =>
   agent<Item, Item>('waiting').on(

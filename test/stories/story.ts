@@ -6,11 +6,26 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { defineSink, errorTable, noRestart, StreamError, type ErrorCode, type Sink, type Source } from 'millrace';
+import { defineSink, errorTable, noRestart, StreamError, systemClock, type Clock, type ErrorCode, type Sink, type Source } from 'millrace';
 import { afterEach, expect } from 'vitest';
 
 /** No log and no second attempt, so that a failure is seen at once. */
 export const once = { logger: 'silent', restart: noRestart() } as const;
+
+/** A record for which only its key and its number matter. */
+export interface Item {
+  readonly id: string;
+  readonly n: number;
+}
+
+/** Numbered records, dealt out to this many keys in turn. */
+export const itemsOf = (count: number, keys = 3): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
+
+/** Lets the loop leave the event loop after each turn, so that timers come between. */
+export const steppingClock = (): Clock => {
+  let elapsedMs = 0;
+  return { ...systemClock, elapsed: () => (elapsedMs += 10) };
+};
 
 /** What left the job, each record under its number: the same number must always bring the same record, and no number may be left out. */
 export class Ledger<T> {
