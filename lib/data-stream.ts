@@ -111,7 +111,9 @@ export class DataStream<T> {
 
   /** Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. */
   asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
-    return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true });
+    const operator = asyncMap(fn, options);
+    if (options.perKey === true) throw new TypeError('Expected `perKey` to follow `keyBy`: the records of this stream have no key, so no call could have the turn of one');
+    return this.add('async-map', { kind: 'operator', operator, boundary: true });
   }
 
   /** This stream and others as one. */

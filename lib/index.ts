@@ -18,7 +18,8 @@ export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.t
 export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type } from '../operators/process.ts';
 export type { ProcessContext, ProcessFunction, ProcessObject, StateHandles, StateSpec, TypeOf } from '../operators/process.ts';
-export type { AgentOperatorOptions, DeadLetter } from '../operators/agent-options.ts';
+export type { AgentOperatorOptions } from '../operators/agent-options.ts';
+export type { DeadLetter } from '../operators/dead-letter.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
 export { TumblingEventTimeWindows, type AlignedWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
 export type {

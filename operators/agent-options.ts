@@ -1,15 +1,7 @@
-/** The options of `applyAgent`, and what comes out of its dead-letter side output. */
-import type { Key } from '../lib/core/key.ts';
+/** The options of `applyAgent`, and how they are checked. */
 import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
-import { durationMs, integer, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
-
-/** An input whose run failed for good. */
-export interface DeadLetter<I = unknown> {
-  readonly key: Key;
-  readonly input: I;
-  readonly action: string;
-  readonly error: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
-}
+import { durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import { checkErrorOptions, type DeadLetter, type OnError } from './dead-letter.ts';
 
 export interface AgentOperatorOptions {
   /** `completion`: results leave as runs end. `arrival`: in the order of the inputs. @defaultValue 'completion' */
@@ -27,7 +19,7 @@ export interface AgentOperatorOptions {
    * missing resource, a changed plan, a store that fails) fails the job whatever is said here. @defaultValue 'fail', with
    * `deadLetters` 'dead-letter'
    */
-  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
+  readonly onError?: OnError | undefined;
   /** Where inputs go whose run failed. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
   /**
@@ -51,17 +43,12 @@ const optionNames = [
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkAgentOptions = (options: AgentOperatorOptions): void => {
   knownOptions('applyAgent', options, optionNames);
-  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, onError, deadLetters, onPlanChange } = options;
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, onPlanChange } = options;
   if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
   if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
   if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
   if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
   if (actionTimeout !== undefined) durationMs('actionTimeout', actionTimeout, { min: 1 });
-  if (onError !== undefined) oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']);
   if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
-  if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
-  // Either alone would say one thing and do another.
-  if (onError === 'dead-letter' && deadLetters === undefined) throw refusal('onError', "'fail' or 'ignore' where no `deadLetters` are given", onError);
-  if (onError !== undefined && onError !== 'dead-letter' && deadLetters !== undefined)
-    throw refusal('onError', "'dead-letter' or left out where `deadLetters` are given", onError);
+  checkErrorOptions(options);
 };

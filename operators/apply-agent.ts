@@ -16,12 +16,13 @@ import { encodeText } from '../lib/core/serde.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
 import { applyChanges } from '../lib/agents/memory.ts';
-import { isOwnFailure } from '../lib/agents/own-failure.ts';
+import { isOwnFailure } from '../lib/core/own-failure.ts';
 import type { CompiledAgent, PlannedAction } from '../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
 import type { ActionEffects, ActionResult } from '../lib/agents/runner-context.ts';
 import { Warnings } from '../lib/agents/warnings.ts';
-import type { AgentOperatorOptions, DeadLetter } from './agent-options.ts';
+import type { AgentOperatorOptions } from './agent-options.ts';
+import type { DeadLetter } from './dead-letter.ts';
 import { Execution, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
 

@@ -8,10 +8,10 @@ import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/e
 import { keyText, type Key } from '../lib/core/key.ts';
 import { listState, valueState } from '../lib/core/operator.ts';
 import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
-import { callable, durationMs, flag, integer, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
+import { callable, durationMs, flag, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import { isOwnFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
-import { isOwnFailure } from '../lib/agents/own-failure.ts';
-import type { DeadLetter } from './agent-options.ts';
+import { checkErrorOptions, type DeadLetter, type OnError } from './dead-letter.ts';
 
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
@@ -30,7 +30,7 @@ export interface AsyncMapOptions {
    * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in `numOfCallsFailed`. An error
    * that is about the job (a store that fails) fails the job whatever is said here. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
-  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
+  readonly onError?: OnError | undefined;
   /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
 }
@@ -82,9 +82,6 @@ type Settings = ReturnType<typeof settingsOf>;
 const settingsOf = (options: AsyncMapOptions) => {
   knownOptions('asyncMap', options, optionNames);
   const { order = 'completion', perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
-  const { onError = deadLetters === undefined ? 'fail' : 'dead-letter' } = options;
-  if (deadLetters !== undefined && typeof deadLetters?.id !== 'string') throw refusal('deadLetters', 'an OutputTag', deadLetters);
-  if (onError === 'dead-letter' && deadLetters === undefined) throw refusal('deadLetters', "an OutputTag, since `onError` is 'dead-letter'", deadLetters);
   return {
     order: oneOf('order', order, ['completion', 'arrival']),
     perKey: flag('perKey', perKey),
@@ -92,7 +89,7 @@ const settingsOf = (options: AsyncMapOptions) => {
     timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
     attemptMs: attemptTimeout === undefined ? undefined : durationMs('attemptTimeout', attemptTimeout, { min: 1 }),
     retry: retry === undefined ? undefined : checkRetry('retry', retry),
-    onError: oneOf('onError', onError, ['fail', 'ignore', 'dead-letter']),
+    onError: checkErrorOptions(options),
     deadLetters,
   };
 };

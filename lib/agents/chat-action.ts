@@ -18,7 +18,7 @@ import {
   type RequestedToolCall,
 } from './event.ts';
 import { sentSchema, type JsonSchema } from './json-schema.ts';
-import { isOwnFailure } from './own-failure.ts';
+import { isOwnFailure } from '../core/own-failure.ts';
 import { Prompt, promptText } from './prompt.ts';
 import type { ActionContext, RunnerContext } from './runner-context.ts';
 import { parseStructured } from './structured-output.ts';

@@ -30,6 +30,17 @@ test.each(['uid', 'name'] as const)('`%s` behind `keyBy` or of a side output is 
   expect(uidsOf(env)).toEqual(['collection']);
 });
 
+test('`perKey` on a stream without keys is refused, since no call could have the turn of a key', () => {
+  const env = create();
+  const numbers = env.fromCollection([1]);
+  const fn = async (n: number): Promise<number> => n;
+  expect(() => numbers.asyncMap(fn, { perKey: true })).toThrow(/^Expected `perKey` to follow `keyBy`/);
+  expect(uidsOf(env)).toEqual(['collection']);
+  numbers.asyncMap(fn, { perKey: false });
+  numbers.keyBy((n) => n).asyncMap(fn, { perKey: true });
+  expect(uidsOf(env)).toEqual(['collection', 'async-map', 'async-map-2']);
+});
+
 test('`union` takes streams of its own environment only', () => {
   const [one, other] = [create(), create()];
   const stream = one.fromCollection([1]);

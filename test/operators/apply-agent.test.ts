@@ -7,7 +7,8 @@ import type { RunnerContext } from '../../lib/agents/runner-context.ts';
 import { Warnings } from '../../lib/agents/warnings.ts';
 import { InvariantError, StreamError } from '../../lib/core/errors.ts';
 import { outputTag, type OutputOrder } from '../../lib/core/operator.ts';
-import type { AgentOperatorOptions, DeadLetter } from '../../operators/agent-options.ts';
+import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
+import type { DeadLetter } from '../../operators/dead-letter.ts';
 import { applyAgent } from '../../operators/apply-agent.ts';
 import { WorkHarness } from './work-fixture.ts';
 

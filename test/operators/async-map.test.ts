@@ -291,6 +291,9 @@ describe('asyncMap', () => {
     expect(() => asyncMap(fn, { perKey: 'yes' as never })).toThrow('`perKey`');
     expect(() => asyncMap(fn, { onError: 'retry' as never })).toThrow('`onError`');
     expect(() => asyncMap(fn, { onError: 'dead-letter' })).toThrow('`deadLetters`');
+    // Either would say one thing and do another.
+    expect(() => asyncMap(fn, { onError: 'ignore', deadLetters: { id: 'letters' } })).toThrow('`onError`');
+    expect(() => asyncMap(fn, { onError: 'fail', deadLetters: { id: 'letters' } })).toThrow('`onError`');
     expect(() => asyncMap(fn, { deadLetters: 'letters' as never })).toThrow('`deadLetters`');
     expect(() => asyncMap(fn, { retry: { attemps: 3 } as never })).toThrow('`attemps`');
   });

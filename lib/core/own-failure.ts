@@ -2,7 +2,7 @@
  * Tells the failure of an action, a model or a tool from an error about the job. Strategies (`onError`, `errorHandling`, a tool's answer)
  * take the former only: a missing resource, a store that fails or a bug of ours would otherwise drop every input in silence.
  */
-import { InvariantError, StreamError, type ErrorCode } from '../core/errors.ts';
+import { InvariantError, StreamError, type ErrorCode } from './errors.ts';
 
 const aboutTheJob: ReadonlySet<ErrorCode> = new Set([
   'AGENT_INVALID',
