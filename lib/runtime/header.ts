@@ -19,6 +19,8 @@ export interface StateFacts {
   readonly indexed: boolean;
   /** Its number in every stored key. */
   readonly state: number;
+  /** The operator has gone on without it: its number stays taken, and its rows belong to nobody, also when the name comes back. */
+  readonly dropped?: true | undefined;
 }
 
 /** One node of the graph; which parts it has depends on its kind. */
@@ -78,7 +80,7 @@ export const checkHeader = (
 
 /** What would be lost with a node, in words. The records of a sink are numbered and its output has an end: another sink must not go on there. */
 const heldOf = ({ states = [], source, sink }: NodeSnapshot): string | undefined => {
-  if (states.length > 0) return 'state';
+  if (states.some(({ dropped }) => dropped !== true)) return 'state';
   if (source !== undefined) return 'positions';
   if (sink !== undefined && (sink.number > 0 || sink.pending.length > 0)) return `the place in the output (${sink.number} records)`;
   return undefined;
@@ -94,6 +96,7 @@ export interface StatesOfOperator {
 /** Refuses state that is no longer declared, whose kind changed or that a newer version wrote. */
 export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: StatesOfOperator): void => {
   for (const before of stored) {
+    if (before.dropped === true) continue;
     const now = declared.find(({ name }) => name === before.name);
     if (now === undefined) {
       if (allowUnclaimedState) continue;

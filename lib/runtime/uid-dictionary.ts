@@ -29,9 +29,9 @@ export class UidDictionary {
     return number;
   }
 
-  /** Numbers of the states that the checkpoint knows of, by name. */
+  /** Numbers of the states that the checkpoint knows of, by name. A dropped one has no name any more, so that nothing finds it. */
   stateNumbersOf(uid: string): ReadonlyMap<string, number> {
-    return new Map(this.#stored(uid).map(({ name, state }) => [name, state]));
+    return new Map(this.#stored(uid).map(({ name, state, dropped }) => [dropped === true ? droppedName(state) : name, state]));
   }
 
   /** The states that an operator has declared. */
@@ -40,14 +40,18 @@ export class UidDictionary {
     return workingSet.states().filter(({ operator }) => operator === number).map(({ operator: _, ...facts }) => facts);
   }
 
-  /** Those, and what it has declared in earlier lives. */
+  /** Those, and what it has declared in earlier lives and does no more: that is dropped, since it was allowed to start without. */
   statesEver(uid: string, workingSet: WorkingSet): readonly StateFacts[] {
     const declared = this.statesOf(uid, workingSet);
-    const names = new Set(declared.map(({ name }) => name));
-    return [...declared, ...this.#stored(uid).filter(({ name }) => !names.has(name))];
+    const numbers = new Set(declared.map(({ state }) => state));
+    const dropped = this.#stored(uid).filter(({ state }) => !numbers.has(state));
+    return [...declared, ...dropped.map((facts) => ({ ...facts, dropped: true as const }))];
   }
 
   #stored(uid: string): readonly StateFacts[] {
     return this.#header.nodes[uid]?.states ?? [];
   }
 }
+
+/** Keeps a number taken, and is no name that anybody gives a state. */
+const droppedName = (state: number): string => `\0dropped ${state}`;

@@ -103,18 +103,36 @@ const namedStates = ({ storage, sluice, ledger, states, allowUnclaimedState = fa
   return env;
 };
 
+type Life = (named: Pick<Named, 'states' | 'allowUnclaimedState'>, upTo: number) => Promise<void>;
+
+/** Runs the pipeline until it has read a number of values, one life after the other. */
+const livesOf = (parts: Pick<Named, 'storage' | 'sluice' | 'ledger'>): Life => async (named, upTo) => {
+  parts.sluice.raise(upTo);
+  const job = await namedStates({ ...parts, ...named }).executeAsync();
+  await Promise.race([job.done, until(() => parts.sluice.given === upTo)]);
+  await job.stop();
+};
+
 test('a state that is no longer declared is refused, and with permission leaves its rows to nobody (I12)', async () => {
   const parts = { storage: new MemoryStorage(), sluice: new Sluice([1, 2, 3], 1), ledger: new Ledger<string>() };
-  const life = async (named: Pick<Named, 'states' | 'allowUnclaimedState'>, upTo: number): Promise<void> => {
-    parts.sluice.raise(upTo);
-    const job = await namedStates({ ...parts, ...named }).executeAsync();
-    await Promise.race([job.done, until(() => parts.sluice.given === upTo)]);
-    await job.stop();
-  };
+  const life = livesOf(parts);
   await life({ states: ['a', 'balance'] }, 1);
   const error = await failure(life({ states: ['a'] }, 2), 'STATE_UNCLAIMED');
   expect(error.message).toContain('"balance" of "named"');
   await life({ states: ['a'], allowUnclaimedState: true }, 2);
   await life({ states: ['a', 'email'], allowUnclaimedState: true }, 3);
   expect(parts.ledger.values).toEqual(['nothing,nothing', 'a at 1', 'a at 2,nothing']);
+});
+
+test('a state that was dropped needs no permission again, and begins anew when its name comes back (I12)', async () => {
+  const parts = { storage: new MemoryStorage(), sluice: new Sluice([1, 2, 3, 4, 5, 6], 1), ledger: new Ledger<string>() };
+  const life = livesOf(parts);
+  await life({ states: ['a', 'balance'] }, 1);
+  await life({ states: ['a'], allowUnclaimedState: true }, 2);
+  await life({ states: ['a'] }, 3);
+  await life({ states: ['a', 'balance', 'email'] }, 4);
+  await failure(life({ states: ['a', 'email'] }, 5), 'STATE_UNCLAIMED');
+  await life({ states: ['email'], allowUnclaimedState: true }, 5);
+  await life({ states: ['balance', 'email', 'a'] }, 6);
+  expect(parts.ledger.values).toEqual(['nothing,nothing', 'a at 1', 'a at 2', 'a at 3,nothing,nothing', 'email at 4', 'nothing,email at 5,nothing']);
 });
