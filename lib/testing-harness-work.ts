@@ -130,6 +130,6 @@ export class HarnessWork {
 
   /** Changes with whatever moves. */
   #marks(queue: WorkQueue | undefined): string {
-    return `${this.#turns.count} ${this.#journal.backlog} ${this.#journal.state.lsn} ${queue?.open} ${queue?.inFlight} ${this.#clock.waiting}`;
+    return `${this.#turns.moves} ${this.#journal.backlog} ${this.#journal.state.lsn} ${queue?.open} ${queue?.inFlight} ${this.#clock.waiting}`;
   }
 }

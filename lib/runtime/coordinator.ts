@@ -102,7 +102,8 @@ export class CheckpointCoordinator {
   }
 
   async #checkpoint(): Promise<void> {
-    const { clock, store, participant, onStats, onFailure } = this.#options;
+    const { clock, store, participant, signal, onStats, onFailure } = this.#options;
+    if (signal.aborted) return; // It waited behind one with which the job has failed.
     const start = clock.elapsed();
     const id = this.epoch;
     const open = participant.cut(id);
@@ -114,7 +115,7 @@ export class CheckpointCoordinator {
       for (const slice of slices(open.state, batch, clock)) {
         longestSliceMs = Math.max(longestSliceMs, slice);
         await new Promise<void>((resolve) => clock.defer(resolve));
-        if (this.#options.signal.aborted) return;
+        if (signal.aborted) return;
       }
     }
     const sealed = await sealing;
@@ -123,7 +124,7 @@ export class CheckpointCoordinator {
       this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body: open.body(sealed), rowsDigest: batch.rowsDigest });
       await batch.write();
     } else this.#previous = { id, digest: '' };
-    if (this.#options.signal.aborted) return;
+    if (signal.aborted) return;
     if (batch !== undefined) for (const cut of open.state) cut.durable();
     onStats({ id, durationMs: clock.elapsed() - start, bytes, entries, longestSliceMs });
     const committing = open.durable(sealed);

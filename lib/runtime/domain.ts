@@ -132,7 +132,7 @@ export class Domain {
     if (storage !== undefined) this.#early = this.#makeEarly();
     this.#loop = this.#makeLoop();
     const { places, topology } = this;
-    this.#watchdog = new Watchdog({ places, operators: topology.operators, logger: options.logger, turns: () => this.turns.count });
+    this.#watchdog = new Watchdog({ places, operators: topology.operators, logger: options.logger, moves: () => this.turns.moves });
   }
 
   get finished(): boolean {

@@ -128,6 +128,7 @@ class Attempt implements CallContext {
   readonly #call: DurableCall;
   #abort: ChildAbort | undefined;
   #cancelTimeout: Cancel | undefined;
+  #timedOut: Error | undefined;
   #settled = false;
 
   constructor(call: DurableCall, attempt: number) {
@@ -146,6 +147,8 @@ class Attempt implements CallContext {
   }
 
   get signal(): AbortSignal {
+    // Who asks for it only now must not wait for what nobody will abort any more.
+    if (this.#abort === undefined && this.#settled) return AbortSignal.abort(this.#timedOut ?? ended(`durable call \`${this.#call.facts.id}\``));
     this.#abort ??= new ChildAbort(this.#call.facts.body.signal);
     return this.#abort.signal;
   }
@@ -175,6 +178,7 @@ class Attempt implements CallContext {
     const { id, services } = this.#call.facts; // The id that the user gave.
     this.#cancelTimeout = services.clock.setTimer(timeoutMs, () => {
       const error = new StreamError('WORK_TIMEOUT', `durable call \`${id}\` (${this.id}) took longer than ${timeoutMs} ms`);
+      this.#timedOut = error;
       this.#abort?.abort(error);
       this.#settle({ ok: false, error });
     });
@@ -203,6 +207,9 @@ const retryDelayMs = (retry: RetryOptions | undefined, attempt: number, error: u
 };
 
 const canRetry = (error: unknown): boolean => !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+
+/** The reason of a signal that is asked for when what it belongs to is over. */
+export const ended = (what: string): StreamError => new StreamError('WORK_ABORTED', `${what} has ended`);
 
 /** Aborted with its parent until it is let go, so that what has ended leaves no listener behind. */
 export class ChildAbort {

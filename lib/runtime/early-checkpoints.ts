@@ -48,11 +48,13 @@ export class EarlyCheckpoints {
     if (fill < 1) return;
     const { coordinator, place } = this.#options;
     const { busy } = coordinator;
+    // Asking again each turn while one is written would only add to who waits for it.
+    if (busy && (fill < stopAt || place.count > 0)) return;
     const written = coordinator.trigger();
     const room = (): void => {
       if (place.count > 0) place.add(-1);
     };
-    if (busy && fill >= stopAt && place.count === 0) {
+    if (busy) {
       place.add(1);
       written.then(room, room);
     } else written.catch(() => {}); // The coordinator reports it.

@@ -108,6 +108,8 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   #work: WorkQueue | undefined;
   #record: ((value: I, timestamp: Timestamp) => void) | undefined;
   #output: Output<O> | undefined;
+  /** Where watermarks go on: to the holds, or past them. */
+  #behind: { watermark(timestamp: Timestamp): void; status(idle: boolean): void } | undefined;
   #keyUsed = false;
   #nextState = 0;
   #watermark = MIN_TIMESTAMP;
@@ -314,7 +316,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   get #downstream(): { watermark(timestamp: Timestamp): void; status(idle: boolean): void } {
-    return this.#holds ?? this.#afterHolds();
+    return (this.#behind ??= this.#holds ?? this.#afterHolds());
   }
 
   /** Behind the holds: the outputs, and the watermarks of all of them. */

@@ -12,6 +12,7 @@ import type { CheckpointStats } from './coordinator.ts';
 import { Domain, type DomainSettings } from './domain.ts';
 import type { StreamGraph } from './graph.ts';
 import { JobMetrics } from './metrics.ts';
+import { isOutside } from './outside.ts';
 import { Divergence } from './replay.ts';
 import type { RestartStrategy } from './restart.ts';
 import type { Turn } from './turn.ts';
@@ -60,9 +61,11 @@ export class Job {
   #wanted: 'run' | 'stop' | 'cancel' = 'run';
   #stopTimeoutMs: number;
   /** Facts by which progress is told: checkpoints and what the journal holds behind the newest. */
-  #progress = '';
+  #progress = -1;
   /** Failures of the pipeline's own code since then. */
   #fruitless = 0;
+  /** Turns of this life that the last checkpoint covers and that brought something. */
+  #coveredMoves = 0;
 
   /** @internal */
   constructor(options: JobOptions) {
@@ -129,8 +132,12 @@ export class Job {
         if (delayMs === undefined) throw this.#final(failure.error);
         this.#options.logger.warn({ error: failure.error, delayMs }, `job "${this.name}" failed: ${messageOf(failure.error)}; starting again`);
         this.#set('restarting', failure.error);
-        await sleep(this.#options.clock, delayMs, this.#end.signal).catch(() => {}); // Stopped while it waits: the next attempt sees it.
-        if (this.#wanted !== 'run') throw failure.error;
+        await sleep(this.#options.clock, delayMs, this.#end.signal).catch(() => {}); // Stopped while it waits: looked at below.
+        if (this.#wanted !== 'run') {
+          if (this.#options.storage === undefined || this.#wanted === 'cancel') throw failure.error;
+          this.#set('stopped'); // The last checkpoint and the journal hold all that was done.
+          return;
+        }
         this.#restarts += 1;
       }
     } catch (error) {
@@ -167,13 +174,19 @@ export class Job {
     } catch (error) {
       failure = { error };
     } finally {
-      await this.#domain?.close();
-      this.#domain = undefined;
-      await this.#options.resources?.close();
-      await storage?.close();
+      await this.#closeAll(storage);
     }
     // Nothing has left the process yet; each time it is an earlier turn, so this ends.
     return failure?.error instanceof Divergence ? this.#attempt(failure.error) : failure;
+  }
+
+  /** What fails to close undoes nothing that was done, and keeps nothing else open. */
+  async #closeAll(storage: OpenStorage | undefined): Promise<void> {
+    const domain = this.#domain;
+    this.#domain = undefined;
+    for (const each of [domain, this.#options.resources, storage]) {
+      await each?.close().catch((error: unknown) => this.#options.logger.warn({ error }, `job "${this.name}": closing failed: ${messageOf(error)}`));
+    }
   }
 
   async #live(domain: Domain): Promise<void> {
@@ -250,7 +263,10 @@ export class Job {
   }
 
   #onCheckpoint(stats: CheckpointStats): void {
-    this.#fruitless = 0;
+    // An empty one, which only time has brought, is no progress.
+    const moves = this.#domain?.turns.moves ?? 0;
+    if (moves > this.#coveredMoves) this.#fruitless = 0;
+    this.#coveredMoves = moves;
     this.metrics.onCheckpoint(stats);
     this.#checkpoints.next(stats);
     this.#options.logger.debug(stats, 'checkpoint');
@@ -258,7 +274,8 @@ export class Job {
 
   /** Looks whether the life before left anything new in the store. */
   #note(domain: Domain): void {
-    const progress = `${domain.coordinator.epoch}/${domain.recovery.progress}`;
+    const { progress } = domain.recovery;
+    this.#coveredMoves = 0;
     if (progress !== this.#progress) this.#fruitless = 0;
     this.#progress = progress;
   }
@@ -290,6 +307,7 @@ const isTerminal = (error: unknown): boolean =>
 
 /** Whether it is code of the pipeline that failed, and not something outside. */
 const isOwnCode = (error: unknown): boolean => {
+  if (isOutside(error)) return false;
   if (!(error instanceof StreamError)) return true;
   return error.code === 'OPERATOR_FAILED' || (error.code === 'ACTION_FAILED' && !(error.cause instanceof StreamError));
 };

@@ -26,7 +26,7 @@ export class Turns {
   #time: Timestamp | undefined;
   #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
   #longestMs = 0;
-  #count = 0;
+  #moves = 0;
 
   constructor(options: TurnsOptions) {
     this.#options = options;
@@ -36,9 +36,9 @@ export class Turns {
     return this.#running;
   }
 
-  /** Live turns so far. */
-  get count(): number {
-    return this.#count;
+  /** Live turns so far that brought something: a tick and a start bring nothing new. */
+  get moves(): number {
+    return this.#moves;
   }
 
   /** The longest turn so far, in milliseconds. */
@@ -68,8 +68,8 @@ export class Turns {
       fail(error);
       return false;
     }
-    this.#count += 1;
     const made = turn();
+    if (made.kind !== 'tick' && made.kind !== 'start') this.#moves += 1;
     const timed = this.#time === undefined ? made : { ...made, now: this.#time };
     const marked = this.#submitted.length > 0 && journal.keeps ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) } : timed;
     journal.note(marked);

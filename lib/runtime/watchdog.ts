@@ -10,8 +10,8 @@ export interface WatchdogOptions {
   readonly places: Places;
   readonly operators: readonly OperatorHost<never, unknown>[];
   readonly logger: Logger;
-  /** Turns run so far. */
-  readonly turns: () => number;
+  /** Turns so far that brought something. */
+  readonly moves: () => number;
 }
 
 /** No turn for this long while a place is full is worth a warning, in milliseconds. */
@@ -19,7 +19,7 @@ const silenceMs = 30_000;
 
 export class Watchdog {
   readonly #options: WatchdogOptions;
-  #turns = -1;
+  #moves = -1;
   /** Since when no turn was seen, on the monotonic clock; undefined once it was reported. */
   #since: number | undefined;
 
@@ -29,10 +29,10 @@ export class Watchdog {
 
   /** Looks at the job, now and then. */
   look(elapsedMs: number): void {
-    const { places, turns } = this.#options;
-    const seen = turns();
-    if (seen !== this.#turns || !places.full) {
-      this.#turns = seen;
+    const { places, moves } = this.#options;
+    const seen = moves();
+    if (seen !== this.#moves || !places.full) {
+      this.#moves = seen;
       this.#since = elapsedMs;
       return;
     }

@@ -10,10 +10,11 @@ import { InvariantError, isMistake, messageOf, StreamError } from '../core/error
 import type { Key } from '../core/key.ts';
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../core/operator.ts';
 import { digest, encodeText } from '../core/serde.ts';
-import { ChildAbort, DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
+import { ChildAbort, DurableCall, ended, type AttemptServices, type CallingBody } from './durable-call.ts';
 import type { Appended, Journal } from './journal.ts';
 import { workKey, type WorkRecord } from './journal-format.ts';
 import type { Macrotasks } from './macrotasks.ts';
+import { noteOutside } from './outside.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
 import type { WorkItem } from './work.ts';
 
@@ -70,6 +71,7 @@ export class WorkBody implements WorkContext, CallingBody {
   readonly #owner: BodyOwner;
   #abort: ChildAbort | undefined;
   #cancelTimeout: Cancel | undefined;
+  #timedOut: Error | undefined;
   #ended = false;
   /** Live calls that are not settled, and how many of them wait before their next attempt. */
   #open = 0;
@@ -108,6 +110,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   get signal(): AbortSignal {
+    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? ended(this.#item.title));
     this.#abort ??= new ChildAbort(this.#services.signal);
     return this.#abort.signal;
   }
@@ -270,7 +273,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   #journaled(call: number, kind: WorkRecord['kind']): void {
-    if (this.#services.journal.keeps) this.#item.addJournaled([workKey(this.#item.id, call, kind)]);
+    if (this.#services.journal.keeps) this.#item.addJournaledKey(workKey(this.#item.id, call, kind));
   }
 
   #resumeNext(): void {
@@ -319,6 +322,7 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
       const { title, details } = this.#item;
       const error = new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
+      this.#timedOut = error;
       this.#abort?.abort(error);
       this.#end({ ok: false, error });
     });
@@ -331,17 +335,21 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#cancelTimeout?.();
     this.#abort?.letGo();
     this.#recorded?.end({ complete: outcome.ok });
-    const { onRejection = 'fail' } = this.#item.worker;
-    if (!outcome.ok && (typeof onRejection === 'function' ? onRejection(outcome.error) : onRejection) === 'fail') {
-      this.#fail(outcome.error);
+    if (!outcome.ok) {
+      this.#reject(outcome.error);
       return;
     }
-    this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
     try {
       this.#appendEnd(outcome);
     } catch (error) {
-      this.#appendEnd({ ok: false, error }); // A result that is not serialisable is an error.
+      this.#reject(error); // A result that is not serialisable is an error.
     }
+  }
+
+  #reject(error: unknown): void {
+    const { onRejection = 'fail' } = this.#item.worker;
+    if ((typeof onRejection === 'function' ? onRejection(error) : onRejection) === 'fail') this.#fail(error);
+    else this.#appendEnd({ ok: false, error });
   }
 
   /** A failure that nobody handled is no outcome: the calls that failed are made again after the restart, whatever the journal holds of them. */
@@ -352,7 +360,9 @@ export class WorkBody implements WorkContext, CallingBody {
       journal.append({ kind: 'called', lsn, ...this.#item.facts(), call, id, args, outcome: undefined }, () => {});
     }
     const failed = workFailure(this.#item, error);
-    if (again.length === 0) this.#services.failWork(failed);
+    if (this.#failedCalls.length > 0) noteOutside(failed);
+    // First the outcomes that no write holds yet: what was paid for is not paid for again.
+    if (again.length === 0 && !this.#hasUndurable) this.#services.failWork(failed);
     else journal.flush(() => this.#services.failWork(failed));
   }
 
@@ -363,6 +373,8 @@ export class WorkBody implements WorkContext, CallingBody {
       this.#journaled(0, 'done');
       this.#tell(outcome);
     });
+    // It stands for the outcomes that are in no write yet.
+    this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
   }
 
   #tell(outcome: Outcome<unknown>): void {

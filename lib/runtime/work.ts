@@ -80,8 +80,11 @@ export class WorkItem {
   }
 
   addJournaled(keys: readonly Uint8Array[]): void {
-    if (this.#journaled === undefined) this.#journaled = [...keys];
-    else this.#journaled.push(...keys);
+    for (const key of keys) this.addJournaledKey(key);
+  }
+
+  addJournaledKey(key: Uint8Array): void {
+    (this.#journaled ??= []).push(key);
   }
 
   /** Digest of what tells the item from others, as it was when this was first asked for. */
@@ -190,7 +193,11 @@ export class WorkQueue implements BodyOwner {
 
   /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
   start(item: WorkItem): void {
-    this.enter(() => new WorkBody(item, this.#options.services, this).run());
+    const { services } = this.#options;
+    this.enter(() => {
+      // One that may not start any more is state, and starts when the job does.
+      if (services.accepting && !services.signal.aborted) new WorkBody(item, services, this).run();
+    });
   }
 
   enter(then: () => void): void {
