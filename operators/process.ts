@@ -160,7 +160,7 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   /** A value is emitted while a record or timer is in hand, and is there already. */
   #check(value: unknown): void {
     const { uid } = this.#context;
-    if (isThenable(value)) throw refusedPromise(`operator \`${uid}\``, value, 'emitted');
+    if (isThenable(value)) throw refusedPromise(`operator \`${uid}\``, value, { did: 'emitted' });
     if (this.#running) return;
     throw new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while it handled no record and no timer`, {
       hint: 'emit before `process` or `onTimer` returns; use `asyncMap` for work that waits',

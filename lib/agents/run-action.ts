@@ -2,7 +2,7 @@
  * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once and may not
  * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
  */
-import { invariant, InvariantError, isThenable, messageOf, StreamError } from '../core/errors.ts';
+import { invariant, InvariantError, isMistake, isThenable, messageOf, refusedPromise, StreamError } from '../core/errors.ts';
 import type { ActionHandler } from './agent.ts';
 import type { CompiledAgent } from './plan.ts';
 import { ActionContext, type ActionEffects, type ActionHost, type ActionResult } from './runner-context.ts';
@@ -14,8 +14,7 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
   try {
     const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
     if (isThenable(returned)) {
-      if (returned instanceof Promise) returned.catch(() => {}); // It is refused anyway; its rejection must not end the process.
-      throw new StreamError('ASYNC_IN_TURN', `synchronous action '${host.action.name}' returned a promise`, {
+      throw refusedPromise(`synchronous action '${host.action.name}'`, returned, {
         hint: 'make the action an async function, or set `async: true`',
         details: { agent: agent.plan.agentName, action: host.action.name },
       });
@@ -82,12 +81,7 @@ const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): u
   return new StreamError('ACTION_FAILED', `action '${host.action.name}' of agent '${agentName}' failed: ${message}`, {
     cause: error,
     details: { agent: agentName, action: host.action.name, eventId: host.event.id ?? '', key: host.key },
-    ...(error instanceof StreamError ? { retryable: error.retryable, hint: error.hint } : {}),
-    ...(frozen
-      ? {
-          retryable: false,
-          hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`',
-        }
-      : {}),
+    ...(error instanceof StreamError ? { retryable: error.retryable, hint: error.hint } : isMistake(error) ? { retryable: false } : {}),
+    ...(frozen ? { hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`' } : {}),
   });
 };

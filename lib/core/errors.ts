@@ -42,7 +42,7 @@ export const errorTable = {
   // running
   OPERATOR_FAILED: entry(true, 'a user function threw; see `cause`'),
   ASYNC_IN_TURN: entry(false, 'a turn is synchronous: use `asyncMap`, or make the action async'),
-  EMIT_OUTSIDE_TURN: entry(false, 'an RxJS operator in `.pipe(...)` must emit while it handles a value; use `asyncMap` for work that waits'),
+  EMIT_OUTSIDE_TURN: entry(false, 'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits'),
   DIVERGED: entry(false, 'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch'),
   RESTARTS_EXHAUSTED: entry(false, 'the restart strategy gave up; see `cause`'),
   // work
@@ -127,10 +127,15 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
 
 /** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */
-export const refusedPromise = (what: string, promise: unknown, did: 'returned' | 'emitted' = 'returned'): StreamError => {
+export const refusedPromise = (
+  what: string,
+  promise: unknown,
+  options: StreamErrorOptions & { readonly did?: 'returned' | 'emitted' | undefined } = {},
+): StreamError => {
+  const { did = 'returned', ...rest } = options;
   // A foreign one is left alone: many start what they stand for when somebody asks them for it.
   if (promise instanceof Promise) promise.catch(() => {});
-  return new StreamError('ASYNC_IN_TURN', `${what} ${did} a promise`);
+  return new StreamError('ASYNC_IN_TURN', `${what} ${did} a promise`, rest);
 };
 
 /** Gives back what a user's function of an operator returned; throws when that is a promise (I13). */

@@ -1,5 +1,5 @@
 /** What a user's function threw in a turn, as an error that says which operator of the graph it belongs to. */
-import { InvariantError, messageOf, StreamError } from '../core/errors.ts';
+import { asMistake, InvariantError, messageOf, StreamError } from '../core/errors.ts';
 
 /** An error that has a code already passes as it is: the operator nearest to it has named itself. */
 export const operatorFailure = (uid: string | undefined, error: unknown): unknown =>
@@ -7,6 +7,6 @@ export const operatorFailure = (uid: string | undefined, error: unknown): unknow
     ? error
     : new StreamError('OPERATOR_FAILED', `${uid === undefined ? 'a function of the pipeline' : `operator \`${uid}\``} threw: ${messageOf(error)}`, {
         cause: error,
-        retryable: !(error instanceof TypeError), // A mistake in code does not go away.
+        ...asMistake(error),
         details: uid === undefined ? {} : { uid },
       });

@@ -56,6 +56,20 @@ describe('synchronous actions', () => {
     expect(error.cause).toBe(cause);
   });
 
+  it.each([
+    ['a TypeError', new TypeError('x is undefined'), false],
+    ['a ReferenceError', new ReferenceError('nope is not defined'), false],
+    ['what `fetch` rejects with when nobody answers', new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') }), true],
+    ['any other error', new Error('broken'), true],
+  ])('that throw %s: whether a retry can help', async (_what, cause, retryable) => {
+    const sync = compiled(() => {
+      throw cause;
+    });
+    expect(await errorOf(() => runSyncAction(sync, hostOf(sync)))).toMatchObject({ code: 'ACTION_FAILED', retryable });
+    const async = compiled(() => Promise.reject(cause), { async: true });
+    expect(await errorOf(() => runAsyncAction(async, hostOf(async, new TestWork('w'))))).toMatchObject({ code: 'ACTION_FAILED', retryable });
+  });
+
   it('leave a context that refuses late use, also after a failure', async () => {
     let kept: RunnerContext | undefined;
     const each = compiled((_event, ctx) => {
