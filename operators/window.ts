@@ -11,7 +11,7 @@
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable, StreamError } from '../lib/core/errors.ts';
-import type { Key } from '../lib/core/key.ts';
+import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
 import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
 import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
@@ -184,7 +184,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
       else context.output.side(lateTag, value, timestamp);
     };
     return {
-      open: () => panes.forEachEntry((_key, start) => schedule(start, fired.get(start) === true)),
+      open: () => forEachPane(panes, fired, schedule),
       process(value, timestamp) {
         if (timestamp === MIN_TIMESTAMP) throw timestampMissing(context.uid);
         if (assigner.starts === undefined) {
@@ -198,6 +198,22 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
       },
     };
   };
+};
+
+/** Says of each pane whether it has fired. That is read in one pass before, since a look for each pane would be a read of the store for each. */
+const forEachPane = async (
+  panes: MapState<Timestamp, unknown>,
+  fired: MapState<Timestamp, true>,
+  visit: (start: Timestamp, hasFired: boolean) => void,
+): Promise<void> => {
+  const firedOf = new Map<MapKey, Set<Timestamp>>();
+  await fired.forEachEntry((key, start) => {
+    const mapKey = mapKeyOf(key);
+    const starts = firedOf.get(mapKey);
+    if (starts === undefined) firedOf.set(mapKey, new Set([start]));
+    else starts.add(start);
+  });
+  await panes.forEachEntry((key, start) => visit(start, firedOf.get(mapKeyOf(key))?.has(start) === true));
 };
 
 /** A pane that stayed and has no lateness since a restart goes with the next watermark, by a timer that does not fire it again. */

@@ -1,3 +1,5 @@
+import { callbackSink, MemoryStorage, observableSource, StreamExecutionEnvironment, WatermarkStrategy, type Job, type Storage, type Store } from 'millrace';
+import { concat, NEVER, of } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
 import { valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
@@ -101,6 +103,57 @@ describe('windows', () => {
     expect([cleared, restarted.timers.event]).toEqual([[0], 1]);
     expect(results(restarted.watermark(19))).toEqual([[1, 19]]);
     expect([cleared, (await restarted.snapshot()).rows.length, restarted.stateEntries]).toEqual([[0, 10], 0, 0]);
+  });
+
+  it('are told apart by key and start at a restart: who has fired, and who has not', async () => {
+    const harness = await OperatorHarness.open(values, { keyOf });
+    harness.element(reading(1, 'a'), 1);
+    harness.element(reading(2, 'a'), 11);
+    harness.watermark(9);
+    harness.element(reading(3, 'b'), 12);
+    const restarted = await OperatorHarness.open(values, { keyOf }, await harness.snapshot());
+    expect(restarted.timers.event).toBe(5); // One that has fired waits to go; two wait to fire and to go.
+    expect(results(restarted.element(reading(4, 'b'), 5))).toEqual([[[4], 9]]);
+    const again = await OperatorHarness.open(values, { keyOf }, await restarted.snapshot());
+    expect(results(again.watermark(14))).toEqual([]);
+    expect(results(again.watermark(19)).toSorted()).toEqual([[[2], 19], [[3], 19]]);
+  });
+
+  it('are opened without a read of the store for each', async () => {
+    const storage = new MemoryStorage();
+    let reads = 0;
+    const counting: Storage = {
+      name: 'counting',
+      async open() {
+        const { jobId, state, journal, close } = await storage.open();
+        const get: Store['get'] = (key) => {
+          reads += 1;
+          return state.get(key);
+        };
+        const counted: Store = { get, entries: (range) => state.entries(range), batch: () => state.batch(), clear: (range) => state.clear(range), close: () => state.close() };
+        return { jobId, state: counted, journal, close };
+      },
+    };
+    const life = async (...readings: readonly Reading[]): Promise<Job> => {
+      const env = StreamExecutionEnvironment.create({ storage: counting, logger: 'silent' });
+      const source = observableSource<Reading>(concat(of(...readings), NEVER));
+      env
+        .fromSource(source, WatermarkStrategy.monotonous<Reading>().withTimestamps(() => 1))
+        .keyBy(keyOf)
+        .window(assigner)
+        .reduce((one) => one)
+        .sinkTo(callbackSink(() => {}));
+      const job = await env.executeAsync('windows');
+      while ((await job.metrics.snapshot())['operator.window.timers'] !== 50) await new Promise((resolve) => setTimeout(resolve, 1));
+      return job;
+    };
+    const first = await life(...Array.from({ length: 50 }, (_, n) => reading(n, `k${n}`)));
+    await first.stop();
+    reads = 0;
+    const restarted = await life();
+    const readsOfStart = reads;
+    await restarted.stop();
+    expect(readsOfStart).toBe(0);
   });
 
   it('go when a restart gives an endless lateness an end', async () => {
