@@ -1,7 +1,7 @@
 /** The options of `applyAgent`, and how they are checked. */
 import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
 import { durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
-import { checkErrorOptions, type DeadLetter, type OnError } from './dead-letter.ts';
+import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
 export interface AgentOperatorOptions {
   /** `completion`: results leave as runs end. `arrival`: in the order of the inputs. @defaultValue 'completion' */
@@ -19,7 +19,7 @@ export interface AgentOperatorOptions {
    * missing resource, a changed plan, a store that fails) fails the job whatever is said here. @defaultValue 'fail', with
    * `deadLetters` 'dead-letter'
    */
-  readonly onError?: OnError | undefined;
+  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where inputs go whose run failed. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
   /**

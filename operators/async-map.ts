@@ -11,7 +11,7 @@ import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputT
 import { callable, durationMs, flag, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
 import { isOwnFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
-import { checkErrorOptions, type DeadLetter, type OnError } from './dead-letter.ts';
+import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
@@ -30,7 +30,7 @@ export interface AsyncMapOptions {
    * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in `numOfCallsFailed`. An error
    * that is about the job (a store that fails) fails the job whatever is said here. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
-  readonly onError?: OnError | undefined;
+  readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
 }

@@ -11,7 +11,7 @@ export interface DeadLetter<I = unknown> {
   readonly error: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
 }
 
-export type OnError = 'fail' | 'ignore' | 'dead-letter';
+type OnError = 'fail' | 'ignore' | 'dead-letter';
 
 export interface ErrorOptions {
   readonly onError?: OnError | undefined;
