@@ -123,3 +123,4 @@ export { CallNotExecuted, errorTable, InvariantError, StreamError, type ErrorCod
 export type { Key } from './core/key.ts';
 export type { Counter, Gauge, Histogram, Meter, MetricGroup } from './core/metric.ts';
 export type { Duration } from './core/options.ts';
+export { registerErrorType, type ErrorType } from './core/serde.ts';

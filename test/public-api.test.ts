@@ -87,6 +87,7 @@ test('millrace', () => {
     outputTag
     paced
     printSink
+    registerErrorType
     resourceToken
     systemClock
     type
@@ -136,6 +137,7 @@ test('millrace', () => {
     type EnvironmentOptions
     type ErrorCode
     type ErrorHandling
+    type ErrorType
     type EventAttributes
     type EventClass
     type EventJson

@@ -1,12 +1,13 @@
 /**
- * The two built-in actions: one asks the chat model, the other calls the tools it wants. A model request is one durable call with a
- * digest over the request, retries and the reading of structured output included, so it is never paid twice (I8) and back-off blocks
- * nobody. The loop over tool calls is kept in sensory memory between the two actions and is bounded (I10).
+ * The built-in action that asks the chat model; the tools that the model wants are called by `tool-action.ts`. A model request is one
+ * durable call with a digest over the request, retries and the reading of structured output included, so it is never paid twice (I8) and
+ * back-off blocks nobody. The loop over tool calls is kept in sensory memory between the two actions and is bounded (I10).
  */
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
 import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
 import { durationMs, integer, oneOf, type Duration } from '../core/options.ts';
+import { isOwnFailure } from '../core/own-failure.ts';
 import type { ActionDefinition, ChatModelSetup, ErrorHandling } from './agent.ts';
 import { callLimits, type CallLimits } from './call-limits.ts';
 import {
@@ -18,14 +19,12 @@ import {
   type RequestedToolCall,
 } from './event.ts';
 import { sentSchema, type JsonSchema } from './json-schema.ts';
-import { isOwnFailure } from '../core/own-failure.ts';
 import { Prompt, promptText } from './prompt.ts';
 import type { ActionContext, RunnerContext } from './runner-context.ts';
 import { parseStructured } from './structured-output.ts';
 import type { FunctionTool } from './tool.ts';
 
 export const chatActionName = 'chat_model_action';
-export const toolActionName = 'tool_call_action';
 
 export interface ChatConfig {
   readonly errorHandling: ErrorHandling;
@@ -259,58 +258,4 @@ const askTools = (conversation: Conversation, history: readonly ChatMessage[], c
   context.sensoryMemory.set(conversationPath(id), { ...conversation, rounds: rounds + 1 });
 };
 
-// ---------- tools
-
-/** A failed tool never fails the action: the model is told, and the event says why. */
-const callTools = async (event: ToolRequestEvent, context: RunnerContext): Promise<void> => {
-  const responses: Record<string, unknown> = {};
-  const success: Record<string, boolean> = {};
-  const error: Record<string, string> = {};
-  const externalIds: Record<string, string> = {};
-  const calls = event.toolCalls;
-  // All start before the first is awaited, in the order of the list, so each has its place in the journal.
-  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext)));
-  for (const [index, { id, original_id: original }] of calls.entries()) {
-    const outcome = outcomes[index];
-    responses[id] = outcome?.response;
-    success[id] = outcome?.error === undefined;
-    if (outcome?.error !== undefined) error[id] = outcome.error;
-    if (original !== undefined) externalIds[id] = original;
-  }
-  context.sendEvent(new ToolResponseEvent({ requestId: event.id ?? '', responses, success, error, externalIds }));
-};
-
-interface ToolOutcome {
-  readonly response: unknown;
-  readonly error?: string;
-}
-
-const callTool = async (call: RequestedToolCall, context: ActionContext): Promise<ToolOutcome> => {
-  const { name, arguments: args } = call.function;
-  const tool = findTool(name, context);
-  if (tool === undefined) return { response: `Tool ${name} does not exist.`, error: `Tool ${name} does not exist.` };
-  const { timeoutMs, retry } = tool;
-  try {
-    const options = { args: { name, arguments: args }, timeoutMs, retry };
-    return { response: (await context.callDurably('tool-call', (durable) => tool.call(args, durable), options)) ?? null };
-  } catch (error) {
-    if (!isOwnFailure(error)) throw error;
-    const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
-    return { response: `Tool ${name} execute failed.`, error: isTimeout ? `tool '${name}': ${error.message}` : messageOf(error) };
-  }
-};
-
-const findTool = (name: string, context: ActionContext): FunctionTool | undefined => {
-  try {
-    return context.getResource<FunctionTool>('tool', name);
-  } catch (error) {
-    if (error instanceof StreamError && error.code === 'RESOURCE_NOT_FOUND') return undefined;
-    throw error;
-  }
-};
-
-/** They stand first in every plan. */
-export const builtInActions: readonly ActionDefinition[] = [
-  { name: chatActionName, triggers: [ChatRequestEvent, ToolResponseEvent], handler: chat, async: true },
-  { name: toolActionName, triggers: [ToolRequestEvent], handler: callTools, async: true },
-];
+export const chatAction: ActionDefinition = { name: chatActionName, triggers: [ChatRequestEvent, ToolResponseEvent], handler: chat, async: true };

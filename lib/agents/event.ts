@@ -80,9 +80,6 @@ export class Event {
   }
 }
 
-/** Any event. */
-export type AgentEvent = Event;
-
 /** A class of events with a fixed type: one of ours, or a user's `class Paid extends Event { static override readonly type = 'paid' }`. */
 export interface EventClass<E extends Event = Event> {
   readonly type: string;

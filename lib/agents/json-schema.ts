@@ -44,17 +44,17 @@ interface Converted {
 }
 
 /** Most schemas are written down once and sent with every request. */
-const known = new WeakMap<z.ZodType, Converted>();
+const conversions = new WeakMap<z.ZodType, Converted>();
 
 const converted = (schema: z.ZodType): Converted => {
-  const found = known.get(schema);
+  const found = conversions.get(schema);
   if (found !== undefined) return found;
   const closed = convert(schema, () => true);
   // Closed members of an `allOf` that could not be folded into one object would refuse each other's keys.
   const isFolded = !JSON.stringify(closed.json).includes('"allOf"');
   const { json, isStrict } = isFolded ? closed : convert(schema, (path) => !path.includes('allOf'));
   const made = { json, output: isStrict ? json : { ...json, $comment: dropsUnknownKeys } };
-  known.set(schema, made);
+  conversions.set(schema, made);
   return made;
 };
 

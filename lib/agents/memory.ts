@@ -63,18 +63,6 @@ export const applyChanges = (store: MemoryStore, changes: readonly MemoryChange[
   for (const change of changes) applyChange(store, change, onConflict);
 };
 
-/** The flat form of a base with changes on top; the base stays as it is. */
-export const mergeChanges = (
-  base: MemoryBase,
-  changes: readonly MemoryChange[],
-  onConflict?: (path: string) => void,
-): Map<string, unknown> => {
-  const merged = new Map<string, unknown>();
-  for (const path of base.keys()) merged.set(path, base.get(path));
-  applyChanges(merged, changes, onConflict);
-  return merged;
-};
-
 const markerOf = (path: string): string => `${path}.`;
 
 const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (path: string) => void): void => {

@@ -18,13 +18,14 @@ import {
   type ResourceDefinition,
   type Trigger,
 } from './agent.ts';
-import { builtInActions, chatConfigOf } from './chat-action.ts';
+import { chatAction, chatConfigOf } from './chat-action.ts';
 import { definitionOf } from './decorators.ts';
 import { builtInClasses, EventType, type EventClass } from './event.ts';
 import { checkAgentOptions, checkSetup } from './option-checks.ts';
 import { Prompt } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
 import { FunctionTool } from './tool.ts';
+import { toolAction } from './tool-action.ts';
 
 export type ActionKind = 'sync' | 'async';
 
@@ -127,7 +128,7 @@ const none: readonly PlannedAction[] = [];
 
 const compile = (definition: AgentDefinition): CompiledAgent => {
   const { name: agent, options } = definition;
-  const definitions: ActionDefinition[] = [...builtInActions];
+  const definitions: ActionDefinition[] = [chatAction, toolAction]; // They stand first in every plan.
   for (const action of definition.actions) {
     if (definitions.some((each) => each.name === action.name)) {
       throw invalidAgent({

@@ -67,25 +67,25 @@ function* candidates(text: string): Iterable<string> {
 const fitted = (value: unknown, schema: JsonSchema): z.ZodSafeParseResult<unknown> => {
   const type = schemaOf(schema);
   const exact = type.safeParse(value);
-  return exact.success || !dropsUnknown(schema) ? exact : type.safeParse(known(value, schema, schema));
+  return exact.success || !dropsUnknown(schema) ? exact : type.safeParse(withoutUnknown(value, schema, schema));
 };
 
 /** The value without the keys that the schema does not have. */
-const known = (value: unknown, schema: JsonSchema, root: JsonSchema): unknown => {
+const withoutUnknown = (value: unknown, schema: JsonSchema, root: JsonSchema): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   const { $ref, anyOf, oneOf, items, properties, additionalProperties: others } = schema;
-  if (typeof $ref === 'string') return known(value, resolved($ref, root), root);
+  if (typeof $ref === 'string') return withoutUnknown(value, resolved($ref, root), root);
   const forms = (anyOf ?? oneOf) as readonly JsonSchema[] | undefined;
   if (forms !== undefined) {
-    const fitting = forms.map((form) => ({ form, value: known(value, form, root) })).find((each) => fits(each.value, each.form, root));
+    const fitting = forms.map((form) => ({ form, value: withoutUnknown(value, form, root) })).find((each) => fits(each.value, each.form, root));
     return fitting === undefined ? value : fitting.value;
   }
-  if (Array.isArray(value)) return isSchema(items) ? value.map((item) => known(item, items, root)) : value;
+  if (Array.isArray(value)) return isSchema(items) ? value.map((item) => withoutUnknown(item, items, root)) : value;
   const kept: [string, unknown][] = [];
   const names = isSchema(properties) ? properties : {};
   for (const [name, member] of Object.entries(value)) {
     const of = Object.hasOwn(names, name) ? names[name] : others;
-    if (of !== false) kept.push([name, isSchema(of) ? known(member, of, root) : member]);
+    if (of !== false) kept.push([name, isSchema(of) ? withoutUnknown(member, of, root) : member]);
   }
   return Object.fromEntries(kept);
 };

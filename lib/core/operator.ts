@@ -239,7 +239,10 @@ export interface WorkOptions {
   readonly inFlightMax?: number | undefined;
   /** Items submitted and not yet applied; at this bound sources are not pulled. @defaultValue 2 x inFlightMax */
   readonly pendingMax?: number | undefined;
-  /** Limit of one `run`, in milliseconds; past it the outcome is a `WORK_TIMEOUT` error. @defaultValue none */
+  /**
+   * Limit of one `run`, in milliseconds; past it the item is rejected with `WORK_TIMEOUT`, and `onRejection` says what becomes of it: by
+   * default the job fails. @defaultValue none
+   */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The pipeline as data: nodes with uids and the edges between them. Compiled by `domain.ts`; cut into stages for scale-out.
+ * The pipeline as data: nodes with uids and the edges between them. Compiled by `topology.ts`; cut into stages for scale-out.
  * Keeps I12 (state belongs to a uid; two operators with one uid are an error).
  */
 import type { OperatorFunction } from 'rxjs';

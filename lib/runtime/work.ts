@@ -125,7 +125,7 @@ export interface WorkServices extends BodyServices {
   readonly branch: number;
   /** Runs `body` as the turn that hands over this item's outcome. */
   turn(item: WorkItem, body: () => void): void;
-  /** Asks to start these items once the present turn is durable. */
+  /** Asks to start an item once the present turn is durable. */
   submitted(queue: WorkQueue, item: WorkItem): void;
 }
 

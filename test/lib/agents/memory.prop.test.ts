@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { applyChanges, mergeChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
+import { applyChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
 
 /** The model: a tree of maps; a leaf is anything else. */
 type Tree = Map<string, Tree | number>;
@@ -92,6 +92,13 @@ const checkFlat = (flat: ReadonlyMap<string, unknown>): void => {
     expect(flat.has(path) && flat.has(`${path}.`)).toBe(false);
     for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) expect(flat.has(path.slice(0, dot + 1))).toBe(true);
   }
+};
+
+/** The flat form of a base with changes on top; the base stays as it is. */
+const mergeChanges = (base: ReadonlyMap<string, unknown>, changes: readonly MemoryChange[]): Map<string, unknown> => {
+  const merged = new Map(base);
+  applyChanges(merged, changes);
+  return merged;
 };
 
 describe('memory against a tree', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
-import { mergeChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
+import { applyChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
 
 const empty = (): MemoryView => new MemoryView({ type: 'SHORT_TERM', base: new Map() });
 
@@ -122,10 +122,11 @@ describe('MemoryView', () => {
   });
 });
 
-describe('mergeChanges', () => {
+describe('applyChanges', () => {
   const merged = (changes: readonly MemoryChange[], base: [string, unknown][] = []) => {
     const conflicts: string[] = [];
-    const flat = mergeChanges(new Map(base), changes, (path) => conflicts.push(path));
+    const flat = new Map(base);
+    applyChanges(flat, changes, (path) => conflicts.push(path));
     return { tree: new MemoryView({ type: 'SENSORY', base: flat }), conflicts };
   };
 

@@ -1,0 +1,62 @@
+/**
+ * The built-in action that calls the tools a chat model wants. Each call is a durable call, so it is not made twice (I8), and a tool that
+ * fails is told to the model.
+ */
+import { messageOf, StreamError } from '../core/errors.ts';
+import { isOwnFailure } from '../core/own-failure.ts';
+import type { ActionDefinition } from './agent.ts';
+import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './event.ts';
+import type { ActionContext, RunnerContext } from './runner-context.ts';
+import type { FunctionTool } from './tool.ts';
+
+export const toolActionName = 'tool_call_action';
+
+/** A failed tool never fails the action: the model is told, and the event says why. */
+const callTools = async (event: ToolRequestEvent, context: RunnerContext): Promise<void> => {
+  const responses: Record<string, unknown> = {};
+  const success: Record<string, boolean> = {};
+  const error: Record<string, string> = {};
+  const externalIds: Record<string, string> = {};
+  const calls = event.toolCalls;
+  // All start before the first is awaited, in the order of the list, so each has its place in the journal.
+  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext)));
+  for (const [index, { id, original_id: original }] of calls.entries()) {
+    const outcome = outcomes[index];
+    responses[id] = outcome?.response;
+    success[id] = outcome?.error === undefined;
+    if (outcome?.error !== undefined) error[id] = outcome.error;
+    if (original !== undefined) externalIds[id] = original;
+  }
+  context.sendEvent(new ToolResponseEvent({ requestId: event.id ?? '', responses, success, error, externalIds }));
+};
+
+interface ToolOutcome {
+  readonly response: unknown;
+  readonly error?: string;
+}
+
+const callTool = async (call: RequestedToolCall, context: ActionContext): Promise<ToolOutcome> => {
+  const { name, arguments: args } = call.function;
+  const tool = findTool(name, context);
+  if (tool === undefined) return { response: `Tool ${name} does not exist.`, error: `Tool ${name} does not exist.` };
+  const { timeoutMs, retry } = tool;
+  try {
+    const options = { args: { name, arguments: args }, timeoutMs, retry };
+    return { response: (await context.callDurably('tool-call', (durable) => tool.call(args, durable), options)) ?? null };
+  } catch (error) {
+    if (!isOwnFailure(error)) throw error;
+    const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
+    return { response: `Tool ${name} execute failed.`, error: isTimeout ? `tool '${name}': ${error.message}` : messageOf(error) };
+  }
+};
+
+const findTool = (name: string, context: ActionContext): FunctionTool | undefined => {
+  try {
+    return context.getResource<FunctionTool>('tool', name);
+  } catch (error) {
+    if (error instanceof StreamError && error.code === 'RESOURCE_NOT_FOUND') return undefined;
+    throw error;
+  }
+};
+
+export const toolAction: ActionDefinition = { name: toolActionName, triggers: [ToolRequestEvent], handler: callTools, async: true };
