@@ -36,7 +36,7 @@ export interface SimulatedSinkOptions {
 export interface SimulatedSplits<T> {
   readonly name: string;
   readonly splits: Readonly<Record<string, readonly T[]>>;
-  /** @defaultValue true */
+  /** False: what a durable journal or checkpoint has acknowledged is never given again. @defaultValue true */
   readonly replayable?: boolean | undefined;
   /** Records of one batch at most. @defaultValue 4 */
   readonly batchMax?: number | undefined;
@@ -46,6 +46,8 @@ export interface SimulatedSplits<T> {
 
 export class SimulatedWorld {
   readonly received = new Map<string, unknown[]>();
+  /** Up to where splits that can not be read again were acknowledged. */
+  readonly acknowledged = new Map<string, number>();
   executions = 0;
   readonly #disk: SimulatedDisk;
   readonly #trace: (line: string) => void;
@@ -142,8 +144,13 @@ export class SimulatedProcess {
       splits: async () => Object.keys(splits),
       open: async (split, position = 0) => {
         const values = splits[split] ?? [];
-        let next = position;
+        const { acknowledged } = this.#world;
+        const where = `${name} ${split}`;
+        let next = replayable ? position : Math.max(position, acknowledged.get(where) ?? 0);
         return {
+          committed: async (durable) => {
+            if (this.clock.alive) acknowledged.set(where, Math.max(durable ?? 0, acknowledged.get(where) ?? 0));
+          },
           read: async (signal): Promise<SourceBatch<T, number> | undefined> => {
             const delayMs = this.#latency(latencyMax);
             if (delayMs > 0) await sleep(this.clock, delayMs, signal);

@@ -5,7 +5,7 @@
  *   MILLRACE_SEED=7       this one alone, with a trace
  */
 import { simulate, type SimulationOptions, type SimulationResult } from 'millrace/testing';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { buildChanged, changedPipelineOf, judgeChanged } from './changed-pipelines.ts';
 
 const schedules = Number(process.env['MILLRACE_SIM'] ?? 500);
@@ -23,6 +23,15 @@ test.runIf(only !== undefined)(`MILLRACE_SEED=${only}`, async () => {
   const write = (line: string): void => void process.stderr.write(`${line}\n`);
   write(JSON.stringify(changedPipelineOf(Number(only)), undefined, 1));
   await run(Number(only), { trace: write });
+});
+
+describe.skipIf(only !== undefined)('seeds that have found something', () => {
+  test.each([
+    [37, 'a call that had started, with nothing journaled, was replaced by another of the same name'],
+    [74, 'an event whose attributes name an event of a run of the earlier branch was taken for another one'],
+    [408, 'an item of the old branch without a record dropped the outcomes of later ones of its key'],
+    [7676, 'turns of a branch that was left before were taken for turns that are done, when two divergences followed each other'],
+  ])('%i: %s', async (seed) => void (await run(seed)));
 });
 
 test.skipIf(only !== undefined)(`nothing is lost, doubled, misnamed or paid again (${schedules} schedules)`, { timeout: 120_000 + schedules * 200 }, async () => {

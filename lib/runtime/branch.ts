@@ -29,7 +29,7 @@ export const beginBranch = ({ domain, header, divergence, turns, logger }: NewBr
   const open = domain.openItems();
   const { leftOver, journal } = header;
   domain.recovery.settle(open, {
-    turn: journal.turns + divergence.turns,
+    left: [...(leftOver?.left ?? []), [journal.turns + divergence.turns, domain.recovery.state.turns]],
     kept: [...new Set([...(leftOver?.kept ?? []), ...open])],
     unrecorded: [...(leftOver?.unrecorded ?? []), ...unrecordedOf(turns, domain.recovery.items)],
     tail: tailOf(domain.topology.sources, turns, leftOver?.tail),

@@ -12,8 +12,8 @@ import { fingerprintOf, type WorkItem, type WorkQueue } from './work.ts';
 
 /** Where the old branch ended. */
 export interface LeftOverSnapshot {
-  /** Number of the turn at which the branches part: the work of earlier turns is applied, and nobody may claim it. */
-  readonly turn: number;
+  /** Which recorded turns were not done again, by number: the work of other turns before the last of them is applied, and nobody may claim it. */
+  readonly left: readonly (readonly [from: number, to: number])[];
   /** Names of items that stayed open when the branches parted: nobody else may claim them, when they are applied neither. */
   readonly kept: readonly string[];
   /** Fingerprints of what the old branch had submitted later, and of which the journal holds nothing. */

@@ -199,11 +199,13 @@ const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turn
 /** Work that was applied before the branches parted, told by turns that are covered and not pruned yet, and which go last. */
 const appliedBefore = (logs: readonly TurnsRecord[], { leftOver }: Covered): readonly string[] => {
   if (leftOver === undefined) return [];
+  const { left } = leftOver;
+  const end = left.at(-1)?.[0] ?? 0;
   const names: string[] = [];
   for (const { first, turns } of logs) {
-    for (const packed of turns.slice(0, Math.max(0, leftOver.turn - first))) {
+    for (const [index, packed] of turns.slice(0, Math.max(0, end - first)).entries()) {
       const turn = unpackTurn(packed);
-      if (turn.kind === 'work') names.push(workName(turn.work));
+      if (turn.kind === 'work' && !left.some(([from, to]) => first + index >= from && first + index < to)) names.push(workName(turn.work));
     }
   }
   return names;
