@@ -130,10 +130,10 @@ export class OperatorHarness<I, O> {
     return this.#step(() => this.host.status(idle));
   }
 
-  /** Sets the clock; timers up to it fire, this time included. A running job fires those before it. What work waits for fires with the next `advance`. */
+  /** Sets the clock; timers before it fire, as in a running job: one is due when the clock has passed it. What work waits for fires with the next `advance`. */
   processingTime(now: Timestamp): readonly HarnessOutput<O>[] {
     this.clock.jumpTo(now);
-    return this.#step(() => this.host.timerService?.advanceProcessingTime(now));
+    return this.#step(() => this.host.timerService?.advanceProcessingTime(now - 1));
   }
 
   /** Moves the clock on, timer by timer: those of the operator, and what its work waits for. Gives what came out of it. */
@@ -148,10 +148,10 @@ export class OperatorHarness<I, O> {
     await this.#engine.quiet(workQueue);
     const until = this.now + durationMs('duration', duration);
     for (let now = this.now; ; now = this.now) {
-      const next = Math.min(until, Math.max(now, timerService?.nextProcessingTime ?? until));
+      const next = Math.min(until, Math.max(now, (timerService?.nextProcessingTime ?? until) + 1));
       await this.clock.advance(next - now);
       await this.#engine.quiet(workQueue);
-      this.#outputs.push(...this.#step(() => timerService?.advanceProcessingTime(next)));
+      this.#outputs.push(...this.#step(() => timerService?.advanceProcessingTime(next - 1)));
       if (next >= until) break;
     }
     await this.#engine.quiet(workQueue);

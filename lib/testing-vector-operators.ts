@@ -178,7 +178,9 @@ const harnessRunner = async <V extends Keyed>(operator: Operator<V, Fields>): Pr
         if (timeOf(ts) === harness.host.currentWatermark) await restore();
         return harness.watermark(timeOf(ts));
       case 'processingTime':
-        return harness.processingTime(timeOf(ts));
+        // The recorded timers fire at the time that is reached; ours when it has passed.
+        harness.clock.jumpTo(timeOf(ts));
+        return harness.turn(() => harness.host.timerService?.advanceProcessingTime(timeOf(ts)));
       case 'restore':
         await restore();
         return [];

@@ -174,7 +174,7 @@ describe('work in the harness', () => {
     expect(await second.settled()).toEqual([record('A', 1)]);
   });
 
-  it('moves the timers of the operator with the clock, each at its own time', async () => {
+  it('moves the timers of the operator with the clock, each when its own time has passed', async () => {
     const times: number[] = [];
     const reminding: Operator<string, string> = (context) => {
       const timers = context.timers(({ timestamp }) => {
@@ -187,7 +187,7 @@ describe('work in the harness', () => {
     const harness = await OperatorHarness.open(reminding, { keyOf });
     harness.element('a', 1);
     expect(await harness.advance('1s')).toEqual([record('now', 100), record('now', 200), record('now', 300)]);
-    expect([times, harness.now]).toEqual([[100, 200, 300], 1000]);
+    expect([times, harness.now]).toEqual([[101, 201, 301], 1000]); // As in a job: the clock must have passed the time.
   });
 
   it('shows the state of a key, which can not be changed this way', async () => {

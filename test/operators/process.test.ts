@@ -73,7 +73,8 @@ describe('process', () => {
       { kind: 'record', value: 'a event 10 0 10', timestamp: 10 },
       { kind: 'watermark', timestamp: 10 },
     ]);
-    expect(harness.processingTime(10)).toEqual([{ kind: 'record', value: 'a processing 10 10 10', timestamp: MIN_TIMESTAMP }]);
+    expect(harness.processingTime(10)).toEqual([]); // As in a job: the clock must have passed the time.
+    expect(harness.processingTime(11)).toEqual([{ kind: 'record', value: 'a processing 10 11 10', timestamp: MIN_TIMESTAMP }]);
     expect(harness.timers).toEqual({ event: 0, processing: 0 });
   });
 
