@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as rules from './house-rules.ts';
 import { filesBelow, parse, readSource, root, type SourceFile } from './house.ts';
@@ -75,6 +76,15 @@ describe('the floors', () => {
       readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [`${folder}/${each.name}`] : []));
     const folders = ['lib', ...below('lib'), 'operators', 'connectors', 'examples', 'test', 'test/bench'];
     expect(folders.filter((folder) => !existsSync(`${root}${folder}/README.md`))).toEqual([]);
+  });
+
+  test("a folder's page names every file of it", () => {
+    const unnamed = code.flatMap(({ path }) => {
+      const [folder, file] = [dirname(path), basename(path)];
+      const page = `${root}${folder}/README.md`;
+      return !existsSync(page) || readFileSync(page, 'utf8').includes(`\`${file}\``) ? [] : [path];
+    });
+    expect(unnamed).toEqual([]);
   });
 });
 
