@@ -244,3 +244,36 @@ test('a long tail of recorded turns keeps nobody from ending the job, and does n
   expect(performance.now() - begin).toBeLessThan(600);
   expect(beats).toBeGreaterThan(0);
 });
+
+test('behind a call that was replaced by another nothing holds that was recorded before, in no later life either', async () => {
+  const storage = new MemoryStorage();
+  const out: unknown[] = [];
+  const live = async (first: string, note: string | undefined, ends: boolean): Promise<string[]> => {
+    const asked: string[] = [];
+    const env = StreamExecutionEnvironment.create({ ...once, storage });
+    const teller = agent<string, string>('teller').on(InputEvent, async (_event, ctx) => {
+      await ctx.durableExecute(first, () => void asked.push(first));
+      if (note === undefined) await new Promise(() => {});
+      const noted = await ctx.durableExecute('note', () => (asked.push('note'), note));
+      if (!ends) await new Promise(() => {});
+      ctx.sendEvent(new OutputEvent(String(noted)));
+    });
+    env
+      .fromSource(listed(['order'], ends))
+      .keyBy((id) => id)
+      .applyAgent(teller, { onPlanChange: 'continue' })
+      .sinkTo(collect(out));
+    const job = await env.executeAsync();
+    if (ends) await job.done;
+    else {
+      await until(() => asked.includes(note === undefined ? first : 'note'));
+      await later(20);
+      await job.cancel();
+    }
+    return asked;
+  };
+  expect(await live('a', 'follows from a', false)).toEqual(['a', 'note']);
+  expect(await live('b', undefined, false)).toEqual(['b']); // It dies before it comes to its note.
+  expect(await live('b', 'follows from b', true)).toEqual(['note']);
+  expect(out).toEqual(['follows from b']);
+});
