@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outputTag, type Operator } from '../../lib/core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
 import { process } from '../../operators/process.ts';
 import { flatMap } from '../../operators/stateless.ts';

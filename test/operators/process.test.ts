@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MIN_TIMESTAMP } from '../../lib/core/element.ts';
 import { listState, mapState, valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
-import { OperatorHarness } from '../../lib/testing-harness.ts';
+import { OperatorHarness } from '../../lib/testing/harness.ts';
 import { process, type, type ProcessContext } from '../../operators/process.ts';
 
 const keyOf = (value: string): string => value.slice(0, 1);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Step } from '../../lib/core/operator.ts';
-import { OperatorHarness } from '../../lib/testing-harness.ts';
+import { OperatorHarness } from '../../lib/testing/harness.ts';
 import { filter, flatMap, map } from '../../operators/stateless.ts';
 
 const run = async <I, O>(operator: Step<I, O>, values: readonly I[]): Promise<unknown[]> => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { OutputTag } from '../../lib/core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow } from '../../operators/window.ts';
 

@@ -3,7 +3,7 @@ import { concat, NEVER, of } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
 import { valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
 

@@ -4,7 +4,7 @@ import type { Key } from '../../lib/core/key.ts';
 import type { Operator, OutputTag } from '../../lib/core/operator.ts';
 import { emptyJournal, Journal } from '../../lib/runtime/journal.ts';
 import { Macrotasks } from '../../lib/runtime/macrotasks.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing-harness.ts';
+import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import type { WorkItem, WorkQueue, WorkServices } from '../../lib/runtime/work.ts';
 
 export class WorkHarness<I, O> {

@@ -3,7 +3,7 @@ import type { Outcome } from '../../../lib/core/operator.ts';
 import type { CalledRecord } from '../../../lib/runtime/journal-format.ts';
 import { Macrotasks } from '../../../lib/runtime/macrotasks.ts';
 import { RecordedCalls } from '../../../lib/runtime/recorded-calls.ts';
-import { ManualClock, settled as macrotask } from '../../../lib/testing-clock.ts';
+import { ManualClock, settled as macrotask } from '../../../lib/testing/clock.ts';
 
 const settled = async (): Promise<void> => {
   for (let rounds = 0; rounds < 20; rounds += 1) await macrotask();

@@ -2,17 +2,17 @@
  * The work of one operator in a harness: the engine's own turns, journal, work and recovery on a memory store. So a durable call whose
  * outcome is in the journal is not made again by an operator that comes back (I8), and a call starts when its turn is durable (I14).
  */
-import { systemClock } from './core/clock.ts';
-import type { Timestamp } from './core/element.ts';
-import type { ActionStateStore, JournalEntry } from './core/journal.ts';
-import { emptyJournal, Journal } from './runtime/journal.ts';
-import { makeLogger } from './runtime/logging.ts';
-import { OpenWork } from './runtime/open-work.ts';
-import { Recovery } from './runtime/recovery.ts';
-import { Turns } from './runtime/turns.ts';
-import type { WorkQueue } from './runtime/work.ts';
-import { MemoryStorage } from './state/memory-store.ts';
-import { settled, type ManualClock } from './testing-clock.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Timestamp } from '../core/element.ts';
+import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
+import { emptyJournal, Journal } from '../runtime/journal.ts';
+import { makeLogger } from '../runtime/logging.ts';
+import { OpenWork } from '../runtime/open-work.ts';
+import { Recovery } from '../runtime/recovery.ts';
+import { Turns } from '../runtime/turns.ts';
+import type { WorkQueue } from '../runtime/work.ts';
+import { MemoryStorage } from '../state/memory-store.ts';
+import { settled, type ManualClock } from './clock.ts';
 
 const logger = makeLogger('silent');
 

@@ -2,21 +2,21 @@
  * Runs an agent by hand, one input at a time, in the operator harness: what it sends out, which events it goes through and what it
  * remembers can be looked at after each run. Models, tools and services come from the test.
  */
-import { MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
-import type { Key } from './core/key.ts';
-import type { ChatModelConnection } from './core/model.ts';
-import { mapState } from './core/operator.ts';
-import { knownOptions, type Duration } from './core/options.ts';
-import type { Agent, AgentClass } from './agents/agent.ts';
-import type { Event } from './agents/event.ts';
-import { MemoryView } from './agents/memory.ts';
-import { JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
-import { Warnings } from './agents/warnings.ts';
-import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
-import type { DeadLetter } from '../operators/dead-letter.ts';
-import { applyAgent } from '../operators/apply-agent.ts';
-import type { ManualClock } from './testing-clock.ts';
-import { OperatorHarness, type HarnessOutput } from './testing-harness.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import type { Key } from '../core/key.ts';
+import type { ChatModelConnection } from '../core/model.ts';
+import { mapState } from '../core/operator.ts';
+import { knownOptions, type Duration } from '../core/options.ts';
+import type { Agent, AgentClass } from '../agents/agent.ts';
+import type { Event } from '../agents/event.ts';
+import { MemoryView } from '../agents/memory.ts';
+import { JobResources, type ConfigureServices, type OpenAgent } from '../agents/resources.ts';
+import { Warnings } from '../agents/warnings.ts';
+import { checkAgentOptions, type AgentOperatorOptions } from '../../operators/agent-options.ts';
+import type { DeadLetter } from '../../operators/dead-letter.ts';
+import { applyAgent } from '../../operators/apply-agent.ts';
+import type { ManualClock } from './clock.ts';
+import { OperatorHarness, type HarnessOutput } from './harness.ts';
 
 export interface AgentHarnessOptions {
   /** Chat model connections by name. */

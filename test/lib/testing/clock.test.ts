@@ -1,6 +1,6 @@
 import { ManualClock, seededRandom, settled, SimulatedClock } from 'millrace/testing';
 import { describe, expect, test } from 'vitest';
-import { sleep } from '../../lib/core/clock.ts';
+import { sleep } from '../../../lib/core/clock.ts';
 
 describe('ManualClock', () => {
   test('stands still until it is moved, and fires what comes due in its order', async () => {

@@ -3,23 +3,23 @@
  * operator stands in the engine's own host on a memory store, so state, timers, work and the checkpoint are the real ones; there is no
  * loop, and time stands still unless it is moved (I9).
  */
-import { MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
-import { invariant, StreamError } from './core/errors.ts';
-import type { JournalEntry } from './core/journal.ts';
-import type { Key } from './core/key.ts';
-import type { Operator, OperatorContext, OutputTag, StateDescriptor, Step } from './core/operator.ts';
-import { durationMs, type Duration } from './core/options.ts';
-import { OperatorHost, type HostServices, type HostSnapshot } from './runtime/host.ts';
-import { MetricTree } from './runtime/metric-group.ts';
-import { Places } from './runtime/places.ts';
-import type { Receiver } from './runtime/receiver.ts';
-import type { WorkServices } from './runtime/work.ts';
-import { KeyContext } from './state/key-context.ts';
-import { WorkingSet } from './state/keyed-state.ts';
-import { MemoryStorage } from './state/memory-store.ts';
-import type { Store } from './state/store.ts';
-import { ManualClock } from './testing-clock.ts';
-import { HarnessWork, jobId } from './testing-harness-work.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import { invariant, StreamError } from '../core/errors.ts';
+import type { JournalEntry } from '../core/journal.ts';
+import type { Key } from '../core/key.ts';
+import type { Operator, OperatorContext, OutputTag, StateDescriptor, Step } from '../core/operator.ts';
+import { durationMs, type Duration } from '../core/options.ts';
+import { OperatorHost, type HostServices, type HostSnapshot } from '../runtime/host.ts';
+import { MetricTree } from '../runtime/metric-group.ts';
+import { Places } from '../runtime/places.ts';
+import type { Receiver } from '../runtime/receiver.ts';
+import type { WorkServices } from '../runtime/work.ts';
+import { KeyContext } from '../state/key-context.ts';
+import { WorkingSet } from '../state/keyed-state.ts';
+import { MemoryStorage } from '../state/memory-store.ts';
+import type { Store } from '../state/store.ts';
+import { ManualClock } from './clock.ts';
+import { HarnessWork, jobId } from './harness-work.ts';
 
 /** What came out, in order. */
 export type HarnessOutput<O> =

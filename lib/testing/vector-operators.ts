@@ -3,14 +3,14 @@
  * for here: it starts at the watermark MIN after a restore, it handles a watermark again that equals the last one, and it attaches the
  * key to each output.
  */
-import { MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
-import { messageOf } from './core/errors.ts';
-import { valueState, type Operator, type OutputTag, type Timers } from './core/operator.ts';
-import { OperatorHarness, type HarnessOutput } from './testing-harness.ts';
-import { process, type, type ProcessContext } from '../operators/process.ts';
-import { TumblingEventTimeWindows } from '../operators/window-assigners.ts';
-import type { WindowContext } from '../operators/window-function.ts';
-import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import { messageOf } from '../core/errors.ts';
+import { valueState, type Operator, type OutputTag, type Timers } from '../core/operator.ts';
+import { OperatorHarness, type HarnessOutput } from './harness.ts';
+import { process, type, type ProcessContext } from '../../operators/process.ts';
+import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
+import type { WindowContext } from '../../operators/window-function.ts';
+import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../../operators/window.ts';
 import {
   timeOf,
   vectorTime,
@@ -19,7 +19,7 @@ import {
   type VectorRunner,
   type VectorStep,
   type VectorTime,
-} from './testing-vector-form.ts';
+} from './vector-form.ts';
 
 /** A record's value together with its key. */
 interface Keyed {

@@ -3,13 +3,13 @@
  * world outlives the processes and judges them: a journaled outcome is never computed again (I8), effects of an epoch become visible
  * behind its checkpoint (I7), and one number always means one value.
  */
-import type { Sink, Source, SourceBatch } from './core/connector.ts';
-import { encodeText } from './core/serde.ts';
-import type { CallContext } from './core/operator.ts';
-import { sleep, type Clock } from './core/clock.ts';
-import { defineSink } from '../connectors/define-sink.ts';
-import type { SimulatedDisk } from './testing-history.ts';
-import type { ProcessClock } from './testing-clock.ts';
+import type { Sink, Source, SourceBatch } from '../core/connector.ts';
+import { encodeText } from '../core/serde.ts';
+import type { CallContext } from '../core/operator.ts';
+import { sleep, type Clock } from '../core/clock.ts';
+import { defineSink } from '../../connectors/define-sink.ts';
+import type { SimulatedDisk } from './history.ts';
+import type { ProcessClock } from './clock.ts';
 
 /** A rule that the job has broken. */
 export class SimulationFailure extends Error {

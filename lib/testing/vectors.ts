@@ -2,10 +2,10 @@
  * Runs the recorded vectors of Apache Flink's operators (`test/golden`) on Millrace's: one case in, what came out after each step back,
  * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
  */
-import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
-import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from './runtime/watermarks.ts';
-import { forward } from './runtime/wire.ts';
-import { timerVectorRunner, windowVectorRunner } from './testing-vector-operators.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../runtime/watermarks.ts';
+import { forward } from '../runtime/wire.ts';
+import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';
 import {
   timeOf,
   vectorTime,
@@ -14,7 +14,7 @@ import {
   type VectorOutput,
   type VectorRunner,
   type VectorStep,
-} from './testing-vector-form.ts';
+} from './vector-form.ts';
 
 /** Writes down what comes, in the recorded form. */
 class Recorder {

@@ -2,11 +2,11 @@
  * Outsides that follow a script: a source whose records, crash and end are written down, and a chat model whose answers are. A crash test
  * then reads as a story: `scriptedSource([0, 1, ABORT, 2])`.
  */
-import { sleep, systemClock, type Clock } from './core/clock.ts';
-import type { Source, SourceBatch } from './core/connector.ts';
-import { StreamError } from './core/errors.ts';
-import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from './core/model.ts';
-import { durationMs, integer, knownOptions, type Duration } from './core/options.ts';
+import { sleep, systemClock, type Clock } from '../core/clock.ts';
+import type { Source, SourceBatch } from '../core/connector.ts';
+import { StreamError } from '../core/errors.ts';
+import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../core/model.ts';
+import { durationMs, integer, knownOptions, type Duration } from '../core/options.ts';
 
 /** The reader that comes to this mark fails, once: the job dies there, and a restart goes on behind it. */
 export const ABORT: unique symbol = Symbol('ABORT');

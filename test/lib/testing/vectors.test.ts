@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { VectorCase, VectorConfig, VectorOutput } from '../../lib/testing-vector-form.ts';
-import { openVector, runVector } from '../../lib/testing-vectors.ts';
+import type { VectorCase, VectorConfig, VectorOutput } from '../../../lib/testing/vector-form.ts';
+import { openVector, runVector } from '../../../lib/testing/vectors.ts';
 
 interface RecordedCase extends VectorCase {
   readonly expected: readonly (readonly VectorOutput[])[];
@@ -14,7 +14,7 @@ interface Family {
   readonly cases: readonly RecordedCase[];
 }
 
-const read = (file: string): Family => JSON.parse(readFileSync(new URL(`../golden/${file}`, import.meta.url), 'utf8')) as Family;
+const read = (file: string): Family => JSON.parse(readFileSync(new URL(`../../golden/${file}`, import.meta.url), 'utf8')) as Family;
 
 /** Timers of one time and different keys fire in an arbitrary order in the recording, and errors have other messages. */
 const lenient = (outputs: readonly VectorOutput[]): readonly VectorOutput[] => {

@@ -3,8 +3,8 @@
  * drives it runs one timer or deferred callback at a time, in an order that its seed decides, so that one seed gives one history (I9).
  * A `ProcessClock` is what one simulated process sees of that queue; when the process dies, nothing of it happens any more.
  */
-import { systemClock, type Cancel, type Clock } from './core/clock.ts';
-import { integer } from './core/options.ts';
+import { systemClock, type Cancel, type Clock } from '../core/clock.ts';
+import { integer } from '../core/options.ts';
 
 /** Numbers from 0 (included) to 1 (excluded), the same for the same seed (mulberry32). */
 export const seededRandom = (seed: number): (() => number) => {

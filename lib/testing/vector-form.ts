@@ -1,5 +1,5 @@
 /** The form of the recorded vectors in `test/golden`: steps in, outputs after each step out. */
-import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from './core/element.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 
 export type VectorTime = number | 'MAX' | 'MIN' | null;
 

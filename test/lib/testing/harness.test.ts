@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
-import { MIN_TIMESTAMP } from '../../lib/core/element.ts';
-import { mapState, valueState, type Operator, type WorkOptions } from '../../lib/core/operator.ts';
-import { OperatorHarness } from '../../lib/testing-harness.ts';
-import { asyncMap } from '../../operators/async-map.ts';
+import { MIN_TIMESTAMP } from '../../../lib/core/element.ts';
+import { mapState, valueState, type Operator, type WorkOptions } from '../../../lib/core/operator.ts';
+import { OperatorHarness } from '../../../lib/testing/harness.ts';
+import { asyncMap } from '../../../operators/async-map.ts';
 
 /** Keeps the last value of a key and says it at a timer. */
 const remember: Operator<string, string> = (context) => {

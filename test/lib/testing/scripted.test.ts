@@ -1,7 +1,7 @@
 import { fixedDelay, MemoryStorage, StreamError, StreamExecutionEnvironment } from 'millrace';
 import { ABORT, EOF, ManualClock, scriptedChatModel, scriptedSource, sourceSuite } from 'millrace/testing';
 import { describe, expect, test } from 'vitest';
-import { defineSink } from '../../connectors/define-sink.ts';
+import { defineSink } from '../../../connectors/define-sink.ts';
 
 const options = { signal: new AbortController().signal, callId: '0.1.2.3.4', key: 'k', idempotencyKey: 'job.0.1.2.3.4' };
 const ask = { messages: [{ role: 'user', content: 'how?' }] } as const;

@@ -3,16 +3,16 @@
  * checkpoints are durable, so that I6, I7 and I8 can be judged from outside. What it tells, it reads from what is stored, with the
  * engine's own readers; the live turns are told by the environment's `onTurn`.
  */
-import { callName, type ActionStateStore, type JournalEntry } from './core/journal.ts';
-import { decode } from './core/serde.ts';
-import { emptyHeader, type Header } from './runtime/header.ts';
-import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from './runtime/journal-format.ts';
-import { Recovery } from './runtime/recovery.ts';
-import { packTurn, type Turn } from './runtime/turn.ts';
-import { readNewestCheckpoint } from './state/checkpoint.ts';
-import { prefixes } from './state/layout.ts';
-import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from './state/memory-store.ts';
-import type { OpenStorage, Storage, Store } from './state/store.ts';
+import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
+import { decode } from '../core/serde.ts';
+import { emptyHeader, type Header } from '../runtime/header.ts';
+import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal-format.ts';
+import { Recovery } from '../runtime/recovery.ts';
+import { packTurn, type Turn } from '../runtime/turn.ts';
+import { readNewestCheckpoint } from '../state/checkpoint.ts';
+import { prefixes } from '../state/layout.ts';
+import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-store.ts';
+import type { OpenStorage, Storage, Store } from '../state/store.ts';
 
 /** When a simulated process touches its disk. Each may kill it: `before` a write is issued, or `after` it is durable and nobody knows. */
 export interface DiskProbe {

@@ -6,17 +6,17 @@
  * for its own test to judge, by `received`.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { sleep, systemClock } from './core/clock.ts';
-import { encodeText } from './core/serde.ts';
-import { messageOf } from './core/errors.ts';
-import { StreamExecutionEnvironment, type EnvironmentOptions } from './environment.ts';
-import type { Job } from './runtime/job.ts';
-import { makeLogger } from './runtime/logging.ts';
-import type { Turn } from './runtime/turn.ts';
-import type { MemoryFault, MemoryOperation } from './state/memory-store.ts';
-import { settled, SimulatedClock } from './testing-clock.ts';
-import { SimulatedDisk } from './testing-history.ts';
-import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './testing-world.ts';
+import { sleep, systemClock } from '../core/clock.ts';
+import { encodeText } from '../core/serde.ts';
+import { messageOf } from '../core/errors.ts';
+import { StreamExecutionEnvironment, type EnvironmentOptions } from '../environment.ts';
+import type { Job } from '../runtime/job.ts';
+import { makeLogger } from '../runtime/logging.ts';
+import type { Turn } from '../runtime/turn.ts';
+import type { MemoryFault, MemoryOperation } from '../state/memory-store.ts';
+import { settled, SimulatedClock } from './clock.ts';
+import { SimulatedDisk } from './history.ts';
+import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './world.ts';
 
 /** Where a process dies, counted from its start. */
 export type CrashPoint =
