@@ -26,7 +26,7 @@ export interface OfflineChatModelOptions {
  * A connection to the offline model.
  *
  * @example
- * env.chatModelConnection('default', offlineChatModel({ latencyMs: 20 }));
+ * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 20 }));
  */
 export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatModelConnection => {
   knownOptions('offlineChatModel', options, ['latencyMs', 'jitter', 'seed', 'clock']);
