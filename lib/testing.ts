@@ -9,6 +9,13 @@ export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing/vector-form.ts';
 export { runVector } from './testing/vectors.ts';
 
+// ---------- what the methods of a stream make, for the operator harness
+export { aggregate, reduce } from '../operators/aggregate.ts';
+export { asyncMap } from '../operators/async-map.ts';
+export { process as processOperator } from '../operators/process.ts';
+export { filter, flatMap, map } from '../operators/stateless.ts';
+export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
+
 // ---------- conformance of one's own store, source and sink
 export { actionStateStoreSuite, stateStoreSuite, type MakeStorage, type StorageFixture } from './state/store-suite.ts';
 export { sinkSuite, sourceSuite, type SinkUnderTest, type SourceUnderTest, type SuiteCase } from './core/connector-suite.ts';

@@ -292,6 +292,16 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     SimulatedProcess
     SimulationFailure
     actionStateStoreSuite
+    aggregate
+    aggregateWindow
+    asyncMap
+    filter
+    flatMap
+    map
+    processOperator
+    processWindow
+    reduce
+    reduceWindow
     runVector
     scriptedChatModel
     scriptedSource
@@ -333,6 +343,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type VectorConfig
     type VectorOutput
     type VectorStep
-    type VectorTime"
+    type VectorTime
+    type WindowOptions"
   `);
 });
