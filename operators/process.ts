@@ -148,21 +148,20 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
 
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
-    this.#check(value);
+    if (!this.#running || isThenable(value)) throw this.#refusal(value);
     this.#output.emit(value, timestamp);
   };
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
-    this.#check(value);
+    if (!this.#running || isThenable(value)) throw this.#refusal(value);
     this.#output.side(tag, value, timestamp);
   };
 
   /** A value is emitted while a record or timer is in hand, and is there already. */
-  #check(value: unknown): void {
+  #refusal(value: unknown): StreamError {
     const { uid } = this.#context;
-    if (isThenable(value)) throw refusedPromise(`operator \`${uid}\``, value, { did: 'emitted' });
-    if (this.#running) return;
-    throw new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while it handled no record and no timer`, {
+    if (isThenable(value)) return refusedPromise(`operator \`${uid}\``, value, { did: 'emitted' });
+    return new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while it handled no record and no timer`, {
       hint: 'emit before `process` or `onTimer` returns; use `asyncMap` for work that waits',
     });
   }
