@@ -95,7 +95,7 @@ export class Run<I> {
   }
 }
 
-const noMemory: MemoryBase = new Map();
+export const noMemory: MemoryBase = new Map();
 
 export interface ExecutionOptions<I> {
   readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now'>;

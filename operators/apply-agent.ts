@@ -15,15 +15,15 @@ import { listState, mapState, valueState, type Operator, type OperatorContext, t
 import { encodeText } from '../lib/core/serde.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
-import { applyChanges } from '../lib/agents/memory.ts';
+import { applyChanges, type MemoryBase } from '../lib/agents/memory.ts';
 import { isOwnFailure } from '../lib/core/own-failure.ts';
 import type { CompiledAgent, PlannedAction } from '../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
 import type { ActionEffects, ActionResult } from '../lib/agents/runner-context.ts';
 import { Warnings } from '../lib/agents/warnings.ts';
 import type { AgentOperatorOptions } from './agent-options.ts';
-import type { DeadLetter } from './dead-letter.ts';
-import { Execution, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
+import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
+import { Execution, noMemory, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
 
 /** The agent's resources, by type and name; resolved when the job starts. */
@@ -37,8 +37,6 @@ type Effect<I> = { readonly run: Run<I> } & (
   | { readonly kind: 'dead-letter'; readonly letter: DeadLetter<I> }
   | { readonly kind: 'ended' }
 );
-
-const noMemory: ReadonlyMap<string, unknown> = new Map();
 
 /** What an action brings whose run has ended or begins anew. */
 const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
@@ -69,6 +67,7 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly warnings: Warnings;
   readonly #onEvent: AgentParts['onEvent'];
   readonly #options: AgentOperatorOptions;
+  readonly #onError: ReturnType<typeof checkErrorOptions>;
   readonly #inbox;
   readonly #run;
   readonly #memory;
@@ -98,6 +97,7 @@ class AgentOperator<I, O> implements Processor<I> {
     this.warnings = warnings;
     this.#onEvent = onEvent;
     this.#options = options;
+    this.#onError = checkErrorOptions(options);
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
     this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
@@ -160,10 +160,6 @@ class AgentOperator<I, O> implements Processor<I> {
   #readmit(input: Accepted<I>): void {
     this.#inputs.add(1);
     this.#arrivals.next(input);
-  }
-
-  get #onError(): 'fail' | 'ignore' | 'dead-letter' {
-    return this.#options.onError ?? (this.#options.deadLetters === undefined ? 'fail' : 'dead-letter');
   }
 
   // ---------- what an execution of an action needs
@@ -427,7 +423,7 @@ class AgentOperator<I, O> implements Processor<I> {
   }
 
   /** The key's memory as it is now. */
-  #copyOfMemory(): ReadonlyMap<string, unknown> {
+  #copyOfMemory(): MemoryBase {
     const entries = [...this.#memory.entries()];
     return entries.length === 0 ? noMemory : new Map(entries);
   }

@@ -420,6 +420,7 @@ export class Domain {
       now: () => this.turns.now(),
       numberOf: (uid) => this.#dictionary.numberOf(uid),
       stateNumbersOf: (uid) => this.#dictionary.stateNumbersOf(uid),
+      nextStateOf: (uid) => this.#dictionary.nextStateOf(uid),
       logger: this.#options.logger,
       fail: (error) => this.fail(error),
       sealSoon: () => this.#sealSoon(),

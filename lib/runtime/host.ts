@@ -59,6 +59,8 @@ export interface HostOptions<I, O> {
   readonly operator: Operator<I, O> | Step<I, O>;
   /** Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it. */
   readonly stateNumbers: ReadonlyMap<string, number>;
+  /** The number of the next state that the checkpoint does not hold. */
+  readonly nextState: number;
   /** The key context of the edge in front; `keyed` says whether that edge enters and leaves it. */
   readonly keys: KeyContext;
   readonly keyed: boolean;
@@ -111,7 +113,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   /** Where watermarks go on: to the holds, or past them. */
   #behind: { watermark(timestamp: Timestamp): void; status(idle: boolean): void } | undefined;
   #keyUsed = false;
-  #nextState = 0;
+  #nextState: number;
   #watermark = MIN_TIMESTAMP;
 
   constructor(options: HostOptions<I, O>) {
@@ -121,6 +123,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
     this.jobId = services.jobId;
     this.metrics = services.metrics(uid);
     this.#options = options;
+    this.#nextState = options.nextState;
     this.#state = services.workingSet.operator(number, keys);
     this.counter = recordCounter();
     if (typeof operator === 'function') {
@@ -308,11 +311,7 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
   }
 
   #stateNumber(name: string): number {
-    const { stateNumbers } = this.#options;
-    const known = stateNumbers.get(name);
-    if (known !== undefined) return known;
-    this.#nextState = Math.max(this.#nextState, ...[...stateNumbers.values()].map((number) => number + 1));
-    return this.#nextState++;
+    return this.#options.stateNumbers.get(name) ?? this.#nextState++;
   }
 
   get #downstream(): { watermark(timestamp: Timestamp): void; status(idle: boolean): void } {

@@ -20,6 +20,7 @@ export interface TopologyServices extends HostServices, SinkServices {
   numberOf(uid: string): number;
   /** Numbers of the states that a checkpoint holds of a uid, by name. */
   stateNumbersOf(uid: string): ReadonlyMap<string, number>;
+  nextStateOf(uid: string): number;
   /** Encode and decode every record at keyed edges. */
   readonly serialiseEdges: boolean;
 }
@@ -101,6 +102,7 @@ class Compiler {
       number,
       operator: body.operator,
       stateNumbers: this.#services.stateNumbersOf(node.uid),
+      nextState: this.#services.nextStateOf(node.uid),
       keys,
       keyed,
       output: this.#output(node),

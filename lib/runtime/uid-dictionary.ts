@@ -29,9 +29,14 @@ export class UidDictionary {
     return number;
   }
 
-  /** Numbers of the states that the checkpoint knows of, by name. A dropped one has no name any more, so that nothing finds it. */
+  /** Numbers of the states that the checkpoint holds, by name; those that were dropped are found by nobody. */
   stateNumbersOf(uid: string): ReadonlyMap<string, number> {
-    return new Map(this.#stored(uid).map(({ name, state, dropped }) => [dropped === true ? droppedName(state) : name, state]));
+    return new Map(this.#stored(uid).flatMap(({ name, state, dropped }) => (dropped === true ? [] : [[name, state] as const])));
+  }
+
+  /** The next free number of a state, behind those that were dropped too. */
+  nextStateOf(uid: string): number {
+    return Math.max(-1, ...this.#stored(uid).map(({ state }) => state)) + 1;
   }
 
   /** The states that an operator has declared. */
@@ -52,6 +57,3 @@ export class UidDictionary {
     return this.#header.nodes[uid]?.states ?? [];
   }
 }
-
-/** Keeps a number taken, and is no name that anybody gives a state. */
-const droppedName = (state: number): string => `\0dropped ${state}`;

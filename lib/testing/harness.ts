@@ -261,6 +261,7 @@ export class OperatorHarness<I, O> {
       number: 1,
       operator: this.#watched(),
       stateNumbers: snapshot?.states ?? new Map(),
+      nextState: snapshot?.states.size ?? 0,
       keys: this.#keys,
       keyed: keyOf !== undefined,
       output: this.#receiver(),
