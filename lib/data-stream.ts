@@ -8,7 +8,7 @@ import type { Key } from './core/key.ts';
 import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
 import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
-import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/graph.ts';
+import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/edges/graph.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
 import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';

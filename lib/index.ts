@@ -4,13 +4,13 @@
 export { StreamExecutionEnvironment, type ApplyAgentOptions, type CheckpointOptions, type EnvironmentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export { DataStreamSink } from './data-stream-sink.ts';
-export { WatermarkStrategy } from './runtime/watermarks.ts';
-export { Job, type JobState, type JobStatus } from './runtime/job.ts';
-export type { CheckpointStats } from './runtime/coordinator.ts';
-export type { LogLevel } from './runtime/logging.ts';
-export { exponentialDelay, failureRate, fixedDelay, noRestart } from './runtime/restart.ts';
-export type { ExponentialDelayOptions, Restarts, RestartStrategy } from './runtime/restart.ts';
-export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/metrics.ts';
+export { WatermarkStrategy } from './runtime/edges/watermarks.ts';
+export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';
+export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
+export type { LogLevel } from './runtime/job/logging.ts';
+export { exponentialDelay, failureRate, fixedDelay, noRestart } from './runtime/job/restart.ts';
+export type { ExponentialDelayOptions, Restarts, RestartStrategy } from './runtime/job/restart.ts';
+export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/metrics.ts';
 
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
@@ -108,9 +108,9 @@ export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 // ---------- storage and its contracts
 export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
-export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal-format.ts';
-export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal-format.ts';
-export type { PackedTurn, RecordedInput, Turn } from './runtime/turn.ts';
+export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal/journal-format.ts';
+export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal/journal-format.ts';
+export type { PackedTurn, RecordedInput, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';
 export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';

@@ -25,7 +25,15 @@ interface Place {
 const places: readonly Place[] = [
   { name: 'lib/core', floor: 0, types: ['rxjs', 'zod'] },
   { name: 'lib/state', floor: 1, keeps: ['classic-level'] },
-  { name: 'lib/runtime', floor: 2, opens: ['rxjs', 'pino'], keeps: ['prom-client'] },
+  // The rooms of the runtime stand in the order of the data, each above those before it.
+  { name: 'lib/runtime/journal', floor: 2.1, opens: ['rxjs', 'pino'] },
+  { name: 'lib/runtime/edges', floor: 2.1 },
+  { name: 'lib/runtime/work', floor: 2.2 },
+  { name: 'lib/runtime/hosts', floor: 2.3 },
+  { name: 'lib/runtime/checkpoint', floor: 2.4 },
+  { name: 'lib/runtime/recovery', floor: 2.5 },
+  { name: 'lib/runtime/domain', floor: 2.6 },
+  { name: 'lib/runtime/job', floor: 2.7, keeps: ['prom-client'] },
   { name: 'lib/agents', floor: 3, opens: ['zod'], keeps: ['inversify', 'reflect-metadata'] },
   { name: 'operators', floor: 4 },
   { name: 'lib', floor: 5 },

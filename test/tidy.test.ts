@@ -74,7 +74,7 @@ describe('the floors', () => {
   test('every folder says what lives there', () => {
     const below = (folder: string): string[] =>
       readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [`${folder}/${each.name}`] : []));
-    const folders = ['lib', ...below('lib'), 'operators', 'connectors', 'examples', 'test', 'test/bench'];
+    const folders = ['lib', ...below('lib'), ...below('lib/runtime'), 'operators', 'connectors', 'examples', 'test', 'test/bench'];
     expect(folders.filter((folder) => !existsSync(`${root}${folder}/README.md`))).toEqual([]);
   });
 
@@ -143,9 +143,11 @@ describe('the rules find', () => {
     ['lib/core/a.ts', "import { of } from 'rxjs';"],
     ['lib/core/a.ts', "const { of } = await import('rxjs');"],
     ['lib/state/a.ts', "import type { Observable } from 'rxjs';"],
-    ['lib/state/a.ts', "let a: import('../runtime/job.ts').Job;"],
-    ['lib/runtime/a.ts', "export { z } from 'zod';"],
-    ['lib/runtime/a.ts', "export * from '../../operators/window.ts';"],
+    ['lib/state/a.ts', "let a: import('../runtime/job/job.ts').Job;"],
+    ['lib/runtime/job/a.ts', "export { z } from 'zod';"],
+    ['lib/runtime/work/a.ts', "export * from '../../../operators/window.ts';"],
+    ['lib/runtime/work/a.ts', "import { Domain } from '../domain/domain.ts';"],
+    ['lib/runtime/recovery/a.ts', "import type { Domain } from '../domain/domain.ts';"],
     ['lib/agents/a.ts', "import { ClassicLevel } from 'classic-level';"],
     ['lib/agents/a.ts', "import '../index.ts';"],
     ['operators/a.ts', "import { x } from '../lib/environment.ts';"],

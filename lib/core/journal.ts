@@ -9,7 +9,7 @@ export type JournalPosition = unknown;
 
 export interface JournalEntry {
   readonly key: Uint8Array;
-  /** CRC-32, version and body; see `lib/runtime/journal-format.ts`. */
+  /** CRC-32, version and body; see `lib/runtime/journal/journal-format.ts`. */
   readonly value: Uint8Array;
 }
 

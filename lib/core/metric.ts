@@ -1,4 +1,4 @@
-/** Metrics as the engine and user code see them. prom-client stands behind them in `lib/runtime/metrics.ts`. */
+/** Metrics as the engine and user code see them. prom-client stands behind them in `lib/runtime/job/metrics.ts`. */
 
 export interface Counter {
   inc(count?: number): void;

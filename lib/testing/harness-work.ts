@@ -5,12 +5,12 @@
 import { systemClock } from '../core/clock.ts';
 import type { Timestamp } from '../core/element.ts';
 import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
-import { emptyJournal, Journal } from '../runtime/journal.ts';
-import { makeLogger } from '../runtime/logging.ts';
-import { OpenWork } from '../runtime/open-work.ts';
-import { Recovery } from '../runtime/recovery.ts';
-import { Turns } from '../runtime/turns.ts';
-import type { WorkQueue } from '../runtime/work.ts';
+import { emptyJournal, Journal } from '../runtime/journal/journal.ts';
+import { makeLogger } from '../runtime/job/logging.ts';
+import { OpenWork } from '../runtime/domain/open-work.ts';
+import { Recovery } from '../runtime/recovery/recovery.ts';
+import { Turns } from '../runtime/domain/turns.ts';
+import type { WorkQueue } from '../runtime/work/work.ts';
 import { MemoryStorage } from '../state/memory-store.ts';
 import { settled, type ManualClock } from './clock.ts';
 

@@ -5,10 +5,10 @@
  */
 import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
 import { decode } from '../core/serde.ts';
-import { emptyHeader, type Header } from '../runtime/header.ts';
-import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal-format.ts';
-import { Recovery } from '../runtime/recovery.ts';
-import { packTurn, type Turn } from '../runtime/turn.ts';
+import { emptyHeader, type Header } from '../runtime/checkpoint/header.ts';
+import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal/journal-format.ts';
+import { Recovery } from '../runtime/recovery/recovery.ts';
+import { packTurn, type Turn } from '../runtime/journal/turn.ts';
 import { readNewestCheckpoint } from '../state/checkpoint.ts';
 import { prefixes } from '../state/layout.ts';
 import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-store.ts';

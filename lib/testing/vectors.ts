@@ -3,8 +3,8 @@
  * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
-import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../runtime/watermarks.ts';
-import { forward } from '../runtime/wire.ts';
+import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../runtime/edges/watermarks.ts';
+import { forward } from '../runtime/edges/wire.ts';
 import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';
 import {
   timeOf,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { StreamExecutionEnvironment, type CheckpointOptions } from '../../lib/environment.ts';
 import { valueState } from '../../lib/core/operator.ts';
-import { WatermarkStrategy } from '../../lib/runtime/watermarks.ts';
+import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
 import { type } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { alternate, atLeast, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';

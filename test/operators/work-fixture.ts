@@ -2,10 +2,11 @@
 import { systemClock } from '../../lib/core/clock.ts';
 import type { Key } from '../../lib/core/key.ts';
 import type { Operator, OutputTag } from '../../lib/core/operator.ts';
-import { emptyJournal, Journal } from '../../lib/runtime/journal.ts';
-import { Macrotasks } from '../../lib/runtime/macrotasks.ts';
+import { emptyJournal, Journal } from '../../lib/runtime/journal/journal.ts';
+import { Macrotasks } from '../../lib/runtime/work/macrotasks.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
-import type { WorkItem, WorkQueue, WorkServices } from '../../lib/runtime/work.ts';
+import type { WorkItem } from '../../lib/runtime/work/work-item.ts';
+import type { WorkQueue, WorkServices } from '../../lib/runtime/work/work.ts';
 
 export class WorkHarness<I, O> {
   /** What came out, of every step. */

@@ -1,0 +1,151 @@
+/**
+ * The checkpoint coordinator. A checkpoint is the state between two turns: at the instant it only raises the epoch, swaps the heads of
+ * the dirty lists and notes positions; then the frozen entries are serialised in short slices while the job works on, and everything
+ * becomes durable in one synced batch. Keeps I4, I5 and I7; a failed write is fatal to the store (I15).
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { StateCut } from '../../state/keyed-state.ts';
+import { digestedBatch, pruneChain, writeCheckpoint, type CheckpointLink } from '../../state/checkpoint.ts';
+import type { Store } from '../../state/store.ts';
+import type { SealedEpoch } from '../hosts/sink-host.ts';
+
+/** What a job does at the instant of a checkpoint, and after. */
+export interface CheckpointParticipant {
+  /** The instant: synchronous, between two turns. */
+  cut(epoch: number): OpenCheckpoint;
+}
+
+export interface OpenCheckpoint {
+  readonly state: readonly StateCut[];
+  readonly seals: readonly Promise<SealedEpoch | undefined>[];
+  /** The header's body, once the sinks have sealed. */
+  body(sealed: readonly (SealedEpoch | undefined)[]): unknown;
+  /** The checkpoint is durable: commit, prune, tell sources. */
+  durable(sealed: readonly (SealedEpoch | undefined)[]): Promise<void>;
+}
+
+/** Facts of one checkpoint, for metrics and listeners. */
+export interface CheckpointStats {
+  readonly id: number;
+  /** From the instant to durable, in milliseconds. */
+  readonly durationMs: number;
+  /** Keys and values written. */
+  readonly bytes: number;
+  readonly entries: number;
+  /** Longest time that the loop stood still for a slice, in milliseconds. */
+  readonly longestSliceMs: number;
+}
+
+export interface CoordinatorOptions {
+  readonly clock: Clock;
+  /** Undefined: nothing is stored; a checkpoint only seals and commits. */
+  readonly store: Store | undefined;
+  readonly previous: CheckpointLink | undefined;
+  readonly participant: CheckpointParticipant;
+  readonly signal: AbortSignal;
+  readonly onStats: (stats: CheckpointStats) => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** A slice of serialising ends after this long. */
+const sliceMs = 4;
+
+export class CheckpointCoordinator {
+  readonly #options: CoordinatorOptions;
+  #previous: CheckpointLink | undefined;
+  #running: Promise<void> | undefined;
+  /** The checkpoint behind the running one, when somebody waits for it. */
+  #next: Promise<void> | undefined;
+  #commits: Promise<void> = Promise.resolve();
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#previous = options.previous;
+  }
+
+  /** Number of the epoch in progress: that of the next checkpoint. */
+  get epoch(): number {
+    return (this.#previous?.id ?? 0) + 1;
+  }
+
+  /** True while a checkpoint is being written. */
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Starts a checkpoint unless one is being written; a failure fails the job. Resolves when it is durable. */
+  trigger(): Promise<void> {
+    if (this.#running !== undefined) return this.#running;
+    const running = this.#checkpoint().finally(() => {
+      this.#running = undefined;
+    });
+    this.#running = running;
+    running.catch((error: unknown) => this.#options.onFailure(error));
+    return running;
+  }
+
+  /** A checkpoint whose instant is after this call. Calls while one is being written share the next. */
+  triggerNext(): Promise<void> {
+    if (this.#running === undefined) return this.trigger();
+    this.#next ??= this.#running
+      .catch(() => {}) // Its failure has been reported.
+      .then(() => {
+        this.#next = undefined;
+        return this.trigger();
+      });
+    return this.#next;
+  }
+
+  /** Resolves when the effects of all checkpoints so far are committed. */
+  get committed(): Promise<void> {
+    return this.#commits;
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { clock, store, participant, signal, onStats, onFailure } = this.#options;
+    if (signal.aborted) return; // It waited behind one with which the job has failed.
+    const start = clock.elapsed();
+    const id = this.epoch;
+    const open = participant.cut(id);
+    const sealing = Promise.all(open.seals);
+    sealing.catch(() => {}); // Awaited below; a sink may fail before, while the slices are written.
+    const batch = store === undefined ? undefined : digestedBatch(store.batch());
+    let longestSliceMs = clock.elapsed() - start;
+    if (batch !== undefined) {
+      for (const slice of slices(open.state, batch, clock)) {
+        longestSliceMs = Math.max(longestSliceMs, slice);
+        await new Promise<void>((resolve) => clock.defer(resolve));
+        if (signal.aborted) return;
+      }
+    }
+    const sealed = await sealing;
+    const { length: entries = 0, bytes = 0 } = batch ?? {};
+    if (batch !== undefined) {
+      this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body: open.body(sealed), rowsDigest: batch.rowsDigest });
+      await batch.write();
+    } else this.#previous = { id, digest: '' };
+    if (signal.aborted) return;
+    if (batch !== undefined) for (const cut of open.state) cut.durable();
+    onStats({ id, durationMs: clock.elapsed() - start, bytes, entries, longestSliceMs });
+    const committing = open.durable(sealed);
+    committing.catch(onFailure);
+    // Without its result, which would keep the one before for ever.
+    this.#commits = Promise.all([this.#commits, committing]).then(() => {});
+    this.#commits.catch(() => {}); // Reported above.
+    if (store !== undefined) await pruneChain(store, id);
+  }
+}
+
+/** Serialises cut after cut; yields how long each slice took. */
+function* slices(cuts: readonly StateCut[], batch: ReturnType<Store['batch']>, clock: Clock): Generator<number> {
+  let start = clock.elapsed();
+  for (const cut of cuts) {
+    const writing = cut.write(batch);
+    while (writing.next().done !== true) {
+      const took = clock.elapsed() - start;
+      if (took < sliceMs) continue;
+      yield took;
+      start = clock.elapsed();
+    }
+  }
+}

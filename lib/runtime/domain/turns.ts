@@ -1,0 +1,116 @@
+/**
+ * Runs turns, one at a time and synchronously (I13): live ones, which are noted in the journal with the time they read, and recorded
+ * ones, which see the recorded time again. What a live turn submits starts when the turn is durable (I14).
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { Timestamp } from '../../core/element.ts';
+import { invariant } from '../../core/errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import { operatorFailure } from '../edges/operator-failure.ts';
+import type { Turn } from '../journal/turn.ts';
+import type { WorkItem } from '../work/work-item.ts';
+import type { WorkQueue } from '../work/work.ts';
+
+export interface TurnsOptions {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  /** When aborted, no turn runs any more. */
+  readonly signal: AbortSignal;
+  readonly fail: (error: unknown) => void;
+  /** Sees every live turn. */
+  readonly onTurn?: ((turn: Turn) => void) | undefined;
+}
+
+export class Turns {
+  readonly #options: TurnsOptions;
+  #running = false;
+  #time: Timestamp | undefined;
+  #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
+  #longestMs = 0;
+  #moves = 0;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Live turns so far that brought something: a tick and a start bring nothing new. */
+  get moves(): number {
+    return this.#moves;
+  }
+
+  /** The longest turn so far, in milliseconds. */
+  get longestMs(): number {
+    return this.#longestMs;
+  }
+
+  /** The time of the turn in hand: read once, and recorded with it. */
+  now(): Timestamp {
+    this.#time ??= this.#options.clock.now();
+    return this.#time;
+  }
+
+  /** Lines up an item that the turn in hand submits. */
+  submitted(queue: WorkQueue, item: WorkItem): void {
+    this.#submitted.push({ queue, item });
+  }
+
+  /** Runs a live turn, at `now` if it is given. `turn` is asked after `body`. False when it failed, and the job is over. */
+  run(body: () => void, turn: () => Turn, now?: Timestamp): boolean {
+    const { clock, journal, signal, fail, onTurn } = this.#options;
+    if (signal.aborted) return false;
+    const start = clock.elapsed();
+    try {
+      this.#run(now, body);
+    } catch (error) {
+      fail(error);
+      return false;
+    }
+    const made = turn();
+    if (made.kind !== 'tick' && made.kind !== 'start') this.#moves += 1;
+    const timed = this.#time === undefined ? made : { ...made, now: this.#time };
+    const marked = this.#submitted.length > 0 && journal.keeps ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) } : timed;
+    journal.note(marked);
+    onTurn?.(marked);
+    this.#startSubmitted();
+    this.#longestMs = Math.max(this.#longestMs, clock.elapsed() - start);
+    return true;
+  }
+
+  /** Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over. */
+  replay(now: Timestamp | undefined, body: () => void): void {
+    this.#run(now, body);
+  }
+
+  /** What replayed turns have submitted since this was asked last. */
+  takeSubmitted(): readonly WorkItem[] {
+    const submitted = this.#submitted.map(({ item }) => item);
+    this.#submitted = [];
+    return submitted;
+  }
+
+  #run(now: Timestamp | undefined, body: () => void): void {
+    invariant(!this.#running, 'I13: turns are never nested');
+    this.#running = true;
+    this.#time = now;
+    try {
+      body();
+    } catch (error) {
+      throw operatorFailure(undefined, error);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #startSubmitted(): void {
+    if (this.#submitted.length === 0) return;
+    const submitted = this.#submitted;
+    this.#submitted = [];
+    this.#options.journal.flush(() => {
+      for (const { queue, item } of submitted) queue.start(item);
+    });
+  }
+}

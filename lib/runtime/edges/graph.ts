@@ -1,0 +1,162 @@
+/**
+ * The pipeline as data: nodes with uids and the edges between them. Compiled by `topology.ts`; cut into stages for scale-out.
+ * Keeps I12 (state belongs to a uid; two operators with one uid are an error).
+ */
+import type { OperatorFunction } from 'rxjs';
+import type { Sink, Source } from '../../core/connector.ts';
+import { StreamError } from '../../core/errors.ts';
+import type { Key } from '../../core/key.ts';
+import type { Operator, Step } from '../../core/operator.ts';
+import { refusal } from '../../core/options.ts';
+import type { WatermarkStrategy } from './watermarks.ts';
+
+/** How records cross an edge: to whoever is next, or to the owner of their key. */
+export type Partitioning = { readonly kind: 'forward' } | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key };
+
+export interface GraphEdge {
+  readonly from: number;
+  readonly partitioning: Partitioning;
+  /** Id of the side output it starts at; undefined: the main output. */
+  readonly tag?: string | undefined;
+}
+
+export type NodeBody =
+  | { readonly kind: 'source'; readonly source: Source<unknown>; readonly strategy: WatermarkStrategy<never> }
+  /** `boundary`: results leave in turns of their own, so its chain ends here. */
+  | { readonly kind: 'operator'; readonly operator: Operator<never, unknown> | Step<never, unknown>; readonly boundary: boolean }
+  | { readonly kind: 'union' }
+  | { readonly kind: 'pipe'; readonly operator: OperatorFunction<never, unknown>; readonly stateless: boolean }
+  | { readonly kind: 'tap'; readonly next: (value: never) => void }
+  | { readonly kind: 'sink'; readonly sink: Sink<never> };
+
+export interface GraphNode {
+  readonly id: number;
+  readonly body: NodeBody;
+  readonly inputs: readonly GraphEdge[];
+  uid: string;
+  name: string;
+  /** True when the user chose the uid. */
+  pinned: boolean;
+}
+
+/** A part of the graph between keyed edges: what one domain runs when the job is spread over Kafka. */
+export interface Stage {
+  readonly nodes: readonly number[];
+  /** Keyed edges that enter it. */
+  readonly inputs: readonly GraphEdge[];
+}
+
+export class StreamGraph {
+  readonly #nodes: GraphNode[] = [];
+  /** How many nodes were added under a name, whatever they are called by now. */
+  readonly #added = new Map<string, number>();
+  #runningJob: string | undefined;
+
+  get nodes(): readonly GraphNode[] {
+    return this.#nodes;
+  }
+
+  /**
+   * Adds a node; its uid is its name, numbered when the name has come before, so it is stable while nodes of that name keep their order.
+   * Neither `rename` nor `pin` of one node changes the uid of another.
+   */
+  add(name: string, body: NodeBody, inputs: readonly GraphEdge[]): GraphNode {
+    this.refuseWhileRunning();
+    const count = (this.#added.get(name) ?? 0) + 1;
+    this.#added.set(name, count);
+    const node: GraphNode = { id: this.#nodes.length, body, inputs, uid: count === 1 ? name : `${name}-${count}`, name, pinned: false };
+    this.#nodes.push(node);
+    return node;
+  }
+
+  /** Gives a node the uid that the user chose. */
+  pin(node: GraphNode, uid: string): void {
+    if (typeof uid !== 'string' || !/^[A-Za-z0-9][\w.-]*$/.test(uid)) {
+      throw new TypeError(`Expected \`uid\` to be letters, digits, ".", "_" or "-", got \`${String(uid)}\``);
+    }
+    this.refuseWhileRunning();
+    node.uid = uid;
+    node.pinned = true;
+  }
+
+  /** Gives a node another name, for messages and metrics. */
+  rename(node: GraphNode, name: string): void {
+    if (typeof name !== 'string' || name === '') throw refusal('name', 'a text', name);
+    this.refuseWhileRunning();
+    node.name = name;
+  }
+
+  /** Keeps the graph as it is while a job runs on it: a restart compiles it again, and must find what the job has begun with. */
+  lock(job: string): void {
+    if (this.#runningJob !== undefined) {
+      throw new TypeError(`Expected one job of an environment at a time; "${this.#runningJob}" is still running`);
+    }
+    this.#runningJob = job;
+  }
+
+  unlock(): void {
+    this.#runningJob = undefined;
+  }
+
+  /** Throws a `TypeError` while a job runs on the graph. */
+  refuseWhileRunning(): void {
+    if (this.#runningJob === undefined) return;
+    throw new TypeError(`Expected the pipeline to be complete before it runs; job "${this.#runningJob}" is running on it`);
+  }
+
+  node(id: number): GraphNode {
+    const node = this.#nodes[id];
+    if (node === undefined) throw new TypeError(`Expected a node of this graph, got \`${id}\``);
+    return node;
+  }
+
+  /** Edges that leave a node at its main output, or at a side output. */
+  consumers(id: number, tag?: string): readonly { readonly node: GraphNode; readonly edge: GraphEdge }[] {
+    return this.#nodes.flatMap((node) => node.inputs.filter((edge) => edge.from === id && edge.tag === tag).map((edge) => ({ node, edge })));
+  }
+
+  /** Ids of the side outputs of a node that somebody reads. */
+  tags(id: number): readonly string[] {
+    const tags = this.#nodes.flatMap((node) => node.inputs).flatMap(({ from, tag }) => (from === id && tag !== undefined ? [tag] : []));
+    return [...new Set(tags)];
+  }
+
+  /** Refuses what can not run. Throws `UID_CLASH` or `GRAPH_INVALID`. */
+  check(): void {
+    if (!this.#nodes.some(({ body }) => body.kind === 'source')) throw new StreamError('GRAPH_INVALID', 'the pipeline has no source');
+    const seen = new Map<string, GraphNode>();
+    for (const node of this.#nodes) {
+      const other = seen.get(node.uid);
+      if (other !== undefined) {
+        throw new StreamError('UID_CLASH', `operators "${other.name}" and "${node.name}" both have the uid "${node.uid}"`);
+      }
+      seen.set(node.uid, node);
+    }
+  }
+
+  /** Whether a source that can't replay, or a sink that writes at once, needs the order of turns to be recorded. Work needs it too. */
+  get needsTurnLog(): boolean {
+    return this.#nodes.some(({ body }) => {
+      if (body.kind === 'source') return !body.source.replayable;
+      return body.kind === 'sink' && body.sink.guarantee === 'at-least-once';
+    });
+  }
+
+  /** The graph cut at its keyed edges. */
+  stages(): readonly Stage[] {
+    const stageOf = new Map<number, number>();
+    const merge = (from: number, to: number): void => {
+      for (const [node, stage] of stageOf) if (stage === from) stageOf.set(node, to);
+    };
+    for (const node of this.#nodes) {
+      stageOf.set(node.id, node.id);
+      for (const { from, partitioning } of node.inputs) {
+        if (partitioning.kind === 'forward') merge(stageOf.get(node.id) as number, stageOf.get(from) as number); // Inputs come before their consumers.
+      }
+    }
+    return [...new Set(stageOf.values())].map((stage) => {
+      const nodes = this.#nodes.filter(({ id }) => stageOf.get(id) === stage);
+      return { nodes: nodes.map(({ id }) => id), inputs: nodes.flatMap(({ inputs }) => inputs.filter(({ partitioning }) => partitioning.kind === 'hash')) };
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * A user's RxJS operator between two chains. It must emit while it handles a value, or while its input completes: whatever awaits touches
+ * no output (I13). With the final watermark its input completes, so that what it still holds comes out in front of that watermark; a
+ * stop brings no final watermark, and what is held then is lost, as with every restart: no checkpoint sees it.
+ */
+import { Subject, Subscriber, type OperatorFunction } from 'rxjs';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import { StreamError } from '../../core/errors.ts';
+import { operatorFailure } from './operator-failure.ts';
+import type { Receiver } from './receiver.ts';
+
+export interface RxSegmentOptions<I, O> {
+  readonly uid: string;
+  readonly operator: OperatorFunction<I, O>;
+  readonly to: Receiver<O>;
+  /** Aborted when the job ends: timers that the operator has started end with it. */
+  readonly signal: AbortSignal;
+  readonly fail: (error: unknown) => void;
+}
+
+export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOptions<I, O>): Receiver<I> => {
+  const input = new Subject<I>();
+  const output = new Results<O>(to, (error) => fail(operatorFailure(uid, error)));
+  const outsideTurn = (what: string): StreamError => new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` ${what}`);
+  output.refusal = () => outsideTurn('emitted while it handled no value');
+  let watermark = MIN_TIMESTAMP;
+  /** Throws in the turn what came through RxJS, which would report it far from its cause. */
+  const leave = (): void => {
+    output.handling = false;
+    if (output.thrown !== undefined) throw operatorFailure(uid, output.thrown.error);
+  };
+  const complete = (): void => {
+    // What was held back until now must not be late for the watermarks that have passed meanwhile.
+    if (output.timestamp !== MIN_TIMESTAMP) output.timestamp = Math.max(output.timestamp, watermark + 1);
+    output.handling = true;
+    input.complete();
+    leave();
+    if (!output.completed) throw outsideTurn('had not completed when its input had: it waits for something that is no value of its input');
+  };
+  output.subscribing = true;
+  try {
+    input.pipe(operator).subscribe(output);
+  } catch (error) {
+    throw operatorFailure(uid, error);
+  }
+  output.subscribing = false;
+  leave();
+  signal.addEventListener('abort', () => output.unsubscribe(), { once: true });
+  return {
+    record(value, timestamp) {
+      output.handling = true;
+      output.timestamp = timestamp;
+      input.next(value);
+      leave();
+    },
+    watermark(timestamp) {
+      if (timestamp === MAX_TIMESTAMP && watermark !== MAX_TIMESTAMP) complete();
+      watermark = timestamp;
+      to.watermark(timestamp);
+    },
+    status: (idle) => to.status(idle),
+  };
+};
+
+/** What comes out. RxJS uses a subscriber of our own class as it is. */
+class Results<O> extends Subscriber<O> {
+  handling = false;
+  subscribing = false;
+  completed = false;
+  /** That of the value in hand. */
+  timestamp: Timestamp = MIN_TIMESTAMP;
+  thrown: { readonly error: unknown } | undefined;
+  refusal: () => StreamError = () => new StreamError('EMIT_OUTSIDE_TURN', 'an RxJS operator emitted while it handled no value');
+  readonly #to: Receiver<O>;
+  readonly #fail: (error: unknown) => void;
+
+  constructor(to: Receiver<O>, fail: (error: unknown) => void) {
+    super();
+    this.#to = to;
+    this.#fail = fail;
+  }
+
+  override next(value: O): void {
+    if (this.closed) return;
+    if (this.handling) this.#to.record(value, this.timestamp);
+    else this.error(this.refusal());
+  }
+
+  override error(error: unknown): void {
+    if (this.handling || this.subscribing) this.thrown ??= { error };
+    else this.#fail(error);
+  }
+
+  override complete(): void {
+    this.completed = true;
+    this.unsubscribe();
+  }
+}

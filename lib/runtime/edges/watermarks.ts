@@ -1,0 +1,385 @@
+/**
+ * Watermarks: the strategy that a user gives to a source, the generator that follows it for one split, and the two ways to merge the
+ * watermarks and the idleness of several channels. Keeps I3: what comes out of any of them never goes back. Emission goes by record
+ * counts, so that it does not depend on the wall clock (I9); a tick emits only what is left over when records stay away.
+ */
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import { durationMs, integer, type Duration } from '../../core/options.ts';
+
+interface StrategySettings<T> {
+  /** How far a record may be behind the greatest timestamp seen; undefined: no watermarks. */
+  readonly outOfOrdernessMs: number | undefined;
+  readonly timestampOf?: ((value: T) => Timestamp) | undefined;
+  readonly idlenessMs?: number | undefined;
+  readonly emitEvery: number;
+}
+
+const defaultEmitEvery = 64;
+
+/**
+ * Says where timestamps come from and how far records may be out of order. Immutable: each `with...` gives a new one.
+ *
+ * @example
+ * WatermarkStrategy.boundedOutOfOrderness('5s').withTimestamps((review: { ts: number }) => review.ts * 1000);
+ */
+export class WatermarkStrategy<T = unknown> {
+  readonly outOfOrdernessMs: number | undefined;
+  /** Undefined: the source knows the timestamps, or there are none. */
+  readonly timestampOf: ((value: T) => Timestamp) | undefined;
+  readonly idlenessMs: number | undefined;
+  /** A watermark is emitted at each so many records of a split. */
+  readonly emitEvery: number;
+
+  private constructor({ outOfOrdernessMs, timestampOf, idlenessMs, emitEvery }: StrategySettings<T>) {
+    this.outOfOrdernessMs = outOfOrdernessMs;
+    this.timestampOf = timestampOf;
+    this.idlenessMs = idlenessMs;
+    this.emitEvery = emitEvery;
+  }
+
+  /** The watermark is the greatest timestamp minus `duration` minus 1 ms. */
+  static boundedOutOfOrderness<T = unknown>(duration: Duration): WatermarkStrategy<T> {
+    return new WatermarkStrategy<T>({ outOfOrdernessMs: durationMs('duration', duration), emitEvery: defaultEmitEvery });
+  }
+
+  /** Timestamps of a split never go back: the watermark is the greatest timestamp minus 1 ms. */
+  static monotonous<T = unknown>(): WatermarkStrategy<T> {
+    return WatermarkStrategy.boundedOutOfOrderness<T>(0);
+  }
+
+  /** No watermarks but the final one. */
+  static none<T = unknown>(): WatermarkStrategy<T> {
+    return new WatermarkStrategy<T>({ outOfOrdernessMs: undefined, emitEvery: defaultEmitEvery });
+  }
+
+  /**
+   * Takes timestamps (milliseconds since the Unix epoch) from the values. As the last of the chain its parameter has the type of the
+   * stream the strategy is given to.
+   */
+  withTimestamps<U extends T>(fn: (value: U) => Timestamp): WatermarkStrategy<U> {
+    if (typeof fn !== 'function') throw new TypeError(`Expected \`withTimestamps\` to be given a function, got \`${typeof fn}\``);
+    return new WatermarkStrategy<U>({ ...this, timestampOf: fn });
+  }
+
+  /**
+   * A split without records for longer than `duration` no longer holds the watermark back. It is noticed at a tick, so it takes up to
+   * two ticks more.
+   */
+  withIdleness(duration: Duration): WatermarkStrategy<T> {
+    return new WatermarkStrategy<T>({ ...this, idlenessMs: durationMs('duration', duration, { min: 1 }) });
+  }
+
+  /** @defaultValue records 64 */
+  withEmitEvery(records: number): WatermarkStrategy<T> {
+    return new WatermarkStrategy<T>({ ...this, emitEvery: integer('records', records, { min: 1 }) });
+  }
+}
+
+// ---------- one split
+
+/** What a generator or a merge lets out: `active` goes before the watermark, and the watermark before `idle`. */
+export interface WatermarkChange {
+  readonly watermark?: Timestamp | undefined;
+  readonly idle?: boolean | undefined;
+}
+
+const noChange: WatermarkChange = {};
+
+/** What a generator keeps in a checkpoint: all of it, since replay brings the same ticks and must see the same idleness. Plain data. */
+export interface GeneratorSnapshot {
+  readonly max: Timestamp;
+  readonly emitted: Timestamp;
+  readonly seen: boolean;
+  readonly idle: boolean;
+  readonly quietSince?: Timestamp;
+}
+
+/** Makes the watermarks of one split. */
+export class WatermarkGenerator {
+  readonly #boundMs: number | undefined;
+  readonly #idlenessMs: number | undefined;
+  #max = MIN_TIMESTAMP;
+  #emitted = MIN_TIMESTAMP;
+  /** Whether a record came since the last tick. */
+  #seen = false;
+  #idle = false;
+  #quietSince: Timestamp | undefined;
+
+  constructor(strategy: Pick<WatermarkStrategy<never>, 'outOfOrdernessMs' | 'idlenessMs'>) {
+    this.#boundMs = strategy.outOfOrdernessMs;
+    this.#idlenessMs = strategy.idlenessMs;
+  }
+
+  /** True from the tick that found the split idle to the first one that finds a record again. */
+  get idle(): boolean {
+    return this.#idle;
+  }
+
+  /** The last watermark that was emitted. */
+  get current(): Timestamp {
+    return this.#emitted;
+  }
+
+  /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
+  onRecords(greatest: Timestamp): void {
+    if (greatest > this.#max) this.#max = greatest;
+    this.#seen = true;
+  }
+
+  /** The watermark, if it has grown since the last one. */
+  emit(): Timestamp | undefined {
+    const next = this.#next();
+    if (next <= this.#emitted) return undefined;
+    this.#emitted = next;
+    return next;
+  }
+
+  /**
+   * Takes the time. The first tick that finds no new record gives what is not emitted yet and starts the countdown; the one that finds
+   * it run out makes the split idle; the first that finds a record again makes it active.
+   */
+  onTick(now: Timestamp): WatermarkChange {
+    if (this.#seen) {
+      this.#seen = false;
+      this.#quietSince = undefined;
+      if (!this.#idle) return noChange;
+      this.#idle = false;
+      return { idle: false };
+    }
+    if (this.#idle) return noChange;
+    this.#quietSince ??= now;
+    if (!this.#isOverdue(now)) return { watermark: this.emit() };
+    this.#idle = true;
+    return { idle: true };
+  }
+
+  /** Whether a tick would change anything; one that would not need not become a turn. */
+  needsTick(now: Timestamp): boolean {
+    const watched = this.#idlenessMs !== undefined;
+    const unemitted = this.#next() > this.#emitted;
+    if (this.#seen) return watched || unemitted;
+    return !this.#idle && (unemitted || (watched && (this.#quietSince === undefined || this.#isOverdue(now))));
+  }
+
+  /** Forgets how long the split has been quiet. One that is idle stays so until a record comes. */
+  restartCountdown(): void {
+    this.#quietSince = undefined;
+  }
+
+  snapshot(): GeneratorSnapshot {
+    const quiet = this.#quietSince === undefined ? {} : { quietSince: this.#quietSince };
+    return { max: this.#max, emitted: this.#emitted, seen: this.#seen, idle: this.#idle, ...quiet };
+  }
+
+  restore({ max, emitted, seen, idle, quietSince }: GeneratorSnapshot): void {
+    this.#max = max;
+    this.#emitted = emitted;
+    this.#seen = seen;
+    this.#idle = idle;
+    this.#quietSince = quietSince;
+  }
+
+  /** `MIN_TIMESTAMP` and `MAX_TIMESTAMP` stay what they are. */
+  #next(): Timestamp {
+    return this.#boundMs === undefined ? MIN_TIMESTAMP : this.#max - this.#boundMs - 1;
+  }
+
+  #isOverdue(now: Timestamp): boolean {
+    return this.#quietSince !== undefined && this.#idlenessMs !== undefined && now - this.#quietSince > this.#idlenessMs;
+  }
+}
+
+// ---------- several channels
+
+interface Channel {
+  watermark: Timestamp;
+  idle: boolean;
+  /** Valve only: whether the channel counts for the least watermark. */
+  aligned: boolean;
+}
+
+/** Plain data. */
+export interface ValveSnapshot {
+  readonly watermark: Timestamp;
+  readonly idle: boolean;
+  readonly channels: readonly (readonly [channel: string, watermark: Timestamp, idle: boolean, aligned: boolean])[];
+}
+
+/**
+ * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`) is neither active
+ * nor idle: it holds nothing back, and while others are only idle it does not end the stream.
+ */
+class WatermarkMerge {
+  protected readonly channels = new Map<string, Channel>();
+  #watermark = MIN_TIMESTAMP;
+  #idle = false;
+
+  /** The last watermark that came out. */
+  get current(): Timestamp {
+    return this.#watermark;
+  }
+
+  get idle(): boolean {
+    return this.#idle;
+  }
+
+  /** Who holds the watermark back: the active channel with the least one. */
+  get slowest(): string | undefined {
+    let slowest: string | undefined;
+    let least = MAX_TIMESTAMP;
+    for (const [name, { watermark, idle }] of this.channels) {
+      if (idle || watermark >= least) continue;
+      slowest = name;
+      least = watermark;
+    }
+    return slowest;
+  }
+
+  /** The channel holds the watermark back from now on, until it has brought one of its own. */
+  add(channel: string): void {
+    if (this.channels.has(channel)) throw new TypeError(`Expected \`channel\` to be new, got \`${channel}\` twice`);
+    this.channels.set(channel, { watermark: MIN_TIMESTAMP, idle: false, aligned: true });
+  }
+
+  snapshot(): ValveSnapshot {
+    const channels = [...this.channels].map(([name, { watermark, idle, aligned }]) => [name, watermark, idle, aligned] as const);
+    return { watermark: this.#watermark, idle: this.#idle, channels };
+  }
+
+  /** Brings the channels that are there to where they were. One that is gone holds nothing back any more, and a new one is new. */
+  restore({ watermark, idle, channels }: ValveSnapshot): void {
+    this.#watermark = watermark;
+    this.#idle = idle;
+    for (const [name, watermark, idle, aligned] of channels) if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
+  }
+
+  protected get(channel: string): Channel {
+    const found = this.channels.get(channel);
+    if (found === undefined) throw new TypeError(`Expected \`channel\` to be one that was added, got \`${channel}\``);
+    return found;
+  }
+
+  protected hasEnded({ watermark }: Channel): boolean {
+    return watermark === MAX_TIMESTAMP;
+  }
+
+  /**
+   * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of the idle ones
+   * and `idle`; where all have ended, the final watermark.
+   */
+  protected merge(): WatermarkChange {
+    let least = MAX_TIMESTAMP;
+    let greatestIdle = MIN_TIMESTAMP;
+    let [active, counted, idle] = [0, 0, 0];
+    for (const channel of this.channels.values()) {
+      if (this.hasEnded(channel)) continue;
+      if (channel.idle) {
+        idle += 1;
+        greatestIdle = Math.max(greatestIdle, channel.watermark);
+        continue;
+      }
+      active += 1;
+      if (!channel.aligned) continue;
+      counted += 1;
+      least = Math.min(least, channel.watermark);
+    }
+    if (active > 0) return this.#change(counted > 0 ? least : MIN_TIMESTAMP, false);
+    if (idle > 0) return this.#change(greatestIdle, true);
+    return this.channels.size > 0 ? this.#change(MAX_TIMESTAMP, false) : noChange;
+  }
+
+  /** Leaves out what was said already, and a watermark that would go back (I3). */
+  #change(watermark: Timestamp, idle: boolean): WatermarkChange {
+    const grown = watermark > this.#watermark;
+    const turned = idle !== this.#idle;
+    if (!grown && !turned) return noChange;
+    if (grown) this.#watermark = watermark;
+    this.#idle = idle;
+    return { watermark: grown ? watermark : undefined, idle: turned ? idle : undefined };
+  }
+}
+
+export interface WatermarkValveOptions {
+  /** Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any other. @defaultValue true */
+  readonly finalEndsChannel?: boolean | undefined;
+}
+
+/**
+ * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored, and a channel
+ * that comes back behind is left out until it has caught up.
+ */
+export class WatermarkValve extends WatermarkMerge {
+  readonly #finalEndsChannel: boolean;
+
+  constructor({ finalEndsChannel = true }: WatermarkValveOptions = {}) {
+    super();
+    this.#finalEndsChannel = finalEndsChannel;
+  }
+
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    const from = this.get(channel);
+    if (from.idle || timestamp <= from.watermark) return noChange;
+    from.watermark = timestamp;
+    if (timestamp >= this.current) from.aligned = true;
+    return this.merge();
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    const from = this.get(channel);
+    if (idle === from.idle || this.hasEnded(from)) return noChange;
+    from.idle = idle;
+    from.aligned = !idle && from.watermark >= this.current;
+    return this.merge();
+  }
+
+  remove(channel: string): WatermarkChange {
+    this.get(channel);
+    this.channels.delete(channel);
+    return this.merge();
+  }
+
+  protected override hasEnded(channel: Channel): boolean {
+    return this.#finalEndsChannel && super.hasEnded(channel);
+  }
+}
+
+/**
+ * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel active, and a channel
+ * that comes back behind holds the output.
+ */
+export class WatermarkCombiner extends WatermarkMerge {
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    return this.note(channel, timestamp) ? this.merge() : noChange;
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    this.noteStatus(channel, idle);
+    return this.merge();
+  }
+
+  /** Takes a watermark, which lets its channel be active, for the next `emit`. True when it has grown. */
+  note(channel: string, timestamp: Timestamp): boolean {
+    const from = this.get(channel);
+    from.idle = false;
+    if (timestamp <= from.watermark) return false;
+    from.watermark = timestamp;
+    return true;
+  }
+
+  /** Takes a status for the next `emit`. */
+  noteStatus(channel: string, idle: boolean): void {
+    const from = this.get(channel);
+    if (!this.hasEnded(from)) from.idle = idle;
+  }
+
+  /** Takes effect with the next `emit`. */
+  remove(channel: string): void {
+    this.get(channel);
+    this.channels.delete(channel);
+  }
+
+  /** What has changed by everything noted since. */
+  emit(): WatermarkChange {
+    return this.merge();
+  }
+}

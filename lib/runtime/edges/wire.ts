@@ -1,0 +1,129 @@
+/**
+ * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions).
+ *
+ * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every subscriber here is one of our own class, which
+ * RxJS uses as it is: what an operator throws comes back to the turn that pushed the record.
+ */
+import { Observable, Subscriber } from 'rxjs';
+import type { StreamElement, Timestamp } from '../../core/element.ts';
+import { checkKey, type Key } from '../../core/key.ts';
+import { decode, encode } from '../../core/serde.ts';
+import type { KeyContext } from '../../state/key-context.ts';
+import type { RecordCounter } from './fusion.ts';
+import { operatorFailure } from './operator-failure.ts';
+import type { Receiver } from './receiver.ts';
+import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
+
+/** An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which takes `record`. */
+export class Wire<T> implements Receiver<T> {
+  readonly elements: Observable<StreamElement<T>>;
+  /** That of the chain behind the wire when there is just one: its records need no element around them. */
+  record: Receiver<T>['record'];
+  #subscribers: readonly Subscriber<StreamElement<T>>[] = [];
+
+  constructor() {
+    this.elements = new Observable((subscriber) => {
+      this.#subscribed([...this.#subscribers, subscriber]);
+      return () => this.#subscribed(this.#subscribers.filter((each) => each !== subscriber));
+    });
+    this.record = this.#wrapped;
+  }
+
+  /** Ends the wire's stream at a chain. */
+  to(receiver: Receiver<T>): void {
+    this.elements.subscribe(new ElementSubscriber(receiver));
+  }
+
+  watermark(timestamp: Timestamp): void {
+    this.#next({ kind: 'watermark', timestamp });
+  }
+
+  status(idle: boolean): void {
+    this.#next({ kind: 'status', idle });
+  }
+
+  #subscribed(subscribers: readonly Subscriber<StreamElement<T>>[]): void {
+    this.#subscribers = subscribers;
+    const [first] = subscribers;
+    this.record = subscribers.length === 1 && first instanceof ElementSubscriber ? first.record : this.#wrapped;
+  }
+
+  readonly #wrapped = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
+
+  #next(element: StreamElement<T>): void {
+    for (const subscriber of this.#subscribers) subscriber.next(element);
+  }
+}
+
+class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
+  readonly record: Receiver<T>['record'];
+  readonly #receiver: Receiver<T>;
+
+  constructor(receiver: Receiver<T>) {
+    super();
+    this.record = receiver.record;
+    this.#receiver = receiver;
+  }
+
+  override next(element: StreamElement<T>): void {
+    switch (element.kind) {
+      case 'record':
+        return this.record(element.value, element.timestamp);
+      case 'watermark':
+        return this.#receiver.watermark(element.timestamp);
+      case 'status':
+        return this.#receiver.status(element.idle);
+    }
+  }
+}
+
+/** A keyed edge: makes the record's key current while the operators behind it work on it (I2). */
+export const keyedEdge = <T>(options: {
+  /** The operator behind the edge. */
+  readonly uid: string;
+  readonly keyOf: (value: T) => Key;
+  readonly keys: KeyContext;
+  readonly to: Receiver<T>;
+  /** Counts the records that pass. */
+  readonly counter: RecordCounter;
+  /** Encode and decode every record, as an edge between two processes would. */
+  readonly serialise: boolean;
+}): Receiver<T> => {
+  const { uid, keyOf, keys, to, serialise, counter } = options;
+  const { record } = to;
+  const pass = (value: T, timestamp: Timestamp): void => {
+    counter[0] = (counter[0] ?? 0) + 1;
+    try {
+      const key = keyOf(value);
+      if (typeof key !== 'string') checkKey(key);
+      keys.enter(key);
+      record(value, timestamp);
+    } catch (error) {
+      throw operatorFailure(uid, error); // The key stays current: the job is over.
+    }
+    keys.leave();
+  };
+  return {
+    // What decode gives is what encode was given, so it is a T again.
+    record: serialise ? (value, timestamp) => pass(decode(encode(value)) as T, timestamp) : pass,
+    watermark: (timestamp) => to.watermark(timestamp),
+    status: (idle) => to.status(idle),
+  };
+};
+
+/** One input of a union: records pass, watermarks meet in the valve. */
+export const unionInput = <T>(channel: string, valve: WatermarkValve, to: Receiver<T>): Receiver<T> => {
+  valve.add(channel);
+  return {
+    record: to.record,
+    watermark: (timestamp) => forward(valve.watermark(channel, timestamp), to),
+    status: (idle) => forward(valve.status(channel, idle), to),
+  };
+};
+
+/** Passes on what a merge lets out: `active`, then a watermark, then `idle`. */
+export const forward = ({ watermark, idle }: WatermarkChange, to: Pick<Receiver<never>, 'watermark' | 'status'>): void => {
+  if (idle === false) to.status(false);
+  if (watermark !== undefined) to.watermark(watermark);
+  if (idle === true) to.status(true);
+};

@@ -1,0 +1,96 @@
+/**
+ * Hands records to an at-least-once sink, whose `write` may have effects at once, only when the log is durable up to the turn that made
+ * them (I14): else a crash could give their numbers to other records. The queue is a bounded place (I10).
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { SinkWriter } from '../../core/connector.ts';
+import type { Timestamp } from '../../core/element.ts';
+import type { Place } from '../../core/operator.ts';
+import type { Journal } from '../journal/journal.ts';
+
+interface Waiting<T> {
+  readonly value: T;
+  readonly timestamp: Timestamp;
+  readonly number: number;
+}
+
+export interface DurableWritesOptions<T> {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly place: Place;
+  readonly writer: SinkWriter<T>;
+  /** Records were written, so the writer may be full. */
+  readonly onWritten: () => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class DurableWrites<T> {
+  readonly #options: DurableWritesOptions<T>;
+  #waiting: Waiting<T>[] = [];
+  #asked = false;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(options: DurableWritesOptions<T>) {
+    this.#options = options;
+  }
+
+  add(value: T, timestamp: Timestamp, number: number): void {
+    this.#waiting.push({ value, timestamp, number });
+    this.#options.place.add(1);
+    this.#ask();
+  }
+
+  /** Ends the epoch behind what was added so far; what is added later is written later. */
+  seal<C>(epoch: number, writer: SinkWriter<T, C>): Promise<C | undefined> {
+    const next = this.#next();
+    const seal = async (): Promise<C | undefined> => {
+      this.#write(next);
+      return writer.seal(epoch);
+    };
+    return new Promise((resolve, reject) => {
+      this.#options.journal.flush(() => void seal().then(resolve, reject));
+    });
+  }
+
+  /** Asks for durability in a macrotask of its own, when the turn in hand has been noted. */
+  #ask(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    const { clock, journal, signal } = this.#options;
+    clock.defer(() => {
+      this.#asked = false;
+      if (signal.aborted) return;
+      const next = this.#next();
+      journal.flush(() => this.#send(next));
+    });
+  }
+
+  #send(next: number): void {
+    const { writer, signal, onFailure } = this.#options;
+    try {
+      this.#write(next);
+    } catch (error) {
+      onFailure(error);
+      return;
+    }
+    this.#flushing = this.#flushing.then(() => writer.flush?.(signal));
+    this.#flushing.catch(onFailure);
+  }
+
+  /** Writes what has a number below `next`. */
+  #write(next: number): void {
+    const { writer, place, onWritten } = this.#options;
+    const count = this.#waiting.findIndex(({ number }) => number >= next);
+    const ready = count < 0 ? this.#waiting : this.#waiting.slice(0, count);
+    this.#waiting = count < 0 ? [] : this.#waiting.slice(count);
+    for (const { value, timestamp, number } of ready) writer.write(value, timestamp, number);
+    place.add(-ready.length);
+    onWritten();
+  }
+
+  /** The number behind everything added so far. */
+  #next(): number {
+    return (this.#waiting.at(-1)?.number ?? -1) + 1;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints sealed, oldest
+ * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
+ * after a crash (I14).
+ */
+import type { Logger } from 'pino';
+import { sleep, type Clock } from '../../core/clock.ts';
+import type { Sink, SinkWriter } from '../../core/connector.ts';
+import type { Timestamp } from '../../core/element.ts';
+import { asMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Place } from '../../core/operator.ts';
+import { DurableWrites } from './durable-writes.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Places } from '../edges/places.ts';
+import type { Receiver } from '../edges/receiver.ts';
+
+/** A sealed epoch that a checkpoint holds. */
+export interface SealedEpoch {
+  readonly epoch: number;
+  readonly committable: unknown;
+}
+
+export interface SinkSnapshot {
+  /** Records written. */
+  readonly number: number;
+  /** Sealed and perhaps not committed, oldest first. */
+  readonly pending: readonly SealedEpoch[];
+  readonly last: unknown;
+}
+
+export interface SinkServices {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly places: Places;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  fail(error: unknown): void;
+  /** Asks for a checkpoint, because a sink is full of what only a checkpoint lets it commit. */
+  sealSoon(): void;
+}
+
+/** At most this many sealed epochs wait for their commit; then sources stop. */
+const pendingEpochsMax = 3;
+/** Records that wait for the log, at most. */
+const undurableMax = 10_000;
+const pollFullMs = 5;
+const retry = { firstMs: 100, factor: 2, maxMs: 30_000 } as const;
+
+export class SinkHost<T> implements Receiver<T> {
+  readonly uid: string;
+  readonly number: number;
+  readonly #sink: Sink<T>;
+  readonly #services: SinkServices;
+  readonly #fullPlace: Place;
+  readonly #epochsPlace: Place;
+  #writer: SinkWriter<T> | undefined;
+  #records = 0;
+  #commitRetries = 0;
+  #pending: SealedEpoch[] = [];
+  /** The commits so far, oldest first. */
+  #committing: Promise<void> = Promise.resolve();
+  #last: unknown;
+  /** At-least-once sinks: what waits for the log. */
+  #durable: DurableWrites<T> | undefined;
+
+  constructor(options: { uid: string; number: number; sink: Sink<T>; services: SinkServices }) {
+    this.uid = options.uid;
+    this.number = options.number;
+    this.#sink = options.sink;
+    this.#services = options.services;
+    this.#fullPlace = options.services.places.make({ name: `${this.uid}.buffer`, max: 1 });
+    this.#epochsPlace = options.services.places.make({ name: `${this.uid}.epochs`, max: pendingEpochsMax });
+  }
+
+  get guarantee(): Sink<T>['guarantee'] {
+    return this.#sink.guarantee;
+  }
+
+  /** Opens the writer and commits again what the checkpoint sealed. */
+  async open(snapshot: SinkSnapshot | undefined, epoch: number): Promise<void> {
+    const { signal } = this.#services;
+    this.#records = snapshot?.number ?? 0;
+    this.#last = snapshot?.last;
+    const pending = snapshot?.pending ?? [];
+    this.#writer = await this.#sink.open({ pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
+    for (const each of pending) await this.#commit(each);
+    if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
+  }
+
+  readonly record = (value: T, timestamp: Timestamp): void => {
+    const writer = this.#open;
+    const number = this.#records;
+    this.#records += 1;
+    if (this.#durable !== undefined) {
+      this.#durable.add(value, timestamp, number);
+      return;
+    }
+    try {
+      writer.write(value, timestamp, number);
+    } catch (error) {
+      throw this.#failure('write', error);
+    }
+    if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+  };
+
+  watermark(): void {}
+
+  status(): void {}
+
+  /** Ends the epoch at this instant; the promise is the rest. */
+  seal(epoch: number): Promise<SealedEpoch | undefined> {
+    const sealed = this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
+    return sealed.then(
+      (committable) => (committable === undefined ? undefined : { epoch, committable }),
+      (error: unknown) => {
+        throw this.#failure('seal', error);
+      },
+    );
+  }
+
+  /** The header's part, as it is once these epochs are sealed. */
+  snapshot(records: number, sealed: SealedEpoch | undefined): SinkSnapshot {
+    const pending = sealed === undefined ? this.#pending : [...this.#pending, sealed];
+    return { number: records, pending: [...pending], last: sealed?.committable ?? this.#last };
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Commits that failed and were tried again since the job was started. */
+  get commitRetries(): number {
+    return this.#commitRetries;
+  }
+
+  /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job ends; what is left is committed by the next start. */
+  async committed(sealed: SealedEpoch): Promise<void> {
+    this.#pending.push(sealed);
+    this.#last = sealed.committable;
+    this.#epochsPlace.add(1);
+    // One at a time: a writer may count on what was committed before.
+    this.#committing = this.#committing.then(() => this.#commit(sealed));
+    await this.#committing;
+    this.#pending = this.#pending.filter((each) => each !== sealed);
+    this.#epochsPlace.add(-1);
+  }
+
+  async close(): Promise<void> {
+    await this.#writer?.close();
+  }
+
+  get #open(): SinkWriter<T> {
+    if (this.#writer === undefined) throw new TypeError(`Expected sink \`${this.uid}\` to be open`);
+    return this.#writer;
+  }
+
+  async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
+    const { clock, signal } = this.#services;
+    let delayMs: number = retry.firstMs;
+    for (let failures = 1; ; failures += 1) {
+      try {
+        await this.#open.commit(committable, signal);
+        return;
+      } catch (error) {
+        const failure = this.#failure('commit', error);
+        // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for ever.
+        if (!failure.retryable || signal.aborted) throw failure;
+        this.#commitRetries += 1;
+        this.#warn(failure, { epoch, failures, delayMs });
+        await sleep(clock, delayMs, signal);
+        delayMs = Math.min(delayMs * retry.factor, retry.maxMs);
+      }
+    }
+  }
+
+  /** At the first failure and whenever their number has doubled. */
+  #warn(error: StreamError, facts: { readonly epoch: number; readonly failures: number; readonly delayMs: number }): void {
+    const { epoch, failures } = facts;
+    if ((failures & (failures - 1)) !== 0) return;
+    const times = failures === 1 ? '' : ` ${failures} times`;
+    this.#services.logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to commit epoch ${epoch}: ${messageOf(error)}; trying again`);
+  }
+
+  #waitForRoom(writer: SinkWriter<T>): void {
+    this.#fullPlace.add(1);
+    if (this.#sink.guarantee === 'exactly-once') this.#services.clock.defer(() => this.#services.sealSoon());
+    const poll = (): void => {
+      if (this.#services.signal.aborted) return;
+      if (writer.full) this.#services.clock.setTimer(pollFullMs, poll);
+      else this.#fullPlace.add(-1);
+    };
+    this.#services.clock.setTimer(pollFullMs, poll);
+  }
+
+  #makeDurable(writer: SinkWriter<T>): DurableWrites<T> {
+    const { journal, clock, signal, places, fail } = this.#services;
+    const place = places.make({ name: `${this.uid}.undurable`, max: undurableMax });
+    return new DurableWrites<T>({
+      journal,
+      clock,
+      signal,
+      place,
+      writer,
+      onWritten: () => {
+        if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+      },
+      onFailure: (error) => fail(this.#failure('write', error)),
+    });
+  }
+
+  #failure(what: string, error: unknown): StreamError {
+    if (error instanceof StreamError) return error;
+    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, { cause: error, ...asMistake(error) });
+  }
+}

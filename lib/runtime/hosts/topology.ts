@@ -1,0 +1,167 @@
+/**
+ * Compiles a graph into hosts and edges: consecutive operators call each other directly, an RxJS wire stands wherever a chain ends (at
+ * work, a union, a fan-out, an RxJS operator, a tap or a sink).
+ */
+import { StreamError } from '../../core/errors.ts';
+import { KeyContext } from '../../state/key-context.ts';
+import type { GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
+import { OperatorHost, type HostServices } from './operator-host.ts';
+import type { Journal } from '../journal/journal.ts';
+import { nowhere, type Receiver } from '../edges/receiver.ts';
+import { rxSegment } from '../edges/rx-segment.ts';
+import { SinkHost, type SinkServices } from './sink-host.ts';
+import { SourceHost } from './source-host.ts';
+import { WatermarkValve } from '../edges/watermarks.ts';
+import { keyedEdge, unionInput, Wire } from '../edges/wire.ts';
+
+export interface TopologyServices extends HostServices, SinkServices {
+  readonly journal: Journal;
+  /** Number of a uid in the dictionary. */
+  numberOf(uid: string): number;
+  /** Numbers of the states that a checkpoint holds of a uid, by name. */
+  stateNumbersOf(uid: string): ReadonlyMap<string, number>;
+  nextStateOf(uid: string): number;
+  /** Encode and decode every record at keyed edges. */
+  readonly serialiseEdges: boolean;
+}
+
+/** The running parts of a graph. Recorded turns name sources and operators by number. */
+export interface Topology {
+  readonly sources: readonly SourceHost<unknown>[];
+  readonly operators: readonly OperatorHost<never, unknown>[];
+  readonly sinks: readonly SinkHost<never>[];
+  readonly valves: ReadonlyMap<string, WatermarkValve>;
+  source(number: number): SourceHost<unknown> | undefined;
+  operator(number: number): OperatorHost<never, unknown> | undefined;
+}
+
+export const compile = (graph: StreamGraph, services: TopologyServices): Topology => new Compiler(graph, services).compile();
+
+class Compiler {
+  readonly #graph: StreamGraph;
+  readonly #services: TopologyServices;
+  readonly #entries = new Map<string, Receiver<never>>();
+  readonly #sources: SourceHost<unknown>[] = [];
+  readonly #operators: OperatorHost<never, unknown>[] = [];
+  readonly #sinks: SinkHost<never>[] = [];
+  readonly #valves = new Map<string, WatermarkValve>();
+
+  constructor(graph: StreamGraph, services: TopologyServices) {
+    this.#graph = graph;
+    this.#services = services;
+  }
+
+  /** Builds from the sinks backward, since an operator is given what stands behind it. */
+  compile(): Topology {
+    for (const node of this.#graph.nodes.toReversed()) this.#build(node);
+    const sourcesByNumber = new Map(this.#sources.map((host) => [host.number, host]));
+    const operatorsByNumber = new Map(this.#operators.map((host) => [host.number, host]));
+    return {
+      sources: this.#sources.toReversed(),
+      operators: this.#operators.toReversed(),
+      sinks: this.#sinks.toReversed(),
+      valves: this.#valves,
+      source: (number) => sourcesByNumber.get(number),
+      operator: (number) => operatorsByNumber.get(number),
+    };
+  }
+
+  #build(node: GraphNode): void {
+    const { body } = node;
+    switch (body.kind) {
+      case 'source': {
+        const { places } = this.#services;
+        const sides = this.#sides(node);
+        const number = this.#services.numberOf(node.uid);
+        this.#sources.push(
+          new SourceHost({ uid: node.uid, number, source: body.source, strategy: body.strategy as never, output: this.#output(node), sides, places }),
+        );
+        return;
+      }
+      case 'operator':
+        return this.#buildOperator(node, this.#services.numberOf(node.uid));
+      case 'union': {
+        const to = this.#output(node);
+        const valve = new WatermarkValve();
+        this.#valves.set(node.uid, valve);
+        for (const edge of node.inputs) this.#enter(node, edge, unionInput(this.#channelOf(edge), valve, to));
+        return;
+      }
+      case 'pipe': {
+        const to = this.#output(node);
+        const { fail, signal } = this.#services;
+        return this.#enterAll(node, rxSegment({ uid: node.uid, operator: body.operator, to, signal, fail: (error) => fail(error) }));
+      }
+      case 'tap':
+        return this.#enterAll(node, { ...nowhere, record: body.next });
+      case 'sink': {
+        const host = new SinkHost<never>({ uid: node.uid, number: this.#services.numberOf(node.uid), sink: body.sink, services: this.#services });
+        this.#sinks.push(host);
+        return this.#enterAll(node, host);
+      }
+    }
+  }
+
+  #buildOperator(node: GraphNode, number: number): void {
+    const { body } = node;
+    const [edge] = node.inputs;
+    if (body.kind !== 'operator' || edge === undefined) throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" has no input`);
+    const keys = new KeyContext();
+    const keyed = edge.partitioning.kind === 'hash';
+    const host = new OperatorHost<never, unknown>({
+      uid: node.uid,
+      number,
+      operator: body.operator,
+      stateNumbers: this.#services.stateNumbersOf(node.uid),
+      nextState: this.#services.nextStateOf(node.uid),
+      keys,
+      keyed,
+      output: this.#output(node),
+      sides: this.#sides(node),
+      services: this.#services,
+    });
+    this.#operators.push(host);
+    const serialise = this.#services.serialiseEdges;
+    const { partitioning } = edge;
+    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ uid: node.uid, keyOf: partitioning.keyOf, keys, to: host, counter: host.counter, serialise }) : host);
+  }
+
+  /** What a node emits to: a consumer directly, or a wire where the chain ends. */
+  #output(node: GraphNode, tag?: string): Receiver<never> {
+    const consumers = this.#graph.consumers(node.id, tag);
+    const [only] = consumers;
+    if (only === undefined) return nowhere as Receiver<never>;
+    const fused = consumers.length === 1 && only.node.body.kind === 'operator' && !(node.body.kind === 'operator' && node.body.boundary);
+    if (fused) return this.#entry(only.node, only.edge);
+    const wire = new Wire<never>();
+    for (const consumer of consumers) wire.to(this.#entry(consumer.node, consumer.edge));
+    return wire;
+  }
+
+  #sides(node: GraphNode): ReadonlyMap<string, Receiver<unknown>> {
+    // A side output carries what its tag says; the tag's type ties the two ends.
+    return new Map(this.#graph.tags(node.id).map((tag) => [tag, this.#output(node, tag) as Receiver<unknown>]));
+  }
+
+  #enter(node: GraphNode, edge: GraphEdge, receiver: Receiver<never>): void {
+    this.#entries.set(entryOf(node, edge), receiver);
+  }
+
+  #enterAll(node: GraphNode, receiver: Receiver<never>): void {
+    for (const edge of node.inputs) this.#enter(node, edge, receiver);
+  }
+
+  /** Named by the uid in front: a node's number is another one as soon as the pipeline is written in another order. */
+  #channelOf({ from, tag }: GraphEdge): string {
+    const uid = this.#graph.nodes.find(({ id }) => id === from)?.uid ?? `${from}`;
+    return tag === undefined ? uid : `${uid}/${tag}`;
+  }
+
+  #entry(node: GraphNode, edge: GraphEdge): Receiver<never> {
+    const receiver = this.#entries.get(entryOf(node, edge));
+    if (receiver === undefined) throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" is used before it is defined`);
+    return receiver;
+  }
+}
+
+const entryOf = (node: GraphNode, { from, tag }: GraphEdge): string => `${node.id}<${from}${tag === undefined ? '' : `/${tag}`}`;

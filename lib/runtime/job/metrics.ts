@@ -1,0 +1,281 @@
+/**
+ * The metrics of a job: what operators and agents count, and what the engine reports of itself. The engine's numbers are read where they
+ * are kept when somebody asks, so they cost nothing while the job works. They survive restarts of the job in this process: counters of
+ * user code go on, counts of records come from the checkpoint.
+ *
+ * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
+ * `currentOutputWatermark` (sources), `watermarkLagMs`, `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth`
+ * and `max`; the rest belongs to the job. Operators that drop late records count them as `numLateRecordsDropped`.
+ */
+import type { Registry } from 'prom-client';
+import { Observable } from 'rxjs';
+import type { Clock } from '../../core/clock.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import type { Key } from '../../core/key.ts';
+import type { Histogram, MetricGroup } from '../../core/metric.ts';
+import { integer } from '../../core/options.ts';
+import type { CheckpointStats } from '../checkpoint/coordinator.ts';
+import type { Domain } from '../domain/domain.ts';
+import { MetricTree } from './metric-group.ts';
+
+export interface JobMetricsOptions {
+  /** Name of the job: the label `job` of every series. */
+  readonly job: string;
+  readonly clock: Clock;
+  /** Between two emissions of `snapshots$`, in milliseconds. @defaultValue 1000 */
+  readonly intervalMs?: number | undefined;
+}
+
+/** Where the engine's numbers are. */
+export interface JobObservation {
+  /** The domain that lives now; undefined between two lives. */
+  readonly domain: () => Domain | undefined;
+  readonly restarts: () => number;
+}
+
+/** Numbers by dotted name, such as `operator.review.action.ask.numOfActionsExecuted`. */
+export type MetricSnapshot = Readonly<Record<string, number>>;
+
+/** Who holds back the watermark at an operator: a key whose work is open, or an input or split that is behind. */
+export interface WatermarkHolder {
+  readonly operator: string;
+  /** The key of the oldest open hold. */
+  readonly key?: Key | undefined;
+  /** The split of a source or the input of a union. */
+  readonly channel?: string | undefined;
+  /** Where the watermark stands. */
+  readonly watermark: Timestamp;
+  /** How many watermarks wait behind the key. */
+  readonly waiting: number;
+}
+
+type Series = Iterable<readonly [group: string | undefined, value: number]>;
+
+export class JobMetrics {
+  /** The group of the job, under which operators and agents have theirs. */
+  readonly root: MetricGroup;
+  /** This job's own; merge several with prom-client's `Registry.merge`. */
+  readonly registry: Registry;
+  /** A snapshot each `intervalMs`, only while somebody is subscribed. Completes with the job. */
+  readonly snapshots$: Observable<MetricSnapshot>;
+  readonly #tree: MetricTree;
+  readonly #clock: Clock;
+  readonly #ends = new Set<() => void>();
+  readonly #durations: Histogram;
+  #observation: JobObservation | undefined;
+  #checkpoints = 0;
+  #last: CheckpointStats | undefined;
+  #closed = false;
+
+  /** @internal */
+  constructor(options: JobMetricsOptions) {
+    const { job, clock, intervalMs = 1000 } = options;
+    this.#clock = clock;
+    this.#tree = new MetricTree({ job, clock });
+    this.root = this.#tree.root;
+    this.registry = this.#tree.registry;
+    this.#durations = this.root.getHistogram('checkpointDurationMs');
+    this.snapshots$ = this.#snapshotsEach(integer('intervalMs', intervalMs, { min: 1 }));
+    this.#viewJob();
+    this.#viewCheckpoints();
+    this.#viewSources();
+    this.#viewOperators();
+    this.#viewPlaces();
+  }
+
+  /** @internal Says where the engine's numbers are. Called once, by the job. */
+  observe(observation: JobObservation): void {
+    if (this.#observation !== undefined) throw new TypeError('Expected `metrics` to belong to one job, got a second one');
+    this.#observation = observation;
+  }
+
+  /** @internal */
+  onCheckpoint(stats: CheckpointStats): void {
+    this.#checkpoints += 1;
+    this.#last = stats;
+    this.#durations.update(stats.durationMs);
+  }
+
+  /** Everything in Prometheus's text format. */
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  /** Everything by dotted name. Summaries give `count`, `sum`, `p50`, `p90`, `p99` and `max` of their window. */
+  snapshot(): Promise<MetricSnapshot> {
+    return Promise.resolve(this.#tree.snapshot());
+  }
+
+  /** For a log line or a dashboard: a label would make one series per key. */
+  watermarkHolders(): readonly WatermarkHolder[] {
+    const topology = this.#domain?.topology;
+    if (topology === undefined) return [];
+    const holders: WatermarkHolder[] = [];
+    for (const { uid, slowestSplit, currentWatermark } of topology.sources) {
+      if (slowestSplit !== undefined) holders.push({ operator: uid, channel: slowestSplit, watermark: currentWatermark, waiting: 0 });
+    }
+    for (const [uid, { slowest, current }] of topology.valves) {
+      if (slowest !== undefined) holders.push({ operator: uid, channel: slowest, watermark: current, waiting: 0 });
+    }
+    for (const { uid, holdQueue, currentWatermark } of topology.operators) {
+      const waiting = holdQueue?.waiting ?? 0;
+      if (waiting > 0) holders.push({ operator: uid, key: holdQueue?.oldestKey, watermark: currentWatermark, waiting });
+    }
+    return holders;
+  }
+
+  /** The job is over: `snapshots$` completes. May be called twice; the last numbers stay readable. */
+  close(): void {
+    this.#closed = true;
+    for (const end of this.#ends) end();
+  }
+
+  get #domain(): Domain | undefined {
+    return this.#observation?.domain();
+  }
+
+  /** A number of the living domain. */
+  #gauge(name: string, help: string, read: (domain: Domain) => number | undefined): void {
+    this.#view({ name, help }, (domain) => one(read(domain)));
+  }
+
+  #view(
+    {
+      name,
+      help,
+      kind = 'gauge',
+      group,
+    }: { readonly name: string; readonly help: string; readonly kind?: 'counter' | 'gauge'; readonly group?: string },
+    read: (domain: Domain) => Series,
+  ): void {
+    this.#tree.view({
+      kind,
+      name,
+      help,
+      groups: group === undefined ? [] : [group],
+      read: () => {
+        const domain = this.#domain;
+        return domain === undefined ? [] : read(domain);
+      },
+    });
+  }
+
+  #viewJob(): void {
+    this.#tree.view({
+      kind: 'counter',
+      groups: [],
+      name: 'numRestarts',
+      help: 'starts after a failure',
+      read: () => one(this.#observation?.restarts() ?? 0),
+    });
+    this.#gauge('longestTurnMs', 'longest turn since the last start, in milliseconds', ({ longestTurnMs }) => longestTurnMs);
+    this.#gauge('workOpen', 'items of work submitted and not applied', ({ workOpen }) => workOpen);
+    this.#gauge('workInFlight', 'items of work whose body runs', ({ workInFlight }) => workInFlight);
+    this.#gauge('dirtyEntries', 'state entries changed since the last checkpoint', ({ workingSet }) => workingSet.dirtyEntries);
+    this.#gauge('dirtyBytes', 'estimated bytes of the changed state entries', ({ workingSet }) => workingSet.dirtyBytes);
+    this.#gauge('cachedEntries', 'state entries in memory', ({ workingSet }) => workingSet.entries);
+    this.#gauge('journalBacklog', 'records and turns that are not durable yet', ({ journal }) => journal.backlog);
+    this.#gauge('branch', 'branch of the history, raised when replay diverged', ({ branch }) => branch);
+  }
+
+  #viewCheckpoints(): void {
+    this.#tree.view({
+      kind: 'counter',
+      groups: [],
+      name: 'numberOfCompletedCheckpoints',
+      help: 'checkpoints that became durable in this process',
+      read: () => one(this.#checkpoints),
+    });
+    const last = (name: string, help: string, read: (stats: CheckpointStats) => number): void => {
+      this.#tree.view({ kind: 'gauge', groups: [], name, help, read: () => one(this.#last && read(this.#last)) });
+    };
+    last('lastCheckpointId', 'id of the newest durable checkpoint', ({ id }) => id);
+    last('lastCheckpointDurationMs', 'from the instant to durable, in milliseconds', ({ durationMs }) => durationMs);
+    last('lastCheckpointBytes', 'keys and values written', ({ bytes }) => bytes);
+    last('lastCheckpointEntries', 'entries written', ({ entries }) => entries);
+    last(
+      'lastCheckpointLongestSliceMs',
+      'longest time that the loop stood still for it, in milliseconds',
+      ({ longestSliceMs }) => longestSliceMs,
+    );
+  }
+
+  #viewSources(): void {
+    this.#view({ group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' }, ({ topology }) =>
+      topology.sources.map(({ uid, records }) => [uid, records]),
+    );
+    this.#view({ group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records an operator or a sink was given' }, ({ topology }) => [
+      ...topology.operators.map(({ uid, recordsIn }) => [uid, recordsIn] as const),
+      ...topology.sinks.map(({ uid, records }) => [uid, records] as const),
+    ]);
+    this.#view({ group: 'operator', name: 'numCommitRetries', kind: 'counter', help: 'commits of a sink that failed and were tried again' }, ({ topology }) =>
+      topology.sinks.map(({ uid, commitRetries }) => [uid, commitRetries]),
+    );
+    this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
+      topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
+    );
+  }
+
+  #viewOperators(): void {
+    const operators = (name: string, help: string, read: (host: Domain['topology']['operators'][number]) => number | undefined): void =>
+      this.#view({ group: 'operator', name, help }, ({ topology }) =>
+        topology.operators.flatMap((host) => {
+          const value = read(host);
+          return value === undefined ? [] : [[host.uid, value] as const];
+        }),
+      );
+    operators('currentInputWatermark', 'watermark an operator has seen, in milliseconds', ({ currentWatermark }) => currentWatermark);
+    operators('workOpen', 'items of work submitted and not applied', ({ workQueue }) => workQueue?.open);
+    operators('workInFlight', 'items of work whose body runs', ({ workQueue }) => workQueue?.inFlight);
+    operators('holdsOpen', 'holds that keep a watermark or a result back', ({ holdQueue }) => holdQueue?.size);
+    operators(
+      'timers',
+      'timers that are registered',
+      ({ timerCount }) => timerCount && timerCount.event + timerCount.processing,
+    );
+    this.#view(
+      { group: 'operator', name: 'watermarkLagMs', help: 'how far the watermark is behind the clock, in milliseconds' },
+      (domain) => this.#lags(domain),
+    );
+  }
+
+  /** None where there is no watermark yet, and none at the end of the input. */
+  #lags({ topology }: Domain): Series {
+    const now = this.#clock.now();
+    return [...topology.sources, ...topology.operators]
+      .filter(({ currentWatermark }) => currentWatermark > MIN_TIMESTAMP && currentWatermark < MAX_TIMESTAMP)
+      .map(({ uid, currentWatermark }) => [uid, now - currentWatermark]);
+  }
+
+  #viewPlaces(): void {
+    const places = (name: 'depth' | 'max', help: string, read: (place: { readonly count: number; readonly max: number }) => number): void =>
+      this.#view({ group: 'place', name, help }, (domain) => domain.places.depths().map((place) => [place.name, read(place)]));
+    places('depth', 'items in a bounded place: inboxes, open work, sink buffers, sealed epochs', ({ count }) => count);
+    places('max', 'items at which a bounded place stops the sources', ({ max }) => max);
+  }
+
+  #snapshotsEach(intervalMs: number): Observable<MetricSnapshot> {
+    return new Observable<MetricSnapshot>((subscriber) => {
+      if (this.#closed) {
+        subscriber.complete();
+        return undefined;
+      }
+      let cancel = (): void => {};
+      const arm = (): void => {
+        cancel = this.#clock.setTimer(intervalMs, () => {
+          subscriber.next(this.#tree.snapshot());
+          if (!subscriber.closed) arm();
+        });
+      };
+      arm();
+      const end = (): void => subscriber.complete();
+      this.#ends.add(end);
+      return () => {
+        cancel();
+        this.#ends.delete(end);
+      };
+    });
+  }
+}
+
+const one = (value: number | undefined): Series => (value === undefined ? [] : [[undefined, value]]);

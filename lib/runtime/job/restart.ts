@@ -1,0 +1,112 @@
+/** Restart strategies: whether and when a failed job starts again from its last checkpoint. Formulas: Flink's. */
+import type { Clock } from '../../core/clock.ts';
+import { durationMs, integer, knownOptions, refusal, type Duration } from '../../core/options.ts';
+
+export interface RestartStrategy {
+  readonly name: string;
+  /** Starts anew for each job: what happens at each failure. */
+  make(clock: Clock): Restarts;
+}
+
+export interface Restarts {
+  /** Milliseconds to wait before the next start; undefined when the job must give up. */
+  onFailure(): number | undefined;
+}
+
+export interface ExponentialDelayOptions {
+  /** @defaultValue '1s' */
+  readonly initial?: Duration | undefined;
+  /** @defaultValue '1m' */
+  readonly max?: Duration | undefined;
+  /** @defaultValue 1.5 */
+  readonly multiplier?: number | undefined;
+  /** Share of the delay that is random, 0 to 1. @defaultValue 0.1 */
+  readonly jitter?: number | undefined;
+  /** Running this long after a restart without a failure sets the delay back to `initial`. @defaultValue '1h' */
+  readonly resetAfter?: Duration | undefined;
+  /** Failures in a row after which the job gives up. @defaultValue Infinity */
+  readonly attempts?: number | undefined;
+}
+
+/** The job fails with its first failure. */
+export const noRestart = (): RestartStrategy => ({ name: 'none', make: () => ({ onFailure: () => undefined }) });
+
+/** Starts again `attempts` times, `delay` after each failure. */
+export const fixedDelay = (options: { readonly attempts: number; readonly delay: Duration }): RestartStrategy => {
+  knownOptions('fixedDelay', options, ['attempts', 'delay']);
+  const attempts = integer('attempts', options.attempts, { min: 1 });
+  const delayMs = durationMs('delay', options.delay);
+  return {
+    name: 'fixed-delay',
+    make() {
+      let failures = 0;
+      return { onFailure: () => (++failures > attempts ? undefined : delayMs) };
+    },
+  };
+};
+
+/**
+ * Waits longer after each failure in a row: `initial * multiplier^(n-1)`, at most `max`, varied by `jitter`. A failure while it waits
+ * belongs to the same attempt: what is left of the wait is all it costs.
+ */
+export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
+  knownOptions('exponentialDelay', options, ['initial', 'max', 'multiplier', 'jitter', 'resetAfter', 'attempts'] satisfies (keyof ExponentialDelayOptions)[]);
+  const { initial = '1s', max = '1m', multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
+  const initialMs = durationMs('initial', initial, { min: 1 });
+  const maxMs = durationMs('max', max, { min: initialMs });
+  const resetMs = durationMs('resetAfter', resetAfter);
+  if (attempts !== Number.POSITIVE_INFINITY) integer('attempts', attempts, { min: 1 });
+  if (!(multiplier >= 1)) throw refusal('multiplier', 'a number from 1 up', multiplier);
+  if (!(jitter >= 0 && jitter <= 1)) throw refusal('jitter', 'a number from 0 to 1', jitter);
+  return {
+    name: 'exponential-delay',
+    make(clock) {
+      let failures = 0;
+      let nextStartMs = Number.NEGATIVE_INFINITY;
+      let waiting = false;
+      return {
+        onFailure() {
+          const nowMs = clock.elapsed();
+          if (!waiting || nowMs > nextStartMs) {
+            if (nowMs - nextStartMs >= resetMs) failures = 0;
+            failures += 1;
+            const delayMs = Math.floor(Math.min(initialMs * multiplier ** (failures - 1), maxMs));
+            nextStartMs = nowMs + delayMs * (1 + jitter * (2 * clock.random() - 1));
+          }
+          const restMs = nextStartMs - nowMs;
+          // With nothing left to wait the job starts, so what fails at this very instant is a new attempt and not the same for ever.
+          waiting = restMs >= 1;
+          return failures > attempts ? undefined : restMs;
+        },
+      };
+    },
+  };
+};
+
+/** Starts again, `delay` after each failure, unless more than `failures` of them fall into one `interval`. */
+export const failureRate = (options: {
+  readonly failures: number;
+  readonly interval: Duration;
+  readonly delay: Duration;
+}): RestartStrategy => {
+  knownOptions('failureRate', options, ['failures', 'interval', 'delay']);
+  const failures = integer('failures', options.failures, { min: 1 });
+  const intervalMs = durationMs('interval', options.interval, { min: 1 });
+  const delayMs = durationMs('delay', options.delay);
+  return {
+    name: 'failure-rate',
+    make(clock) {
+      /** Times of the last failures, oldest first; one more than is allowed. */
+      const lastMs: number[] = [];
+      return {
+        onFailure() {
+          const nowMs = clock.elapsed();
+          if (lastMs.length > failures) lastMs.shift();
+          lastMs.push(nowMs);
+          const [oldestMs = nowMs] = lastMs;
+          return lastMs.length > failures && nowMs - oldestMs <= intervalMs ? undefined : delayMs;
+        },
+      };
+    },
+  };
+};

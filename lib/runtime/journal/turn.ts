@@ -1,0 +1,119 @@
+/**
+ * A turn: one synchronous step of the job, from an outside cause to the last operator it reaches (I13). The order of turns is the only
+ * thing about a run that its inputs do not fix, so it is what the turn log records, with marks by which a replay sees that it does the same.
+ */
+import type { Timestamp } from '../../core/element.ts';
+import { StreamError } from '../../core/errors.ts';
+import type { WorkId } from '../../core/journal.ts';
+
+export type Turn =
+  /** A split hands over its next `count` records. */
+  | (Marks & { readonly kind: 'records'; readonly source: number; readonly split: string; readonly count: number; readonly position?: unknown })
+  /** A split that can't be read again hands over these records. */
+  | (Marks & { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput })
+  /** A split appears. */
+  | { readonly kind: 'split'; readonly source: number; readonly split: string }
+  /** A split has ended. */
+  | (Marks & { readonly kind: 'end'; readonly source: number; readonly split: string })
+  /** An item of work hands over its outcome. */
+  | (Marks & { readonly kind: 'work'; readonly work: WorkId })
+  /** The clock ticks. */
+  | (Marks & { readonly kind: 'tick'; readonly now: Timestamp })
+  /** A process goes live: countdowns of idleness begin anew. */
+  | { readonly kind: 'start' };
+
+interface Marks {
+  /** The time that the turn has read. */
+  readonly now?: Timestamp;
+  /** Fingerprints of the items of work that it has submitted, in order. */
+  readonly submitted?: readonly number[];
+}
+
+/** Records as they were accepted, with the side output of those that go to one. */
+export interface RecordedInput {
+  readonly values: readonly unknown[];
+  readonly timestamps?: readonly Timestamp[] | undefined;
+  readonly sides?: readonly (readonly [index: number, tag: string])[] | undefined;
+  /** The source's position behind them. */
+  readonly position: unknown;
+}
+
+/** Turns as the log stores them: arrays, since most jobs write millions. */
+export type PackedTurn = readonly unknown[];
+
+const letters = { records: 'r', input: 'i', split: 's', end: 'e', work: 'w', tick: 't', start: 'l' } as const;
+
+export const packTurn = (turn: Turn): PackedTurn => {
+  const letter = letters[turn.kind];
+  switch (turn.kind) {
+    case 'records':
+      return packed([letter, turn.source, turn.split, turn.count, turn.now, turn.submitted, turn.position]);
+    case 'input':
+      return packed([letter, turn.source, turn.split, turn.input, turn.now, turn.submitted]);
+    case 'split':
+      return [letter, turn.source, turn.split];
+    case 'end':
+      return packed([letter, turn.source, turn.split, turn.now, turn.submitted]);
+    case 'work': {
+      const { operator, keyGroup, number, branch } = turn.work;
+      return packed([letter, operator, keyGroup, number, branch, turn.now, turn.submitted]);
+    }
+    case 'tick':
+      return packed([letter, turn.now, turn.submitted]);
+    case 'start':
+      return [letter];
+  }
+};
+
+/** Throws `STORE_FORMAT` for a kind of turn that this version does not know. */
+export const unpackTurn = (packedTurn: PackedTurn): Turn => {
+  // The checksum of the record has been verified, so the shape is what packTurn wrote.
+  const [letter, a, b, c, d, e, f] = packedTurn as [string, number, never, never, never, never, never];
+  switch (letter) {
+    case letters.records:
+      return { kind: 'records', source: a, split: b, count: c, ...marks(d, e), ...(isAbsent(f) ? {} : { position: f }) };
+    case letters.input:
+      return { kind: 'input', source: a, split: b, input: c, ...marks(d, e) };
+    case letters.split:
+      return { kind: 'split', source: a, split: b };
+    case letters.end:
+      return { kind: 'end', source: a, split: b, ...marks(c, d) };
+    case letters.work:
+      return { kind: 'work', work: { operator: a, keyGroup: b, number: c, branch: d }, ...marks(e, f) };
+    case letters.tick:
+      return { kind: 'tick', ...marks(undefined, b), now: a };
+    case letters.start:
+      return { kind: 'start' };
+    default:
+      throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${letter}\`, which this version does not know`);
+  }
+};
+
+/** One turn for two that follow each other, where that means the same; undefined where it does not. */
+export const mergeTurns = (first: Turn, second: Turn): Turn | undefined => {
+  if (first.kind !== 'records' || second.kind !== 'records') return undefined;
+  if (first.source !== second.source || first.split !== second.split) return undefined;
+  if (first.now !== undefined || second.now !== undefined) return undefined;
+  // Two lists would be copied over and over; one that submits nothing joins any other.
+  if (first.submitted !== undefined && second.submitted !== undefined) return undefined;
+  const { position: _, ...rest } = first;
+  return { ...rest, ...second, count: first.count + second.count };
+};
+
+/** The position of a `records` turn, if it is cheap to keep: it shows that a source gives the same again. */
+export const markOfPosition = (position: unknown): { readonly position?: unknown } =>
+  typeof position === 'number' || (typeof position === 'string' && position.length <= 64) ? { position } : {};
+
+const marks = (now: Timestamp | null | undefined, submitted: readonly number[] | null | undefined): Marks => {
+  if (isAbsent(submitted)) return isAbsent(now) ? {} : { now };
+  return isAbsent(now) ? { submitted } : { now, submitted };
+};
+
+/** What is not there at the end takes no room. */
+const packed = (fields: unknown[]): PackedTurn => {
+  while (fields.at(-1) === undefined) fields.pop();
+  for (let at = 0; at < fields.length; at += 1) fields[at] ??= null;
+  return fields;
+};
+
+const isAbsent = (field: unknown): field is null | undefined => field === null || field === undefined;

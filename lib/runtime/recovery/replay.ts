@@ -1,0 +1,177 @@
+/**
+ * Replays recorded turns on the state of a checkpoint. Calls nobody: a source hands over exactly the recorded number of records, an item
+ * of work its recorded outcome, the clock its recorded time (I6, I8). Where something else comes than was recorded the branches part: then
+ * nothing of the old one is done again but that accepted records, which nobody can read again, are handed over.
+ */
+import type { Clock } from '../../core/clock.ts';
+import { unreachable } from '../../core/errors.ts';
+import { encodeText } from '../../core/serde.ts';
+import type { Replayed } from './replayed.ts';
+import type { SourceHost, Split } from '../hosts/source-host.ts';
+import { markOfPosition, type Turn } from '../journal/turn.ts';
+import type { WorkItem } from '../work/work-item.ts';
+
+/** The branches part: thrown by a start that has met it, so that the next one does the turns before it, and no more of them. */
+export class Divergence extends Error {
+  override readonly name = 'Divergence';
+  /** How many turns behind the checkpoint are done again as they were. */
+  readonly turns: number;
+
+  constructor(turns: number, what: string) {
+    super(what);
+    this.turns = turns;
+  }
+}
+
+/** How long recorded turns keep the event loop, in milliseconds: a signal to stop must be heard. */
+const sliceMs = 4;
+
+/** Runs the first `count` turns in order. Resolves with where they diverged, or undefined when the state is that after the last of them. */
+export const replay = async (job: Replayed, turns: readonly Turn[], count: number, clock: Clock): Promise<Divergence | undefined> => {
+  const pause = pauses(job, clock);
+  for (let at = 0; at < count; at += 1) {
+    await pause();
+    const turn = turns[at] as Turn; // Inside the bounds.
+    const diverged = await replayOne(job, turn, pause);
+    const submitted = job.turns.takeSubmitted();
+    const what = diverged ?? otherWork(job, turn, submitted);
+    if (what !== undefined) return new Divergence(at, what);
+  }
+  return undefined;
+};
+
+/** Of turns that are not done again: hands over what sources have accepted that can not read it again. Returns how many records nobody takes. */
+export const handOver = (job: Replayed, turns: readonly Turn[]): number => {
+  let lost = 0;
+  for (const turn of turns) {
+    if (turn.kind !== 'input' && turn.kind !== 'end' && turn.kind !== 'split') continue;
+    const host = job.topology.source(turn.source);
+    if (host === undefined || host.source.replayable) {
+      if (turn.kind === 'input') lost += turn.input.values.length;
+      continue;
+    }
+    const { splits } = host;
+    job.turns.replay(undefined, () => {
+      const split = splits.get(turn.split) ?? host.addSplit(turn.split);
+      if (turn.kind === 'input') host.pushRecorded(split, turn.input);
+      else if (turn.kind === 'end') host.end(split);
+    });
+  }
+  job.turns.takeSubmitted(); // Started with all other open work.
+  return lost;
+};
+
+/** Lets others run now and then. Rejects when the domain has ended meanwhile. */
+const pauses = ({ signal }: Replayed, clock: Clock): (() => Promise<void> | undefined) => {
+  let start = clock.elapsed();
+  const pause = async (): Promise<void> => {
+    await new Promise<void>((resolve) => clock.defer(resolve));
+    start = clock.elapsed();
+    signal.throwIfAborted();
+  };
+  return () => {
+    signal.throwIfAborted();
+    return clock.elapsed() - start > sliceMs ? pause() : undefined;
+  };
+};
+
+/** What says that a turn has submitted other work than it did when it was recorded. */
+const otherWork = (job: Replayed, turn: Turn, submitted: readonly WorkItem[]): string | undefined => {
+  const recorded = ('submitted' in turn ? turn.submitted : undefined) ?? [];
+  for (const [index, item] of submitted.entries()) {
+    if (item.fingerprint === recorded[index]) continue;
+    const where = `operator \`${uidOf(job, item.id.operator)}\`, key ${JSON.stringify(item.key)}`;
+    return `${where}: work ${item.id.number} was recorded ${index < recorded.length ? 'with other input' : 'nowhere'}`;
+  }
+  if (submitted.length === recorded.length) return undefined;
+  return `${causeOf(job, turn)} has started ${submitted.length} items of work, recorded were ${recorded.length}`;
+};
+
+const causeOf = (job: Replayed, turn: Turn): string => {
+  if (turn.kind === 'work') return `an outcome of operator \`${uidOf(job, turn.work.operator)}\``;
+  if (turn.kind === 'tick' || turn.kind === 'start') return 'the clock';
+  const source = job.topology.source(turn.source);
+  return `split ${turn.split} of source \`${source?.uid ?? turn.source}\``;
+};
+
+const uidOf = (job: Replayed, operator: number): string => job.topology.operator(operator)?.uid ?? `${operator}`;
+
+const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
+  switch (turn.kind) {
+    case 'records':
+      return replayRecords(job, turn, pause);
+    case 'input':
+      return atSplit(job, turn, (host, split) => job.turns.replay(turn.now, () => host.pushRecorded(split, turn.input)));
+    case 'end':
+      return atSplit(job, turn, (host, split) => job.turns.replay(turn.now, () => host.end(split)));
+    case 'split': {
+      const host = job.topology.source(turn.source);
+      if (host === undefined) return `a recorded turn names source ${turn.source}, which the pipeline does not have`;
+      job.turns.replay(undefined, () => void host.addSplit(turn.split));
+      if (host.source.replayable) await job.openSplit(host, turn.split);
+      return undefined;
+    }
+    case 'work':
+      return replayWork(job, turn);
+    case 'tick':
+      job.turns.replay(turn.now, () => job.tickHosts(turn.now));
+      return undefined;
+    case 'start':
+      job.turns.replay(undefined, () => job.restartCountdowns());
+      return undefined;
+    default:
+      return unreachable(turn);
+  }
+};
+
+const replayRecords = async (job: Replayed, turn: Turn & { kind: 'records' }, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
+  const host = job.topology.source(turn.source);
+  const split = host?.splits.get(turn.split);
+  if (host === undefined || split === undefined) return noSplit(turn);
+  let pushed = 0;
+  for (let left = turn.count; left > 0; left -= pushed) {
+    await pause();
+    if (!split.hasRecords) {
+      split.batch = await split.reader?.read(job.signal);
+      split.cursor = 0;
+      if (split.batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
+    }
+    const most = left;
+    job.turns.replay(turn.now, () => {
+      pushed = host.push(split, most, true);
+    });
+  }
+  const { position } = markOfPosition(split.position);
+  if (turn.position === undefined || turn.position === position) return undefined;
+  return `split ${turn.split} of source \`${host.uid}\` is at ${encodeText(position)} behind the recorded records, which ended at ${encodeText(turn.position)}`;
+};
+
+const replayWork = (job: Replayed, turn: Turn & { kind: 'work' }): string | undefined => {
+  const { work } = turn;
+  const host = job.topology.operator(work.operator);
+  const item = host?.workQueue?.find(work);
+  if (host === undefined || item === undefined) return `a recorded turn ends work ${work.number} of operator ${host?.uid ?? work.operator}, which was not submitted`;
+  const done = job.recovery.doneOf(item);
+  if (done === undefined) return `the outcome of work ${work.number} of operator \`${host.uid}\` is not in the journal`;
+  if (done.digest !== item.digest()) {
+    return `work ${work.number} of operator \`${host.uid}\`, key ${JSON.stringify(item.key)}, was recorded with other input (digest ${done.digest}, now ${item.digest()})`;
+  }
+  job.recovery.applied(item);
+  job.turns.replay(turn.now, () => host.workQueue?.apply(item, done.outcome));
+  return undefined;
+};
+
+const atSplit = (
+  job: Replayed,
+  turn: Turn & { kind: 'input' | 'end' },
+  then: (host: SourceHost<unknown>, split: Split<unknown>) => void,
+): string | undefined => {
+  const host = job.topology.source(turn.source);
+  const split = host?.splits.get(turn.split);
+  if (host === undefined || split === undefined) return noSplit(turn);
+  then(host, split);
+  return undefined;
+};
+
+const noSplit = ({ source, split }: { source: number; split: string }): string =>
+  `a recorded turn names split ${split} of source ${source}, which the pipeline does not have`;

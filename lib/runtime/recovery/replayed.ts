@@ -1,0 +1,37 @@
+/**
+ * What recovery sees of the job it restores: its turns, its hosts by the numbers that recorded turns name, and the items of work that are
+ * open. The domain implements it; a test of a replay gives a small one.
+ */
+import type { Timestamp } from '../../core/element.ts';
+import type { Turn } from '../journal/turn.ts';
+import type { SourceHost } from '../hosts/source-host.ts';
+import type { Topology } from '../hosts/topology.ts';
+import type { WorkItem } from '../work/work-item.ts';
+import type { WorkQueue } from '../work/work.ts';
+import type { Recovery } from './recovery.ts';
+
+export interface Replayed {
+  /** The branch that what runs now belongs to. */
+  readonly branch: number;
+  /** Aborted when the job has ended meanwhile. */
+  readonly signal: AbortSignal;
+  readonly recovery: Recovery;
+  readonly turns: ReplayedTurns;
+  readonly topology: Pick<Topology, 'sources' | 'source' | 'operator'>;
+  queues(): readonly WorkQueue[];
+  /** Names of the open items of work. */
+  openItems(): ReadonlySet<string>;
+  /** Opens the reader of a split at its position. */
+  openSplit(source: SourceHost<unknown>, name: string): Promise<void>;
+  tickHosts(now: Timestamp): void;
+  restartCountdowns(): void;
+}
+
+export interface ReplayedTurns {
+  /** Runs a live turn. */
+  run(body: () => void, turn: () => Turn): boolean;
+  /** Runs a recorded turn again, or a part of it, at its recorded time. */
+  replay(now: Timestamp | undefined, body: () => void): void;
+  /** What replayed turns have submitted since this was asked last. */
+  takeSubmitted(): readonly WorkItem[];
+}

@@ -1,0 +1,239 @@
+/**
+ * One durable call: its attempts with timeout and retry, where back-off blocks nobody, and the context that its function gets. A late
+ * result of an attempt that has timed out is refused. Keeps I10.
+ */
+import { setMaxListeners } from 'node:events';
+import { sleep, type Cancel, type Clock } from '../../core/clock.ts';
+import { CallNotExecuted, StreamError } from '../../core/errors.ts';
+import { callName, type WorkId } from '../../core/journal.ts';
+import type { CallContext, CallOptions, Outcome, RetryOptions } from '../../core/operator.ts';
+import { retryIntervalMs } from '../../core/retry-options.ts';
+import { digest } from '../../core/serde.ts';
+
+/** What attempts need of their job. */
+export interface AttemptServices {
+  readonly clock: Clock;
+  readonly jobId: string;
+  /** Aborted when the job stops for good or is killed. */
+  readonly signal: AbortSignal;
+  /** Counts calls whose function is running. */
+  callsOpen(delta: 1 | -1): void;
+}
+
+/** The body that made a call. */
+export interface CallingBody {
+  readonly id: string;
+  readonly signal: AbortSignal;
+  /** Whether a call may start now: the body goes on and the job does not stop. One that may not stays open, and starts when the job does. */
+  readonly mayStart: boolean;
+  /** Takes the outcome of the last attempt. */
+  settled(call: DurableCall, outcome: Outcome<unknown>): void;
+  /** A call waits before its next attempt. */
+  backOff(): void;
+  /** It has waited; `then` runs when the body has its place among those in flight again. */
+  backOn(then: () => void): void;
+}
+
+/** A call as it was asked for. Its result has the type that the body expects, since the journal returns what the function returned. */
+export interface DurableCallFacts {
+  readonly body: CallingBody;
+  readonly services: AttemptServices;
+  /** Which of the body's calls it is, from 0. */
+  readonly number: number;
+  readonly id: string;
+  /** Digest of the arguments, empty when there are none. */
+  readonly args: string;
+  /** The journal holds another call in its place, whose name must not be given to this one. */
+  readonly replaces: boolean;
+  readonly fn: (call: CallContext) => unknown;
+  readonly options: CallOptions<unknown>;
+  /** Resume the body. */
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class DurableCall {
+  readonly facts: DurableCallFacts;
+  #attempts = 0;
+  /** Under whose name it was started before; undefined: its body's. */
+  #work: WorkId | undefined;
+
+  constructor(facts: DurableCallFacts) {
+    this.facts = facts;
+  }
+
+  /** Hands an outcome to the body's code. */
+  resume(outcome: Outcome<unknown>): void {
+    if (outcome.ok) this.facts.resolve(outcome.value);
+    else this.facts.reject(outcome.error);
+  }
+
+  /** Makes the next attempt, if it may. */
+  start(): void {
+    if (!this.facts.body.mayStart) return;
+    const { limit } = this.facts.options;
+    if (limit === undefined) this.#attempt();
+    else
+      limit.enter(() => {
+        if (this.facts.body.mayStart) this.#attempt();
+        else limit.leave();
+      });
+  }
+
+  #attempt(): void {
+    this.#attempts += 1;
+    new Attempt(this, this.#attempts).run(this.facts.fn);
+  }
+
+  /** Unique in the journal. What replaces another call has another name. */
+  get id(): string {
+    const { body, number, replaces } = this.facts;
+    const name = this.#work === undefined ? `${body.id}.${number}` : callName(this.#work, number);
+    return replaces ? `${name}~${this.content}` : name;
+  }
+
+  /** Digest of what the call asks for. */
+  get content(): string {
+    return digest(`${this.facts.id}\n${this.facts.args}`);
+  }
+
+  /** Asks whether the call took effect before the crash, when it went by the name of `work`, and starts it when it did not. */
+  reconcile(reconciler: (call: CallContext) => unknown, work: WorkId): void {
+    this.#work = work;
+    new Attempt(this, 0).run(reconciler);
+  }
+
+  /** Takes the outcome of an attempt, or with number 0 the reconciler's answer. */
+  attempted(attempt: number, outcome: Outcome<unknown>): void {
+    const { body, options, services } = this.facts;
+    if (attempt === 0 && !outcome.ok && outcome.error instanceof CallNotExecuted) {
+      this.start();
+      return;
+    }
+    const isFinal = outcome.ok || attempt === 0;
+    const delayMs = isFinal ? undefined : retryDelayMs(options.retry, attempt, outcome.error, services.clock);
+    if (delayMs === undefined) {
+      body.settled(this, outcome);
+      return;
+    }
+    body.backOff();
+    const again = (): void => body.backOn(() => this.start());
+    sleep(services.clock, delayMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
+  }
+}
+
+/** One attempt, as its function sees it. */
+class Attempt implements CallContext {
+  readonly attempt: number;
+  readonly #call: DurableCall;
+  #abort: ChildAbort | undefined;
+  #cancelTimeout: Cancel | undefined;
+  #timedOut: Error | undefined;
+  #settled = false;
+
+  constructor(call: DurableCall, attempt: number) {
+    this.#call = call;
+    this.attempt = attempt;
+  }
+
+  get id(): string {
+    return this.#call.id;
+  }
+
+  /** It goes by what the call asks for too: when code changes after a call has started and before that is journaled, nothing else tells. */
+  get idempotencyKey(): string {
+    const { facts, id, content } = this.#call;
+    return facts.replaces ? `${facts.services.jobId}.${id}` : `${facts.services.jobId}.${id}~${content}`;
+  }
+
+  get signal(): AbortSignal {
+    // Who asks for it only now must not wait for what nobody will abort any more.
+    if (this.#abort === undefined && this.#settled) return AbortSignal.abort(this.#timedOut ?? ended(`durable call \`${this.#call.facts.id}\``));
+    this.#abort ??= new ChildAbort(this.#call.facts.body.signal);
+    return this.#abort.signal;
+  }
+
+  get isOpen(): boolean {
+    return !this.#settled;
+  }
+
+  run(fn: (call: CallContext) => unknown): void {
+    const { options, services } = this.#call.facts;
+    services.callsOpen(1);
+    if (options.timeoutMs !== undefined) this.#startTimeout(options.timeoutMs);
+    let result: unknown;
+    try {
+      result = fn(this);
+    } catch (error) {
+      this.#settle({ ok: false, error });
+      return;
+    }
+    Promise.resolve(result).then(
+      (value) => this.#settle({ ok: true, value }),
+      (error: unknown) => this.#settle({ ok: false, error }),
+    );
+  }
+
+  #startTimeout(timeoutMs: number): void {
+    const { id, services } = this.#call.facts; // The id that the user gave.
+    this.#cancelTimeout = services.clock.setTimer(timeoutMs, () => {
+      const error = new StreamError('WORK_TIMEOUT', `durable call \`${id}\` (${this.id}) took longer than ${timeoutMs} ms`);
+      this.#timedOut = error;
+      this.#abort?.abort(error);
+      this.#settle({ ok: false, error });
+    });
+  }
+
+  #settle(outcome: Outcome<unknown>): void {
+    if (this.#settled) return; // A late result of an attempt that timed out is refused.
+    this.#settled = true;
+    this.#cancelTimeout?.();
+    this.#abort?.letGo();
+    const { services } = this.#call.facts;
+    services.callsOpen(-1);
+    if (this.attempt > 0) this.#call.facts.options.limit?.leave(); // A reconciler has not entered.
+    if (!services.signal.aborted) this.#call.attempted(this.attempt, outcome);
+  }
+}
+
+/** How long to wait before the next attempt; undefined when there is none. */
+const retryDelayMs = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): number | undefined => {
+  if (retry === undefined) return undefined;
+  const { attempts = 1, jitter = 0.1, retryOn = canRetry } = retry;
+  if (attempt >= attempts || !retryOn(error)) return undefined;
+  const intervalMs = retryIntervalMs(retry, attempt);
+  const askedMs = error instanceof StreamError && typeof error.details['retryAfterMs'] === 'number' ? error.details['retryAfterMs'] : 0;
+  return Math.max(askedMs, intervalMs * (1 + jitter * (2 * clock.random() - 1)));
+};
+
+const canRetry = (error: unknown): boolean => !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+
+/** The reason of a signal that is asked for when what it belongs to is over. */
+export const ended = (what: string): StreamError => new StreamError('WORK_ABORTED', `${what} has ended`);
+
+/** Aborted with its parent until it is let go, so that what has ended leaves no listener behind. */
+export class ChildAbort {
+  readonly #controller = new AbortController();
+  readonly #parent: AbortSignal;
+  readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
+
+  constructor(parent: AbortSignal) {
+    this.#parent = parent;
+    setMaxListeners(0, this.signal); // A body may have any number of calls open.
+    if (parent.aborted) this.#follow();
+    else parent.addEventListener('abort', this.#follow, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#controller.abort(reason);
+    this.letGo();
+  }
+
+  letGo(): void {
+    this.#parent.removeEventListener('abort', this.#follow);
+  }
+}

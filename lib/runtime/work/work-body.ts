@@ -1,0 +1,392 @@
+/**
+ * The body of one work item while it runs, and its durable calls. Keeps I8 (a journaled outcome is returned, never recomputed), I10 and I14.
+ *
+ * Outcomes resume a body in the order of the journal, one per macrotask, live and on replay; otherwise `Promise.all` in a body would
+ * ask for other calls after a crash than before it. A body goes on with an outcome before it is durable, but nothing leaves the process
+ * meanwhile: its next call waits until it is, and its end stands for outcomes that are in no write yet.
+ */
+import type { Cancel } from '../../core/clock.ts';
+import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Key } from '../../core/key.ts';
+import type { CallContext, CallOptions, Outcome, WorkContext } from '../../core/operator.ts';
+import { digest, encodeText } from '../../core/serde.ts';
+import { ChildAbort, DurableCall, ended, type AttemptServices, type CallingBody } from './durable-call.ts';
+import type { Appended, Journal } from '../journal/journal.ts';
+import { workKey, type WorkRecord } from '../journal/journal-format.ts';
+import type { Macrotasks } from './macrotasks.ts';
+import { noteOutside } from './outside.ts';
+import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
+import type { WorkItem } from './work-item.ts';
+
+export interface BodyServices extends AttemptServices {
+  readonly journal: Journal;
+  readonly macrotasks: Macrotasks;
+  /** False while the job stops: no call starts any more. */
+  readonly accepting: boolean;
+  /** What the journal holds of an item; taken once. */
+  recorded(item: WorkItem): RecordedItem | undefined;
+  /** Says that a body asks for other calls than were recorded. Fails the job in strict mode. */
+  diverged(item: WorkItem, what: string): void;
+  /** Says that a body has waited long for an outcome, and goes on in another order than before. */
+  overtaken(item: WorkItem, what: string): void;
+  /** Fails the job. */
+  failWork(error: unknown): void;
+}
+
+/** Who started a body, and bounds how many are in flight. */
+export interface BodyOwner {
+  /** The body's outcome is durable. Called once. */
+  ended(item: WorkItem, outcome: Outcome<unknown>): void;
+  /** The body has nothing to do but wait for its next attempt: another may have its place. */
+  leave(): void;
+  /** Runs `then` when there is a place again. */
+  enter(then: () => void): void;
+}
+
+/** A call whose outcome is an error. */
+interface FailedCall {
+  readonly call: number;
+  readonly id: string;
+  readonly args: string;
+  readonly lsn: number;
+  /** Undefined: it was found in the journal. */
+  readonly appended?: Appended | undefined;
+}
+
+/** An outcome that is not durable yet. */
+interface Undurable {
+  readonly call: number;
+  readonly appended: Appended;
+}
+
+/** A live resumption that waits for its macrotask. */
+interface Resumption {
+  readonly call: DurableCall;
+  readonly outcome: Outcome<unknown>;
+}
+
+export class WorkBody implements WorkContext, CallingBody {
+  readonly #item: WorkItem;
+  readonly #services: BodyServices;
+  readonly #owner: BodyOwner;
+  #abort: ChildAbort | undefined;
+  #cancelTimeout: Cancel | undefined;
+  #timedOut: Error | undefined;
+  #ended = false;
+  /** Live calls that are not settled, and how many of them wait before their next attempt. */
+  #open = 0;
+  #backingOff = 0;
+  /** False while all its calls wait before their next attempt: meanwhile another body has its place. */
+  #placed = true;
+  /** What waits until the body has its place again. */
+  #unplaced: (() => void)[] | undefined;
+  #recorded: RecordedCalls | undefined;
+  // The lists are made with their first member: most bodies that wait have none.
+  #undurable: Undurable[] | undefined;
+  /** Calls that start when all outcomes are durable. */
+  #gated: DurableCall[] | undefined;
+  #resumptions: Resumption[] | undefined;
+  /** The macrotask of the last resumption. */
+  #resumedIn = -1;
+  /** Calls whose outcome is an error. */
+  #failedCalls: readonly FailedCall[] = none;
+
+  constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
+    this.#item = item;
+    this.#services = services;
+    this.#owner = owner;
+  }
+
+  get id(): string {
+    return this.#item.name;
+  }
+
+  get key(): Key {
+    return this.#item.key;
+  }
+
+  get submittedAt(): number {
+    return this.#item.submittedAt;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? ended(this.#item.title));
+    this.#abort ??= new ChildAbort(this.#services.signal);
+    return this.#abort.signal;
+  }
+
+  read<T>(fn: () => T): T {
+    let read: { readonly value: T } | undefined;
+    this.#item.keys.reading(this.key, () => {
+      read = { value: fn() };
+    });
+    return (read as unknown as { readonly value: T }).value; // `reading` has called its body.
+  }
+
+  /** Runs the body; its owner is told when the outcome is durable. */
+  run(): void {
+    this.#item.digest(); // Before the body can change the item.
+    const recorded = this.#services.recorded(this.#item);
+    if (recorded?.done !== undefined) {
+      const outcome = recorded.done;
+      this.#ended = true;
+      this.#item.addJournaled(recorded.keys);
+      this.#services.clock.defer(() => this.#tell(outcome));
+      return;
+    }
+    if (recorded !== undefined) this.#adopt(recorded);
+    this.#startTimeout();
+    let result: unknown;
+    try {
+      result = this.#item.worker.run(this.#item.item, this);
+    } catch (error) {
+      this.#end({ ok: false, error });
+      return;
+    }
+    Promise.resolve(result).then(
+      (value) => this.#end({ ok: true, value }),
+      (error: unknown) => this.#end({ ok: false, error }),
+    );
+  }
+
+  call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
+    const number = this.#item.calls++;
+    const args = options.args === undefined ? '' : digest(encodeText(options.args));
+    const services = this.#services;
+    return new Promise<R>((resolve, reject) => {
+      if (this.#ended) {
+        reject(new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`));
+        return;
+      }
+      const found = this.#recorded?.find(number, id, args);
+      if (found === 'other') this.#void(number);
+      const replaces = this.#recorded?.replaces(number) === true;
+      // The journal returns what this call's function returned, so an outcome of it is an R.
+      const call = new DurableCall({ body: this, services, number, id, args, replaces, fn, options, resolve: resolve as (value: unknown) => void, reject });
+      if (found === 'outcome') this.#recorded?.deliver(number, (outcome) => call.resume(outcome));
+      else this.#execute(call);
+    });
+  }
+
+  get mayStart(): boolean {
+    return this.#services.accepting && !this.#ended && !this.#services.signal.aborted;
+  }
+
+  backOff(): void {
+    this.#backingOff += 1;
+    if (this.#backingOff === this.#open && this.#placed) this.#leave();
+  }
+
+  backOn(then: () => void): void {
+    this.#backingOff -= 1;
+    this.#inPlace(then);
+  }
+
+  /** Journals a live outcome and resumes the body with it. */
+  settled(call: DurableCall, live: Outcome<unknown>): void {
+    this.#open -= 1;
+    if (this.#ended) return;
+    let outcome = live;
+    try {
+      this.#append(call, outcome);
+    } catch (error) {
+      outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
+      this.#append(call, outcome);
+    }
+    if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
+    (this.#resumptions ??= []).push({ call, outcome });
+    this.#resumeNext();
+  }
+
+  /** Runs `then` while the body has its place among those in flight; all that wait for it share one. */
+  #inPlace(then: () => void): void {
+    if (this.#placed) {
+      then();
+      return;
+    }
+    if (this.#unplaced !== undefined) {
+      this.#unplaced.push(then);
+      return;
+    }
+    const waiting = [then];
+    this.#unplaced = waiting;
+    this.#owner.enter(() => {
+      this.#placed = true;
+      this.#unplaced = undefined;
+      for (const each of waiting) each();
+      if (this.#ended) this.#leave();
+    });
+  }
+
+  #leave(): void {
+    this.#placed = false;
+    this.#owner.leave();
+  }
+
+  #adopt(recorded: RecordedItem): void {
+    const { clock, macrotasks, signal } = this.#services;
+    this.#item.addJournaled(recorded.keys);
+    this.#recorded = new RecordedCalls({
+      recorded,
+      name: this.id,
+      clock,
+      macrotasks,
+      signal,
+      diverged: (what) => this.#services.diverged(this.#item, what),
+      overtaken: (what) => this.#services.overtaken(this.#item, what),
+      liveWait: () => this.#resumptions !== undefined && this.#resumptions.length > 0,
+      onDelivered: () => this.#resumeNext(),
+    });
+    this.#failedCalls = this.#recorded.failed;
+  }
+
+  #append(call: DurableCall, outcome: Outcome<unknown>): void {
+    const { journal } = this.#services;
+    const { number, id, args } = call.facts;
+    const place = this.#recorded?.placeOf(number);
+    const lsn = place ?? journal.nextLsn();
+    const record = { kind: 'called', lsn, ...this.#item.facts(), call: number, id, args, outcome, again: place !== undefined } as const;
+    const appended = journal.append(record, () => this.#outcomeDurable(number));
+    (this.#undurable ??= []).push({ call: number, appended });
+    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
+  }
+
+  /** Another call has come in the place of a recorded one: after the next crash its record, and those behind it, must not be found. */
+  #void(call: number): void {
+    const { journal } = this.#services;
+    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () => this.#journaled(call, 'voided'));
+  }
+
+  #outcomeDurable(call: number): void {
+    const at = this.#undurable?.findIndex((each) => each.call === call) ?? -1;
+    if (at < 0) return; // One that was superseded has no record.
+    this.#undurable?.splice(at, 1);
+    this.#journaled(call, 'called');
+    if (this.#hasUndurable) return;
+    const gated = this.#gated ?? [];
+    this.#gated = undefined;
+    for (const each of gated) this.#startLive(each);
+  }
+
+  get #hasUndurable(): boolean {
+    return this.#undurable !== undefined && this.#undurable.length > 0;
+  }
+
+  #journaled(call: number, kind: WorkRecord['kind']): void {
+    if (this.#services.journal.keeps) this.#item.addJournaledKey(workKey(this.#item.id, call, kind));
+  }
+
+  #resumeNext(): void {
+    if (this.#resumptions === undefined || this.#resumptions.length === 0) return;
+    if (this.#recorded?.delivers === true) {
+      this.#recorded.watch();
+      return;
+    }
+    const { macrotasks } = this.#services;
+    const now = macrotasks.current();
+    if (this.#resumedIn !== now) {
+      this.#resumedIn = now;
+      const next = this.#resumptions.shift();
+      next?.call.resume(next.outcome);
+    }
+    if (this.#resumptions.length > 0) macrotasks.next(() => this.#resumeNext());
+  }
+
+  /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
+  #execute(call: DurableCall): void {
+    this.#open += 1;
+    if (this.#hasUndurable) (this.#gated ??= []).push(call);
+    else if (this.#placed) this.#startLive(call);
+    else this.#inPlace(() => this.#startLive(call));
+  }
+
+  #startLive(call: DurableCall): void {
+    if (!this.mayStart) return;
+    const { number, id, args, options } = call.facts;
+    const { reconciler } = options;
+    const pending = this.#recorded?.pending(number);
+    if (reconciler === undefined) call.start();
+    else if (pending !== undefined) call.reconcile(reconciler, pending.work);
+    else {
+      const { journal } = this.#services;
+      journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args }, () => {
+        this.#journaled(number, 'pending');
+        call.start();
+      });
+    }
+  }
+
+  #startTimeout(): void {
+    const { timeoutMs } = this.#item;
+    if (timeoutMs === undefined) return;
+    this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
+      const { title, details } = this.#item;
+      const error = new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
+      this.#timedOut = error;
+      this.#abort?.abort(error);
+      this.#end({ ok: false, error });
+    });
+  }
+
+  /** Journals the end of the body; whatever it does later is refused. */
+  #end(outcome: Outcome<unknown>): void {
+    if (this.#ended || this.#services.signal.aborted) return;
+    this.#ended = true;
+    this.#cancelTimeout?.();
+    this.#abort?.letGo();
+    this.#recorded?.end({ complete: outcome.ok });
+    if (!outcome.ok) {
+      this.#reject(outcome.error);
+      return;
+    }
+    try {
+      this.#appendEnd(outcome);
+    } catch (error) {
+      this.#reject(error); // A result that is not serialisable is an error.
+    }
+  }
+
+  #reject(error: unknown): void {
+    const { onRejection = 'fail' } = this.#item.worker;
+    if ((typeof onRejection === 'function' ? onRejection(error) : onRejection) === 'fail') this.#fail(error);
+    else this.#appendEnd({ ok: false, error });
+  }
+
+  /** A failure that nobody handled is no outcome: the calls that failed are made again after the restart, whatever the journal holds of them. */
+  #fail(error: unknown): void {
+    const { journal } = this.#services;
+    const again = this.#failedCalls.filter(({ appended }) => appended?.supersede() !== true);
+    for (const { call, id, args, lsn } of again) {
+      journal.append({ kind: 'called', lsn, ...this.#item.facts(), call, id, args, outcome: undefined }, () => {});
+    }
+    const failed = workFailure(this.#item, error);
+    if (this.#failedCalls.length > 0) noteOutside(failed);
+    // First the outcomes that no write holds yet: what was paid for is not paid for again.
+    if (again.length === 0 && !this.#hasUndurable) this.#services.failWork(failed);
+    else journal.flush(() => this.#services.failWork(failed));
+  }
+
+  #appendEnd(outcome: Outcome<unknown>): void {
+    const { journal } = this.#services;
+    const { calls } = this.#item;
+    journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome }, () => {
+      this.#journaled(0, 'done');
+      this.#tell(outcome);
+    });
+    // It stands for the outcomes that are in no write yet.
+    this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
+  }
+
+  #tell(outcome: Outcome<unknown>): void {
+    this.#owner.ended(this.#item, outcome);
+    if (this.#placed) this.#leave();
+  }
+}
+
+const none: readonly FailedCall[] = [];
+
+/** What a body rejected with, as an error with a code that says whose it is. */
+const workFailure = ({ title, details }: WorkItem, error: unknown): unknown =>
+  error instanceof StreamError || error instanceof InvariantError
+    ? error
+    : new StreamError('WORK_FAILED', `${title} failed: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error), details });

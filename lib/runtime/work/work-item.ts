@@ -1,0 +1,116 @@
+/**
+ * One item of work, from its submission in a turn to its application in another: what names it, what tells it from others (its digest, so
+ * that a replay sees the same input, I8), and which records of the journal are its own.
+ */
+import { crc32 } from 'node:zlib';
+import { workName, type WorkId } from '../../core/journal.ts';
+import { keyText, type Key } from '../../core/key.ts';
+import type { Worker } from '../../core/operator.ts';
+import { encodeText } from '../../core/serde.ts';
+import type { KeyContext } from '../../state/key-context.ts';
+
+/** The stored row of one open item. */
+export interface WorkRow {
+  readonly worker: string;
+  readonly item: unknown;
+  readonly submittedAt: number;
+  readonly branch: number;
+}
+
+/** One item from its submission to its application. */
+export class WorkItem {
+  readonly id: WorkId;
+  readonly key: Key;
+  readonly keys: KeyContext;
+  /** Durable calls asked for so far. */
+  calls = 0;
+  readonly #known: KnownWorker;
+  readonly #row: WorkRow;
+  #journaled: Uint8Array[] | undefined;
+  #digest: number | undefined;
+
+  constructor({ id, key, keys, known, row }: { id: WorkId; key: Key; keys: KeyContext; known: KnownWorker; row: WorkRow }) {
+    this.id = id;
+    this.key = key;
+    this.keys = keys;
+    this.#known = known;
+    this.#row = row;
+  }
+
+  get name(): string {
+    return workName(this.id);
+  }
+
+  /** Names it in messages. */
+  get title(): string {
+    const { worker, uid } = this.#known;
+    return worker.describe?.(this.item, this.key) ?? `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`;
+  }
+
+  /** Facts about it for errors. */
+  get details(): Readonly<Record<string, unknown>> {
+    return { uid: this.#known.uid, work: this.name, key: this.key };
+  }
+
+  get item(): unknown {
+    return this.#row.item;
+  }
+
+  get submittedAt(): number {
+    return this.#row.submittedAt;
+  }
+
+  get worker(): Worker<unknown, unknown> {
+    return this.#known.worker;
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.#known.timeoutMs;
+  }
+
+  /** Keys of its records in the journal. */
+  get journaled(): readonly Uint8Array[] {
+    return this.#journaled ?? noKeys;
+  }
+
+  addJournaled(keys: readonly Uint8Array[]): void {
+    for (const key of keys) this.addJournaledKey(key);
+  }
+
+  addJournaledKey(key: Uint8Array): void {
+    (this.#journaled ??= []).push(key);
+  }
+
+  /** Digest of what tells the item from others, as it was when this was first asked for. */
+  digest(): number {
+    if (this.#digest === undefined) {
+      const { worker, item } = this;
+      const identity = worker.identity === undefined ? item : worker.identity(item);
+      this.#digest = crc32(typeof identity === 'string' ? identity : encodeText(identity));
+    }
+    return this.#digest;
+  }
+
+  /** By it a replay sees that it submits what was submitted. */
+  get fingerprint(): number {
+    return fingerprintOf(this.id, this.digest());
+  }
+
+  /** What every record of it carries. */
+  facts(): { readonly work: WorkId; readonly key: Key; readonly digest: number } {
+    return { work: this.id, key: this.key, digest: this.digest() };
+  }
+}
+
+/** Of an item with this digest. Its number follows from the order of submissions, so it is left out. */
+export const fingerprintOf = ({ operator, keyGroup }: WorkId, itemDigest: number): number =>
+  Math.imul(Math.imul(itemDigest ^ operator, 0x9e3779b1) ^ keyGroup, 0x85ebca6b) >>> 0;
+
+const noKeys: readonly Uint8Array[] = [];
+
+export interface KnownWorker {
+  readonly worker: Worker<unknown, unknown>;
+  /** Of its operator. */
+  readonly uid: string;
+  readonly timeoutMs: number | undefined;
+}

@@ -1,0 +1,163 @@
+/**
+ * Work: promises that survive a crash. An item is submitted in a turn and is keyed state until it is applied; its body runs outside any
+ * turn, after the submitting turn is durable (so no id leaves the process before, I14); its outcome is journaled and then applied in a
+ * turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a place (I10).
+ */
+import { StreamError } from '../../core/errors.ts';
+import type { WorkId } from '../../core/journal.ts';
+import type { Key } from '../../core/key.ts';
+import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../../core/operator.ts';
+import type { KeyContext } from '../../state/key-context.ts';
+import { operatorFailure } from '../edges/operator-failure.ts';
+import { WorkItem, type KnownWorker, type WorkRow } from './work-item.ts';
+import { WorkBody, type BodyOwner, type BodyServices } from './work-body.ts';
+
+export const workRows = mapState<number, WorkRow>('work', { indexed: false });
+
+export interface WorkServices extends BodyServices {
+  readonly branch: number;
+  /** Runs `body` as the turn that hands over this item's outcome. */
+  turn(item: WorkItem, body: () => void): void;
+  /** Asks to start an item once the present turn is durable. */
+  submitted(queue: WorkQueue, item: WorkItem): void;
+}
+
+export interface WorkQueueOptions {
+  readonly operator: number;
+  readonly uid: string;
+  readonly keys: KeyContext;
+  readonly rows: MapState<number, WorkRow>;
+  readonly sequence: () => number;
+  readonly keyGroup: () => number;
+  readonly maxParallelism: number;
+  readonly now: () => number;
+  readonly place: Place;
+  readonly inFlightMax: number;
+  readonly services: WorkServices;
+}
+
+/** The open work of one operator. */
+export class WorkQueue implements BodyOwner {
+  readonly #options: WorkQueueOptions;
+  readonly #workers = new Map<string, KnownWorker>();
+  /** Every open item. A number is used once per key group, whatever the branch. */
+  readonly #open = new Map<number, WorkItem>();
+  /** What waits for a place among those in flight. */
+  #queue: (() => void)[] = [];
+  #queueHead = 0;
+  #inFlight = 0;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  items(): Iterable<WorkItem> {
+    return this.#open.values();
+  }
+
+  find(work: WorkId): WorkItem | undefined {
+    const item = this.#open.get(this.#slot(work));
+    return item?.id.branch === work.branch ? item : undefined;
+  }
+
+  register<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
+    if (this.#workers.has(worker.name)) throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
+    // The queue keeps items as unknown; each goes back to the worker that took it as W.
+    this.#workers.set(worker.name, { worker: worker as Worker<unknown, unknown>, uid: this.#options.uid, timeoutMs: options.timeoutMs });
+    return { submit: (item) => this.#submit(worker.name, item) };
+  }
+
+  /** Finds the items that were open in the checkpoint. */
+  async restore(): Promise<void> {
+    await this.#options.rows.forEachEntry((key, number, stored) => {
+      const row = stored();
+      const id = { branch: row.branch, operator: this.#options.operator, keyGroup: this.#options.keyGroup(), number };
+      this.#add(id, key, row);
+    });
+  }
+
+  /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
+  start(item: WorkItem): void {
+    const { services } = this.#options;
+    this.enter(() => {
+      // One that may not start any more is state, and starts when the job does.
+      if (services.accepting && !services.signal.aborted) new WorkBody(item, services, this).run();
+    });
+  }
+
+  enter(then: () => void): void {
+    if (this.#inFlight >= this.#options.inFlightMax) {
+      this.#queue.push(then);
+      return;
+    }
+    this.#inFlight += 1;
+    then();
+  }
+
+  leave(): void {
+    this.#inFlight -= 1;
+    this.#startNext();
+  }
+
+  ended(item: WorkItem, outcome: Outcome<unknown>): void {
+    this.#options.services.turn(item, () => this.apply(item, outcome));
+  }
+
+  /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
+  apply(item: WorkItem, outcome: Outcome<unknown>): void {
+    const { keys, rows, place, uid } = this.#options;
+    this.#open.delete(this.#slot(item.id));
+    place.add(-1);
+    keys.within(item.key, () => {
+      rows.delete(item.id.number);
+      try {
+        item.worker.apply(item.item, outcome);
+      } catch (error) {
+        throw operatorFailure(uid, error);
+      }
+    });
+  }
+
+  #submit(worker: string, item: unknown): void {
+    const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
+    const number = sequence();
+    const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
+    rows.set(number, row);
+    const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
+    const added = this.#add(id, keys.key, row);
+    added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
+    services.submitted(this, added);
+  }
+
+  #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
+    const known = this.#workers.get(row.worker);
+    if (known === undefined) throw new StreamError('STATE_INCOMPATIBLE', `open work names a worker \`${row.worker}\` that the operator does not have`);
+    const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
+    this.#open.set(this.#slot(id), item);
+    this.#options.place.add(1);
+    return item;
+  }
+
+  #slot({ keyGroup, number }: WorkId): number {
+    return number * this.#options.maxParallelism + keyGroup;
+  }
+
+  #startNext(): void {
+    const next = this.#queue[this.#queueHead];
+    if (next === undefined) return;
+    this.#queueHead += 1;
+    if (this.#queueHead > 1024 && this.#queueHead * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead);
+      this.#queueHead = 0;
+    }
+    this.enter(next);
+  }
+}

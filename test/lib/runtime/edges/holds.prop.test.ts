@@ -1,0 +1,167 @@
+import fc from 'fast-check';
+import { MIN_TIMESTAMP, type Holds, type Operator, type OutputOrder, type Timestamp } from 'millrace';
+import { OperatorHarness, type HarnessOutput } from 'millrace/testing';
+import { expect, test } from 'vitest';
+import { WatermarkValve } from '../../../../lib/runtime/edges/watermarks.ts';
+
+/** An operator that takes a hold for each record; the test emits and releases by hand. */
+const holding =
+  (order: OutputOrder, use: (holds: Holds<string>, taken?: number) => void): Operator<string, string> =>
+  (context) => {
+    const holds = context.holds({ order });
+    use(holds);
+    return { process: () => use(holds, holds.take()) };
+  };
+
+/** What happens to an operator with holds; numbers choose among the holds that are open. */
+type Step =
+  | { readonly kind: 'take'; readonly key: string }
+  | { readonly kind: 'emit'; readonly which: number }
+  | { readonly kind: 'release'; readonly which: number }
+  | { readonly kind: 'watermark'; readonly step: number }
+  | { readonly kind: 'status'; readonly idle: boolean }
+  | { readonly kind: 'restore' };
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('take' as const), key: fc.constantFrom('a', 'b', 'c') }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('emit' as const), which: fc.nat(20) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), which: fc.nat(20) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('watermark' as const), step: fc.integer({ min: -2, max: 5 }) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), idle: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'restore' as const }) },
+  ),
+  { maxLength: 60, size: 'max' },
+);
+
+interface OpenHold {
+  readonly hold: number;
+  readonly order: number;
+  /** The watermark when the hold was taken: its results must leave while that is the last one that left. */
+  readonly watermark: Timestamp;
+}
+
+interface Sent {
+  readonly name: string;
+  readonly order: number;
+  readonly watermark: Timestamp;
+}
+
+/** Drives the steps, then releases what is open. Gives what came out and what was sent. */
+const drive = async (order: OutputOrder, made: readonly Step[]): Promise<{ out: HarnessOutput<string>[]; sent: Sent[]; watermark: Timestamp; idle: boolean }> => {
+  let [holds, taken]: [Holds<string> | undefined, number | undefined] = [undefined, undefined];
+  const operator = holding(order, (made, hold) => {
+    [holds, taken] = [made, hold];
+  });
+  const harness = await OperatorHarness.open(operator, { keyOf: (value: string) => value });
+  const [out, sent, open]: [HarnessOutput<string>[], Sent[], OpenHold[]] = [[], [], []];
+  let [watermark, idle, count]: [Timestamp, boolean, number] = [MIN_TIMESTAMP, false, 0];
+  const release = (which: number): void => {
+    const [held] = open.splice(which % open.length, 1);
+    if (held !== undefined) out.push(...harness.turn(() => holds?.release(held.hold)));
+  };
+  for (const step of made) {
+    if (step.kind === 'take') {
+      out.push(...harness.element(step.key, 0));
+      open.push({ hold: taken ?? -1, order: (count += 1), watermark });
+    } else if (step.kind === 'watermark') {
+      const next = (watermark === MIN_TIMESTAMP ? 0 : watermark) + step.step;
+      out.push(...harness.watermark(next));
+      watermark = Math.max(watermark, next);
+    } else if (step.kind === 'status') {
+      idle = step.idle;
+      out.push(...harness.status(idle));
+    } else if (step.kind === 'restore') await harness.restore(await harness.snapshot());
+    else if (open.length > 0 && step.kind === 'release') release(step.which);
+    else if (open.length > 0 && step.kind === 'emit') {
+      const held = open[step.which % open.length] as OpenHold; // the index is inside
+      const name = `${held.order}.${sent.length}`;
+      sent.push({ name, order: held.order, watermark: held.watermark });
+      out.push(...harness.turn(() => holds?.emit(held.hold, name, 0)));
+    }
+  }
+  while (open.length > 0) release(0);
+  expect((await harness.snapshot()).rows).toEqual([]);
+  return { out, sent, watermark, idle };
+};
+
+const recordsOf = (out: readonly HarnessOutput<string>[]): string[] => out.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
+
+/** The watermark that had left before each record. */
+const watermarksBefore = (out: readonly HarnessOutput<string>[]): Map<string, Timestamp> => {
+  const before = new Map<string, Timestamp>();
+  let watermark: Timestamp = MIN_TIMESTAMP;
+  for (const each of out) {
+    if (each.kind === 'record') before.set(each.value, watermark);
+    if (each.kind === 'watermark') {
+      expect(each.timestamp).toBeGreaterThan(watermark); // I3
+      watermark = each.timestamp;
+    }
+  }
+  return before;
+};
+
+test.each<OutputOrder>(['completion', 'arrival'])('I3, %s: no result crosses a watermark, and nothing is lost', async (order) => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, sent, watermark, idle } = await drive(order, made);
+      const before = watermarksBefore(out);
+      expect(recordsOf(out).toSorted()).toEqual(sent.map(({ name }) => name).toSorted());
+      for (const each of sent) expect([each.name, before.get(each.name)]).toEqual([each.name, each.watermark]);
+      expect(out.flatMap((each) => (each.kind === 'watermark' ? [each.timestamp] : [])).at(-1) ?? MIN_TIMESTAMP).toBe(watermark);
+      expect(out.flatMap((each) => (each.kind === 'status' ? [each.idle] : [])).at(-1) ?? false).toBe(idle);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test("with order 'arrival' the results leave in the order of their holds", async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, sent } = await drive('arrival', made);
+      const inOrder = sent.toSorted((a, b) => a.order - b.order).map(({ name }) => name);
+      expect(recordsOf(out)).toEqual(inOrder);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('a restart between any two steps changes nothing of what comes out', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom<OutputOrder>('completion', 'arrival'), steps, async (order, made) => {
+      const straight = await drive(order, made.filter(({ kind }) => kind !== 'restore'));
+      const restored = await drive(order, made.flatMap((step) => (step.kind === 'restore' ? [step] : [step, { kind: 'restore' as const }])));
+      expect(restored.out).toEqual(straight.out);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('a union behind it sees every watermark, also when the stream was idle until just before it', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, watermark, idle } = await drive('completion', [...made, { kind: 'status', idle: false }, { kind: 'watermark', step: 1 }]);
+      const valve = new WatermarkValve();
+      valve.add('only');
+      for (const each of out) {
+        if (each.kind === 'watermark') valve.watermark('only', each.timestamp);
+        if (each.kind === 'status') valve.status('only', each.idle);
+      }
+      expect([valve.current, valve.idle]).toEqual([watermark, idle]);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('a hold that was released, or never taken, is refused', async () => {
+  let holds: Holds<string> | undefined;
+  const harness = await OperatorHarness.open(
+    holding('completion', (made) => void (holds = made)),
+    { keyOf: (value: string) => value },
+  );
+  harness.element('a', 0);
+  harness.turn(() => holds?.release(0));
+  expect(() => harness.turn(() => holds?.emit(0, 'late', 0))).toThrow(TypeError);
+  expect(() => harness.turn(() => holds?.release(0))).toThrow(/`hold`.*got `0`/);
+  expect(() => harness.turn(() => holds?.release(7))).toThrow(TypeError);
+});

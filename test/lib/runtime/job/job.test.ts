@@ -1,0 +1,97 @@
+import { exponentialDelay, fixedDelay, MemoryStorage, StreamExecutionEnvironment, type RestartStrategy } from 'millrace';
+import { ManualClock } from 'millrace/testing';
+import { expect, test } from 'vitest';
+import { failure, later, Sluice, until } from '../../../stories/story.ts';
+
+const quick = exponentialDelay({ initial: 1, max: 1 });
+
+/** Runs a pipeline that fails with what `failing` throws, and counts how often. */
+const starts = async (failing: () => never, restart: RestartStrategy = quick): Promise<{ readonly count: number; readonly error: unknown }> => {
+  let count = 0;
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart });
+  const stream = env.fromCollection([1]).map(() => {
+    count += 1;
+    return failing();
+  });
+  const error = await env.executeAndCollect(stream, 'doomed').catch((reason: unknown) => reason);
+  return { count, error };
+};
+
+test('code that fails again is given up after three restarts without progress, and the error says so', async () => {
+  const { count, error } = await starts(() => {
+    throw new RangeError('too much');
+  });
+  expect(count).toBe(4);
+  expect(error).toMatchObject({
+    code: 'RESTARTS_EXHAUSTED',
+    message: 'job "doomed" made no progress in 3 restarts: operator `map` threw: too much',
+    cause: { code: 'OPERATOR_FAILED' },
+    hint: expect.stringContaining('the same failure came back'),
+  });
+});
+
+test('a strategy that gives up first is said to have done so', async () => {
+  const { error } = await starts(() => {
+    throw new RangeError('too much');
+  }, fixedDelay({ attempts: 2, delay: 1 }));
+  expect(error).toMatchObject({ code: 'RESTARTS_EXHAUSTED', message: expect.stringContaining('"doomed" failed after 2 restarts: ') });
+});
+
+test('an operator that can not even be made is given up as well', async () => {
+  let made = 0;
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart: quick });
+  const stream = env.fromCollection([1]).transform<number>('broken', () => {
+    made += 1;
+    throw new RangeError('no');
+  });
+  await failure(env.executeAndCollect(stream), 'RESTARTS_EXHAUSTED');
+  expect(made).toBe(4);
+});
+
+test('failures of what is outside do not use up the patience with own code', async () => {
+  const { source } = new Sluice<number>([1]);
+  let [down, threw] = [5, 0];
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart: quick });
+  const stream = env
+    .fromSource({
+      ...source,
+      async open(split: string, position: number | undefined, signal: AbortSignal) {
+        down -= 1;
+        if (down >= 0) throw new Error('503');
+        return source.open(split, position, signal);
+      },
+    })
+    .map((value: number) => {
+      threw += 1;
+      if (threw < 3) throw new RangeError('not yet');
+      return value;
+    });
+  expect(await env.executeAndCollect(stream)).toEqual([1]);
+});
+
+test('a stop does not wait for ever for a job that can not start', async () => {
+  const { source } = new Sluice<number>([1]);
+  const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+  env.fromSource({ ...source, open: () => new Promise<never>(() => {}) }).print({ write: () => {} });
+  const job = await env.executeAsync();
+  await later(5);
+  await job.stop({ timeout: 5 });
+  expect(job.status.state).toBe('stopped');
+});
+
+test('sources wait on the clock of the environment', async () => {
+  const clock = new ManualClock();
+  const seen: string[] = [];
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', clock });
+  env.generate({ generate: (index) => index, count: 3, perSecond: 1 }).print({ write: (text) => void seen.push(text) });
+  const job = await env.executeAsync();
+  await until(() => seen.length === 1);
+  await later(20);
+  expect(seen).toEqual(['0\n']);
+  for (let second = 0; second < 3; second += 1) {
+    clock.advance(1000);
+    await later(5);
+  }
+  await job.done;
+  expect(seen).toEqual(['0\n', '1\n', '2\n']);
+});
