@@ -34,7 +34,7 @@ const places: readonly Place[] = [
   { name: 'lib/runtime/recovery', floor: 2.5 },
   { name: 'lib/runtime/domain', floor: 2.6 },
   { name: 'lib/runtime/job', floor: 2.7, keeps: ['prom-client'] },
-  { name: 'lib/agents', floor: 3, opens: ['zod'], keeps: ['inversify', 'reflect-metadata'] },
+  { name: 'lib/agents', floor: 3, opens: ['zod'], keeps: ['ajv', 'inversify', 'reflect-metadata'] },
   { name: 'operators', floor: 4 },
   { name: 'lib', floor: 5 },
 ];

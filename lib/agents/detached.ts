@@ -2,6 +2,7 @@
  * Copies of values at the doors of an action. What is sent, remembered or read is a copy, so that changing an object later changes
  * neither an event under way nor the memory of a key: a change that no record knows would be lost by a crash (part of I6).
  */
+import { isPlainArray, isPlainObject } from '../core/plain-object.ts';
 import { decodeText, encodeText } from '../core/serde.ts';
 
 const notPlain = Symbol('not plain');
@@ -25,12 +26,11 @@ const plainCopy = (value: unknown, depth: number): unknown => {
   if (typeof value !== 'object') return typeof value === 'function' || typeof value === 'symbol' ? notPlain : value;
   if (value === null) return null;
   if (depth > depthMax) return notPlain;
-  if (Array.isArray(value)) return arrayCopy(value, depth);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return notPlain;
+  if (isPlainArray(value)) return arrayCopy(value, depth);
+  if (!isPlainObject(value)) return notPlain;
   const copy: Record<string, unknown> = {};
   for (const name of Object.keys(value)) {
-    const member = plainCopy((value as Record<string, unknown>)[name], depth + 1);
+    const member = plainCopy(value[name], depth + 1);
     if (member === notPlain || name === '__proto__') return notPlain;
     copy[name] = member;
   }

@@ -4,6 +4,7 @@
  */
 import type { ChatMessage, MessageRole } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
+import { plainText } from '../core/plain-json.ts';
 
 export type PromptArgs = Readonly<Record<string, unknown>>;
 
@@ -59,11 +60,10 @@ export class Prompt {
   }
 }
 
-/** Text stands for itself, null and undefined for nothing, an object for its JSON. */
+/** Text stands for itself, null and undefined for nothing, a bare bigint or number for its digits, anything else for its plain JSON. */
 export const promptText = (value: unknown): string => {
-  if (typeof value === 'string') return value;
   if (value === null || value === undefined) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'bigint' || typeof value === 'number' ? String(value) : plainText(value);
 };
 
 const format = (text: string, args: PromptArgs): string =>

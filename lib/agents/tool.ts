@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { ToolMetadata } from '../core/model.ts';
 import type { CallContext, RetryOptions } from '../core/operator.ts';
 import { durationMs, knownOptions, refusal, type Duration } from '../core/options.ts';
+import { isPlainObject } from '../core/plain-object.ts';
 import { checkRetry } from '../core/retry-options.ts';
 import { jsonSchemaOf, type JsonSchema } from './json-schema.ts';
 
@@ -51,7 +52,7 @@ export class FunctionTool {
   constructor(name: string, definition: ToolDefinition) {
     if (typeof definition !== 'object' || definition === null) throw refusal('tool', 'an object with `description`, `parameters` and `execute`', definition);
     // An instance of a class of tools may have what it likes beside.
-    if (Object.getPrototypeOf(definition) === Object.prototype) knownOptions('tool', definition, [...optionNames, 'execute']);
+    if (isPlainObject(definition)) knownOptions('tool', definition, [...optionNames, 'execute']);
     checkValues(definition);
     const { description, parameters, execute, timeout, retry } = definition;
     if (typeof execute !== 'function') throw refusal('execute', 'a function', execute);

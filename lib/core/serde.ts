@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import { types } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { CallNotExecuted, InvariantError, StreamError } from './errors.ts';
+import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
 
 /** An error class that `registerErrorType` takes. */
 export type ErrorType = abstract new (...parameters: never[]) => Error;
@@ -168,14 +169,13 @@ const isPlain = (value: unknown, depth: number): boolean => {
   }
   if (value === null) return true;
   if (depth >= depthMax) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Array.prototype) {
-    for (const member of value as readonly unknown[]) if (!isPlain(member, depth + 1)) return false;
+  if (isPlainArray(value)) {
+    for (const member of value) if (!isPlain(member, depth + 1)) return false;
     return true;
   }
-  if (prototype !== Object.prototype && prototype !== null) return false;
+  if (!isPlainObject(value)) return false;
   for (const name in value) {
-    if (name === '$' || !isPlain((value as Record<string, unknown>)[name], depth + 1)) return false;
+    if (name === '$' || !isPlain(value[name], depth + 1)) return false;
   }
   return true;
 };
@@ -217,17 +217,16 @@ class TaggedWriter {
   }
 
   #object(value: object): string {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (Array.isArray(value) && prototype === Array.prototype) return this.#list(value, (index) => `[${index}]`);
-    if (prototype === Object.prototype || prototype === null) return this.#record(value as Record<string, unknown>);
-    if (prototype === Map.prototype) return tagged('map', this.#map(value as ReadonlyMap<unknown, unknown>));
-    if (prototype === Set.prototype) return tagged('set', this.#set(value as ReadonlySet<unknown>));
-    if (prototype === Date.prototype) return tagged('date', JSON.stringify((value as Date).getTime()));
-    if (types.isUint8Array(value) && (Buffer.isBuffer(value) || prototype === Uint8Array.prototype)) {
+    if (isPlainArray(value)) return this.#list(value, (index) => `[${index}]`);
+    if (isPlainObject(value)) return this.#record(value);
+    if (isPlainMap(value)) return tagged('map', this.#map(value));
+    if (isPlainSet(value)) return tagged('set', this.#set(value));
+    if (isPlainDate(value)) return tagged('date', JSON.stringify(value.getTime()));
+    if (isPlainBytes(value)) {
       return tagged(Buffer.isBuffer(value) ? 'buffer' : 'bytes', `"${asBuffer(value).toString('base64')}"`);
     }
     if (isError(value)) return this.#error(value);
-    const { name } = (prototype as { constructor?: { name?: unknown } }).constructor ?? {};
+    const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } }).constructor ?? {};
     throw this.#refusal(typeof name === 'string' && name !== '' ? `an instance of \`${name}\`` : 'an object with a prototype');
   }
 
