@@ -8,7 +8,8 @@ import type { Key } from './core/key.ts';
 import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
 import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
-import type { GraphEdge, GraphNode, NodeBody, Partitioning } from './runtime/edges/graph.ts';
+import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
+import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
 import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';
@@ -19,11 +20,20 @@ import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from
 import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
-import type { ApplyAgentOptions, StreamExecutionEnvironment } from './environment.ts';
+
+/** What streams need of the environment that they belong to. */
+export interface PipelineOwner {
+  readonly graph: StreamGraph;
+  /** The operator that runs an agent, and what it is called. */
+  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: AgentOperatorOptions): { name: string; operator: Operator<never, unknown> };
+  executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]>;
+  /** Calls the listener when the job ends, at once when it has ended. Returns how to stop listening. */
+  onEnd(listener: (error: unknown) => void): () => void;
+}
 
 /** Where a stream starts: a node's main output or one of its side outputs. */
 interface Origin {
-  readonly environment: StreamExecutionEnvironment;
+  readonly environment: PipelineOwner;
   readonly node: GraphNode;
   readonly tag?: string | undefined;
 }
@@ -43,7 +53,8 @@ export class DataStream<T> {
     return { from: node.id, partitioning, tag };
   }
 
-  protected get environment(): StreamExecutionEnvironment {
+  /** @internal */
+  protected get environment(): PipelineOwner {
     return this.#origin.environment;
   }
 
@@ -54,7 +65,7 @@ export class DataStream<T> {
   }
 
   /** @internal */
-  belongsTo(environment: StreamExecutionEnvironment): boolean {
+  belongsTo(environment: PipelineOwner): boolean {
     return this.#origin.environment === environment;
   }
 
@@ -232,7 +243,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   }
 
   /** Runs an agent: one input of a key at a time, many keys at once. */
-  applyAgent<O>(agent: Agent<T, O> | AgentClass<T, O>, options: ApplyAgentOptions = {}): DataStream<O> {
+  applyAgent<O>(agent: Agent<T, O> | AgentClass<T, O>, options: AgentOperatorOptions = {}): DataStream<O> {
     const { name, operator } = this.environment.agentOperator(agent, options);
     return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
   }

@@ -61,9 +61,27 @@ export type {
 export { listState, mapState, outputTag, valueState } from './core/operator.ts';
 
 // ---------- agents
-export { agent, Agent, AgentBuilder } from './agents/agent.ts';
-export type { ActionHandler, ActionOptions, AgentClass, AgentOptions, ChatModelSetup } from './agents/agent.ts';
-export type { ActionDefinition, AgentDefinition, ErrorHandling, ResourceDefinition, ResourceType, RetrySettings, Trigger } from './agents/agent.ts';
+export { agent, Agent, AgentBuilder, type AgentClass } from './agents/agent.ts';
+export type {
+  ActionDefinition,
+  ActionHandler,
+  ActionKind,
+  ActionOptions,
+  AgentDefinition,
+  AgentOptions,
+  ChatModelSetup,
+  Config as PlanConfig,
+  DurableCallable,
+  DurableFunction,
+  DurableOptions,
+  ErrorHandling,
+  PlannedAction,
+  ResourceDefinition,
+  ResourceType,
+  RetrySettings,
+  RunnerContext,
+  Trigger,
+} from './agents/contract.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
 export {
   ChatErrorEvent,
@@ -80,13 +98,12 @@ export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp }
 export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, ProblemCategory, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
-export type { ActionKind, CompiledAgent, Config as PlanConfig, PlanJson, PlannedAction } from './agents/plan.ts';
+export type { CompiledAgent, PlanJson } from './agents/plan.ts';
 export { resourceToken, type ConfigureServices } from './agents/resources.ts';
 export type { ResourceFactory } from './agents/resource-factory.ts';
 export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
 export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
 export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory.ts';
-export type { DurableCallable, DurableFunction, DurableOptions, RunnerContext } from './agents/runner-context.ts';
 
 // ---------- connectors without a dependency
 export { callbackSink, type CallbackContext } from '../connectors/callback-sink.ts';

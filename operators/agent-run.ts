@@ -9,8 +9,7 @@ import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Hold, WorkContext } from '../lib/core/operator.ts';
 import type { Event, EventJson } from '../lib/agents/event.ts';
 import type { MemoryBase, MemoryChange } from '../lib/agents/memory.ts';
-import type { PlannedAction } from '../lib/agents/plan.ts';
-import type { ActionEffects, ActionHost, MemorySnapshot } from '../lib/agents/runner-context.ts';
+import type { ActionEffects, ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/contract.ts';
 
 /** An input that was accepted, as it waits in the inbox. */
 export interface Accepted<I> {

@@ -4,94 +4,24 @@
  */
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
-import { StreamError } from '../core/errors.ts';
-import type { Duration } from '../core/options.ts';
+import type {
+  ActionDefinition,
+  ActionHandler,
+  ActionOptions,
+  AgentDefinition,
+  AgentOptions,
+  ChatModelSetup,
+  ErrorHandling,
+  ResourceDefinition,
+  ResourceType,
+  RetrySettings,
+  Trigger,
+} from './contract.ts';
 import type { Event, EventClass, InputEvent } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup } from './option-checks.ts';
+import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup, invalidAgent } from './option-checks.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
-import type { RunnerContext } from './runner-context.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
-
-/** The built-in types; others pass through by their string. */
-export type ResourceType = 'chat_model' | 'chat_model_connection' | 'prompt' | 'tool' | (string & {});
-
-export type ErrorHandling = 'fail' | 'retry' | 'ignore';
-
-export interface RetrySettings {
-  /** Attempts after the first one. @defaultValue 3 */
-  readonly maxRetries?: number | undefined;
-  /** Wait before the first retry; it doubles with each. @defaultValue '1s' */
-  readonly retryWaitInterval?: Duration | undefined;
-}
-
-/** A chat model as an agent names it: a connection and what is sent over it. */
-export interface ChatModelSetup {
-  /** Name of a `chat_model_connection`. */
-  readonly connection: string;
-  /** Name at the provider. @defaultValue the connection's */
-  readonly model?: string | undefined;
-  /** Name of a prompt resource, or a prompt: its messages come before those of the request. */
-  readonly prompt?: string | Prompt | undefined;
-  /** Names of the tools that the model may ask for. */
-  readonly tools?: readonly string[] | undefined;
-  /** Temperature and the like, passed on to the provider. */
-  readonly args?: Readonly<Record<string, unknown>> | undefined;
-  /** Limit of one attempt. @defaultValue none */
-  readonly timeout?: Duration | undefined;
-  /**
-   * Requests that this model takes at once at this connection, over all keys and agents; more wait in order. A request that waits to be
-   * tried again is not counted, and `timeout` counts from when it is sent. @defaultValue no bound of its own
-   */
-  readonly concurrency?: number | undefined;
-}
-
-export interface AgentOptions {
-  /** Raise it to say that the agent behaves differently though its actions have the same names: part of the plan's hash. */
-  readonly version?: string | undefined;
-  /** What the built-in chat action does when the model fails. `ignore`: it sends a `ChatErrorEvent` instead of an answer. @defaultValue 'fail' */
-  readonly errorHandling?: ErrorHandling | undefined;
-  readonly maxRetries?: number | undefined;
-  readonly retryWaitInterval?: Duration | undefined;
-  /** Rounds of tool calls that one chat request may take. @defaultValue 10 */
-  readonly maxToolRounds?: number | undefined;
-  /** Settings by the names of Flink Agents, such as `error-handling-strategy`. */
-  readonly config?: Readonly<Record<string, unknown>> | undefined;
-  /** Classes of events that the agent sends and that no action names as its trigger: they arrive as what they were sent as. */
-  readonly events?: readonly EventClass[] | undefined;
-}
-
-/** The name of an event type, or a class of events. */
-export type Trigger<E extends Event = Event> = string | EventClass<E>;
-
-/** `O` is the type of the agent's outputs. */
-export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, context: RunnerContext<O>) => void | Promise<void>;
-
-export interface ActionOptions {
-  /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
-  readonly async?: boolean | undefined;
-  /** Read in the handler by `getActionConfigValue`. Plain data: part of the plan. */
-  readonly config?: Readonly<Record<string, unknown>> | undefined;
-}
-
-export interface ActionDefinition extends ActionOptions {
-  readonly name: string;
-  readonly triggers: readonly Trigger[];
-  readonly handler: ActionHandler<never>;
-}
-
-export interface ResourceDefinition {
-  readonly type: ResourceType;
-  readonly name: string;
-  readonly value: unknown;
-}
-
-export interface AgentDefinition {
-  readonly name: string;
-  readonly actions: readonly ActionDefinition[];
-  readonly resources: readonly ResourceDefinition[];
-  readonly options: AgentOptions;
-}
 
 /**
  * The base of an agent. `I` and `O` are the types of its inputs and outputs.
@@ -198,22 +128,3 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     return name;
   }
 }
-
-export const isAsyncFunction = (value: unknown): boolean =>
-  typeof value === 'function' && Object.prototype.toString.call(value) === '[object AsyncFunction]';
-
-export interface InvalidAgent {
-  readonly agent: string;
-  readonly action?: string | undefined;
-  readonly rule: string;
-  readonly value: unknown;
-}
-
-/** The refusal of an agent as defined: says which agent and action, the rule, and what was found. */
-export const invalidAgent = ({ agent, action, rule, value }: InvalidAgent, cause?: unknown): StreamError => {
-  const where = action === undefined ? `agent '${agent}'` : `action '${action}' of agent '${agent}'`;
-  const found =
-    typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
-  const details = { agent, ...(action === undefined ? {} : { action }), rule, value: found };
-  return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, { details, ...(cause === undefined ? {} : { cause }) });
-};

@@ -8,7 +8,7 @@ import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCa
 import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
 import { durationMs, integer, oneOf, type Duration } from '../core/options.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
-import type { ActionDefinition, ChatModelSetup, ErrorHandling } from './agent.ts';
+import type { ActionDefinition, ChatModelSetup, ErrorHandling, RunnerContext } from './contract.ts';
 import { callLimits, type CallLimits } from './call-limits.ts';
 import {
   ChatErrorEvent,
@@ -20,7 +20,7 @@ import {
 } from './event.ts';
 import { sentSchema, type JsonSchema } from './json-schema.ts';
 import { Prompt, promptText } from './prompt.ts';
-import type { ActionContext, RunnerContext } from './runner-context.ts';
+import type { ActionContext } from './runner-context.ts';
 import { parseStructured } from './structured-output.ts';
 import type { FunctionTool } from './tool.ts';
 

@@ -9,22 +9,12 @@ import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { CallContext } from '../core/operator.ts';
-import type {
-  ActionDefinition,
-  ActionOptions,
-  Agent,
-  AgentClass,
-  AgentDefinition,
-  ResourceDefinition,
-  ResourceType,
-  Trigger,
-} from './agent.ts';
-import { AgentBuilder, invalidAgent, isAsyncFunction } from './agent.ts';
+import { AgentBuilder, type Agent, type AgentClass } from './agent.ts';
+import type { ActionDefinition, ActionOptions, AgentDefinition, ResourceDefinition, ResourceType, RunnerContext, Trigger } from './contract.ts';
 import type { EventClass } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { checkActionOptions, isEventClass } from './option-checks.ts';
+import { checkActionOptions, invalidAgent, isAsyncFunction, isEventClass } from './option-checks.ts';
 import { Prompt as PromptResource, type PromptLike } from './prompt.ts';
-import type { RunnerContext } from './runner-context.ts';
 import { checkToolOptions, FunctionTool, type ToolArguments, type ToolOptions } from './tool.ts';
 
 interface Member {

@@ -1,7 +1,11 @@
-/** Checks of what users write about an agent, each a `TypeError` that names the option, the rule and the value. */
+/**
+ * Checks of what users write about an agent: an option is refused by a `TypeError` that names the option, the rule and the value, a whole
+ * agent by `AGENT_INVALID`.
+ */
+import { StreamError } from '../core/errors.ts';
 import { durationMs, flag, integer, knownOptions, refusal, withMethods } from '../core/options.ts';
 import type { ChatModelConnection } from '../core/model.ts';
-import type { ActionOptions, AgentOptions, ChatModelSetup, RetrySettings } from './agent.ts';
+import type { ActionOptions, AgentOptions, ChatModelSetup, RetrySettings } from './contract.ts';
 import { Event } from './event.ts';
 import { Prompt } from './prompt.ts';
 
@@ -62,3 +66,22 @@ export const checkRetrySettings = (settings: RetrySettings): RetrySettings => {
 /** A class with a type of its own, or `Event`. */
 export const isEventClass = (value: unknown): boolean =>
   typeof value === 'function' && (value === Event || value.prototype instanceof Event);
+
+export const isAsyncFunction = (value: unknown): boolean =>
+  typeof value === 'function' && Object.prototype.toString.call(value) === '[object AsyncFunction]';
+
+export interface InvalidAgent {
+  readonly agent: string;
+  readonly action?: string | undefined;
+  readonly rule: string;
+  readonly value: unknown;
+}
+
+/** The refusal of an agent as defined: says which agent and action, the rule, and what was found. */
+export const invalidAgent = ({ agent, action, rule, value }: InvalidAgent, cause?: unknown): StreamError => {
+  const where = action === undefined ? `agent '${agent}'` : `action '${action}' of agent '${agent}'`;
+  const found =
+    typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
+  const details = { agent, ...(action === undefined ? {} : { action }), rule, value: found };
+  return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, { details, ...(cause === undefined ? {} : { cause }) });
+};

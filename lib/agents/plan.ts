@@ -6,38 +6,26 @@
  */
 import { messageOf } from '../core/errors.ts';
 import { digest, encodeText } from '../core/serde.ts';
-import {
-  invalidAgent,
-  isAsyncFunction,
-  type ActionDefinition,
-  type ActionHandler,
-  type Agent,
-  type AgentDefinition,
-  type AgentOptions,
-  type ChatModelSetup,
-  type ResourceDefinition,
-  type Trigger,
-} from './agent.ts';
+import type { Agent } from './agent.ts';
 import { chatAction, chatConfigOf } from './chat-action.ts';
+import type {
+  ActionDefinition,
+  ActionHandler,
+  AgentDefinition,
+  AgentOptions,
+  ChatModelSetup,
+  Config,
+  PlannedAction,
+  ResourceDefinition,
+  Trigger,
+} from './contract.ts';
 import { definitionOf } from './decorators.ts';
 import { builtInClasses, EventType, type EventClass } from './event.ts';
-import { checkAgentOptions, checkSetup } from './option-checks.ts';
+import { checkAgentOptions, checkSetup, invalidAgent, isAsyncFunction } from './option-checks.ts';
 import { Prompt } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
 import { FunctionTool } from './tool.ts';
 import { toolAction } from './tool-action.ts';
-
-export type ActionKind = 'sync' | 'async';
-
-export type Config = Readonly<Record<string, unknown>>;
-
-export interface PlannedAction {
-  readonly name: string;
-  readonly kind: ActionKind;
-  /** Exact event types. */
-  readonly triggers: readonly string[];
-  readonly config: Config;
-}
 
 /** The JSON of a plan. */
 export interface PlanJson {

@@ -3,9 +3,9 @@
  * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
  */
 import { invariant, InvariantError, isMistake, isThenable, messageOf, refusedPromise, StreamError } from '../core/errors.ts';
-import type { ActionHandler } from './agent.ts';
+import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from './contract.ts';
 import type { CompiledAgent } from './plan.ts';
-import { ActionContext, type ActionEffects, type ActionHost, type ActionResult } from './runner-context.ts';
+import { ActionContext } from './runner-context.ts';
 
 /** Runs a synchronous action in the turn in hand. */
 export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEffects => {

@@ -10,127 +10,25 @@ import type { Timestamp } from '../core/element.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { MetricGroup } from '../core/metric.ts';
-import type { CallContext, CallOptions, RetryOptions, WorkContext } from '../core/operator.ts';
-import { durationMs, knownOptions, refusal, type Duration } from '../core/options.ts';
+import type { CallContext, CallOptions, WorkContext } from '../core/operator.ts';
+import { durationMs, knownOptions, refusal } from '../core/options.ts';
 import { checkRetry } from '../core/retry-options.ts';
-import type { ResourceType } from './agent.ts';
+import type {
+  ActionEffects,
+  ActionHost,
+  ActionResult,
+  DurableCallable,
+  DurableFunction,
+  DurableOptions,
+  MemorySnapshot,
+  ResourceType,
+  RunnerContext,
+  RunningAgent,
+} from './contract.ts';
 import { detached } from './detached.ts';
 import { classOf, Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
-import { MemoryView, type MemoryBase, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
-import type { CompiledAgent, PlannedAction } from './plan.ts';
+import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
 import { StartedCalls } from './started-calls.ts';
-import type { Warnings } from './warnings.ts';
-
-/** A function that is run once and its outcome journaled. Inside it `signal` is aborted at the timeout and when the job stops. */
-export type DurableFunction<R> = (signal: AbortSignal, call: CallContext) => R | Promise<R>;
-
-export interface DurableOptions<R> {
-  /** Arguments of the call; another digest of them at the same place after a crash is a divergence. */
-  readonly args?: unknown;
-  /** Asked after a crash whether a call that had started took effect: returns its result, or throws `CallNotExecuted`. */
-  readonly reconciler?: DurableFunction<R> | undefined;
-  /** Limit of one attempt. @defaultValue none */
-  readonly timeout?: Duration | undefined;
-  /** @defaultValue one attempt */
-  readonly retry?: RetryOptions | undefined;
-}
-
-/** A durable call as an object, as in Flink Agents. */
-export interface DurableCallable<R> {
-  readonly id: string;
-  call(): R | Promise<R>;
-  reconciler?(): R | Promise<R>;
-}
-
-/** What an action may do. `O` is the type of the agent's outputs. */
-export interface RunnerContext<O = unknown> {
-  readonly key: Key;
-  /** Timestamp of the run's input; undefined when it has none. */
-  readonly timestamp: Timestamp | undefined;
-  /** The time of the turn that started this action. */
-  now(): Timestamp;
-  /** From 0 (included) to 1 (excluded); the same sequence after a crash. */
-  random(): number;
-  /** A UUID; the same after a crash. */
-  uuid(): string;
-  /** Takes effect when the action has ended. Returns the event with the id it will have. */
-  sendEvent<E extends Event>(event: E): E;
-  /** Sends an `OutputEvent` whose value is checked against the type of the agent's outputs. */
-  output(value: O): void;
-  /** Lives as long as the run. */
-  readonly sensoryMemory: MemoryObject;
-  /** Lives as long as the key. */
-  readonly shortTermMemory: MemoryObject;
-  getSensoryMemory(): MemoryObject;
-  getShortTermMemory(): MemoryObject;
-  /** The agent's own resource of that name, else the environment's. Throws `RESOURCE_NOT_FOUND`. */
-  getResource<R = unknown>(type: ResourceType, name: string): R;
-  readonly agentMetricGroup: MetricGroup;
-  readonly actionMetricGroup: MetricGroup;
-  /** Settings of the agent. */
-  readonly agentConfig: Readonly<Record<string, unknown>>;
-  readonly actionConfig: Readonly<Record<string, unknown>>;
-  getActionConfigValue<T = unknown>(name: string): T | undefined;
-  /**
-   * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends with a call that it
-   * never awaited fails. One that it looked at and then left behind, as the loser of a race, runs to its end and its outcome is lost.
-   */
-  durableExecute<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
-  durableExecute<R>(callable: DurableCallable<R>): Promise<R>;
-  /** The same as `durableExecute`. */
-  durableExecuteAsync<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
-  durableExecuteAsync<R>(callable: DurableCallable<R>): Promise<R>;
-  /**
-   * The key of the durable call in hand, stable across crashes. Read it before the first `await` of a durable function or while no other
-   * call is open; a function that runs beside others takes it from its second parameter.
-   */
-  readonly idempotencyKey: string;
-  /** Aborted when the action times out or the job stops. Asynchronous actions only. */
-  readonly signal: AbortSignal;
-}
-
-/** Memory as of the submission of an action. */
-export interface MemorySnapshot {
-  readonly base: MemoryBase;
-  readonly changes: readonly MemoryChange[];
-}
-
-/** What the operator supplies for one execution of an action. */
-export interface ActionHost {
-  readonly action: PlannedAction;
-  /** The event that triggered it, stamped. */
-  readonly event: Event;
-  /** Unique name of this execution within the job, the same after a crash: events get ids from it. */
-  readonly id: string;
-  /** Unique name of the job, so that the UUIDs and random numbers of two jobs differ. @defaultValue '' */
-  readonly jobId?: string | undefined;
-  readonly key: Key;
-  readonly timestamp?: Timestamp | undefined;
-  /** The time of the turn; asked only when the action asks. Asynchronous actions take the time of their submission instead. */
-  now(): Timestamp;
-  readonly shortTermMemory: MemorySnapshot;
-  readonly sensoryMemory: MemorySnapshot;
-  readonly resources: { get(type: ResourceType, name: string): unknown };
-  /** The agent's group. */
-  readonly metrics: MetricGroup;
-  readonly warnings?: Warnings | undefined;
-  /** Present for an asynchronous action. */
-  readonly work?: WorkContext | undefined;
-}
-
-/** What an action wants to happen, as plain data. */
-export interface ActionResult {
-  readonly events: readonly EventJson[];
-  readonly shortTermChanges: readonly MemoryChange[];
-  readonly sensoryChanges: readonly MemoryChange[];
-}
-
-/** The same in memory, for an action whose effects take place at once. */
-export interface ActionEffects {
-  readonly events: readonly Event[];
-  readonly shortTermChanges: readonly MemoryChange[];
-  readonly sensoryChanges: readonly MemoryChange[];
-}
 
 const noChanges: readonly MemoryChange[] = [];
 
@@ -150,7 +48,7 @@ interface StartedCall {
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
   readonly #host: ActionHost;
-  readonly #agent: Pick<CompiledAgent, 'plan' | 'eventClasses'>;
+  readonly #agent: RunningAgent;
   readonly #events: Event[] = [];
   #shortTerm: MemoryView | undefined;
   #sensory: MemoryView | undefined;
@@ -162,7 +60,7 @@ export class ActionContext implements RunnerContext {
   /** The call whose function is in its synchronous part. */
   #currentCall: CallContext | undefined;
 
-  constructor(host: ActionHost, agent: Pick<CompiledAgent, 'plan' | 'eventClasses'>) {
+  constructor(host: ActionHost, agent: RunningAgent) {
     this.#host = host;
     this.#agent = agent;
   }

@@ -4,9 +4,9 @@
  */
 import { messageOf, StreamError } from '../core/errors.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
-import type { ActionDefinition } from './agent.ts';
+import type { ActionDefinition, RunnerContext } from './contract.ts';
 import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './event.ts';
-import type { ActionContext, RunnerContext } from './runner-context.ts';
+import type { ActionContext } from './runner-context.ts';
 import type { FunctionTool } from './tool.ts';
 
 export const toolActionName = 'tool_call_action';

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { agent, type AgentBuilder } from '../../lib/agents/agent.ts';
+import type { RunnerContext } from '../../lib/agents/contract.ts';
 import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
 import { JobResources } from '../../lib/agents/resources.ts';
-import type { RunnerContext } from '../../lib/agents/runner-context.ts';
 import { Warnings } from '../../lib/agents/warnings.ts';
 import { InvariantError, StreamError } from '../../lib/core/errors.ts';
 import { outputTag, type OutputOrder } from '../../lib/core/operator.ts';

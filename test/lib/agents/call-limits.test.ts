@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { agent, type AgentBuilder, type ChatModelSetup } from '../../../lib/agents/agent.ts';
+import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
+import type { ChatModelSetup } from '../../../lib/agents/contract.ts';
 import { CallLimits } from '../../../lib/agents/call-limits.ts';
 import { ChatRequestEvent, ChatResponseEvent, InputEvent, ToolResponseEvent } from '../../../lib/agents/event.ts';
 import { JobResources } from '../../../lib/agents/resources.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { Agent, type AgentDefinition, type AgentOptions } from '../../../lib/agents/agent.ts';
+import { Agent } from '../../../lib/agents/agent.ts';
+import type { AgentDefinition, AgentOptions, RunnerContext } from '../../../lib/agents/contract.ts';
 import { Action, ChatModel, ChatModelConnection, definitionOf, Prompt, Resource, Tool } from '../../../lib/agents/decorators.ts';
 import { ChatResponseEvent, Event, InputEvent } from '../../../lib/agents/event.ts';
 import { Prompt as PromptResource } from '../../../lib/agents/prompt.ts';
 import type { FunctionTool } from '../../../lib/agents/tool.ts';
-import type { RunnerContext } from '../../../lib/agents/runner-context.ts';
 import { AgentPlan } from '../../../lib/agents/plan.ts';
 
 const connection = { chat: () => Promise.reject(new Error('not called')) };

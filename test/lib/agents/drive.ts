@@ -3,13 +3,12 @@ import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../../lib
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../../../lib/core/operator.ts';
 import { encodeText } from '../../../lib/core/serde.ts';
 import type { Agent, AgentClass } from '../../../lib/agents/agent.ts';
+import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../../../lib/agents/contract.ts';
 import { eventFromJson, InputEvent, stampEvent, type Event, type EventJson } from '../../../lib/agents/event.ts';
 import { applyChanges, type MemoryChange } from '../../../lib/agents/memory.ts';
-import type { PlannedAction } from '../../../lib/agents/plan.ts';
 import { JobResources, type OpenAgent } from '../../../lib/agents/resources.ts';
 import { Warnings } from '../../../lib/agents/warnings.ts';
 import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
-import type { ActionEffects, ActionHost, ActionResult } from '../../../lib/agents/runner-context.ts';
 
 /** Metrics that can be read back by a path such as `action=chat_model_action.retryCount`. */
 export class TestMetrics implements MetricGroup {

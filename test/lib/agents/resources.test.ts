@@ -2,11 +2,11 @@ import { inject } from 'inversify';
 import { describe, expect, it } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
 import { agent, Agent } from '../../../lib/agents/agent.ts';
+import type { RunnerContext } from '../../../lib/agents/contract.ts';
 import { Action, ChatModel, Prompt } from '../../../lib/agents/decorators.ts';
 import { InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
 import { Prompt as PromptResource } from '../../../lib/agents/prompt.ts';
 import { checkAgent, JobResources, resourceToken } from '../../../lib/agents/resources.ts';
-import type { RunnerContext } from '../../../lib/agents/runner-context.ts';
 import { FunctionTool } from '../../../lib/agents/tool.ts';
 import { drive } from './drive.ts';
 

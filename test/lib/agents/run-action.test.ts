@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { StreamError } from '../../../lib/core/errors.ts';
-import { agent, Agent, type ActionHandler, type ActionOptions } from '../../../lib/agents/agent.ts';
+import { agent, Agent } from '../../../lib/agents/agent.ts';
+import type { ActionHandler, ActionHost, ActionOptions, RunnerContext } from '../../../lib/agents/contract.ts';
 import { Action } from '../../../lib/agents/decorators.ts';
 import { InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.ts';
 import { AgentPlan, type CompiledAgent } from '../../../lib/agents/plan.ts';
 import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
-import type { ActionHost, RunnerContext } from '../../../lib/agents/runner-context.ts';
 import { Warnings } from '../../../lib/agents/warnings.ts';
 import { drive, host, TestMetrics, TestWork } from './drive.ts';
 

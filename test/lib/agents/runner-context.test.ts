@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { CallContext } from '../../../lib/core/operator.ts';
 import { CallNotExecuted, StreamError } from '../../../lib/core/errors.ts';
 import { Event, InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.ts';
-import { ActionContext, type ActionHost } from '../../../lib/agents/runner-context.ts';
+import { ActionContext } from '../../../lib/agents/runner-context.ts';
+import type { ActionHost, PlannedAction } from '../../../lib/agents/contract.ts';
 import { agent } from '../../../lib/agents/agent.ts';
-import { AgentPlan, type PlannedAction } from '../../../lib/agents/plan.ts';
+import { AgentPlan } from '../../../lib/agents/plan.ts';
 import { host, TestMetrics, TestWork, type TestJournal } from './drive.ts';
 
 class Paid extends Event {
