@@ -74,7 +74,7 @@ describe('the floors', () => {
   test('every folder says what lives there', () => {
     const below = (folder: string): string[] =>
       readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [`${folder}/${each.name}`] : []));
-    const folders = ['lib', ...below('lib'), ...below('lib/runtime'), 'operators', 'connectors', 'examples', 'test', 'test/bench'];
+    const folders = ['lib', ...below('lib'), ...below('lib/runtime'), 'operators', 'connectors', ...below('connectors'), 'examples', 'test', 'test/bench'];
     expect(folders.filter((folder) => !existsSync(`${root}${folder}/README.md`))).toEqual([]);
   });
 

@@ -3,6 +3,7 @@
  * durable call with a digest over the request, retries and the reading of structured output included, so it is never paid twice (I8) and
  * back-off blocks nobody. The loop over tool calls is kept in sensory memory between the two actions and is bounded (I10).
  */
+import { backOffMs, type BackOff } from '../core/back-off.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
 import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
@@ -151,7 +152,7 @@ const request = (
     return { message: schema !== undefined && isFinal ? parseStructured(answer, schema) : answer, attempts: call.attempt };
   };
   const timeoutMs = setup.timeout === undefined ? undefined : durationMs('timeout', setup.timeout, { min: 1 });
-  return context.callDurably('chat', send, { args: asked, timeoutMs, retry: retryOf(config), limit: limitOf(connection, setup, context) });
+  return context.callDurably('chat', send, { args: asked, timeoutMs, retry: retryOf(config, connection), limit: limitOf(connection, setup, context) });
 };
 
 const limitOf = (connection: ChatModelConnection, { model = '', concurrency }: ChatModelSetup, context: ActionContext): CallLimit | undefined =>
@@ -159,10 +160,13 @@ const limitOf = (connection: ChatModelConnection, { model = '', concurrency }: C
     ? undefined
     : context.getResource<CallLimits>(callLimits.type, callLimits.name).of(connection, model, concurrency);
 
-const retryOf = ({ errorHandling, maxRetries, retryWaitMs }: ChatConfig): RetryOptions | undefined =>
-  errorHandling !== 'retry'
-    ? undefined
-    : { attempts: maxRetries + 1, initialIntervalMs: retryWaitMs, backoffFactor: 2, maxIntervalMs: retryWaitMaxMs, jitter: 0 };
+const retryOf = (config: ChatConfig, { retryAfterMaxMs }: ChatModelConnection): RetryOptions | undefined => {
+  const { firstMs: initialIntervalMs, factor: backoffFactor, maxMs: maxIntervalMs } = backOffOf(config);
+  const waits = { initialIntervalMs, backoffFactor, maxIntervalMs, jitter: 0, retryAfterMax: retryAfterMaxMs };
+  return config.errorHandling === 'retry' ? { attempts: config.maxRetries + 1, ...waits } : undefined;
+};
+
+const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({ firstMs: retryWaitMs, factor: 2, maxMs: retryWaitMaxMs });
 
 /** The signal is made only for a connection that reads it. */
 const optionsOf = (call: CallContext, context: ActionContext): ChatOptions => ({
@@ -198,12 +202,17 @@ const requestOf = (
   };
 };
 
-/** Tool calls need ids that differ, to bring their results back; where the provider gave none, the place in the list makes one. */
+/**
+ * Tool calls need ids that differ, to bring their results back, and that are no names which every object has. Where the provider gave none
+ * such, the place in the list makes one.
+ */
 const withCallIds = (message: ChatMessage): ChatMessage => {
   if (message.tool_calls === undefined) return message;
   const taken = new Set<string>();
+  const fits = (id: unknown): id is string => typeof id === 'string' && id !== '' && !taken.has(id) && !(id in Object.prototype);
   const calls = message.tool_calls.map((call, index): ToolCall => {
-    const id = call.id === undefined || call.id === '' || taken.has(call.id) ? `call_${index}_${taken.size}` : call.id;
+    let { id } = call;
+    for (let other = 0; !fits(id); other += 1) id = `call_${index}_${other}`;
     taken.add(id);
     return id === call.id ? call : { ...call, id };
   });
@@ -221,7 +230,7 @@ const counted = (
   const retries = attempts - 1;
   if (retries <= 0) return conversation;
   let waitMs = 0;
-  for (let each = 0; each < retries; each += 1) waitMs += Math.min(config.retryWaitMs * 2 ** each, retryWaitMaxMs);
+  for (let each = 1; each <= retries; each += 1) waitMs += backOffMs(backOffOf(config), each);
   const group = context.actionMetricGroup.getSubGroup('model', setup.connection);
   group.getCounter('retryCount').inc(retries);
   group.getCounter('retryWaitSec').inc(waitMs / 1000);

@@ -13,20 +13,15 @@ export const toolActionName = 'tool_call_action';
 
 /** A failed tool never fails the action: the model is told, and the event says why. */
 const callTools = async (event: ToolRequestEvent, context: RunnerContext): Promise<void> => {
-  const responses: Record<string, unknown> = {};
-  const success: Record<string, boolean> = {};
-  const error: Record<string, string> = {};
-  const externalIds: Record<string, string> = {};
   const calls = event.toolCalls;
   // All start before the first is awaited, in the order of the list, so each has its place in the journal.
-  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext)));
-  for (const [index, { id, original_id: original }] of calls.entries()) {
-    const outcome = outcomes[index];
-    responses[id] = outcome?.response;
-    success[id] = outcome?.error === undefined;
-    if (outcome?.error !== undefined) error[id] = outcome.error;
-    if (original !== undefined) externalIds[id] = original;
-  }
+  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext))); // the runtime makes every context
+  const results = outcomes.map((outcome, index) => ({ ...outcome, ...(calls[index] as RequestedToolCall) })); // one for each call
+  // An id may be a name that every object has, so nothing is assigned by it.
+  const responses = Object.fromEntries(results.map(({ id, response }) => [id, response]));
+  const success = Object.fromEntries(results.map(({ id, error }) => [id, error === undefined]));
+  const error = Object.fromEntries(results.flatMap(({ id, error: reason }) => (reason === undefined ? [] : [[id, reason] as const])));
+  const externalIds = Object.fromEntries(results.flatMap(({ id, original_id: of }) => (of === undefined ? [] : [[id, of] as const])));
   context.sendEvent(new ToolResponseEvent({ requestId: event.id ?? '', responses, success, error, externalIds }));
 };
 

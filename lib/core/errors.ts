@@ -57,6 +57,8 @@ export const errorTable = {
   // models
   MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),
   MODEL_UNAVAILABLE: entry(true, 'the provider did not answer or failed; see `status` and `cause`'),
+  MODEL_REFUSED: entry(false, 'the model or its provider will not answer this; its words are in `details.refusal`'),
+  MODEL_CUT_OFF: entry(false, 'the answer ended at the limit of its tokens: raise `max_tokens` in `args`, ask for less, or set `allowCutOff`'),
   MODEL_RESPONSE: entry(true, 'the provider answered something that can not be read; see the message'),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -7,7 +7,7 @@ export interface ChatMessage {
   readonly role: MessageRole;
   readonly content: string;
   readonly tool_calls?: readonly ToolCall[] | undefined;
-  /** `model_name`, `promptTokens`, `completionTokens`, `externalId`, `structured_output` ... */
+  /** `model_name`, `promptTokens`, `completionTokens`, `externalId`, `structured_output`, `provider_fields` ... */
   readonly extra_args?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -15,6 +15,8 @@ export interface ToolCall {
   readonly id: string;
   readonly type?: 'function' | undefined;
   readonly function: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> };
+  /** What the provider put beside it and may need back, such as the signature of a thought. */
+  readonly provider_fields?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface ToolMetadata {
@@ -45,8 +47,13 @@ export interface ChatOptions {
   readonly idempotencyKey: string;
 }
 
-/** Rejects with a `StreamError` whose code is `MODEL_REQUEST`, `MODEL_UNAVAILABLE` or `MODEL_RESPONSE`. */
+/**
+ * Rejects with a `StreamError` whose code is `MODEL_REQUEST`, `MODEL_UNAVAILABLE`, `MODEL_RESPONSE`, `MODEL_REFUSED` or `MODEL_CUT_OFF`.
+ * `details.retryAfterMs` is how long the provider asks to wait before another attempt.
+ */
 export interface ChatModelConnection {
+  /** Longest such wait, in milliseconds; a request that is asked to wait longer fails. @defaultValue 10 minutes */
+  readonly retryAfterMaxMs?: number | undefined;
   chat(request: ChatRequest, options: ChatOptions): Promise<ChatMessage>;
   close?(): Promise<void>;
 }

@@ -309,6 +309,8 @@ export interface RetryOptions {
   readonly maxIntervalMs?: number | undefined;
   /** Share of the interval that is random, 0 to 1. @defaultValue 0.1 */
   readonly jitter?: number | undefined;
+  /** Longest wait that an error may ask for by `details.retryAfterMs`; after one that asks for more there is no attempt. @defaultValue '10m' */
+  readonly retryAfterMax?: Duration | undefined;
   /** @defaultValue every error that does not say `retryable: false` */
   readonly retryOn?: ((error: unknown) => boolean) | undefined;
 }

@@ -52,6 +52,14 @@ export const callable = <F extends (...parameters: never[]) => unknown>(option: 
   return value;
 };
 
+/**
+ * The names of all options of `T`, for `knownOptions`: the compiler notices one that is missing as well as one that is too many.
+ *
+ * @example
+ * const names = optionNames<{ size?: number }>({ size: true });
+ */
+export const optionNames = <T>(names: Readonly<Record<keyof Required<T>, true>>): readonly string[] => Object.keys(names);
+
 /** Refuses options that do not exist, so that a misspelt one is noticed. */
 export const knownOptions = (owner: string, options: object, names: readonly string[]): void => {
   if (typeof options !== 'object' || options === null) throw refusal(owner, 'an object of options', options);

@@ -1,26 +1,31 @@
-/** The options of a retry, wherever a call takes them: what is refused, and what they come to. */
+/** The options of a retry, wherever a call takes them: what is refused, and what they come to after a failure. Keeps I10. */
+import { backOffMs, jittered } from './back-off.ts';
+import type { Clock } from './clock.ts';
+import { StreamError } from './errors.ts';
 import type { RetryOptions } from './operator.ts';
-import { callable, durationMs, integer, knownOptions, refusal, type Duration } from './options.ts';
+import { callable, durationMs, integer, knownOptions, optionNames, refusal, type Duration } from './options.ts';
 
-const names = [
-  'attempts',
-  'initialInterval',
-  'initialIntervalMs',
-  'backoffFactor',
-  'maxInterval',
-  'maxIntervalMs',
-  'jitter',
-  'retryOn',
-] as const satisfies readonly (keyof RetryOptions)[];
+const names = optionNames<RetryOptions>({
+  attempts: true,
+  initialInterval: true,
+  initialIntervalMs: true,
+  backoffFactor: true,
+  maxInterval: true,
+  maxIntervalMs: true,
+  jitter: true,
+  retryAfterMax: true,
+  retryOn: true,
+});
 
 /** Throws a `TypeError` that names the option, as in `retry.attempts`. Gives what it was given. */
 export const checkRetry = (option: string, retry: RetryOptions): RetryOptions => {
   knownOptions(option, retry, names);
-  const { attempts, backoffFactor, jitter, retryOn } = retry;
+  const { attempts, backoffFactor, jitter, retryAfterMax, retryOn } = retry;
   if (attempts !== undefined) integer(`${option}.attempts`, attempts, { min: 1 });
   for (const name of ['initialInterval', 'maxInterval'] as const) checkInterval(`${option}.${name}`, retry[name], retry[`${name}Ms`]);
   if (backoffFactor !== undefined) number(`${option}.backoffFactor`, backoffFactor, 'a number from 1 up', 1);
   if (jitter !== undefined) number(`${option}.jitter`, jitter, 'a number from 0 to 1', 0, 1);
+  if (retryAfterMax !== undefined) durationMs(`${option}.retryAfterMax`, retryAfterMax);
   if (retryOn !== undefined) callable(`${option}.retryOn`, retryOn);
   return retry;
 };
@@ -38,7 +43,32 @@ const number = (option: string, value: number, rule: string, min: number, max = 
 /** How long to wait after an attempt that failed, without what is random in it, in milliseconds; the number of the attempt from 1. */
 export const retryIntervalMs = (retry: RetryOptions, attempt: number): number => {
   const { initialInterval = '1s', backoffFactor = 2, maxInterval = '1m' } = retry;
-  const initialMs = retry.initialIntervalMs ?? durationMs('initialInterval', initialInterval);
+  const firstMs = retry.initialIntervalMs ?? durationMs('initialInterval', initialInterval);
   const maxMs = retry.maxIntervalMs ?? durationMs('maxInterval', maxInterval);
-  return Math.min(initialMs * backoffFactor ** (attempt - 1), maxMs);
+  return backOffMs({ firstMs, factor: backoffFactor, maxMs }, attempt);
 };
+
+/** What follows a failed attempt: another one after a wait, or the end with this error. */
+export type AfterFailure = { readonly kind: 'again'; readonly waitMs: number } | { readonly kind: 'end'; readonly error: unknown };
+
+/** The rule of every retry. The error may ask for a longer wait than the back-off, up to a bound of its own. */
+export const afterFailure = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): AfterFailure => {
+  const { attempts = 1, jitter = 0.1, retryAfterMax = '10m', retryOn = canRetry } = retry ?? {};
+  if (retry === undefined || attempt >= attempts || !retryOn(error)) return { kind: 'end', error };
+  const asked: unknown = error instanceof StreamError ? error.details['retryAfterMs'] : undefined;
+  const askedMs = typeof asked === 'number' && asked > 0 ? asked : 0;
+  const maxMs = durationMs('retryAfterMax', retryAfterMax);
+  if (error instanceof StreamError && askedMs > maxMs) return { kind: 'end', error: waitsTooLong(error, askedMs, maxMs) };
+  return { kind: 'again', waitMs: Math.max(askedMs, jittered(retryIntervalMs(retry, attempt), jitter, clock.random())) };
+};
+
+const canRetry = (error: unknown): boolean =>
+  !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+
+const waitsTooLong = ({ code, message, details, cause }: StreamError, askedMs: number, maxMs: number): StreamError =>
+  new StreamError(code, `${message}; it asks to wait ${askedMs / 1000} s, longer than the ${maxMs / 1000} s of \`retryAfterMax\``, {
+    cause,
+    retryable: false,
+    hint: 'ask again after that time, or raise `retryAfterMax`',
+    details,
+  });

@@ -4,6 +4,7 @@
  * after a crash (I14).
  */
 import type { Logger } from 'pino';
+import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
@@ -44,7 +45,7 @@ const pendingEpochsMax = 3;
 /** Records that wait for the log, at most. */
 const undurableMax = 10_000;
 const pollFullMs = 5;
-const retry = { firstMs: 100, factor: 2, maxMs: 30_000 } as const;
+const retry: BackOff = { firstMs: 100, factor: 2, maxMs: 30_000 };
 
 export class SinkHost<T> implements Receiver<T> {
   readonly uid: string;
@@ -156,7 +157,6 @@ export class SinkHost<T> implements Receiver<T> {
 
   async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
     const { clock, signal } = this.#services;
-    let delayMs: number = retry.firstMs;
     for (let failures = 1; ; failures += 1) {
       try {
         await this.#open.commit(committable, signal);
@@ -166,9 +166,9 @@ export class SinkHost<T> implements Receiver<T> {
         // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for ever.
         if (!failure.retryable || signal.aborted) throw failure;
         this.#commitRetries += 1;
+        const delayMs = backOffMs(retry, failures);
         this.#warn(failure, { epoch, failures, delayMs });
         await sleep(clock, delayMs, signal);
-        delayMs = Math.min(delayMs * retry.factor, retry.maxMs);
       }
     }
   }

@@ -1,6 +1,7 @@
 /** Restart strategies: whether and when a failed job starts again from its last checkpoint. Formulas: Flink's. */
+import { backOffMs, jittered } from '../../core/back-off.ts';
 import type { Clock } from '../../core/clock.ts';
-import { durationMs, integer, knownOptions, refusal, type Duration } from '../../core/options.ts';
+import { durationMs, integer, knownOptions, optionNames, refusal, type Duration } from '../../core/options.ts';
 
 export interface RestartStrategy {
   readonly name: string;
@@ -28,6 +29,15 @@ export interface ExponentialDelayOptions {
   readonly attempts?: number | undefined;
 }
 
+const exponentialNames = optionNames<ExponentialDelayOptions>({
+  initial: true,
+  max: true,
+  multiplier: true,
+  jitter: true,
+  resetAfter: true,
+  attempts: true,
+});
+
 /** The job fails with its first failure. */
 export const noRestart = (): RestartStrategy => ({ name: 'none', make: () => ({ onFailure: () => undefined }) });
 
@@ -50,7 +60,7 @@ export const fixedDelay = (options: { readonly attempts: number; readonly delay:
  * belongs to the same attempt: what is left of the wait is all it costs.
  */
 export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
-  knownOptions('exponentialDelay', options, ['initial', 'max', 'multiplier', 'jitter', 'resetAfter', 'attempts'] satisfies (keyof ExponentialDelayOptions)[]);
+  knownOptions('exponentialDelay', options, exponentialNames);
   const { initial = '1s', max = '1m', multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
   const initialMs = durationMs('initial', initial, { min: 1 });
   const maxMs = durationMs('max', max, { min: initialMs });
@@ -70,8 +80,8 @@ export const exponentialDelay = (options: ExponentialDelayOptions = {}): Restart
           if (!waiting || nowMs > nextStartMs) {
             if (nowMs - nextStartMs >= resetMs) failures = 0;
             failures += 1;
-            const delayMs = Math.floor(Math.min(initialMs * multiplier ** (failures - 1), maxMs));
-            nextStartMs = nowMs + delayMs * (1 + jitter * (2 * clock.random() - 1));
+            const delayMs = Math.floor(backOffMs({ firstMs: initialMs, factor: multiplier, maxMs }, failures));
+            nextStartMs = nowMs + jittered(delayMs, jitter, clock.random());
           }
           const restMs = nextStartMs - nowMs;
           // With nothing left to wait the job starts, so what fails at this very instant is a new attempt and not the same for ever.

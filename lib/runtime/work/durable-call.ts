@@ -6,8 +6,8 @@ import { setMaxListeners } from 'node:events';
 import { sleep, type Cancel, type Clock } from '../../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../../core/errors.ts';
 import { callName, type WorkId } from '../../core/journal.ts';
-import type { CallContext, CallOptions, Outcome, RetryOptions } from '../../core/operator.ts';
-import { retryIntervalMs } from '../../core/retry-options.ts';
+import type { CallContext, CallOptions, Outcome } from '../../core/operator.ts';
+import { afterFailure } from '../../core/retry-options.ts';
 import { digest } from '../../core/serde.ts';
 
 /** What attempts need of their job. */
@@ -110,15 +110,18 @@ export class DurableCall {
       this.start();
       return;
     }
-    const isFinal = outcome.ok || attempt === 0;
-    const delayMs = isFinal ? undefined : retryDelayMs(options.retry, attempt, outcome.error, services.clock);
-    if (delayMs === undefined) {
+    if (outcome.ok || attempt === 0) {
       body.settled(this, outcome);
+      return;
+    }
+    const next = afterFailure(options.retry, attempt, outcome.error, services.clock);
+    if (next.kind === 'end') {
+      body.settled(this, { ok: false, error: next.error });
       return;
     }
     body.backOff();
     const again = (): void => body.backOn(() => this.start());
-    sleep(services.clock, delayMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
+    sleep(services.clock, next.waitMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
   }
 }
 
@@ -195,18 +198,6 @@ class Attempt implements CallContext {
     if (!services.signal.aborted) this.#call.attempted(this.attempt, outcome);
   }
 }
-
-/** How long to wait before the next attempt; undefined when there is none. */
-const retryDelayMs = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): number | undefined => {
-  if (retry === undefined) return undefined;
-  const { attempts = 1, jitter = 0.1, retryOn = canRetry } = retry;
-  if (attempt >= attempts || !retryOn(error)) return undefined;
-  const intervalMs = retryIntervalMs(retry, attempt);
-  const askedMs = error instanceof StreamError && typeof error.details['retryAfterMs'] === 'number' ? error.details['retryAfterMs'] : 0;
-  return Math.max(askedMs, intervalMs * (1 + jitter * (2 * clock.random() - 1)));
-};
-
-const canRetry = (error: unknown): boolean => !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
 
 /** The reason of a signal that is asked for when what it belongs to is over. */
 export const ended = (what: string): StreamError => new StreamError('WORK_ABORTED', `${what} has ended`);

@@ -377,6 +377,20 @@ describe('tools', () => {
     expect(model.requests[1]?.messages.filter(({ role }) => role === 'tool')).toHaveLength(3);
   });
 
+  it.each(['__proto__', 'constructor', 'toString', 'call_1_0', ''])('bring results back whatever a call is named: %j', async (id) => {
+    const called = (each: string) => ({ id: each, function: { name: 'fast', arguments: { n: 1 } } });
+    const model = new ScriptedModel({ tool_calls: [called('call_1_0'), called(id), called(id)] }, { content: 'done' });
+    const { run } = await drive(asking(model, { setup, more: withTools }));
+    await run('hi');
+    const asked = model.requests[1]?.messages ?? [];
+    const ids = asked.find(({ role }) => role === 'assistant')?.tool_calls?.map((call) => call.id) ?? [];
+    expect(new Set(ids).size).toBe(3);
+    const results = asked.filter(({ role }) => role === 'tool');
+    expect(results.map(({ extra_args: extra }) => extra?.['externalId'])).toEqual(ids);
+    expect(new Set(results.map(({ content }) => content)).size).toBe(1);
+    expect(results[0]?.content).not.toBe('');
+  });
+
   it('loop until the model answers, with prompt arguments, schema and retries kept, and leave no history behind', async () => {
     const model = new ScriptedModel(wants('fast'), down(), wants('fast'), down(), { content: '{"n":1}' });
     const more = (each: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { checkRetry, retryIntervalMs } from '../../../lib/core/retry-options.ts';
+import { systemClock } from '../../../lib/core/clock.ts';
+import { StreamError } from '../../../lib/core/errors.ts';
+import { afterFailure, checkRetry, retryIntervalMs } from '../../../lib/core/retry-options.ts';
 
 describe('the wait before an attempt', () => {
   test.each([
@@ -17,6 +19,50 @@ describe('the wait before an attempt', () => {
   });
 });
 
+describe('after a failed attempt', () => {
+  const clock = { ...systemClock, random: () => 1 };
+  const asking = (retryAfterMs: unknown): StreamError => new StreamError('MODEL_UNAVAILABLE', 'busy', { details: { status: 429, retryAfterMs } });
+
+  test('the back-off, varied', () => {
+    expect(afterFailure({ attempts: 3 }, 2, new Error('x'), clock)).toEqual({ kind: 'again', waitMs: 2200 });
+    expect(afterFailure({ attempts: 3, jitter: 0 }, 2, 'thrown', clock)).toEqual({ kind: 'again', waitMs: 2000 });
+  });
+
+  test.each([
+    ['no retry', undefined, 1, new Error('x')],
+    ['no attempt left', { attempts: 2 }, 2, new Error('x')],
+    ['an error that says so', { attempts: 2 }, 1, new StreamError('MODEL_REQUEST', 'x')],
+    ['one that the user does not want', { attempts: 2, retryOn: () => false }, 1, new Error('x')],
+  ])('the end: %s', (_why, retry, attempt, error) => {
+    expect(afterFailure(retry, attempt, error, clock)).toEqual({ kind: 'end', error });
+  });
+
+  test.each([
+    [5000, 5000],
+    [500, 1100],
+    [600_000, 600_000],
+    [-1, 1100],
+    [Number.NaN, 1100],
+    ['7000', 1100],
+    [null, 1100],
+    [undefined, 1100],
+  ])('an error may ask for a longer wait: %s', (asked, waitMs) => {
+    expect(afterFailure({ attempts: 2 }, 1, asking(asked), clock)).toEqual({ kind: 'again', waitMs });
+  });
+
+  test.each([600_001, 86_400_000, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])('but not for ever: %s', (asked) => {
+    const next = afterFailure({ attempts: 9 }, 1, asking(asked), clock);
+    expect(next).toMatchObject({ kind: 'end', error: { code: 'MODEL_UNAVAILABLE', retryable: false, details: { status: 429, retryAfterMs: asked } } });
+    const message = `busy; it asks to wait ${asked / 1000} s, longer than the 600 s of \`retryAfterMax\``;
+    expect(next.kind === 'end' && (next.error as Error).message).toBe(message);
+  });
+
+  test('the bound is an option', () => {
+    expect(afterFailure({ attempts: 2, retryAfterMax: '1d' }, 1, asking(86_400_000), clock)).toEqual({ kind: 'again', waitMs: 86_400_000 });
+    expect(afterFailure({ attempts: 2, retryAfterMax: 10 }, 1, asking(11), clock)).toMatchObject({ kind: 'end' });
+  });
+});
+
 test.each([
   [{ attemps: 3 }, 'Expected options of `retry` to be among attempts'],
   [{ attempts: 0 }, '`retry.attempts`'],
@@ -27,6 +73,7 @@ test.each([
   [{ maxInterval: '1s', maxIntervalMs: 1000 }, '`retry.maxInterval`'],
   [{ backoffFactor: 0.5 }, '`retry.backoffFactor`'],
   [{ jitter: 2 }, '`retry.jitter`'],
+  [{ retryAfterMax: 'never' }, '`retry.retryAfterMax`'],
   [{ retryOn: true }, '`retry.retryOn`'],
   [null, '`retry`'],
 ])('refuses %j', (retry, message) => {
