@@ -6,6 +6,7 @@
  * inner Observable that emits synchronously without end, and the next inner starts after the teardown of the one before.
  */
 import { EMPTY, from, Observable, Subscriber, type ObservableInput, type OperatorFunction } from 'rxjs';
+import { Fifo } from '../lib/core/fifo.ts';
 
 export interface KeyedConcatMapOptions {
   /** Called with the number of busy keys when it changes. */
@@ -40,33 +41,26 @@ export const keyedConcatMap =
 class Mailbox<T> {
   /** What works on the value; undefined when it ended at once. */
   inner: Subscriber<unknown> | undefined;
-  #values: T[] | undefined;
-  #head = 0;
+  /** Made when something waits: most keys have nothing. */
+  #values: Fifo<T> | undefined;
   /** True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs no recursion. */
   subscribing = false;
   /** True when the inner in work has ended. */
   free = false;
 
   push(value: T): void {
-    (this.#values ??= []).push(value);
+    (this.#values ??= new Fifo()).push(value);
   }
 
   get isEmpty(): boolean {
-    return this.#values === undefined || this.#head === this.#values.length;
+    return this.#values === undefined || this.#values.size === 0;
   }
 
   /** The oldest value. Only while there is one. */
   shift(): T {
-    const values = this.#values as T[];
-    const value = values[this.#head] as T;
-    this.#head += 1;
-    if (this.#head === values.length) {
-      this.#values = undefined;
-      this.#head = 0;
-    } else if (this.#head >= 32 && this.#head * 2 >= values.length) {
-      values.splice(0, this.#head);
-      this.#head = 0;
-    }
+    const values = this.#values as Fifo<T>; // somebody waits
+    const value = values.shift() as T; // one of them
+    if (values.size === 0) this.#values = undefined;
     return value;
   }
 }

@@ -3,6 +3,7 @@
  * a request that waits to be tried again is not inside. Kept for one life of the job, so that a call which hung in the last one holds no
  * place. Keeps I10: what waits is bounded by the actions in flight.
  */
+import { Fifo } from '../core/fifo.ts';
 import type { CallLimit } from '../core/operator.ts';
 
 /** Token of the job's limits among its resources. */
@@ -29,8 +30,7 @@ interface Waiting {
 
 class Gate {
   #inside = 0;
-  #queue: Waiting[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<Waiting>();
   #admitting = false;
 
   enter(concurrency: number, start: () => void): void {
@@ -47,14 +47,11 @@ class Gate {
   #admit(): void {
     if (this.#admitting) return;
     this.#admitting = true;
-    for (let next = this.#queue[this.#head]; next !== undefined && this.#inside < next.concurrency; next = this.#queue[this.#head]) {
-      this.#head += 1;
+    for (let next = this.#queue.first; next !== undefined && this.#inside < next.concurrency; next = this.#queue.first) {
+      this.#queue.shift();
       this.#inside += 1;
       next.start();
     }
     this.#admitting = false;
-    if (this.#head * 2 < this.#queue.length) return;
-    this.#queue = this.#queue.slice(this.#head);
-    this.#head = 0;
   }
 }

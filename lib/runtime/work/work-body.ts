@@ -7,6 +7,7 @@
  */
 import type { Cancel } from '../../core/clock.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
 import type { CallContext, CallOptions, Outcome, WorkContext } from '../../core/operator.ts';
 import { digest, encodeText } from '../../core/serde.ts';
@@ -85,7 +86,7 @@ export class WorkBody implements WorkContext, CallingBody {
   #undurable: Undurable[] | undefined;
   /** Calls that start when all outcomes are durable. */
   #gated: DurableCall[] | undefined;
-  #resumptions: Resumption[] | undefined;
+  #resumptions: Fifo<Resumption> | undefined;
   /** The macrotask of the last resumption. */
   #resumedIn = -1;
   /** Calls whose outcome is an error. */
@@ -194,7 +195,7 @@ export class WorkBody implements WorkContext, CallingBody {
       this.#append(call, outcome);
     }
     if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
-    (this.#resumptions ??= []).push({ call, outcome });
+    (this.#resumptions ??= new Fifo()).push({ call, outcome });
     this.#resumeNext();
   }
 
@@ -234,7 +235,7 @@ export class WorkBody implements WorkContext, CallingBody {
       signal,
       diverged: (what) => this.#services.diverged(this.#item, what),
       overtaken: (what) => this.#services.overtaken(this.#item, what),
-      liveWait: () => this.#resumptions !== undefined && this.#resumptions.length > 0,
+      liveWait: () => this.#resumptions !== undefined && this.#resumptions.size > 0,
       onDelivered: () => this.#resumeNext(),
     });
     this.#failedCalls = this.#recorded.failed;
@@ -277,7 +278,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   #resumeNext(): void {
-    if (this.#resumptions === undefined || this.#resumptions.length === 0) return;
+    if (this.#resumptions === undefined || this.#resumptions.size === 0) return;
     if (this.#recorded?.delivers === true) {
       this.#recorded.watch();
       return;
@@ -289,7 +290,7 @@ export class WorkBody implements WorkContext, CallingBody {
       const next = this.#resumptions.shift();
       next?.call.resume(next.outcome);
     }
-    if (this.#resumptions.length > 0) macrotasks.next(() => this.#resumeNext());
+    if (this.#resumptions.size > 0) macrotasks.next(() => this.#resumeNext());
   }
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */

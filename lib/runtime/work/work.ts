@@ -4,6 +4,7 @@
  * turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a place (I10).
  */
 import { StreamError } from '../../core/errors.ts';
+import { Fifo } from '../../core/fifo.ts';
 import type { WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
 import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../../core/operator.ts';
@@ -43,8 +44,7 @@ export class WorkQueue implements BodyOwner {
   /** Every open item. A number is used once per key group, whatever the branch. */
   readonly #open = new Map<number, WorkItem>();
   /** What waits for a place among those in flight. */
-  #queue: (() => void)[] = [];
-  #queueHead = 0;
+  readonly #queue = new Fifo<() => void>();
   #inFlight = 0;
 
   constructor(options: WorkQueueOptions) {
@@ -151,13 +151,7 @@ export class WorkQueue implements BodyOwner {
   }
 
   #startNext(): void {
-    const next = this.#queue[this.#queueHead];
-    if (next === undefined) return;
-    this.#queueHead += 1;
-    if (this.#queueHead > 1024 && this.#queueHead * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#queueHead);
-      this.#queueHead = 0;
-    }
-    this.enter(next);
+    const next = this.#queue.shift();
+    if (next !== undefined) this.enter(next);
   }
 }
