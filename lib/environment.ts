@@ -1,10 +1,10 @@
 /** The environment: where sources begin, what all agents share, and how the pipeline runs. */
-import type { Logger } from 'pino';
 import type { Observable } from 'rxjs';
 import { systemClock, type Clock } from './core/clock.ts';
 import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import type { Operator, OutputTag } from './core/operator.ts';
+import type { Logger } from './core/logger.ts';
 import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
@@ -18,7 +18,8 @@ import type { Turn } from './runtime/journal/turn.ts';
 import { WatermarkStrategy } from './runtime/edges/watermarks.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import type { ResourceType } from './agents/contract.ts';
-import { checkAgent, JobResources, type ConfigureServices, type OpenAgent } from './agents/resources.ts';
+import { checkAgent, JobResources, type OpenAgent } from './agents/resources.ts';
+import type { ConfigureServices } from './agents/service-container.ts';
 import { Warnings } from './agents/warnings.ts';
 import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
 import type { DeadLetter } from '../operators/dead-letter.ts';

@@ -10,6 +10,7 @@ export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
 export type { LogLevel } from './runtime/job/logging.ts';
 export { exponentialDelay, failureRate, fixedDelay, noRestart } from './runtime/job/restart.ts';
 export type { ExponentialDelayOptions, Restarts, RestartStrategy } from './runtime/job/restart.ts';
+export type { MetricRegistry } from './runtime/job/prometheus.ts';
 export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/metrics.ts';
 
 // ---------- operators
@@ -99,7 +100,9 @@ export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, Problem
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
 export type { CompiledAgent, PlanJson } from './agents/plan.ts';
-export { resourceToken, type ConfigureServices } from './agents/resources.ts';
+export { resourceToken } from './agents/resources.ts';
+export type { ConfigureServices, ServiceBinding, ServiceContainer } from './agents/service-container.ts';
+export type { ServiceContext, ServiceHooks, ServiceIdentifier, ServiceScope } from './agents/service-container.ts';
 export type { ResourceFactory } from './agents/resource-factory.ts';
 export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
 export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
@@ -138,6 +141,7 @@ export { MAX_TIMESTAMP, MIN_TIMESTAMP } from './core/element.ts';
 export type { StreamElement, StreamRecord, StreamStatus, Timestamp, Watermark } from './core/element.ts';
 export { CallNotExecuted, errorTable, InvariantError, StreamError, type ErrorCode, type StreamErrorOptions } from './core/errors.ts';
 export type { Key } from './core/key.ts';
+export type { LogFunction, Logger } from './core/logger.ts';
 export type { Counter, Gauge, Histogram, Meter, MetricGroup } from './core/metric.ts';
 export type { Duration } from './core/options.ts';
 export { registerErrorType, type ErrorType } from './core/serde.ts';

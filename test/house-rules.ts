@@ -1,6 +1,6 @@
 /** The rules of the house (DESIGN section 3, STYLE), each a function from a source file to its findings: a line and what is wrong there. */
 import { posix } from 'node:path';
-import { dotted, importsOf, type SourceFile, type SyntaxNode } from './house.ts';
+import { dotted, importsOf, type ImportOf, type SourceFile, type SyntaxNode } from './house.ts';
 
 export interface Finding {
   readonly line: number;
@@ -88,13 +88,46 @@ const refusePackage = (file: SourceFile, name: string, typeOnly: boolean): strin
   return `${place.name} may import ${allowed.length === 0 ? 'no package' : allowed.join(', ')}`;
 };
 
-/** What is published imports nothing that an install leaves out. */
+/** What package.json says of the packages that the published code may import. */
+export interface Declared {
+  /** Dependencies and peers: they are there. */
+  readonly present: ReadonlySet<string>;
+  /** Optional peers: they may be missing. */
+  readonly optional: ReadonlySet<string>;
+}
+
+export const declaredIn = (manifest: {
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
+}): Declared => {
+  const isOptional = (name: string): boolean => manifest.peerDependenciesMeta[name]?.optional === true;
+  const peers = Object.keys(manifest.peerDependencies);
+  return {
+    present: new Set([...Object.keys(manifest.dependencies), ...peers.filter((name) => !isOptional(name))]),
+    optional: new Set(peers.filter(isOptional)),
+  };
+};
+
+const packagesOf = (file: SourceFile): readonly (ImportOf & { readonly name: string })[] =>
+  importsOf(file)
+    .filter(({ specifier }) => !/^(\.|node:|millrace($|\/))/.test(specifier))
+    .map((each) => ({ ...each, name: packageOf(each.specifier) }));
+
+/** What is published imports nothing that an install leaves out; what it may leave out is imported as a type or when it is used. */
 export const dependencies =
-  (declared: ReadonlySet<string>): Rule =>
+  ({ present, optional }: Declared): Rule =>
   (file) =>
-    importsOf(file)
-      .filter(({ specifier }) => !/^(\.|node:|millrace($|\/))/.test(specifier) && !declared.has(packageOf(specifier)))
-      .map(({ specifier, line }) => ({ line, message: `imports ${specifier}, which is not among the dependencies of package.json` }));
+    packagesOf(file).flatMap(({ specifier, name, typeOnly, dynamic, line }) => {
+      if (present.has(name) || (optional.has(name) && (typeOnly || dynamic))) return [];
+      const what = optional.has(name) ? 'an optional peer: use `loadPackage`' : 'not among the dependencies and peers of package.json';
+      return [{ line, message: `imports ${specifier}, ${what}` }];
+    });
+
+/** Folders that import a package. What may be missing has one, so that one place says what is done without it. */
+export const homesOf = (name: string, files: readonly SourceFile[]): readonly string[] => [
+  ...new Set(files.filter((file) => packagesOf(file).some((each) => each.name === name)).map(({ path }) => posix.dirname(path))),
+];
 
 /** Inside the house a file imports files; only the roof passes on what others export. */
 export const noBarrel: Rule = (file) =>

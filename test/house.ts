@@ -71,6 +71,8 @@ export interface ImportOf {
   readonly specifier: string;
   readonly line: number;
   readonly typeOnly: boolean;
+  /** `import()`: when it is run, not when the file is loaded. */
+  readonly dynamic: boolean;
 }
 
 /** What a file imports or re-exports, `import()` and the types of `import('x').Y` included. */
@@ -79,7 +81,7 @@ export const importsOf = (file: SourceFile): readonly ImportOf[] =>
     const { source } = node;
     if (!/^(Import|Export|TSImportType)/.test(node.type) || !isNode(source) || typeof source['value'] !== 'string') return [];
     const typeOnly = node['importKind'] === 'type' || node['exportKind'] === 'type' || node.type === 'TSImportType';
-    return [{ specifier: source['value'], typeOnly, line: file.lineOf(node.start) }];
+    return [{ specifier: source['value'], typeOnly, dynamic: node.type === 'ImportExpression', line: file.lineOf(node.start) }];
   });
 
 /** A name, or names joined by dots: `a`, `a.b`, `this.a`; undefined for anything else. */

@@ -168,7 +168,9 @@ test('millrace', () => {
     type KeyedConcatMapOptions
     type LevelStorageOptions
     type ListState
+    type LogFunction
     type LogLevel
+    type Logger
     type Lsn
     type MalformedLine
     type MapState
@@ -178,6 +180,7 @@ test('millrace', () => {
     type MessageRole
     type Meter
     type MetricGroup
+    type MetricRegistry
     type MetricSnapshot
     type ObservableSource
     type ObservableSourceOptions
@@ -219,6 +222,12 @@ test('millrace', () => {
     type RetryOptions
     type RetrySettings
     type RunnerContext
+    type ServiceBinding
+    type ServiceContainer
+    type ServiceContext
+    type ServiceHooks
+    type ServiceIdentifier
+    type ServiceScope
     type Sink
     type SinkCall
     type SinkContext

@@ -38,9 +38,16 @@ describe('the floors', () => {
     expect(findings(code, rules.floors(source))).toEqual([]);
   });
 
-  test('what is published imports dependencies only', () => {
-    const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { dependencies: Record<string, string> };
-    expect(findings(published, rules.dependencies(new Set(Object.keys(dependencies))))).toEqual([]);
+  // What package.json says; the rule looks at the names.
+  const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as Parameters<typeof rules.declaredIn>[0];
+  const declared = rules.declaredIn(manifest);
+
+  test('what is published imports dependencies and peers only, and an optional peer when it is used', () => {
+    expect(findings(published, rules.dependencies(declared))).toEqual([]);
+  });
+
+  test.each([...declared.optional])('%s may be missing: one folder imports it', (name) => {
+    expect(rules.homesOf(name, published)).toHaveLength(1);
   });
 
   test('the roof holds the only barrels', () => {
@@ -251,8 +258,15 @@ describe('the rules find', () => {
   });
 
   test('dependencies', () => {
-    const rule = rules.dependencies(new Set(['@a/b', 'rxjs']));
+    const rule = rules.dependencies({ present: new Set(['@a/b', 'rxjs']), optional: new Set(['kafkajs', '@c/d']) });
     expect(found(rule, "import '@a/b/c'; import 'rxjs'; import 'millrace'; import './x.ts'; import 'node:fs';")).toEqual([]);
-    expect(found(rule, "import '@a/c'; import 'vitest';")).toHaveLength(2);
+    expect(found(rule, "import '@a/c'; import 'vitest'; await import('@a/c');")).toHaveLength(3);
+    expect(found(rule, "import type { A } from 'kafkajs'; const b = await import('@c/d/e'); let c: import('kafkajs').C;")).toEqual([]);
+    expect(found(rule, "import { A } from 'kafkajs'; export { b } from '@c/d'; import { type C } from 'kafkajs';")).toHaveLength(3);
+    const peers = { peerDependencies: { b: '1', c: '1' }, peerDependenciesMeta: { c: { optional: true } } };
+    expect(rules.declaredIn({ dependencies: { a: '1' }, ...peers })).toEqual({ present: new Set(['a', 'b']), optional: new Set(['c']) });
+    const files = [parse('lib/a/b.ts', "import type { C } from 'c';"), parse('lib/a/d.ts', "await import('c/e');"), parse('lib/f.ts', '')];
+    expect(rules.homesOf('c', files)).toEqual(['lib/a']);
+    expect(rules.homesOf('c', [...files, parse('lib/g.ts', "export * from 'c';")])).toHaveLength(2);
   });
 });

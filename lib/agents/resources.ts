@@ -1,12 +1,11 @@
 /**
- * Resources of agents: models, connections, prompts, tools, stores and users' own services, by type and name. An inversify container per
- * job with a child per agent: what the agent itself defines wins over what the environment has. Everything is resolved when the job
+ * Resources of agents: models, connections, prompts, tools, stores and users' own services, by type and name. A scope per job
+ * with a child per agent: what the agent itself defines wins over what the environment has. Everything is resolved when the job
  * starts, by explicit tokens and never by emitted metadata, and closed when the last agent of the job closes.
  *
- * inversify is loaded when the first agent opens: who only composes a pipeline does not wait for it.
+ * There is a container only where services or an agent with parameters ask for one: who has neither needs no inversify.
  */
 import 'reflect-metadata';
-import type { Container, Newable } from 'inversify';
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatModelConnection } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
@@ -17,13 +16,15 @@ import { checkConnection, checkSetup } from './option-checks.ts';
 import { AgentPlan, type CompiledAgent } from './plan.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
+import { makeContainer, type ConfigureServices, type OwnContainer } from './service-container.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
 /** The token of a resource, for `@inject(resourceToken('tool', 'search'))` and `container.bind(...)`. */
-export const resourceToken = (type: ResourceType, name: string): symbol => Symbol.for(`millrace:${type}:${name}`);
+export const resourceToken = (type: ResourceType, name: string): symbol => tokenOf(idOf(type, name));
 
-/** Adds users' own services to the job's container. */
-export type ConfigureServices = (container: Container) => void | Promise<void>;
+const idOf = (type: ResourceType, name: string): string => `${type}:${name}`;
+
+const tokenOf = (id: string): symbol => Symbol.for(`millrace:${id}`);
 
 /** An agent whose resources are there. */
 export interface OpenAgent extends CompiledAgent {
@@ -44,9 +45,13 @@ export class JobResources {
     if (typeof type !== 'string' || type === '') throw refusal('type', 'a type of resources', type);
     if (typeof name !== 'string' || name === '') throw refusal('name', 'a non-empty string', name);
     // Flink Agents has the name first. With types of one's own both orders would pass, and the agent would find nothing.
-    if (builtInTypes.has(name) && !builtInTypes.has(type)) throw refusal('type', `a type of resources, as \`${name}\` is: the type comes first`, type);
+    if (builtInTypes.has(name) && !builtInTypes.has(type)) {
+      throw refusal('type', `a type of resources, as \`${name}\` is: the type comes first`, type);
+    }
     const id = idOf(type, name);
-    if (this.#definitions.has(id)) throw new TypeError(`Expected resources of type '${type}' to have different names, got '${name}' twice`);
+    if (this.#definitions.has(id)) {
+      throw new TypeError(`Expected resources of type '${type}' to have different names, got '${name}' twice`);
+    }
     this.#definitions.set(id, { type, name, value });
     return this;
   }
@@ -62,8 +67,8 @@ export class JobResources {
     const job = await this.#acquire();
     const release = once(() => this.#release());
     try {
-      const own = await Scope.make(job.container);
-      const compiled = AgentPlan.compile(await instanceOf(agent, own.container));
+      const own = new Scope(job);
+      const compiled = AgentPlan.compile(await instanceOf(agent, own));
       const { agentName } = compiled.plan;
       await own.resolve(compiled.resources, agentName);
       const open = new AgentResources(agentName, own, job);
@@ -94,10 +99,10 @@ export class JobResources {
   }
 
   async #make(): Promise<Scope> {
-    const scope = await Scope.make();
-    for (const configure of this.#configure) await configure(scope.container);
+    const scope = new Scope();
+    for (const configure of this.#configure) await configure(await scope.services());
     await scope.resolve([...this.#definitions.values()], undefined);
-    scope.resolved.set(idOf(callLimits.type, callLimits.name), new CallLimits());
+    scope.put(idOf(callLimits.type, callLimits.name), new CallLimits());
     return scope;
   }
 
@@ -125,10 +130,8 @@ export class AgentResources {
   /** Throws `RESOURCE_NOT_FOUND`, naming what is known. */
   get(type: ResourceType, name: string): unknown {
     const id = idOf(type, name);
-    const found = this.#own.resolved.get(id) ?? this.#job.resolved.get(id);
+    const found = this.#own.get(id) ?? this.#job.get(id) ?? this.#own.bound(tokenOf(id));
     if (found !== undefined) return found;
-    const token = resourceToken(type, name);
-    if (this.#own.container.isBound(token)) return this.#own.container.get(token);
     const known = this.names(type);
     const list = known.length === 0 ? 'none of that type is known' : `known: ${known.map((each) => `'${each}'`).join(', ')}`;
     const isSwapped = this.names(name).includes(type);
@@ -141,7 +144,7 @@ export class AgentResources {
   /** Names of the resources of a type, the agent's own first. */
   names(type: ResourceType): string[] {
     const prefix = idOf(type, '');
-    const ids = [...this.#own.resolved.keys(), ...this.#job.resolved.keys()];
+    const ids = [...this.#own.ids(), ...this.#job.ids()];
     return [...new Set(ids.filter((id) => id.startsWith(prefix)).map((id) => id.slice(prefix.length)))];
   }
 }
@@ -165,30 +168,54 @@ const builtInTypes: ReadonlySet<string> = new Set([
   'skills',
 ]);
 
-const idOf = (type: ResourceType, name: string): string => `${type}:${name}`;
-
-/** A container and what was resolved from it. */
+/** What was resolved, and the services beside it once somebody has asked for them. */
 class Scope {
-  readonly resolved = new Map<string, unknown>();
-  readonly container: Container;
+  readonly #resolved = new Map<string, unknown>();
+  readonly #parent: Scope | undefined;
+  #services: Promise<OwnContainer> | undefined;
+  #container: OwnContainer | undefined;
 
-  private constructor(container: Container) {
-    this.container = container;
+  constructor(parent?: Scope) {
+    this.#parent = parent;
   }
 
-  static async make(parent?: Container): Promise<Scope> {
-    const { Container } = await import('inversify');
-    return new Scope(new Container(parent === undefined ? {} : { parent }));
+  get(id: string): unknown {
+    return this.#resolved.get(id);
   }
 
-  /** Binds and resolves; a failure closes what was opened before it. */
+  ids(): Iterable<string> {
+    return this.#resolved.keys();
+  }
+
+  put(id: string, resource: unknown): void {
+    this.#resolved.set(id, resource);
+    this.#container?.bind(tokenOf(id)).toConstantValue(resource);
+  }
+
+  /** What users have bound under a token, here or above; undefined when there is nothing. */
+  bound(token: symbol): unknown {
+    if (this.#container?.isBound(token) === true) return this.#container.get(token);
+    return this.#parent?.bound(token);
+  }
+
+  /** The container, with every resource of this scope and of the one above. Made when it is asked for. */
+  services(): Promise<OwnContainer> {
+    return (this.#services ??= this.#makeServices());
+  }
+
+  async #makeServices(): Promise<OwnContainer> {
+    const container = await makeContainer(await this.#parent?.services());
+    for (const [id, resource] of this.#resolved) container.bind(tokenOf(id)).toConstantValue(resource);
+    this.#container = container;
+    return container;
+  }
+
+  /** A failure closes what was opened before it. */
   async resolve(definitions: readonly ResourceDefinition[], agent: string | undefined): Promise<void> {
     for (const { type, name, value } of definitions) {
       try {
         const made: unknown = isFactory(value) ? await value.factory() : value;
-        const resource = normalised(type, name, made);
-        this.container.bind(resourceToken(type, name)).toConstantValue(resource);
-        this.resolved.set(idOf(type, name), resource);
+        this.put(idOf(type, name), normalised(type, name, made));
       } catch (cause) {
         await this.close().catch(() => {}); // The first failure is the one to tell.
         const whose = agent === undefined ? 'of the environment' : `of agent '${agent}'`;
@@ -202,10 +229,10 @@ class Scope {
 
   /** Closes what has a `close`, the newest first, and lets the container deactivate users' services. */
   async close(): Promise<void> {
-    const resources = [...this.resolved.values()].toReversed();
-    this.resolved.clear();
+    const resources = [...this.#resolved.values()].toReversed();
+    this.#resolved.clear();
     const closes = resources.filter(isClosable).map((each) => async () => void (await each.close()));
-    await closeAll([...closes, () => this.container.unbindAllAsync()]);
+    await closeAll([...closes, async () => this.#container?.unbindAllAsync()]);
   }
 }
 
@@ -218,19 +245,19 @@ const normalised = (type: ResourceType, name: string, value: unknown): unknown =
   return value;
 };
 
-const instanceOf = async <I, O>(agent: Agent<I, O> | AgentClass<I, O>, container: Container): Promise<Agent<I, O>> => {
-  const made = typeof agent === 'function' ? await construct(agent, container) : agent;
+const instanceOf = async <I, O>(agent: Agent<I, O> | AgentClass<I, O>, scope: Scope): Promise<Agent<I, O>> => {
+  const made = typeof agent === 'function' ? await construct(agent, scope) : agent;
   // An agent of one's own may be written to by no action: actions of many keys run at once.
   if (process.env['NODE_ENV'] !== 'production' && !(made instanceof AgentBuilder)) Object.freeze(made);
   return made;
 };
 
-const construct = async <I, O>(agent: AgentClass<I, O>, container: Container): Promise<Agent<I, O>> => {
+const construct = async <I, O>(agent: AgentClass<I, O>, scope: Scope): Promise<Agent<I, O>> => {
   if (!needsContainer(agent)) return new agent();
+  const container = await scope.services();
   try {
-    const identifier = agent as unknown as Newable<Agent<I, O>>; // inversify wants parameters of any type, ours are unknown
-    container.bind(identifier).toSelf().inSingletonScope();
-    return await container.getAsync(identifier);
+    container.bind<Agent<I, O>>(agent).toSelf().inSingletonScope();
+    return await container.getAsync<Agent<I, O>>(agent);
   } catch (cause) {
     throw new StreamError('AGENT_INVALID', `agent '${agent.name}' could not be made: ${messageOf(cause)}`, {
       cause,

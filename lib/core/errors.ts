@@ -45,6 +45,7 @@ export const errorTable = {
   EMIT_OUTSIDE_TURN: entry(false, 'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits'),
   DIVERGED: entry(false, 'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch'),
   RESTARTS_EXHAUSTED: entry(false, 'the restart strategy gave up; see `cause`'),
+  PACKAGE_MISSING: entry(false, 'install the package that the message names; a bundle has to leave it out, as an external package'),
   // work
   WORK_FAILED: entry(true, 'see `cause`'),
   WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),

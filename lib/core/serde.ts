@@ -50,6 +50,7 @@ export const decodeText = (text: string): unknown => {
   return text.includes('"$":') ? revive(value) : value;
 };
 
+/** @internal */
 export const encode = (value: unknown): Buffer => Buffer.from(encodeText(value), 'utf8');
 
 export const decode = (bytes: Uint8Array): unknown => decodeText(asBuffer(bytes).toString('utf8'));
@@ -59,14 +60,14 @@ export const digest = (data: Uint8Array | string): string => hash('sha256', data
 
 // ---------- seal
 
-/** Puts checksum and version before the body. */
+/** @internal Puts checksum and version before the body. */
 export const seal = (body: Uint8Array): Buffer => {
   const bytes = Buffer.allocUnsafe(sealBytes + body.length);
   bytes.set(body, sealBytes);
   return closeSeal(bytes);
 };
 
-/** Checks the seal and returns the body, which shares memory with `bytes`. `what` names the value in errors. */
+/** @internal Checks the seal and returns the body, which shares memory with `bytes`. `what` names the value in errors. */
 export const unseal = (bytes: Uint8Array, what: string): Buffer => {
   const buffer = asBuffer(bytes);
   if (buffer.length < sealBytes || crc32(buffer.subarray(4)) !== buffer.readUInt32BE(0)) {
@@ -82,7 +83,7 @@ export const unseal = (bytes: Uint8Array, what: string): Buffer => {
   return buffer.subarray(sealBytes);
 };
 
-/** `seal(encode(value))` in one allocation. */
+/** @internal `seal(encode(value))` in one allocation. */
 export const sealValue = (value: unknown): Buffer => {
   const text = encodeText(value);
   const bytes = Buffer.allocUnsafe(sealBytes + Buffer.byteLength(text));

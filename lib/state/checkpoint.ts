@@ -40,7 +40,7 @@ export const chainMax = 10_000;
 /** The fingerprint before the first checkpoint. */
 const none = '0'.repeat(16);
 
-/** Where the header of a checkpoint is: `c` and the id in 8 bytes, big endian. */
+/** @internal Where the header of a checkpoint is: `c` and the id in 8 bytes, big endian. */
 export const checkpointKey = (id: number): Buffer => {
   const key = Buffer.allocUnsafe(9);
   key[0] = prefixes.checkpoint;

@@ -6,9 +6,10 @@
 import type { ActionStateStore, JournalEntry, JournalPosition } from '../core/journal.ts';
 import type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './store.ts';
 import { join, resolve } from 'node:path';
-import { ClassicLevel } from 'classic-level';
+import type { ClassicLevel } from 'classic-level';
 import { messageOf, StreamError } from '../core/errors.ts';
 import { integer, knownOptions } from '../core/options.ts';
+import { loadPackage } from '../core/package-loading.ts';
 import { assertNothingForeign, assertWhole, damaged, databaseNames, makeDirectory, readMarker, writeMarker } from './level-directory.ts';
 import { Acknowledged, damageOf } from './level-verify.ts';
 
@@ -95,7 +96,7 @@ const opened = (jobId: string, [state, journal]: readonly [LevelDatabase, LevelD
   close: async () => void (await Promise.all([state.close(), journal.close()])),
 });
 
-/** Made by `LevelStorage`. */
+/** @internal Made by `LevelStorage`. */
 export class LevelStore implements Store {
   readonly #database: LevelDatabase;
 
@@ -127,7 +128,7 @@ export class LevelStore implements Store {
 /** Keys deleted by one batch of `pruneState`, so that an append never waits long behind it. */
 const pruneMax = 10_000;
 
-/** Made by `LevelStorage`. */
+/** @internal Made by `LevelStorage`. */
 export class LevelActionStateStore implements ActionStateStore {
   readonly #database: LevelDatabase;
 
@@ -171,7 +172,9 @@ export class LevelActionStateStore implements ActionStateStore {
 
 // ---------- one database
 
+/** @internal */
 type Level = ClassicLevel<Uint8Array, Buffer>;
+/** @internal */
 type Row = readonly [key: Buffer, value: Buffer];
 
 /** Rows that one step of an iteration reads. */
@@ -188,6 +191,7 @@ const noteOf = (path: string): string => join(path, 'ACKNOWLEDGED');
 
 const openDatabase = async (directory: string, name: string, options: DatabaseOptions, operations: number): Promise<LevelDatabase> => {
   const path = join(directory, name);
+  const { ClassicLevel } = await loadPackage('classic-level', 'state directories', () => import('classic-level'));
   const level: Level = new ClassicLevel(path, { ...options, keyEncoding: 'buffer', valueEncoding: 'buffer' });
   try {
     await level.open();
@@ -197,7 +201,7 @@ const openDatabase = async (directory: string, name: string, options: DatabaseOp
   return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
 };
 
-/** LevelDB with one write at a time, and none after a failed one. */
+/** @internal LevelDB with one write at a time, and none after a failed one. */
 class LevelDatabase {
   readonly #level: Level;
   readonly #path: string;
@@ -300,6 +304,7 @@ class LevelDatabase {
   }
 }
 
+/** @internal */
 class LevelBatch implements StoreBatch {
   readonly #database: LevelDatabase;
   readonly #batch: ReturnType<Level['batch']>;

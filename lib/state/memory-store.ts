@@ -78,7 +78,7 @@ export class MemoryStorage implements Storage {
   }
 }
 
-/** Made by `MemoryStorage`. */
+/** @internal Made by `MemoryStorage`. */
 export class MemoryStore implements Store {
   readonly #handle: DiskHandle;
 
@@ -112,7 +112,7 @@ export class MemoryStore implements Store {
   }
 }
 
-/** Made by `MemoryStorage`. */
+/** @internal Made by `MemoryStorage`. */
 export class MemoryActionStateStore implements ActionStateStore {
   readonly #handle: DiskHandle;
 
@@ -197,13 +197,13 @@ class MemoryBatch implements StoreBatch {
 
 // ---------- the disk
 
-/** A key as latin1 text (one character per byte, so that the order of texts is the order of bytes), and its value unless deleted. */
+/** @internal A key as latin1 text (one character per byte, so that the order of texts is the order of bytes), and its value unless deleted. */
 type Change = readonly [key: string, value: Buffer | undefined];
 
 const textOf = (key: Uint8Array): string =>
   (Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString('latin1');
 
-/** What is durable in one database. */
+/** @internal What is durable in one database. */
 class Rows {
   readonly #values = new Map<string, Buffer>();
   /** All keys in order, while no key has come or gone since they were sorted. */
@@ -251,8 +251,10 @@ const lowerBound = (keys: readonly string[], bound: string): number => {
   return low;
 };
 
+/** @internal */
 type Schedule = (fn: () => void) => Cancel;
 
+/** @internal */
 interface Disk {
   readonly name: MemoryDatabaseName;
   readonly rows: Rows;
@@ -262,6 +264,7 @@ interface Disk {
   readonly faultOf: (database: MemoryDatabaseName, kind: MemoryOperation['kind']) => MemoryFault;
 }
 
+/** @internal */
 interface PendingWrite {
   readonly kind: MemoryOperation['kind'];
   readonly apply: (rows: Rows) => void;
@@ -277,7 +280,7 @@ const openHandle = (disk: Disk): DiskHandle => {
   return disk.handle;
 };
 
-/** One opening of a database. Writes take effect one after the other, in the order of their calls. */
+/** @internal One opening of a database. Writes take effect one after the other, in the order of their calls. */
 class DiskHandle {
   readonly #disk: Disk;
   readonly #pending: PendingWrite[] = [];

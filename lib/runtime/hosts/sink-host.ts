@@ -3,12 +3,12 @@
  * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
  * after a crash (I14).
  */
-import type { Logger } from 'pino';
 import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import { asMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { Place } from '../../core/operator.ts';
 import { DurableWrites } from './durable-writes.ts';
 import type { Journal } from '../journal/journal.ts';

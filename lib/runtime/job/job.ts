@@ -2,10 +2,10 @@
  * A running job: starts a domain on the newest checkpoint, checkpoints it on an interval, stops it with a last checkpoint, and starts it
  * again after a failure when the restart strategy says so. After any failure the store is closed and opened anew (I15).
  */
-import type { Logger } from 'pino';
 import { BehaviorSubject, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import { durationMs, type Duration } from '../../core/options.ts';
 import type { OpenStorage, Storage } from '../../state/store.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
@@ -199,7 +199,7 @@ export class Job {
     this.#note(domain);
     if (!(await this.#inTime(domain.start()))) {
       // Nothing was done that the next start does not do again.
-      this.#options.logger.warn(`job "${this.name}" was stopped before it had started`);
+      this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
       this.#set('stopped');
       return;
     }
@@ -244,8 +244,10 @@ export class Job {
   #leaveWith(state: JobState, committed: boolean): void {
     if (!committed) {
       const message = `job "${this.name}" was stopped before a sink had committed what it holds`;
-      if (this.#options.storage === undefined) throw new StreamError('SINK_FAILED', message, { hint: 'nothing keeps it without a place for state; see the log' });
-      this.#options.logger.warn(`${message}; the next start commits it`);
+      if (this.#options.storage === undefined) {
+        throw new StreamError('SINK_FAILED', message, { hint: 'nothing keeps it without a place for state; see the log' });
+      }
+      this.#options.logger.warn({ job: this.name }, `${message}; the next start commits it`);
     }
     this.#set(state);
   }

@@ -2,10 +2,9 @@
  * The logger of a job: pino to standard error, so that standard output belongs to the program. What is logged under `error` or `err`
  * keeps what makes an error useful: code, hint, details and the chain of causes.
  */
-import { pino, stdSerializers, symbols, type Logger, type LoggerOptions } from 'pino';
+import { pino, stdSerializers, symbols } from 'pino';
+import type { Logger } from '../../core/logger.ts';
 import { oneOf, refusal } from '../../core/options.ts';
-
-export type { Logger } from 'pino';
 
 const levelNames = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -55,7 +54,7 @@ const describe = (error: unknown, seen: Set<unknown>): unknown => {
 
 const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 
-const serializers = { error: serialiseError, err: serialiseError } satisfies LoggerOptions['serializers'];
+const serializers = { error: serialiseError, err: serialiseError };
 
 /** A user's own serialisers stay; pino's default for `err` gives way. */
 const missingSerializers = (logger: Logger): Record<string, (value: unknown) => unknown> => {

@@ -1,5 +1,5 @@
 /**
- * Metrics as plain fields, read through a prom-client registry: counting costs an addition, everything else (rates, quantiles, labels,
+ * Metrics as plain fields, which a prom-client registry may read: counting costs an addition, everything else (rates, quantiles, labels,
  * text) is computed when somebody reads.
  *
  * How a group becomes a name, the same for ever: `getSubGroup(name, value)` adds `name` to the metric's name and a label `name="value"`;
@@ -7,14 +7,12 @@
  * `millrace_operator_action_model_promptTokens{job="...",operator="review",action="ask",model="gpt"}` for Prometheus, and
  * `operator.review.action.ask.model.gpt.promptTokens` in a snapshot. Characters that Prometheus does not take become `_`.
  */
-import { Registry, type Metric } from 'prom-client';
 import type { Clock } from '../../core/clock.ts';
 import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../core/metric.ts';
 import { integer, refusal } from '../../core/options.ts';
+import { register, textOf, type MetricRegistry, type Series } from './prometheus.ts';
 
 type Labels = Readonly<Record<string, string>>;
-
-export type FamilyKind = 'counter' | 'gauge' | 'summary';
 
 /** One number with where it belongs. */
 export interface Reading {
@@ -45,13 +43,13 @@ const perSecond = 'PerSec';
 const rateWindowMs = 60_000;
 const rateSampleMs = 1000;
 
-/** All metrics of one job, with a prom-client registry of its own, so that two jobs in a process do not clash. */
+/** All metrics of one job. */
 export class MetricTree {
-  readonly registry = new Registry();
   readonly root: MetricGroup;
   readonly clock: Clock;
   readonly #job: string;
   readonly #families = new Map<string, Family>();
+  readonly #registries = new Set<MetricRegistry>();
 
   constructor(options: { readonly job: string; readonly clock: Clock }) {
     this.clock = options.clock;
@@ -74,7 +72,7 @@ export class MetricTree {
     });
   }
 
-  family(options: { kind: FamilyKind; names: readonly string[]; help?: string; taken?: boolean }): Family {
+  family(options: { kind: Series['kind']; names: readonly string[]; help?: string; taken?: boolean }): Family {
     const { kind, names, taken = false } = options;
     const name = [prefix, ...names].map(metricName).join('_');
     const { help = `${names.map(metricName).join('.')}, counted by the pipeline` } = options;
@@ -88,9 +86,20 @@ export class MetricTree {
     }
     const family = new Family({ kind, name, last: names.at(-1) ?? name, help, job: this.#job, taken });
     this.#families.set(name, family);
-    // The registry asks a metric for its name and `get` only; its classes would keep every value a second time.
-    this.registry.registerMetric(family as unknown as Metric);
+    for (const registry of this.#registries) register(family, registry);
     return family;
+  }
+
+  /** Puts every metric there is and will be into a registry. Doing it twice changes nothing. */
+  registerIn(registry: MetricRegistry): void {
+    if (this.#registries.has(registry)) return;
+    for (const family of this.#families.values()) register(family, registry);
+    this.#registries.add(registry);
+  }
+
+  /** Everything in Prometheus's text format. */
+  text(): Promise<string> {
+    return textOf(this.#families.values());
   }
 
   /** Every number by its dotted name. */
@@ -105,9 +114,9 @@ export class MetricTree {
   }
 }
 
-/** All series of one name, as prom-client sees a metric. */
-class Family {
-  readonly kind: FamilyKind;
+/** All series of one name of a job. */
+class Family implements Series {
+  readonly kind: Series['kind'];
   readonly name: string;
   /** The metric's own name, without its groups. */
   readonly last: string;
@@ -118,7 +127,7 @@ class Family {
   readonly #help: string;
   readonly #job: string;
 
-  constructor(options: { kind: FamilyKind; name: string; last: string; help: string; job: string; taken: boolean }) {
+  constructor(options: { kind: Series['kind']; name: string; last: string; help: string; job: string; taken: boolean }) {
     this.kind = options.kind;
     this.name = options.name;
     this.last = options.last;
@@ -131,17 +140,19 @@ class Family {
     for (const reader of this.readers) yield* reader(this.#job);
   }
 
-  get(): Promise<unknown> {
-    const values = [...this.readings()].map(({ labels, value, part }) => {
+  /** What prom-client wants to know beside the values. */
+  described(): object {
+    return { name: this.name, help: this.#help, type: this.kind, aggregator: 'sum' };
+  }
+
+  /** The readings in the form of prom-client. */
+  values(): readonly object[] {
+    return [...this.readings()].map(({ labels, value, part }) => {
       if (part === undefined) return { labels, value };
       if (part === 'count' || part === 'sum') return { metricName: `${this.name}_${part}`, labels, value };
       return { labels: { ...labels, quantile: `${quantiles[part]}` }, value };
     });
-    return Promise.resolve({ name: this.name, help: this.#help, type: this.kind, aggregator: 'sum', values });
   }
-
-  /** Part of what a registry may ask for; the fields belong to those who count. */
-  reset(): void {}
 }
 
 interface Scope {
@@ -209,7 +220,7 @@ class Group implements MetricGroup {
   }
 
   #member<M extends Member>(
-    kind: FamilyKind,
+    kind: Series['kind'],
     name: string,
     type: new (...options: never[]) => M,
     make: () => { readonly member: M; readonly read: () => Iterable<Reading> },
@@ -227,7 +238,7 @@ class Group implements MetricGroup {
     return member;
   }
 
-  #family(kind: FamilyKind, name: string): Family {
+  #family(kind: Series['kind'], name: string): Family {
     checkName(name);
     return this.#tree.family({ kind, names: [...this.#scope.names, name] });
   }

@@ -7,16 +7,16 @@
  * `currentOutputWatermark` (sources), `watermarkLagMs`, `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth`
  * and `max`; the rest belongs to the job. Operators that drop late records count them as `numLateRecordsDropped`.
  */
-import type { Registry } from 'prom-client';
 import { Observable } from 'rxjs';
 import type { Clock } from '../../core/clock.ts';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { Key } from '../../core/key.ts';
 import type { Histogram, MetricGroup } from '../../core/metric.ts';
-import { integer } from '../../core/options.ts';
+import { integer, withMethods } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import type { Domain } from '../domain/domain.ts';
 import { MetricTree } from './metric-group.ts';
+import type { MetricRegistry } from './prometheus.ts';
 
 export interface JobMetricsOptions {
   /** Name of the job: the label `job` of every series. */
@@ -54,8 +54,6 @@ type Series = Iterable<readonly [group: string | undefined, value: number]>;
 export class JobMetrics {
   /** The group of the job, under which operators and agents have theirs. */
   readonly root: MetricGroup;
-  /** This job's own; merge several with prom-client's `Registry.merge`. */
-  readonly registry: Registry;
   /** A snapshot each `intervalMs`, only while somebody is subscribed. Completes with the job. */
   readonly snapshots$: Observable<MetricSnapshot>;
   readonly #tree: MetricTree;
@@ -73,7 +71,6 @@ export class JobMetrics {
     this.#clock = clock;
     this.#tree = new MetricTree({ job, clock });
     this.root = this.#tree.root;
-    this.registry = this.#tree.registry;
     this.#durations = this.root.getHistogram('checkpointDurationMs');
     this.snapshots$ = this.#snapshotsEach(integer('intervalMs', intervalMs, { min: 1 }));
     this.#viewJob();
@@ -96,9 +93,21 @@ export class JobMetrics {
     this.#durations.update(stats.durationMs);
   }
 
-  /** Everything in Prometheus's text format. */
+  /** Everything in Prometheus's text format. Needs the package `prom-client`; throws `PACKAGE_MISSING` without it. */
   text(): Promise<string> {
-    return this.registry.metrics();
+    return this.#tree.text();
+  }
+
+  /**
+   * Puts the job's metrics, those to come too, into a registry of your prom-client, beside what else is in there. Several jobs may share
+   * one: the label `job` tells them apart.
+   *
+   * @example
+   * const registry = new Registry();
+   * job.metrics.registerIn(registry);
+   */
+  registerIn(registry: MetricRegistry): void {
+    this.#tree.registerIn(withMethods('registry', registry, 'a Registry of prom-client', ['registerMetric']));
   }
 
   /** Everything by dotted name. Summaries give `count`, `sum`, `p50`, `p90`, `p99` and `max` of their window. */

@@ -88,6 +88,7 @@ const workKeyLength = 18;
 /** Stands where an outcome says whether it is one. */
 const madeAgain = 2;
 
+/** @internal */
 export const turnsKey = (lsn: Lsn): Buffer => {
   const key = Buffer.allocUnsafe(9);
   key[0] = turnsTag;
@@ -95,6 +96,7 @@ export const turnsKey = (lsn: Lsn): Buffer => {
   return key;
 };
 
+/** @internal */
 export const workKey = (work: WorkId, call: number, kind: WorkRecord['kind']): Buffer => {
   const key = Buffer.allocUnsafe(workKeyLength);
   key[0] = workTag;

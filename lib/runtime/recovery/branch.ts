@@ -3,8 +3,8 @@
  * that again and leaves the rest of the old branch behind. So whatever follows has names of the new branch from the first run on, and no
  * old id names a new input (I14).
  */
-import type { Logger } from 'pino';
 import { StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type { Replayed } from './replayed.ts';
 import type { Header, LeftOverSnapshot } from '../checkpoint/header.ts';

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { Counter, Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { MetricTree } from '../../../../lib/runtime/job/metric-group.ts';
 import { StepClock } from '../../../connectors/manual-clock.ts';
@@ -18,7 +19,7 @@ describe('names', () => {
       .getCounter('promptTokens')
       .inc(7);
     tree.root.getSubGroup('long-term-memory').getCounter('completionTokens').inc(2);
-    const text = await tree.registry.metrics();
+    const text = await tree.text();
     expect(text).toContain('millrace_operator_action_model_promptTokens{job="reviews",operator="analysis",action="ask",model="gpt"} 7');
     expect(text).toContain('millrace_long_term_memory_completionTokens{job="reviews"} 2');
     expect(tree.snapshot()).toEqual({ 'operator.analysis.action.ask.model.gpt.promptTokens': 7, 'long-term-memory.completionTokens': 2 });
@@ -29,7 +30,7 @@ describe('names', () => {
     tree.root.getSubGroup('queue', 'a').getGauge('depth').set(1);
     tree.root.getSubGroup('queue', 'b').getGauge('depth').set(2);
     tree.root.getSubGroup('queue').getGauge('depth').set(3);
-    const text = await tree.registry.metrics();
+    const text = await tree.text();
     expect(text.match(/^# TYPE millrace_queue_depth gauge$/gm)).toHaveLength(1);
     expect(text.match(/^millrace_queue_depth\{.*$/gm)).toEqual([
       'millrace_queue_depth{job="reviews",queue="a"} 1',
@@ -43,7 +44,7 @@ describe('names', () => {
     tree.root.getSubGroup('job', 'x').getCounter('a');
     tree.root.getSubGroup('quantile', 'x').getCounter('b');
     tree.root.getSubGroup('9lives', 'say "hi"\n').getCounter('c');
-    const text = await tree.registry.metrics();
+    const text = await tree.text();
     expect(text).toContain('millrace_job_a{job="reviews",exported_job="x"} 0');
     expect(text).toContain('millrace_quantile_b{job="reviews",exported_quantile="x"} 0');
     expect(text).toContain('millrace_9lives_c{job="reviews",_9lives="say \\"hi\\"\\n"} 0');
@@ -62,7 +63,7 @@ describe('names', () => {
           for (const [each, value] of groups) group = group.getSubGroup(each, value);
           group.getMeter(metric).inc();
           group.getHistogram(`${metric}h`).update(1);
-          for (const each of (await tree.registry.metrics()).split('\n')) expect(each).toMatch(line);
+          for (const each of (await tree.text()).split('\n')) expect(each).toMatch(line);
         },
       ),
       { numRuns: 200 },
@@ -97,8 +98,8 @@ describe('names', () => {
     const [one, two] = [makeTree().tree, makeTree().tree];
     one.root.getCounter('n').inc(1);
     two.root.getCounter('n').inc(2);
-    expect(await one.registry.metrics()).toContain('millrace_n{job="reviews"} 1');
-    expect(await two.registry.metrics()).toContain('millrace_n{job="reviews"} 2');
+    expect(await one.text()).toContain('millrace_n{job="reviews"} 1');
+    expect(await two.text()).toContain('millrace_n{job="reviews"} 2');
   });
 });
 
@@ -175,7 +176,7 @@ describe('histogram', () => {
     expect(tree.snapshot()).toEqual({ 'ackMs.count': 0, 'ackMs.sum': 0 });
     expect(histogram.quantile(0.5)).toBeNaN();
     for (let value = 1; value <= 100; value += 1) histogram.update(value);
-    expect(await tree.registry.metrics()).toBe(
+    expect(await tree.text()).toBe(
       [
         '# HELP millrace_ackMs ackMs, counted by the pipeline',
         '# TYPE millrace_ackMs summary',
@@ -193,5 +194,43 @@ describe('histogram', () => {
 
   test.each([0, 1.5, -1, 1_000_001])('refuses a window of %d', (window) => {
     expect(() => makeTree().tree.root.getHistogram('h', window)).toThrow('Expected `window` to be an integer from 1 to 1000000');
+  });
+});
+
+describe("a registry of the user's", () => {
+  test('holds what there is and what comes, once each, beside the numbers of others', async () => {
+    const { tree } = makeTree();
+    const registry = new Registry();
+    new Counter({ name: 'own', help: 'of the program', registers: [registry] }).inc(3);
+    tree.root.getSubGroup('queue', 'a').getGauge('depth').set(1);
+    tree.registerIn(registry);
+    tree.registerIn(registry);
+    tree.root.getHistogram('latency').update(5);
+    tree.root.getMeter('calls').inc(2);
+    const own = '# HELP own of the program\n# TYPE own counter\nown 3\n\n';
+    expect(await registry.metrics()).toBe(`${own}${await tree.text()}`);
+  });
+
+  test('is shared by jobs, which their label tells apart; a name that means two things is refused', async () => {
+    const registry = new Registry();
+    const [one, two] = ['one', 'two'].map((job) => {
+      const tree = new MetricTree({ job, clock: new StepClock() });
+      tree.root.getCounter('n').inc();
+      tree.registerIn(registry);
+      return tree;
+    });
+    one?.root.getCounter('later').inc(2);
+    two?.root.getCounter('later').inc(3);
+    const text = await registry.metrics();
+    expect(text.match(/^millrace_\w+\{.*$/gm)).toEqual([
+      'millrace_n{job="one"} 1',
+      'millrace_n{job="two"} 1',
+      'millrace_later{job="one"} 2',
+      'millrace_later{job="two"} 3',
+    ]);
+    one?.root.getCounter('x');
+    expect(() => two?.root.getGauge('x')).toThrow(/`millrace_x` to be a counter as in the other job, got a gauge/);
+    new Counter({ name: 'millrace_y', help: 'of somebody else', registers: [registry] });
+    expect(() => one?.root.getCounter('y')).toThrow(/already been registered/);
   });
 });
