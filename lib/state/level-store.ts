@@ -14,11 +14,7 @@ import { assertNothingForeign, assertWhole, damaged, databaseNames, makeDirector
 import { Acknowledged, damageOf } from './level-verify.ts';
 
 export interface LevelStorageOptions {
-  /**
-   * Bytes that each database gathers in memory before it writes a table. A larger buffer gives fewer stalls and a longer restart, for
-   * the log of that size is read again.
-   * @defaultValue 16 MiB
-   */
+  /** Bytes that each database gathers in memory at most before it writes a table. A larger buffer gives fewer stalls. @defaultValue 16 MiB */
   readonly writeBufferBytes?: number | undefined;
 }
 
@@ -113,7 +109,7 @@ export class LevelStore implements Store {
   }
 
   batch(): StoreBatch {
-    return this.#database.batch();
+    return this.#database.batch(() => this.#database.writeTable());
   }
 
   clear(range: KeyRange): Promise<void> {
@@ -163,6 +159,7 @@ export class LevelActionStateStore implements ActionStateStore {
       for (const key of keys.slice(start, start + pruneMax)) batch.delete(key);
       await batch.write();
     }
+    this.#database.writeTable();
   }
 
   close(): Promise<void> {
@@ -179,6 +176,15 @@ type Row = readonly [key: Buffer, value: Buffer];
 
 /** Rows that one step of an iteration reads. */
 const readMax = 1000;
+
+/**
+ * Bytes that a log may hold before they are written to a table on purpose. LevelDB does so only when its buffer is full, and an opening
+ * reads the log again: some 70 ms for each MiB.
+ */
+const logMax = 2 ** 20;
+
+/** Behind every key, so that a compaction of it moves no table and does nothing but write the buffer. */
+const nowhere = { start: Buffer.of(0xff), end: Buffer.of(0xff, 0xff) };
 
 interface DatabaseOptions {
   readonly createIfMissing: boolean;
@@ -209,6 +215,9 @@ class LevelDatabase {
   #lastWrite: Promise<void> = Promise.resolve();
   #failure: StreamError | undefined;
   #closed: Promise<void> | undefined;
+  /** Bytes written since a table was, as far as this process knows. */
+  #logBytes = 0;
+  #tableWritten: Promise<void> | undefined;
 
   constructor(level: Level, path: string, acknowledged: Acknowledged) {
     this.#level = level;
@@ -237,23 +246,38 @@ class LevelDatabase {
     return false;
   }
 
-  batch(): LevelBatch {
+  /** `behind` runs when the batch is on disk. */
+  batch(behind: () => void = () => {}): LevelBatch {
     this.assertUsable();
-    return new LevelBatch(this, this.#level.batch());
+    return new LevelBatch(this, this.#level.batch(), behind);
   }
 
   clear({ gte, lt }: KeyRange): Promise<void> {
-    return this.perform(() => this.#level.clear({ gte, lt }), 0); // How many it removes is not known.
+    return this.perform(() => this.#level.clear({ gte, lt }), { operations: 0, bytes: 0 }); // How many it removes is not known.
   }
 
-  /** Runs a write of so many operations after those before it. A failure is final until the database is opened anew (I15). */
-  async perform(write: () => Promise<void>, operations: number): Promise<void> {
+  /**
+   * Writes what the log holds to a table, if that is much, beside further writes. What fails of it LevelDB reports at the next write
+   * (I15), and until then the log is there.
+   */
+  writeTable(): void {
+    if (this.#logBytes < logMax || this.#tableWritten !== undefined || this.#closed !== undefined) return;
+    this.#logBytes = 0;
+    this.#tableWritten = this.#level
+      .compactRange(nowhere.start, nowhere.end)
+      .catch(() => {}) // As above.
+      .then(() => (this.#tableWritten = undefined));
+  }
+
+  /** Runs a write after those before it. A failure is final until the database is opened anew (I15). */
+  async perform(write: () => Promise<void>, { operations, bytes }: { readonly operations: number; readonly bytes: number }): Promise<void> {
     this.assertUsable();
     const result = this.#lastWrite.then(async () => {
       if (this.#failure !== undefined) throw this.#failedBefore(this.#failure);
       try {
         await write();
         this.#acknowledged.add(operations);
+        this.#logBytes += bytes;
       } catch (cause) {
         this.#failure = new StreamError('STORE_FAILED', `a write to '${this.#path}' failed: ${messageOf(cause)}`, { cause });
         throw this.#failure;
@@ -265,9 +289,10 @@ class LevelDatabase {
 
   /** Waits for the writes under way. */
   close(): Promise<void> {
-    this.#closed ??= this.#lastWrite.then(() => {
+    this.#closed ??= this.#lastWrite.then(async () => {
       this.#acknowledged.close();
-      return this.#level.close();
+      await this.#tableWritten;
+      await this.#level.close();
     });
     return this.#closed;
   }
@@ -308,13 +333,15 @@ class LevelDatabase {
 class LevelBatch implements StoreBatch {
   readonly #database: LevelDatabase;
   readonly #batch: ReturnType<Level['batch']>;
+  readonly #behind: () => void;
   #bytes = 0;
   #open = true;
   #written: Promise<void> | undefined;
 
-  constructor(database: LevelDatabase, batch: ReturnType<Level['batch']>) {
+  constructor(database: LevelDatabase, batch: ReturnType<Level['batch']>, behind: () => void) {
     this.#database = database;
     this.#batch = batch;
+    this.#behind = behind;
   }
 
   get length(): number {
@@ -341,8 +368,9 @@ class LevelBatch implements StoreBatch {
     this.#assertOpen();
     this.#open = false;
     const { length } = this.#batch;
-    this.#written = this.#database.perform(() => this.#batch.write({ sync: true }), length);
+    this.#written = this.#database.perform(() => this.#batch.write({ sync: true }), { operations: length, bytes: this.#bytes });
     await this.#written;
+    this.#behind();
   }
 
   /** Leaves a write under way alone: it may still wait for its turn. */

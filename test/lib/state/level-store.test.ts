@@ -380,3 +380,51 @@ describe('a disk that is full', () => {
     }
   });
 });
+
+describe('the log that the next opening reads again', () => {
+  /** Bytes of the logs on disk, once tables that are being written are whole. */
+  const logBytes = async (database: string): Promise<number> => {
+    const sizes = (await filesOf(database, /log$/)).map(async (file) => (await stat(file).catch(() => ({ size: 0 }))).size);
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  };
+  const rowBytes = 1000;
+  const fill = async (store: OpenStorage['state'], from: number, count: number): Promise<void> => {
+    const batch = store.batch();
+    for (let row = from; row < from + count; row += 1) batch.put(Buffer.from(`s${row}`), Buffer.alloc(rowBytes, `${row}`));
+    await batch.write();
+  };
+
+  test('is short behind a large batch, behind many small ones, and behind what was pruned of the journal', async () => {
+    const open = await new LevelStorage(directory).open();
+    await fill(open.state, 0, 3000);
+    await expect.poll(() => logBytes('state')).toBeLessThan(2 ** 20);
+    for (let from = 3000; from < 5000; from += 50) await fill(open.state, from, 50);
+    await expect.poll(() => logBytes('state')).toBeLessThan(2 ** 20);
+    const entries = Array.from({ length: 3000 }, (_, i) => ({ key: Buffer.from(`j${i}`), value: Buffer.alloc(rowBytes, `${i}`) }));
+    await open.journal.append(entries);
+    expect(await logBytes('journal')).toBeGreaterThan(2 ** 20);
+    await open.journal.pruneState(entries.slice(1).map(({ key }) => key));
+    await expect.poll(() => logBytes('journal')).toBeLessThan(2 ** 20);
+    const copy = join(base, 'killed');
+    await cp(directory, copy, { recursive: true });
+    await open.close();
+    for (const path of [copy, directory]) {
+      await within(async ({ state, journal }) => {
+        for (const row of [0, 2999, 4999]) expect(state.get(Buffer.from(`s${row}`))?.length).toBe(rowBytes);
+        const left = [];
+        for await (const { key } of journal.rebuildState()) left.push(Buffer.from(key).toString());
+        expect(left).toEqual(['j0']);
+      }, path);
+    }
+  });
+
+  test('a table that is being written keeps neither writes nor a close from ending', async () => {
+    const open = await new LevelStorage(directory).open();
+    await fill(open.state, 0, 3000);
+    await fill(open.state, 3000, 3000);
+    await open.close();
+    await within(({ state }) => {
+      for (const row of [0, 5999]) expect(state.get(Buffer.from(`s${row}`))?.length).toBe(rowBytes);
+    });
+  });
+});
