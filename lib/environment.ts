@@ -54,7 +54,7 @@ export interface EnvironmentOptions {
   readonly allowUnclaimedState?: boolean | undefined;
   /** Entries of state kept in memory; more are read from the store again. @defaultValue 1000000 */
   readonly stateCacheMax?: number | undefined;
-  /** Changed entries that start a checkpoint early. @defaultValue 100000 */
+  /** Changed entries that start a checkpoint early. @defaultValue 500000 */
   readonly dirtyMax?: number | undefined;
   /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
   readonly serialiseEdges?: boolean | undefined;
@@ -87,7 +87,7 @@ const optionNames: readonly (keyof EnvironmentOptions)[] = [
 ];
 
 /** Bytes of changed entries that start a checkpoint early. */
-const dirtyBytesMax = 32 * 2 ** 20;
+const dirtyBytesMax = 64 * 2 ** 20;
 const tickMs = 200;
 
 /** An agent of the pipeline; open while a job runs. */
@@ -270,7 +270,7 @@ export class StreamExecutionEnvironment {
 
 const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
-  const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 100_000 } = options;
+  const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
   const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
   if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, ['directory', 'interval']);
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {

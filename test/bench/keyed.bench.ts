@@ -1,6 +1,6 @@
 /**
  * Keyed count and tumbling event-time windows: a hand-written loop over maps beside the whole engine, with state in memory only and with a
- * checkpoint each second into LevelDB (and earlier, whenever 100,000 entries are dirty, as the engine does by default).
+ * checkpoint each second into LevelDB (and earlier, whenever 500,000 entries are dirty, as the engine does by default).
  */
 import assert from 'node:assert/strict';
 import { StreamExecutionEnvironment, type CheckpointOptions } from '../../lib/environment.ts';

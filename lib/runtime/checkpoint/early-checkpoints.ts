@@ -25,7 +25,7 @@ export interface EarlyCheckpointsOptions {
 const tailMax = 200_000;
 
 /** While a checkpoint is written sources go on until this many times the bound is reached: keys that come again add nothing. */
-const stopAt = 4;
+const stopAt = 2;
 
 export class EarlyCheckpoints {
   readonly #options: EarlyCheckpointsOptions;
