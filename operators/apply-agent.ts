@@ -101,7 +101,7 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
     this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
-    this.#holds = context.holds({ order: outputOrder });
+    this.#holds = context.holds({ order: outputOrder, overtakeWatermarks: outputOrder === 'completion' });
     this.#inputs = context.place({ name: 'inputs', max: pendingMax });
     this.#pendingPerKeyMax = options.pendingPerKeyMax ?? Number.POSITIVE_INFINITY;
     this.#fullInboxes = context.place({ name: 'full-inboxes', max: 1 });
@@ -130,7 +130,7 @@ class AgentOperator<I, O> implements Processor<I> {
     const key = this.#context.currentKey();
     this.#inputs.add(1);
     const busy = this.#running.has(mapKeyOf(key));
-    const hold = busy || this.#holds.blocked ? this.#holds.take() : undefined;
+    const hold = busy || this.#holds.blocks(timestamp) ? this.#holds.take() : undefined;
     const input = { number: this.#context.sequence(), key, value, timestamp, hold };
     if (busy) {
       this.#inbox.add(input);

@@ -1,6 +1,6 @@
 /**
  * `asyncMap`: one durable call per value. The call's outcome is journaled before its result is emitted, so after a crash it is not made
- * again (I8). Results keep their value's timestamp and never cross a watermark, however long a call takes (I3). With `perKey` the calls of
+ * again (I8). Results keep their value's timestamp and are as late or on time as their value, however long a call takes (I3, I17). With `perKey` the calls of
  * one key never overlap and keep its order (I1); what waits for its turn is keyed state.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
@@ -8,7 +8,7 @@ import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/e
 import { keyText, type Key } from '../lib/core/key.ts';
 import { listState, valueState } from '../lib/core/operator.ts';
 import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
-import { callable, durationMs, flag, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import { callable, durationMs, flag, integer, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
 import { isOwnFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
@@ -16,6 +16,12 @@ import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
+  /**
+   * With order `completion`: a result leaves before a watermark that waits behind an older call, if its timestamp is greater than that
+   * watermark or it has none. So a slow call delays the watermark and nobody else's result, and no result is late that was not. By
+   * default no result crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
+   */
+  readonly overtakeWatermarks?: boolean | undefined;
   /** One call of a key at a time, in the order of its values; other keys go on meanwhile. @defaultValue false */
   readonly perKey?: boolean | undefined;
   /** Calls that run at once. @defaultValue 100 */
@@ -37,6 +43,7 @@ export interface AsyncMapOptions {
 
 const optionNames = [
   'order',
+  'overtakeWatermarks',
   'perKey',
   'inFlightMax',
   'timeout',
@@ -81,9 +88,12 @@ type Settings = ReturnType<typeof settingsOf>;
 
 const settingsOf = (options: AsyncMapOptions) => {
   knownOptions('asyncMap', options, optionNames);
-  const { order = 'completion', perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
+  const { order = 'completion', overtakeWatermarks = false, perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
+  oneOf('order', order, ['completion', 'arrival']);
+  flag('overtakeWatermarks', overtakeWatermarks);
+  if (overtakeWatermarks && order === 'arrival') throw refusal('overtakeWatermarks', "false or left out with order 'arrival'", true);
   return {
-    order: oneOf('order', order, ['completion', 'arrival']),
+    holds: { order, overtakeWatermarks },
     perKey: flag('perKey', perKey),
     inFlightMax: integer('inFlightMax', inFlightMax, { min: 1 }),
     timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
@@ -103,10 +113,10 @@ class AsyncMap<I, O> implements Processor<I> {
   readonly #turns: KeyTurns<I> | undefined;
 
   constructor(context: OperatorContext<Awaited<O>>, fn: (value: I, call: CallContext) => O | Promise<O>, settings: Settings) {
-    const { order, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
+    const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
     this.#context = context;
     this.#settings = settings;
-    this.#holds = context.holds({ order });
+    this.#holds = context.holds(holds);
     this.#calls = context.work<Item<I>, Awaited<O>>(
       {
         name: 'call',

@@ -6,6 +6,7 @@ import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
 import { isThenable, refusedPromise, StreamError } from '../../core/errors.ts';
 import type { MetricGroup } from '../../core/metric.ts';
+import { refusal } from '../../core/options.ts';
 import type {
   DerivedTimer,
   HoldOptions,
@@ -30,7 +31,7 @@ import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
 import { DerivedTimers } from '../../state/derived-timers.ts';
 import { TimerService } from '../../state/timers.ts';
-import { HoldQueue, holdRows, type HoldsReceiver, type HoldsSnapshot } from '../edges/holds.ts';
+import { HoldQueue, heldRows, holdRows, type HoldsReceiver, type HoldsSnapshot } from '../edges/holds.ts';
 import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from '../edges/fusion.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Places } from '../edges/places.ts';
@@ -200,8 +201,11 @@ export class OperatorHost<I, O> implements Receiver<I>, OperatorContext<O> {
 
   holds(options: HoldOptions = {}): Holds<O> {
     if (this.#holds !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
-    const { order = 'completion' } = options;
-    this.#holds = new HoldQueue({ order, keys: this.#options.keys, rows: this.state(holdRows), out: this.#afterHolds() });
+    if (options.order === 'arrival' && options.overtakeWatermarks === true) {
+      throw refusal('overtakeWatermarks', "false or left out with order 'arrival', which lets no result overtake another", true);
+    }
+    const { keys } = this.#options;
+    this.#holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out: this.#afterHolds() });
     return this.#holds;
   }
 
