@@ -44,7 +44,7 @@ export interface ValuesCommittable<T> {
  * const metrics = defineSink({ write: (values, { signal }) => api.post(values, { signal }) });
  */
 export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesCommittable<T>> => {
-  knownOptions('defineSink', definition, ['name', 'guarantee', 'pendingMax', 'write']);
+  knownOptions('defineSink', definition, { name: true, guarantee: true, pendingMax: true, write: true });
   const { name = 'sink', guarantee = 'at-least-once', pendingMax = 10_000 } = definition;
   oneOf('guarantee', guarantee, ['at-least-once', 'exactly-once']);
   integer('pendingMax', pendingMax, { min: 1 });

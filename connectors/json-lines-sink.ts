@@ -39,7 +39,7 @@ const waitingBytesMax = 8 * 1024 * 1024;
  * stream.sinkTo(jsonLinesSink('suggestions.jsonl'));
  */
 export const jsonLinesSink = <T>(path: string, options: JsonLinesSinkOptions = {}): Sink<T, JsonLinesCommittable> => {
-  knownOptions('jsonLinesSink', options, ['onExisting']);
+  knownOptions('jsonLinesSink', options, { onExisting: true });
   const { onExisting = 'fail' } = options;
   oneOf('onExisting', onExisting, ['fail', 'append', 'overwrite']);
   if (typeof path !== 'string' || path === '') throw refusal('path', 'the path of a file', path);

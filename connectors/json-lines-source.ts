@@ -64,7 +64,7 @@ const carriageReturn = 0x0d;
  * const reviews = jsonLines<Review>('reviews.jsonl', { onMalformed: 'side-output' });
  */
 export const jsonLines = <T>(path: string | readonly string[], options: JsonLinesOptions<T> = {}): JsonLinesSource<T> => {
-  knownOptions('jsonLines', options, ['onMalformed', 'onSkipped', 'batchSize', 'schema']);
+  knownOptions('jsonLines', options, { onMalformed: true, onSkipped: true, batchSize: true, schema: true });
   const { onMalformed = 'fail', onSkipped, batchSize = 256, schema } = options;
   oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
   integer('batchSize', batchSize, { min: 1 });

@@ -157,7 +157,7 @@ export class DataStream<T> {
    */
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
     callable('operator', operator);
-    knownOptions('pipe', options, ['stateless']);
+    knownOptions('pipe', options, { stateless: true });
     return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
   }
 

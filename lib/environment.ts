@@ -5,7 +5,17 @@ import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import type { Operator, OutputTag } from './core/operator.ts';
 import type { Logger } from './core/logger.ts';
-import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
+import {
+  callable,
+  durationMs,
+  flag,
+  integer,
+  knownOptions,
+  refusal,
+  withMethods,
+  type Duration,
+  type OptionNames,
+} from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/domain.ts';
@@ -69,22 +79,22 @@ export interface EnvironmentOptions {
 
 export type ApplyAgentOptions = AgentOperatorOptions;
 
-const optionNames: readonly (keyof EnvironmentOptions)[] = [
-  'checkpoint',
-  'storage',
-  'maxParallelism',
-  'restart',
-  'stopTimeout',
-  'strictReplay',
-  'allowUnclaimedState',
-  'stateCacheMax',
-  'dirtyMax',
-  'serialiseEdges',
-  'freezeState',
-  'logger',
-  'clock',
-  'onTurn',
-];
+const optionNames = {
+  checkpoint: true,
+  storage: true,
+  maxParallelism: true,
+  restart: true,
+  stopTimeout: true,
+  strictReplay: true,
+  allowUnclaimedState: true,
+  stateCacheMax: true,
+  dirtyMax: true,
+  serialiseEdges: true,
+  freezeState: true,
+  logger: true,
+  clock: true,
+  onTurn: true,
+} as const satisfies OptionNames<EnvironmentOptions>;
 
 /** Bytes of changed entries that start a checkpoint early. */
 const dirtyBytesMax = 64 * 2 ** 20;
@@ -272,7 +282,7 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
   const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
   const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
-  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, ['directory', 'interval']);
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
   }

@@ -1,6 +1,6 @@
 /** The options of `applyAgent`, and how they are checked. */
 import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
-import { durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import { durationMs, integer, knownOptions, oneOf, type Duration, type OptionNames } from '../lib/core/options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
 export interface AgentOperatorOptions {
@@ -33,16 +33,16 @@ export interface AgentOperatorOptions {
   readonly onPlanChange?: 'continue' | 'restart-run' | 'fail' | undefined;
 }
 
-const optionNames = [
-  'outputOrder',
-  'asyncConcurrency',
-  'pendingMax',
-  'pendingPerKeyMax',
-  'actionTimeout',
-  'onError',
-  'deadLetters',
-  'onPlanChange',
-] as const satisfies readonly (keyof AgentOperatorOptions)[];
+const optionNames = {
+  outputOrder: true,
+  asyncConcurrency: true,
+  pendingMax: true,
+  pendingPerKeyMax: true,
+  actionTimeout: true,
+  onError: true,
+  deadLetters: true,
+  onPlanChange: true,
+} as const satisfies OptionNames<AgentOperatorOptions>;
 
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkAgentOptions = (options: AgentOperatorOptions): void => {

@@ -8,7 +8,17 @@ import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/e
 import { keyText, type Key } from '../lib/core/key.ts';
 import { listState, valueState } from '../lib/core/operator.ts';
 import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
-import { callable, durationMs, flag, integer, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
+import {
+  callable,
+  durationMs,
+  flag,
+  integer,
+  knownOptions,
+  oneOf,
+  refusal,
+  type Duration,
+  type OptionNames,
+} from '../lib/core/options.ts';
 import { isOwnFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
@@ -41,17 +51,17 @@ export interface AsyncMapOptions {
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
 }
 
-const optionNames = [
-  'order',
-  'overtakeWatermarks',
-  'perKey',
-  'inFlightMax',
-  'timeout',
-  'attemptTimeout',
-  'retry',
-  'onError',
-  'deadLetters',
-] as const satisfies readonly (keyof AsyncMapOptions)[];
+const optionNames = {
+  order: true,
+  overtakeWatermarks: true,
+  perKey: true,
+  inFlightMax: true,
+  timeout: true,
+  attemptTimeout: true,
+  retry: true,
+  onError: true,
+  deadLetters: true,
+} as const satisfies OptionNames<AsyncMapOptions>;
 
 interface Item<I> {
   readonly value: I;

@@ -11,7 +11,7 @@ import { messageOf, StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type { CallContext, CallOptions, WorkContext } from '../core/operator.ts';
-import { durationMs, knownOptions, refusal } from '../core/options.ts';
+import { durationMs, knownOptions, refusal, type OptionNames } from '../core/options.ts';
 import { checkRetry } from '../core/retry-options.ts';
 import type {
   ActionEffects,
@@ -35,7 +35,12 @@ const noChanges: readonly MemoryChange[] = [];
 /** What an event has of its own; all else is in its attributes. */
 const eventFieldCount = Object.keys(new Event('any')).length;
 
-const durableOptionNames = ['args', 'reconciler', 'timeout', 'retry'] as const satisfies readonly (keyof DurableOptions<unknown>)[];
+const durableOptionNames = {
+  args: true,
+  reconciler: true,
+  timeout: true,
+  retry: true,
+} as const satisfies OptionNames<DurableOptions<unknown>>;
 
 const noOptions: DurableOptions<never> = {};
 
