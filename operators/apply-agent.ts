@@ -16,7 +16,7 @@ import { encodeText } from '../lib/core/serde.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
 import { applyChanges, type MemoryBase } from '../lib/agents/memory.ts';
-import { isOwnFailure } from '../lib/core/own-failure.ts';
+import { takesFailure } from '../lib/core/own-failure.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
 import type { ActionEffects, ActionResult, PlannedAction } from '../lib/agents/contract.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
@@ -113,7 +113,7 @@ class AgentOperator<I, O> implements Processor<I> {
         run: (task, work) => this.#runTask(task, work),
         apply: (task, outcome) => this.#applyTask(task, outcome),
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (this.#onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
+        onRejection: (error) => (takesFailure(this.#onError, error) ? 'outcome' : 'fail'),
         identity: (task) => this.#identityOf(task),
         describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${keyText(key)}`,
       },
@@ -406,7 +406,7 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** An action failed for good: the job fails, the run ends among the dead letters, or the action had no effect. */
   #failed(run: Run<I>, action: string, error: unknown): 'ended' | undefined {
-    if (this.#onError === 'fail' || !isOwnFailure(error)) throw error;
+    if (!takesFailure(this.#onError, error)) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return undefined;
     const { key, value: input } = run.input;

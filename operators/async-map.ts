@@ -19,7 +19,7 @@ import {
   type Duration,
   type OptionNames,
 } from '../lib/core/options.ts';
-import { isOwnFailure } from '../lib/core/own-failure.ts';
+import { takesFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
@@ -44,7 +44,8 @@ export interface AsyncMapOptions {
   readonly retry?: RetryOptions | undefined;
   /**
    * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in `numOfCallsFailed`. An error
-   * that is about the job (a store that fails) fails the job whatever is said here. @defaultValue 'fail', with `deadLetters` 'dead-letter'
+   * that is about the job (a store that fails) fails the job whatever is said here, and so does a mistake in code (`TypeError`,
+   * `ReferenceError`), which would leave nothing of any value; a `TypeError` may go to the dead letters. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
@@ -144,7 +145,7 @@ class AsyncMap<I, O> implements Processor<I> {
           if (next !== undefined) this.#calls.submit(next);
         },
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
+        onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
         identity: ({ value }) => value,
         describe: (_, key) => this.#nameOf(key),
       },
@@ -169,7 +170,7 @@ class AsyncMap<I, O> implements Processor<I> {
     const { onError, deadLetters } = this.#settings;
     const key = this.#context.currentKey();
     const failure = this.#failure(key, error);
-    if (!(failure instanceof StreamError) || onError === 'fail' || !isOwnFailure(failure)) throw failure;
+    if (!(failure instanceof StreamError) || !takesFailure(onError, failure)) throw failure;
     this.#context.metrics.getCounter('numOfCallsFailed').inc();
     if (deadLetters === undefined) return;
     const { code, message, hint } = failure;

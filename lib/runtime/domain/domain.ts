@@ -53,6 +53,8 @@ export interface DomainOptions {
   readonly settings: DomainSettings;
   /** Undefined: state is in memory and nothing survives. */
   readonly storage: OpenStorage | undefined;
+  /** Names the job where nothing is stored: its ids must not be those of another run. */
+  readonly memoryId: string;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricGroup;
@@ -400,7 +402,7 @@ export class Domain implements Replayed {
   // ---------- services
 
   #services(): TopologyServices {
-    const { settings, clock, metrics, storage } = this.#options;
+    const { settings, clock, metrics } = this.#options;
     return {
       workingSet: this.workingSet,
       places: this.places,
@@ -408,7 +410,7 @@ export class Domain implements Replayed {
       serialiseEdges: settings.serialiseEdges,
       journal: this.journal,
       clock,
-      jobId: storage?.jobId ?? 'memory',
+      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
       signal: this.signal,
       work: this.work,
       branch: () => this.#branch,
@@ -424,9 +426,9 @@ export class Domain implements Replayed {
   }
 
   #makeWork(): OpenWork {
-    const { clock, storage, settings, logger } = this.#options;
+    const { clock, settings, logger } = this.#options;
     return new OpenWork({
-      jobId: storage?.jobId ?? 'memory',
+      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
       clock,
       journal: this.journal,
       recovery: this.recovery,
