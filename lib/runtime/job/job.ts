@@ -73,7 +73,7 @@ export class Job {
     this.#options = options;
     this.name = options.name;
     this.metrics = options.metrics;
-    this.#memoryId = memoryId(options.clock);
+    this.#memoryId = options.storage === undefined ? memoryId(options.clock) : '';
     this.#stopTimeoutMs = options.stopTimeoutMs;
     options.graph.check();
     options.graph.lock(options.name);
@@ -307,7 +307,7 @@ export class Job {
 }
 
 /** For a job that keeps nothing: the same over its restarts in this process, and no other run has it. */
-const memoryId = ({ random }: Clock): string => `memory-${[random(), random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;
+const memoryId = (clock: Clock): string => `memory-${[clock.random(), clock.random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;
 
 /** Whether a restart can not help. */
 const isTerminal = (error: unknown): boolean =>
