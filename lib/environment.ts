@@ -70,6 +70,11 @@ export interface EnvironmentOptions {
   readonly serialiseEdges?: boolean | undefined;
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
   readonly freezeState?: boolean | undefined;
+  /**
+   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers. A test mode that finds
+   * who changes what. @defaultValue false
+   */
+  readonly freeze?: boolean | undefined;
   /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
   readonly logger?: Logger | LogLevel | undefined;
   readonly clock?: Clock | undefined;
@@ -91,6 +96,7 @@ const optionNames = {
   dirtyMax: true,
   serialiseEdges: true,
   freezeState: true,
+  freeze: true,
   logger: true,
   clock: true,
   onTurn: true,
@@ -281,7 +287,7 @@ export class StreamExecutionEnvironment {
 const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
   const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
-  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
+  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
   if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
@@ -300,7 +306,8 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
       dirtyBytesMax,
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
-      freeze: flag('freezeState', freezeState),
+      freezeState: flag('freezeState', freezeState),
+      freeze: flag('freeze', freeze),
     },
     storage,
     intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),

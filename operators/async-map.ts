@@ -19,6 +19,7 @@ import {
   type Duration,
   type OptionNames,
 } from '../lib/core/options.ts';
+import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
@@ -134,7 +135,8 @@ class AsyncMap<I, O> implements Processor<I> {
         // Not an async function: thousands may wait at once, and each would keep a frame of its own beside that of `fn`.
         run: ({ value }, work) =>
           work
-            .call('call', (call) => fn(value, call), { args: value, timeoutMs: attemptMs, retry })
+            // A copy for each attempt: what one does to its value is not seen by the next, which may be made after a crash.
+            .call('call', (call) => fn(this.#context.handOver(value), call), { args: value, timeoutMs: attemptMs, retry })
             // A call gives what its function resolves with, so O is awaited here.
             .catch((error: unknown) => Promise.reject(this.#failure(work.key, error))) as Promise<Awaited<O>>,
         apply: (item, outcome) => {
@@ -148,6 +150,9 @@ class AsyncMap<I, O> implements Processor<I> {
         onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
         identity: ({ value }) => value,
         describe: (_, key) => this.#nameOf(key),
+        // Between the outcome of the call and the end there is no code but ours.
+        durability: 'effect',
+        owned: true,
       },
       { inFlightMax, timeoutMs },
     );
@@ -156,7 +161,9 @@ class AsyncMap<I, O> implements Processor<I> {
 
   process(value: I, timestamp: Timestamp): void {
     const hold = this.#holds.take();
-    const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value, hold } : { value, timestamp, hold };
+    const own = this.#own(value, timestamp, hold);
+    if (own === undefined) return;
+    const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value: own.value, hold } : { value: own.value, timestamp, hold };
     if (this.#turns === undefined) this.#calls.submit(item);
     else if (this.#turns.isMine(item)) this.#calls.submit({ ...item, perKey: true });
   }
@@ -165,7 +172,19 @@ class AsyncMap<I, O> implements Processor<I> {
     await this.#turns?.open();
   }
 
-  /** A call has failed for good, or its result can't be stored. */
+  /** The value as the operator's own: others may hold what was handed over. Undefined for one that can't be kept: its call fails. */
+  #own(value: I, timestamp: Timestamp, hold: Hold): { readonly value: I } | undefined {
+    try {
+      return { value: ownCopy(value) };
+    } catch (error) {
+      // In the letter stands what can be stored of it.
+      this.#failed({ value: storableCopy(value) as I, timestamp, hold }, error);
+      this.#holds.release(hold);
+      return undefined;
+    }
+  }
+
+  /** A call has failed for good, or its value or its result can't be stored. */
   #failed({ value, timestamp = MIN_TIMESTAMP, hold }: Item<I>, error: unknown): void {
     const { onError, deadLetters } = this.#settings;
     const key = this.#context.currentKey();

@@ -279,7 +279,7 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
   const onSmallDisk = async (story: (disk: { point: string; ballast: string; calls: Map<string, number>; ledger: Ledger<string> }) => Promise<void>): Promise<void> => {
     const point = join(await freshDirectory(), 'disk');
     await mkdir(point);
-    await shell('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', point]);
+    await shell('mount', ['-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', point]);
     try {
       const ballast = join(point, 'ballast');
       await writeFile(ballast, Buffer.alloc(4 * 2 ** 20));

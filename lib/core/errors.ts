@@ -50,6 +50,7 @@ export const errorTable = {
   PACKAGE_MISSING: entry(false, 'install the package that the message names; a bundle has to leave it out, as an external package'),
   // work
   WORK_FAILED: entry(true, 'see `cause`'),
+  CALLS_EXCEEDED: entry(false, 'one action makes 65,536 durable calls at most: let it send events to itself and make some in each'),
   WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),
   WORK_ABORTED: entry(true, 'the job stopped while the call was open; it runs again when the job does'),
   // agents

@@ -79,6 +79,11 @@ export interface OperatorContext<O> {
   keyGroup(): number;
   /** Time of this turn in milliseconds. */
   now(): Timestamp;
+  /**
+   * A copy for code that runs outside the turn, or for keeping beyond it (I21): frozen in the test mode `freeze`. Throws `NOT_SERIALISABLE`
+   * with the path to what can not be stored.
+   */
+  handOver<T>(value: T): T;
   /** A bounded place of this operator: while any place is full, sources are not pulled (I10). */
   place(options: PlaceOptions): Place;
 }
@@ -208,6 +213,13 @@ export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly o
 
 export type Rejection = 'fail' | 'outcome';
 
+/**
+ * When a body goes on with the outcome of a durable call. `call`: when it is durable, so that whatever the body does with it, a crash
+ * changes nothing about it. `effect`: at once; a crash may come before it is durable, and then the call is made again and may give
+ * something else. Until it is durable nothing that the engine knows of leaves: no further call starts, and no end takes effect.
+ */
+export type Durability = 'call' | 'effect';
+
 /** Asynchronous work: `run` waits outside any turn, `apply` takes its outcome in one. */
 export interface Worker<W, R> {
   readonly name: string;
@@ -220,6 +232,13 @@ export interface Worker<W, R> {
    * too. `outcome`: journaled and given to `apply` like any other. A function tells by the error. @defaultValue 'fail'
    */
   readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
+  /** When a body goes on with an outcome; a function tells by the item. @defaultValue 'call' */
+  readonly durability?: Durability | ((item: W) => Durability) | undefined;
+  /**
+   * Nobody but the operator holds items and results, and no user code gets to see them as they are: then they are not copied where they are
+   * submitted, run and applied (I21).
+   */
+  readonly owned?: true | undefined;
   /** Names an item in messages, such as that of a timeout. @defaultValue worker, uid and key */
   describe?(item: W, key: Key): string;
   /**

@@ -13,9 +13,10 @@ import type { RowCodec, RowTable } from './row-table.ts';
 import type { ListState, MapState, ValueState } from '../core/operator.ts';
 import type { StateTable, ValueTable } from './state-table.ts';
 import { StreamError } from '../core/errors.ts';
-import { Cell, deepFreeze } from './state-table.ts';
+import { Cell } from './state-table.ts';
 import { keyOfMapKey, parseStateRow, stateRange } from './layout.ts';
 import { mapKeyOf } from '../core/key.ts';
+import { deepFreeze } from '../core/own-copy.ts';
 import { outsideTurn, readOnlyState } from './key-context.ts';
 
 /** What a handle needs of its operator. */

@@ -45,6 +45,8 @@ export interface DomainSettings {
   /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
   readonly tickMs: number;
   /** Freeze values that state hands out, so that a test finds who changes them. */
+  readonly freezeState: boolean;
+  /** Freeze all that user code is given. */
   readonly freeze: boolean;
 }
 
@@ -119,7 +121,7 @@ export class Domain implements Replayed {
       maxParallelism: settings.maxParallelism,
       restored: newest !== undefined,
       cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
-      freeze: settings.freeze,
+      freeze: settings.freezeState || settings.freeze,
     });
     this.topology = compile(graph, this.#services());
     this.coordinator = new CheckpointCoordinator({
@@ -408,6 +410,7 @@ export class Domain implements Replayed {
       places: this.places,
       maxParallelism: settings.maxParallelism,
       serialiseEdges: settings.serialiseEdges,
+      freeze: settings.freeze,
       journal: this.journal,
       clock,
       jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
@@ -436,6 +439,7 @@ export class Domain implements Replayed {
       signal: this.signal,
       logger,
       strictReplay: settings.strictReplay,
+      freeze: settings.freeze,
       branch: () => this.#branch,
       uidOf: (number) => this.topology.operator(number)?.uid ?? `${number}`,
       onApplied: () => this.#loop.wake(),

@@ -21,6 +21,7 @@ import type {
   WorkOptions,
 } from '../../core/operator.ts';
 import { refusal } from '../../core/options.ts';
+import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
 import { DerivedTimers } from '../../state/derived-timers.ts';
@@ -42,6 +43,8 @@ export interface HostServices {
   /** Undefined where nothing can run work (a test of a synchronous operator). */
   readonly work: WorkServices | undefined;
   metrics(uid: string): MetricGroup;
+  /** Freeze all that user code is given: a test mode. */
+  readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */
   now(): Timestamp;
 }
@@ -176,6 +179,11 @@ export class HostContext<O> implements OperatorContext<O> {
 
   sequence(): number {
     return this.#asked.sequence.next(this.keyGroup());
+  }
+
+  handOver<T>(value: T): T {
+    const copy = ownCopy(value);
+    return this.#options.services.freeze === true ? deepFreeze(copy) : copy;
   }
 
   now(): Timestamp {
