@@ -14,7 +14,7 @@ import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isP
 export type ErrorType = abstract new (...parameters: never[]) => Error;
 
 /** Deeper values are refused; the bound also ends the walk through a cycle. */
-const depthMax = 1000;
+export const depthMax = 1000;
 
 /** Version of the sealed form. */
 const sealVersion = 1;
