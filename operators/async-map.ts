@@ -6,7 +6,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
-import { listState, valueState } from '../lib/core/operator.ts';
+import { valueState, type ValueState } from '../lib/core/operator.ts';
 import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
 import {
   callable,
@@ -23,6 +23,7 @@ import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
+import { KeyTurns } from './key-turns.ts';
 
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
@@ -70,8 +71,14 @@ interface Item<I> {
   /** Absent for a record without one. */
   readonly timestamp?: Timestamp;
   readonly hold: Hold;
-  /** It has the turn of its key. */
+  /** It has its turn among the items of its key. */
   readonly perKey?: true;
+}
+
+interface Turns<I> {
+  readonly items: KeyTurns<Item<I>>;
+  /** Set while an item of the key is open. */
+  readonly busy: ValueState<true>;
 }
 
 /**
@@ -122,7 +129,7 @@ class AsyncMap<I, O> implements Processor<I> {
   readonly #holds;
   readonly #calls: Work<Item<I>>;
   /** Undefined without `perKey`. */
-  readonly #turns: KeyTurns<I> | undefined;
+  readonly #turns: Turns<I> | undefined;
 
   constructor(context: OperatorContext<Awaited<O>>, fn: (value: I, call: CallContext) => O | Promise<O>, settings: Settings) {
     const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
@@ -143,8 +150,7 @@ class AsyncMap<I, O> implements Processor<I> {
           if (outcome.ok) this.#holds.emit(item.hold, outcome.value, item.timestamp ?? MIN_TIMESTAMP);
           else this.#failed(item, outcome.error);
           this.#holds.release(item.hold);
-          const next = item.perKey === true ? this.#turns?.next() : undefined;
-          if (next !== undefined) this.#calls.submit(next);
+          if (item.perKey === true) this.#turnEnded();
         },
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
         onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
@@ -156,7 +162,7 @@ class AsyncMap<I, O> implements Processor<I> {
       },
       { inFlightMax, timeoutMs },
     );
-    if (perKey) this.#turns = new KeyTurns(context, 2 * inFlightMax);
+    if (perKey) this.#turns = this.#makeTurns(2 * inFlightMax);
   }
 
   process(value: I, timestamp: Timestamp): void {
@@ -165,11 +171,33 @@ class AsyncMap<I, O> implements Processor<I> {
     if (own === undefined) return;
     const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value: own.value, hold } : { value: own.value, timestamp, hold };
     if (this.#turns === undefined) this.#calls.submit(item);
-    else if (this.#turns.isMine(item)) this.#calls.submit({ ...item, perKey: true });
+    else this.#turns.items.arrive({ ...item, perKey: true });
   }
 
   async open(): Promise<void> {
-    await this.#turns?.open();
+    await this.#turns?.items.open(this.#turns.busy);
+  }
+
+  async close(): Promise<void> {
+    this.#turns?.items.close();
+  }
+
+  #makeTurns(waitingMax: number): Turns<I> {
+    const busy = this.#context.state(valueState<true>('busy'));
+    const begin = (item: Item<I>): boolean => {
+      busy.update(true);
+      this.#calls.submit(item);
+      return true;
+    };
+    return { busy, items: new KeyTurns(this.#context, { name: 'waiting', begin, waitingMax }) };
+  }
+
+  /** The call of an item that had its key's turn has ended: the next begins. */
+  #turnEnded(): void {
+    if (this.#turns === undefined) return;
+    const { items, busy } = this.#turns;
+    items.ended();
+    if (!items.busy) busy.clear();
   }
 
   /** The value as the operator's own: others may hold what was handed over. Undefined for one that can't be kept: its call fails. */
@@ -211,44 +239,5 @@ class AsyncMap<I, O> implements Processor<I> {
 
   #nameOf(key: Key): string {
     return `a call of \`${this.#context.uid}\`${key === '' ? '' : ` for key ${keyText(key)}`}`; // A stream without keys has the empty one.
-  }
-}
-
-/** One item of a key at a time. */
-class KeyTurns<I> {
-  readonly #busy;
-  readonly #waiting;
-  readonly #place;
-
-  constructor(context: OperatorContext<never>, waitingMax: number) {
-    this.#busy = context.state(valueState<true>('busy'));
-    this.#waiting = context.state(listState<Item<I>>('waiting'));
-    this.#place = context.place({ name: 'waiting', max: waitingMax });
-  }
-
-  async open(): Promise<void> {
-    await this.#waiting.forEachKey(() => this.#place.add(this.#waiting.size));
-  }
-
-  /** Whether it is this item's turn; if not, it waits. */
-  isMine(item: Item<I>): boolean {
-    if (this.#busy.value() === undefined) {
-      this.#busy.update(true);
-      return true;
-    }
-    this.#waiting.add(item);
-    this.#place.add(1);
-    return false;
-  }
-
-  /** The item whose turn is next. */
-  next(): Item<I> | undefined {
-    const item = this.#waiting.shift();
-    if (item === undefined) {
-      this.#busy.clear();
-      return undefined;
-    }
-    this.#place.add(-1);
-    return { ...item, perKey: true };
   }
 }
