@@ -21,7 +21,7 @@ import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
 
-/** What streams need of the environment that they belong to. */
+/** @internal What streams need of the environment that they belong to. */
 export interface PipelineOwner {
   readonly graph: StreamGraph;
   /** The operator that runs an agent, and what it is called. */
