@@ -7,6 +7,7 @@
  * on at once, but nothing leaves the process meanwhile: its next call waits until it is, and its end stands for outcomes that are in no
  * write yet.
  */
+import { ChildAbort, hasEnded } from '../../core/attempt.ts';
 import type { Cancel } from '../../core/clock.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
@@ -14,7 +15,7 @@ import type { Key } from '../../core/key.ts';
 import type { CallContext, CallOptions, Durability, Outcome, WorkContext } from '../../core/operator.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { digest, encodeText } from '../../core/serde.ts';
-import { ChildAbort, DurableCall, ended, type AttemptServices, type CallingBody } from './durable-call.ts';
+import { DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
 import type { Appended, Journal } from '../journal/journal.ts';
 import { workKey, type WorkRecord } from '../journal/journal-format.ts';
 import { fixed, handOver, type HandedOver } from './hand-over.ts';
@@ -123,7 +124,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? ended(this.#item.title));
+    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? hasEnded(this.#item.title));
     this.#abort ??= new ChildAbort(this.#services.signal);
     return this.#abort.signal;
   }
