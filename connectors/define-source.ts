@@ -12,6 +12,7 @@ import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
 export interface SourcePage<T, P> {
   /** None: nothing new now; asked again after `pollInterval`. */
   readonly values: readonly T[];
+  /** Of the values: finite numbers, or undefined for a value without one. */
   readonly timestamps?: readonly Timestamp[] | undefined;
   /** The position behind the first `count` values; asked for 1 up to `values.length` only. */
   position(count: number): P;
@@ -26,7 +27,10 @@ export interface SourceDefinition<T, P> {
   readonly replayable?: boolean | undefined;
   /** Wait after an empty page. @defaultValue '1s' */
   readonly pollInterval?: Duration | undefined;
-  /** The values right behind a position; undefined at the end of the input. */
+  /**
+   * The values right behind a position; undefined at the end of the input. While it is asked the source counts as busy and its split is
+   * not idle (`withIdleness`), however slow the answer is; from a page without values on it waits.
+   */
   read(position: P, signal: AbortSignal): SourcePage<T, P> | undefined | Promise<SourcePage<T, P> | undefined>;
 }
 
@@ -40,18 +44,20 @@ export interface SourceDefinition<T, P> {
  * } });
  */
 export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
-  knownOptions('defineSource', definition, { name: true, start: true, replayable: true, pollInterval: true, read: true });
+  knownOptions('defineSource', definition, ['name', 'start', 'replayable', 'pollInterval', 'read']);
   const { name = 'source', start, replayable = true, pollInterval = '1s' } = definition;
   if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
   if (start === undefined) throw refusal('start', 'a position', start);
   const pollMs = durationMs('pollInterval', pollInterval);
 
-  const readFrom = async (position: P, signal: AbortSignal, time: Clock): Promise<SourceBatch<T, P> | undefined> => {
+  /** `onPage` is told whether a page has values. */
+  const readFrom = async (position: P, { signal, time, onPage }: Reading): Promise<SourceBatch<T, P> | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const page = await definition.read(position, signal);
       if (page === undefined) return undefined;
       const { values, timestamps } = page;
+      onPage(values.length > 0);
       if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
       await sleep(time, pollMs, signal);
     }
@@ -66,11 +72,15 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       const time = clock ?? jobClock ?? systemClock;
       let next: P = position === undefined ? start : position;
       let ended = false;
+      let waiting = false;
       return {
+        get waiting() {
+          return waiting;
+        },
         async read(readSignal) {
           readSignal.throwIfAborted();
           if (ended) return undefined;
-          const batch = await readFrom(next, readSignal, time);
+          const batch = await readFrom(next, { signal: readSignal, time, onPage: (hasValues) => (waiting = !hasValues) });
           if (batch === undefined) ended = true;
           else next = batch.position(batch.values.length);
           return batch;
@@ -80,6 +90,12 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
     },
   };
 };
+
+interface Reading {
+  readonly signal: AbortSignal;
+  readonly time: Clock;
+  readonly onPage: (hasValues: boolean) => void;
+}
 
 /** Undefined is where a source starts, so as a position behind values it would begin them anew without a word. */
 const positionBehind = <T, P>(page: SourcePage<T, P>, count: number): P => {

@@ -22,7 +22,11 @@ export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock?: Clo
   return {
     name: source.name,
     replayable: source.replayable,
+    get dropped() {
+      return source.dropped;
+    },
     splits: (signal) => source.splits(signal),
+    close: async () => source.close?.(),
     async open(split, position, signal, jobClock) {
       const time = clock ?? jobClock ?? systemClock;
       if (pace?.clock !== time) pace = new Pace(1000 / perSecond, time);
@@ -62,6 +66,10 @@ const pacedReader = <T, P>(reader: SourceReader<T, P>, pace: Pace): SourceReader
   let batch: SourceBatch<T, P> | undefined;
   let from = 0;
   return {
+    /** While it paces, what comes next is there already. */
+    get waiting() {
+      return (batch === undefined || from >= batch.values.length) && reader.waiting;
+    },
     async read(signal) {
       signal.throwIfAborted();
       while (batch === undefined || from >= batch.values.length) {

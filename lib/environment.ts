@@ -5,17 +5,7 @@ import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import type { Operator, OutputTag } from './core/operator.ts';
 import type { Logger } from './core/logger.ts';
-import {
-  callable,
-  durationMs,
-  flag,
-  integer,
-  knownOptions,
-  refusal,
-  withMethods,
-  type Duration,
-  type OptionNames,
-} from './core/options.ts';
+import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/domain.ts';
@@ -70,11 +60,6 @@ export interface EnvironmentOptions {
   readonly serialiseEdges?: boolean | undefined;
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
   readonly freezeState?: boolean | undefined;
-  /**
-   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers. A test mode that finds
-   * who changes what. @defaultValue false
-   */
-  readonly freeze?: boolean | undefined;
   /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
   readonly logger?: Logger | LogLevel | undefined;
   readonly clock?: Clock | undefined;
@@ -84,27 +69,29 @@ export interface EnvironmentOptions {
 
 export type ApplyAgentOptions = AgentOperatorOptions;
 
-const optionNames = {
-  checkpoint: true,
-  storage: true,
-  maxParallelism: true,
-  restart: true,
-  stopTimeout: true,
-  strictReplay: true,
-  allowUnclaimedState: true,
-  stateCacheMax: true,
-  dirtyMax: true,
-  serialiseEdges: true,
-  freezeState: true,
-  freeze: true,
-  logger: true,
-  clock: true,
-  onTurn: true,
-} as const satisfies OptionNames<EnvironmentOptions>;
+const optionNames: readonly (keyof EnvironmentOptions)[] = [
+  'checkpoint',
+  'storage',
+  'maxParallelism',
+  'restart',
+  'stopTimeout',
+  'strictReplay',
+  'allowUnclaimedState',
+  'stateCacheMax',
+  'dirtyMax',
+  'serialiseEdges',
+  'freezeState',
+  'logger',
+  'clock',
+  'onTurn',
+];
 
 /** Bytes of changed entries that start a checkpoint early. */
 const dirtyBytesMax = 64 * 2 ** 20;
 const tickMs = 200;
+
+/** How long `executeAsync` waits for sources to be open, in milliseconds: a start that hangs can be cancelled then. */
+const startMaxMs = 30_000;
 
 /** An agent of the pipeline; open while a job runs. */
 interface AgentSlot {
@@ -212,7 +199,11 @@ export class StreamExecutionEnvironment {
     await job.done;
   }
 
-  /** Starts the job and gives it while it runs, one at a time. Throws `UID_CLASH` or `GRAPH_INVALID`. */
+  /**
+   * Starts the job and gives it while it runs, one at a time. With a source that can't be read again, such as an Observable, it is given
+   * when its sources are open, so that what is pushed from then on is taken; or when the start has failed, or takes longer than 30 s.
+   * Throws `UID_CLASH` or `GRAPH_INVALID`.
+   */
   async executeAsync(name = 'job'): Promise<Job> {
     const { domain, ...rest } = this.#settings;
     this.#checkPipes();
@@ -229,7 +220,36 @@ export class StreamExecutionEnvironment {
       () => this.#end(undefined),
       (error: unknown) => this.#end(error),
     );
+    if (this.#sources().some(({ source }) => !source.replayable)) await this.#started(job);
     return job;
+  }
+
+  /** Resolves when the first start of the job has come to something, or takes too long. */
+  #started(job: Job): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#settings.clock.setTimer(startMaxMs, resolve);
+      const over = (): void => {
+        cancel();
+        resolve();
+      };
+      job.status$.subscribe({ next: ({ state }) => state !== 'starting' && over(), complete: over });
+    });
+  }
+
+  #sources(): readonly { readonly uid: string; readonly source: Source<unknown> }[] {
+    return this.graph.nodes.flatMap(({ uid, body }) => (body.kind === 'source' ? [{ uid, source: body.source }] : []));
+  }
+
+  /** Ends what sources keep over restarts, and says what nobody has read. */
+  #closeSources(): void {
+    const { logger } = this.#settings;
+    for (const { uid, source } of this.#sources()) {
+      const { dropped = 0 } = source;
+      const closed = source.close?.() ?? Promise.resolve();
+      closed.catch((error: unknown) => logger.warn({ error, source: uid }, `source \`${uid}\` failed to close`));
+      const left = (source.dropped ?? 0) - dropped;
+      if (left > 0) logger.warn({ source: uid, left }, `the job is over, and ${left} values of source \`${uid}\` that had come were not read`);
+    }
   }
 
   /** Runs to the end of the input and gives what a stream brought. Meant for tests and small data. */
@@ -250,6 +270,7 @@ export class StreamExecutionEnvironment {
 
   #end(error: unknown): void {
     this.#ended = { error };
+    this.#closeSources();
     const listeners = [...this.#onEnd];
     this.#onEnd.clear();
     for (const listener of listeners) listener(error);
@@ -287,8 +308,8 @@ export class StreamExecutionEnvironment {
 const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
   const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
-  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
-  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
+  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, ['directory', 'interval']);
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
   }
@@ -306,8 +327,7 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
       dirtyBytesMax,
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
-      freezeState: flag('freezeState', freezeState),
-      freeze: flag('freeze', freeze),
+      freeze: flag('freezeState', freezeState),
     },
     storage,
     intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),

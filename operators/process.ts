@@ -5,6 +5,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
+import { invalidTimestamp, isTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
 
@@ -26,7 +27,8 @@ export interface ProcessContext<O, S = object, K = Key> {
   readonly metrics: MetricGroup;
   /**
    * Hands on a value. Which type that is can't be inferred from calls of `emit`, so it must be said: `process<Summary>(...)`, or
-   * `emits: type<Summary>()` in an object; unsaid it is `never`. `timestamp` @defaultValue that of the record or timer in hand
+   * `emits: type<Summary>()` in an object; unsaid it is `never`. `timestamp` @defaultValue that of the record or timer in hand; what is no
+   * finite number is refused with `TIMESTAMP_INVALID`
    */
   emit(value: O, timestamp?: Timestamp): void;
   side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
@@ -149,13 +151,21 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
+    if (timestamp !== this.timestamp) this.#check(timestamp);
     this.#output.emit(value, timestamp);
   };
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
+    if (timestamp !== this.timestamp) this.#check(timestamp);
     this.#output.side(tag, value, timestamp);
   };
+
+  /** That of the record in hand may be none; another one is a time. */
+  #check(timestamp: Timestamp): void {
+    const { uid } = this.#context;
+    if (!isTimestamp(timestamp)) throw invalidTimestamp(`a record that operator \`${uid}\` emits`, timestamp, { uid });
+  }
 
   /** A value is emitted while a record or timer is in hand, and is there already. */
   #refusal(value: unknown): StreamError {

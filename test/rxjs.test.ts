@@ -11,8 +11,9 @@ import {
   type EnvironmentOptions,
   type Operator,
 } from 'millrace';
-import { bufferCount, concatMap, config, count, delay, endWith, filter, finalize, firstValueFrom, from, map, merge, mergeMap, NEVER, Observable, of, pairwise } from 'rxjs';
+import { bufferCount, concat, concatMap, config, count, defer, delay, endWith, filter, finalize, firstValueFrom, from, map, merge, mergeMap, NEVER, Observable, of, pairwise } from 'rxjs';
 import { reduce, startWith, Subject, take, tap, throwError, timer, toArray, type OperatorFunction } from 'rxjs';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { failure, later, Ledger, once, until } from './stories/story.ts';
 
@@ -288,23 +289,92 @@ describe('fromObservable', () => {
     expect([calls.get(0), calls.get(1)]).toEqual([1, 1]);
   });
 
-  test('a restart subscribes anew', async () => {
-    const env = create({ storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
-    let [subscriptions, failures] = [0, 0];
+  const restarting = (): StreamExecutionEnvironment => create({ storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
+
+  /** Throws at the first value for which `when` is true, and never again. */
+  const throwsOnce = <T>(when: (value: T) => boolean): ((value: T) => T) => {
+    let thrown = false;
+    return (value) => {
+      if (!thrown && when(value)) {
+        thrown = true;
+        throw new Error('once');
+      }
+      return value;
+    };
+  };
+
+  test('a restart keeps the subscription, and what was accepted comes to its turn again', async () => {
+    const env = restarting();
+    let subscriptions = 0;
     const source$ = new Observable<number>((to) => {
       subscriptions += 1;
-      to.next(subscriptions);
-      if (subscriptions > 1) to.complete();
-      return NEVER.subscribe();
+      for (const value of [1, 2, 3]) to.next(value);
+      to.complete();
     });
-    const out = env.fromObservable(source$).map((n) => {
-      failures += 1;
-      if (failures === 1) throw new Error('once');
-      return n;
-    });
-    // The first value was refused by the pipeline before it was journaled: it was not accepted.
-    expect(await env.executeAndCollect(out)).toEqual([2]);
-    expect(subscriptions).toBe(2);
+    const out = env.fromObservable(source$).map(throwsOnce((n) => n === 2));
+    expect(await env.executeAndCollect(out)).toEqual([1, 2, 3]);
+    expect(subscriptions).toBe(1);
+  });
+
+  test('values that come while the job starts again are taken when it runs', async () => {
+    const env = restarting();
+    const subject = new Subject<number>();
+    const got: number[] = [];
+    env.fromObservable(subject).map(throwsOnce((n) => n === 1)).sinkTo(callbackSink((n) => void got.push(n)));
+    const job = await env.executeAsync();
+    job.status$.pipe(filter(({ state }) => state === 'restarting')).subscribe(() => subject.next(2));
+    subject.next(1);
+    await firstValueFrom(job.status$.pipe(filter(({ restarts, state }) => restarts === 1 && state === 'running')));
+    subject.next(3);
+    subject.complete();
+    await job.done;
+    expect(got).toEqual([1, 2, 3]);
+    expect(subject.observed).toBe(false);
+  });
+
+  test('an Observable that has failed is subscribed to anew', async () => {
+    const env = restarting();
+    let subscriptions = 0;
+    const source$ = defer(() => (++subscriptions === 1 ? concat(of('a'), throwError(() => new Error('gone'))) : of('b')));
+    expect(await env.executeAndCollect(env.fromObservable(source$))).toEqual(['a', 'b']);
+  });
+
+  test('executeAsync is over when the Observable is subscribed to: what is pushed next is taken', async () => {
+    for (const wait of [async () => undefined, () => new Promise(setImmediate), async () => await Promise.resolve()]) {
+      const env = create();
+      const subject = new Subject<number>();
+      const got: number[] = [];
+      env.fromObservable(subject).sinkTo(callbackSink((n) => void got.push(n)));
+      const job = await env.executeAsync();
+      expect([job.status.state, subject.observed]).toEqual(['running', true]);
+      await wait();
+      for (const value of [1, 2, 3]) subject.next(value);
+      subject.complete();
+      await job.done;
+      expect(got).toEqual([1, 2, 3]);
+    }
+  });
+
+  test('a start that fails gives the job too, which says why', async () => {
+    const env = create();
+    env.fromObservable(new Observable(() => { throw new Error('no line'); })).sinkTo(callbackSink(() => {}));
+    await expect((await env.executeAsync()).done).rejects.toThrow('no line');
+  });
+
+  test('what can not be journaled is left out, counted and logged once, and the job goes on', async () => {
+    class Order { id = 1; }
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+    const env = create({ storage: new MemoryStorage(), logger });
+    const bad: unknown[] = [() => 1, new Order(), { deep: [Symbol('s')] }];
+    const got: unknown[] = [];
+    env.fromObservable(from(['a', ...bad, 'b'])).uid('orders').sinkTo(callbackSink((value) => void got.push(value)));
+    const job = await env.executeAsync();
+    await job.done;
+    expect(got).toEqual(['a', 'b']);
+    expect((await job.metrics.snapshot())['operator.orders.numRecordsRefused']).toBe(3);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/source `orders`, split `observable`: value 1 of 5 can not be journaled/);
   });
 });
 

@@ -11,25 +11,31 @@ import type { Timestamp } from './element.ts';
  * Rules of a source:
  *  - A position is opaque and serialisable. `open` continues right behind it; undefined means from the start.
  *  - `read` waits until there is something and resolves with undefined at the end of the split. It rejects with the signal's reason when aborted.
+ *    A batch without values says that there is nothing now.
  *  - Only one `read` of a reader is open at a time; a batch may be consumed in parts, and `position(count)` is asked for any part.
  *  - A source that waits, to poll or to pace, does so on the clock of the job, which `open` is given.
- *  - A `replayable` source gives the same records again from the same position. For one that can't, the engine journals what it accepted.
+ *  - A `replayable` source gives the same records again from the same position. For one that can't, the engine journals what it accepted,
+ *    and says so by `committed`; what it has not is asked for again when the job starts again in the same process.
  */
 export interface Source<T, P = unknown> {
   readonly name: string;
   readonly replayable: boolean;
-  /**
-   * Values that it has left out since it was made: those that found no room, lines that were no data. The engine counts them as
-   * `numRecordsDropped` and warns at the first. Absent where nothing is ever left out.
-   */
-  readonly dropped?: number | undefined;
   /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */
   splits(signal: AbortSignal): Promise<readonly string[]>;
   open(split: string, position: P | undefined, signal: AbortSignal, clock?: Clock): Promise<SourceReader<T, P>>;
+  /** Values that the source had no room for, or had left when it was closed, in this process: a metric, and logged once. */
+  readonly dropped?: number | undefined;
+  /** The job is over: ends what the source keeps over restarts. May be called twice; the source may be opened again by another job. */
+  close?(): Promise<void>;
 }
 
 export interface SourceReader<T, P = unknown> {
   read(signal: AbortSignal): Promise<SourceBatch<T, P> | undefined>;
+  /**
+   * Whether an open read waits for what is not there yet (true), or is about to bring what is (false): only a split that waits is ever
+   * idle. @defaultValue true
+   */
+  readonly waiting?: boolean | undefined;
   /** Informational: this position is covered by a durable checkpoint (or, for a source that can't replay, durably journaled). */
   committed?(position: P): Promise<void>;
   /** May be called twice. */
@@ -38,7 +44,7 @@ export interface SourceReader<T, P = unknown> {
 
 export interface SourceBatch<T, P = unknown> {
   readonly values: readonly T[];
-  /** Timestamps of the values, when the source knows them. */
+  /** Timestamps of the values, when the source knows them: finite numbers, or undefined for a value without one. */
   readonly timestamps?: readonly Timestamp[] | undefined;
   /** Values that go to the side output with this tag id instead (malformed input, say); by index into `values`. */
   readonly sides?: ReadonlyMap<number, string> | undefined;
@@ -63,20 +69,10 @@ export interface Sink<T, C = unknown> {
    * makes the log durable up to the turn that wrote.
    */
   readonly guarantee: 'exactly-once' | 'at-least-once';
-  /**
-   * What only one sink may write to, as texts that are equal whenever it is the same: a file by whatever path it is reached. Asked when a
-   * job is composed, which refuses two sinks that share one. Absent where sharing does no harm.
-   */
-  outputs?(): readonly string[];
   open(context: SinkContext<C>): Promise<SinkWriter<T, C>>;
 }
 
 export interface SinkContext<C> {
-  /**
-   * Tells this sink of this job's history from every other one: the same after any restart, another one in a fresh state directory, of
-   * another operator, and of one that was dropped and has come back. Numbers of records mean something only together with it.
-   */
-  readonly sinkId: string;
   /** Sealed by durable checkpoints and perhaps not committed yet, oldest first. Commit them again. */
   readonly pending: readonly C[];
   /** Number of the epoch that begins. 1 in a fresh job. */

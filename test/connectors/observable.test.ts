@@ -66,9 +66,10 @@ test('drop: counted, and it goes on when there is room', async () => {
   expect(source.dropped).toBe(2);
 });
 
-test('close ends a read that waits and leaves the producer; an abort does not', async () => {
+test('closing a reader ends a read that waits, closing the source leaves the producer; an abort does neither', async () => {
   const subject = new Subject<number>();
-  const reader = await observableSource(subject).open('observable', undefined, signal);
+  const source = observableSource(subject);
+  const reader = await source.open('observable', undefined, signal);
   const controller = new AbortController();
   const aborted = reader.read(controller.signal);
   controller.abort(new Error('stop'));
@@ -78,7 +79,37 @@ test('close ends a read that waits and leaves the producer; an abort does not', 
   const waiting = reader.read(signal);
   await reader.close();
   expect(await waiting).toBeUndefined();
+  expect(subject.observed).toBe(true);
+  await source.close();
+  await source.close();
   expect(subject.observed).toBe(false);
+});
+
+test('the next reader begins behind what is durable, whatever was handed out before', async () => {
+  const subject = new Subject<string>();
+  const source = observableSource(subject);
+  const first = await source.open('observable', undefined, signal);
+  for (const value of ['a', 'b', 'c']) subject.next(value);
+  expect((await first.read(signal))?.values).toEqual(['a', 'b', 'c']);
+  await first.committed?.(1);
+  await first.close();
+  subject.next('d');
+  const second = await source.open('observable', 2, signal);
+  const batch = await second.read(signal);
+  expect([batch?.values, batch?.position(1)]).toEqual([['c', 'd'], 3]);
+  await source.close();
+  expect(source.dropped).toBe(0);
+});
+
+test('what nobody has read when the job is over is counted', async () => {
+  const subject = new Subject<string>();
+  const source = observableSource(subject);
+  const reader = await source.open('observable', undefined, signal);
+  subject.next('a');
+  await reader.read(signal);
+  for (const value of ['b', 'c']) subject.next(value);
+  await source.close();
+  expect(source.dropped).toBe(2);
 });
 
 test('options that make no sense are refused', () => {

@@ -45,8 +45,11 @@ export interface LeftOverSnapshot {
   readonly tail: readonly (readonly [source: number, split: string, records: number])[];
 }
 
+/** 2: what sources have accepted waits in the header, and watermarks are emitted in front of a record that is behind its bound. */
+export const headerFormat = 2;
+
 export interface Header {
-  readonly format: 1;
+  readonly format: typeof headerFormat;
   readonly maxParallelism: number;
   readonly branch: number;
   /** The journal as of the instant: turns it covers and the newest LSN. */
@@ -61,7 +64,7 @@ export interface Header {
 }
 
 export const emptyHeader = (maxParallelism: number): Header => ({
-  format: 1,
+  format: headerFormat,
   maxParallelism,
   branch: 0,
   journal: { lsn: 0, turns: 0 },
@@ -75,8 +78,8 @@ export const checkHeader = (
   header: Header,
   job: { readonly maxParallelism: number; readonly uids: ReadonlySet<string>; readonly allowUnclaimedState: boolean },
 ): void => {
-  if (header.format !== 1) {
-    throw new StreamError('STORE_FORMAT', `the checkpoint has format ${String(header.format)}, this version reads format 1`);
+  if (header.format !== headerFormat) {
+    throw new StreamError('STORE_FORMAT', `the checkpoint has format ${String(header.format)}, this version reads format ${headerFormat}`);
   }
   if (header.maxParallelism !== job.maxParallelism) {
     throw new StreamError('STATE_INCOMPATIBLE', `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`);

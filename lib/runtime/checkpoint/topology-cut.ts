@@ -49,7 +49,7 @@ export const cutTopology = ({ topology, workingSet, statesOf, numberOf, epoch }:
       await Promise.all(sinks.map((sink, i) => sealed[i] && sink.committed(sealed[i])));
     },
     async acknowledge() {
-      for (const { split, position } of positions) await split.reader?.committed?.(position);
+      for (const { split, position } of positions) await split.committed(position);
     },
   };
 };

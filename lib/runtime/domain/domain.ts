@@ -15,7 +15,7 @@ import { CheckpointCoordinator, type CheckpointStats, type OpenCheckpoint } from
 import { EarlyCheckpoints } from '../checkpoint/early-checkpoints.ts';
 import type { StreamGraph } from '../edges/graph.ts';
 import { refuseGrown } from './grown-input.ts';
-import { checkHeader, checkStates, emptyHeader, type Header } from '../checkpoint/header.ts';
+import { checkHeader, checkStates, emptyHeader, headerFormat, type Header } from '../checkpoint/header.ts';
 import { Journal } from '../journal/journal.ts';
 import { openKnownSplits, openNewSplits } from '../recovery/open-splits.ts';
 import { OpenWork } from './open-work.ts';
@@ -23,11 +23,12 @@ import { Places } from '../edges/places.ts';
 import { Recovery } from '../recovery/recovery.ts';
 import { replay, type Divergence } from '../recovery/replay.ts';
 import type { Replayed } from '../recovery/replayed.ts';
-import { TaskLoop, tickEvery } from './task-loop.ts';
+import { TaskLoop } from './task-loop.ts';
+import { Ticks, tickTopology } from './ticks.ts';
 import { cutTopology } from '../checkpoint/topology-cut.ts';
 import { compile, type Topology, type TopologyServices } from '../hosts/topology.ts';
 import { Turns } from './turns.ts';
-import type { Turn } from '../journal/turn.ts';
+import type { TickTurn, Turn } from '../journal/turn.ts';
 import { UidDictionary } from '../checkpoint/uid-dictionary.ts';
 import { untilAborted } from './until-aborted.ts';
 import { Watchdog } from './watchdog.ts';
@@ -45,8 +46,6 @@ export interface DomainSettings {
   /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
   readonly tickMs: number;
   /** Freeze values that state hands out, so that a test finds who changes them. */
-  readonly freezeState: boolean;
-  /** Freeze all that user code is given. */
   readonly freeze: boolean;
 }
 
@@ -55,8 +54,6 @@ export interface DomainOptions {
   readonly settings: DomainSettings;
   /** Undefined: state is in memory and nothing survives. */
   readonly storage: OpenStorage | undefined;
-  /** Names the job where nothing is stored: its ids must not be those of another run. */
-  readonly memoryId: string;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricGroup;
@@ -82,7 +79,7 @@ export class Domain implements Replayed {
   readonly #abort = new AbortController();
   readonly #dictionary: UidDictionary;
   readonly #loop: TaskLoop;
-  readonly #watchdog: Watchdog;
+  readonly #ticks: Ticks;
   /** Undefined where nothing is stored. */
   readonly #early: EarlyCheckpoints | undefined;
   #branch: number;
@@ -114,14 +111,23 @@ export class Domain implements Replayed {
     this.#branch = header.branch;
     this.#dictionary = new UidDictionary(header);
     this.journal = this.#makeJournal();
-    this.turns = new Turns({ clock, journal: this.journal, signal: this.signal, fail: (error) => this.fail(error), onTurn: options.onTurn });
+    this.turns = new Turns({
+      clock,
+      journal: this.journal,
+      signal: this.signal,
+      fail: (error) => this.fail(error),
+      onTurn: (turn) => {
+        this.#ticks.moved();
+        options.onTurn?.(turn);
+      },
+    });
     this.work = this.#makeWork();
     this.workingSet = new WorkingSet({
       store: storage?.state ?? emptyStore,
       maxParallelism: settings.maxParallelism,
       restored: newest !== undefined,
       cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
-      freeze: settings.freezeState || settings.freeze,
+      freeze: settings.freeze,
     });
     this.topology = compile(graph, this.#services());
     this.coordinator = new CheckpointCoordinator({
@@ -136,7 +142,8 @@ export class Domain implements Replayed {
     if (storage !== undefined) this.#early = this.#makeEarly();
     this.#loop = this.#makeLoop();
     const { places, topology } = this;
-    this.#watchdog = new Watchdog({ places, operators: topology.operators, logger: options.logger, moves: () => this.turns.moves });
+    const watchdog = new Watchdog({ places, operators: topology.operators, logger: options.logger, moves: () => this.turns.moves });
+    this.#ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns: this.turns, loop: this.#loop });
   }
 
   get finished(): boolean {
@@ -202,18 +209,9 @@ export class Domain implements Replayed {
 
   /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
   async run(): Promise<boolean> {
-    const { clock, settings } = this.#options;
-    const ended = new AbortController();
-    const ticking = tickEvery({
-      clock,
-      intervalMs: settings.tickMs,
-      signal: AbortSignal.any([this.signal, ended.signal]),
-      nextMs: () => this.#nextTimerMs(),
-      tick: () => this.#tick(),
-    });
-    ticking.catch((error: unknown) => this.fail(error));
+    this.#ticks.start();
     const atEnd = await this.#loop.run();
-    if (atEnd) ended.abort(); // A timer of the clock that fired now would start what nobody waits for.
+    if (atEnd) this.#ticks.stop(); // A timer of the clock that fired now would start what nobody waits for.
     this.#throwFailure();
     return atEnd;
   }
@@ -267,6 +265,7 @@ export class Domain implements Replayed {
   kill(reason: unknown = new StreamError('WORK_ABORTED', 'the job stopped')): void {
     this.journal.kill();
     this.#abort.abort(reason);
+    this.#ticks.stop();
     this.#loop.stop();
   }
 
@@ -293,7 +292,7 @@ export class Domain implements Replayed {
   /** Opens the reader of a split at its position. */
   async openSplit(source: Topology['sources'][number], name: string): Promise<void> {
     const split = source.split(name);
-    if (!split.ended) split.reader = await source.source.open(name, split.position, this.signal, this.#options.clock);
+    if (!split.ended) split.open(await source.source.open(name, split.position, this.signal, this.#options.clock));
   }
 
   get signal(): AbortSignal {
@@ -309,34 +308,12 @@ export class Domain implements Replayed {
     return new Set(this.queues().flatMap((queue) => [...queue.items()].map(({ name }) => name)));
   }
 
-  tickHosts(now: number): void {
-    for (const source of this.topology.sources) source.tick(now);
-    for (const operator of this.topology.operators) operator.timerService?.advanceProcessingTime(now - 1);
+  tick(turn: TickTurn): void {
+    tickTopology(this.topology, turn);
   }
 
   restartCountdowns(): void {
     for (const source of this.topology.sources) source.restartCountdown();
-  }
-
-  #tick(): void {
-    const { clock } = this.#options;
-    const now = clock.now();
-    const due = this.topology.sources.some((source) => source.needsTick(now)) || this.#nextTimerMs() <= 0;
-    if (due) {
-      this.turns.run(
-        () => this.tickHosts(now),
-        () => ({ kind: 'tick', now }),
-        now,
-      );
-    }
-    this.#watchdog.look(clock.elapsed());
-    this.#loop.wake();
-  }
-
-  /** Until the next processing-time timer is due: when the clock has passed it. */
-  #nextTimerMs(): number {
-    const next = this.topology.operators.map(({ timerService }) => timerService?.nextProcessingTime ?? Number.POSITIVE_INFINITY);
-    return Math.min(...next, Number.POSITIVE_INFINITY) + 1 - this.#options.clock.now();
   }
 
   // ---------- start
@@ -387,7 +364,7 @@ export class Domain implements Replayed {
       seals: cut.seals,
       body: (sealed): Header => {
         const { maxParallelism } = this.#options.settings;
-        return { format: 1, maxParallelism, branch, journal, ...(leftOver && { leftOver }), finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
+        return { format: headerFormat, maxParallelism, branch, journal, ...(leftOver && { leftOver }), finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
       },
       durable: async (sealed) => {
         this.#sealedLast = sealed.some((each) => each !== undefined);
@@ -404,16 +381,15 @@ export class Domain implements Replayed {
   // ---------- services
 
   #services(): TopologyServices {
-    const { settings, clock, metrics } = this.#options;
+    const { settings, clock, metrics, storage } = this.#options;
     return {
       workingSet: this.workingSet,
       places: this.places,
       maxParallelism: settings.maxParallelism,
       serialiseEdges: settings.serialiseEdges,
-      freeze: settings.freeze,
       journal: this.journal,
       clock,
-      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
+      jobId: storage?.jobId ?? 'memory',
       signal: this.signal,
       work: this.work,
       branch: () => this.#branch,
@@ -429,9 +405,9 @@ export class Domain implements Replayed {
   }
 
   #makeWork(): OpenWork {
-    const { clock, settings, logger } = this.#options;
+    const { clock, storage, settings, logger } = this.#options;
     return new OpenWork({
-      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
+      jobId: storage?.jobId ?? 'memory',
       clock,
       journal: this.journal,
       recovery: this.recovery,
@@ -439,7 +415,6 @@ export class Domain implements Replayed {
       signal: this.signal,
       logger,
       strictReplay: settings.strictReplay,
-      freeze: settings.freeze,
       branch: () => this.#branch,
       uidOf: (number) => this.topology.operator(number)?.uid ?? `${number}`,
       onApplied: () => this.#loop.wake(),
@@ -478,6 +453,7 @@ export class Domain implements Replayed {
       turn: (body, turn) => this.turns.run(body, turn),
       workOpen: () => this.workOpen > 0,
       between: () => this.#early?.look(),
+      journals: this.journal.keeps,
       whenDurable: (then) => this.journal.flush(then),
       fail: (error) => this.fail(error),
     });

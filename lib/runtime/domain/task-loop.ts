@@ -1,11 +1,16 @@
 /**
  * The task loop: pulls sources and pushes their records in turns. Among splits that have records it takes the one with the lowest
- * watermark; while any bounded place is full it pulls nothing (I10). A turn is never nested and never awaited (I13).
+ * watermark; while any bounded place is full it pulls nothing (I10). A turn is never nested and never awaited (I13), and neither turns nor
+ * sources that answer at once keep the event loop for long (I20). Records that can't be read again are accepted: journaled first, and
+ * handed over when they are durable, so that whatever a turn does to them they are there (I22).
  */
-import { sleep, type Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { SourceBatch } from '../../core/connector.ts';
 import type { Places } from '../edges/places.ts';
-import type { SourceHost, Split } from '../hosts/source-host.ts';
-import { markOfPosition, type RecordedInput, type Turn } from '../journal/turn.ts';
+import type { SourceHost } from '../hosts/source-host.ts';
+import type { Split } from '../hosts/split.ts';
+import { markOfPosition, type Turn } from '../journal/turn.ts';
+import { TurnSize } from './turn-size.ts';
 
 export interface TaskLoopOptions {
   readonly clock: Clock;
@@ -18,20 +23,26 @@ export interface TaskLoopOptions {
   readonly workOpen: () => boolean;
   /** Called between turns, now and then. */
   readonly between: () => void;
-  /** An accepted record that can't be replayed is acknowledged when it is durable. */
+  /** Whether anything is journaled. If not, what was accepted is acknowledged when it was handed over. */
+  readonly journals: boolean;
   readonly whenDurable: (then: () => void) => void;
   readonly fail: (error: unknown) => void;
 }
 
-/** Records of one turn at most, and how long the loop keeps the event loop, in milliseconds. */
-const turnRecordsMax = 512;
+interface Ready {
+  readonly host: SourceHost<unknown>;
+  readonly split: Split<unknown>;
+}
+
+/** How long the loop keeps the event loop, in milliseconds. */
 const sliceMs = 4;
 
 export class TaskLoop {
   readonly #options: TaskLoopOptions;
-  readonly #ends = new Set<Split<unknown>>();
+  readonly #size = new TurnSize(sliceMs);
   #stopped = false;
   #wake: (() => void) | undefined;
+  #sliceStart = 0;
 
   constructor(options: TaskLoopOptions) {
     this.#options = options;
@@ -51,10 +62,15 @@ export class TaskLoop {
     this.wake();
   }
 
+  /** Whether sources are asked at all. */
+  get asks(): boolean {
+    return !this.#stopped && !this.#options.places.full;
+  }
+
   /** Resolves with true when all input has ended and all work is done, with false when the loop was stopped. */
   async run(): Promise<boolean> {
     const { clock, places, sources, workOpen, between } = this.#options;
-    let sliceStart = clock.elapsed();
+    this.#sliceStart = clock.elapsed();
     while (!this.#stopped) {
       this.#read();
       const next = places.full ? undefined : this.#next();
@@ -63,60 +79,64 @@ export class TaskLoop {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
-        sliceStart = Math.max(sliceStart, clock.elapsed() - sliceMs / 2);
-      } else if (!this.#step(next.host, next.split)) return false;
+      } else if (!this.#step(next)) return false;
       between();
-      if (clock.elapsed() - sliceStart > sliceMs) {
+      // Who wakes the loop in a microtask, such as a source that answers at once, does not give the event loop back.
+      if (clock.elapsed() - this.#sliceStart > sliceMs) {
         await new Promise<void>((resolve) => clock.defer(resolve));
-        sliceStart = clock.elapsed();
+        this.#sliceStart = clock.elapsed();
       }
     }
     return false;
   }
 
-  #step(host: SourceHost<unknown>, split: Split<unknown>): boolean {
-    const { turn } = this.#options;
+  #step({ host, split }: Ready): boolean {
+    const { turn, clock } = this.#options;
     const facts = { source: host.number, split: split.name };
-    if (this.#ends.delete(split)) {
+    if (split.isDrained) {
       return turn(
         () => host.end(split),
         () => ({ kind: 'end', ...facts }),
       );
     }
-    if (!host.source.replayable) return this.#accept(host, split);
+    const start = clock.elapsed();
+    const mayGoOn = (): boolean => clock.elapsed() - start < sliceMs;
     let count = 0;
-    return turn(
-      () => (count = host.push(split, turnRecordsMax)),
+    const done = turn(
+      () => (count = host.push(split, this.#size.records, { mayGoOn })),
       () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
     );
-  }
-
-  /** Takes records that can't be read again: they are journaled with the turn. */
-  #accept(host: SourceHost<unknown>, split: Split<unknown>): boolean {
-    const { batch } = split;
-    if (batch === undefined) return true;
-    const input: RecordedInput = {
-      values: batch.values,
-      timestamps: batch.timestamps,
-      sides: batch.sides === undefined ? undefined : [...batch.sides],
-      position: batch.position(batch.values.length),
-    };
-    const done = this.#options.turn(
-      () => host.pushRecorded(split, input),
-      () => ({ kind: 'input', source: host.number, split: split.name, input }),
-    );
-    this.#options.whenDurable(() => {
-      split.reader?.committed?.(input.position).catch((error: unknown) => this.#options.fail(error));
-    });
+    this.#size.took(count, clock.elapsed() - start);
+    if (done && !this.#options.journals && !host.source.replayable && !split.hasRecords) this.#acknowledge(split, split.position);
     return done;
   }
 
-  /** The split to push from next: one that has ended, or the one with the lowest watermark. */
-  #next(): { readonly host: SourceHost<unknown>; readonly split: Split<unknown> } | undefined {
-    let found: { readonly host: SourceHost<unknown>; readonly split: Split<unknown> } | undefined;
+  /** Takes records that can't be read again: they are handed over when they are durable. */
+  #accept(host: SourceHost<unknown>, split: Split<unknown>, batch: SourceBatch<unknown>): void {
+    const { turn, whenDurable } = this.#options;
+    const input = host.acceptable(split, batch);
+    const accepted = turn(
+      () => split.accept(input),
+      () => ({ kind: 'input', source: host.number, split: split.name, input }),
+    );
+    if (!accepted) return;
+    whenDurable(() => {
+      split.release();
+      this.#acknowledge(split, input.position);
+      this.wake();
+    });
+  }
+
+  #acknowledge(split: Split<unknown>, position: unknown): void {
+    split.committed(position).catch((error: unknown) => this.#options.fail(error));
+  }
+
+  /** The split to push from next: one whose end was read, or the one with the lowest watermark. */
+  #next(): Ready | undefined {
+    let found: Ready | undefined;
     for (const host of this.#options.sources) {
       for (const split of host.splits.values()) {
-        if (this.#ends.has(split)) return { host, split };
+        if (split.isDrained) return { host, split };
         if (!split.hasRecords) continue;
         if (found === undefined || split.generator.current < found.split.generator.current) found = { host, split };
       }
@@ -126,39 +146,26 @@ export class TaskLoop {
 
   /** Opens a read for each split that has nothing in hand. */
   #read(): void {
-    for (const host of this.#options.sources) {
+    const { sources, signal, fail } = this.#options;
+    for (const host of sources) {
       for (const split of host.splits.values()) {
-        if (split.reading || split.ended || split.hasRecords || this.#ends.has(split) || split.reader === undefined) continue;
-        split.reading = true;
-        split.reader.read(this.#options.signal).then(
+        if (!split.wantsRead) continue;
+        split.read(signal).then(
           (batch) => {
-            split.reading = false;
-            split.batch = batch;
-            split.cursor = 0;
-            if (batch === undefined) this.#ends.add(split);
+            if (batch !== undefined) this.#took(host, split, batch);
             this.wake();
           },
           (error: unknown) => {
-            split.reading = false;
-            if (!this.#options.signal.aborted && !this.#stopped) this.#options.fail(error);
+            if (!signal.aborted && !this.#stopped) fail(error);
           },
         );
       }
     }
   }
-}
 
-/** Runs `tick` at least every `intervalMs`, and earlier when `nextMs` says so, until aborted. */
-export const tickEvery = async (options: {
-  readonly clock: Clock;
-  readonly intervalMs: number;
-  readonly signal: AbortSignal;
-  readonly nextMs: () => number;
-  readonly tick: () => void;
-}): Promise<void> => {
-  const { clock, intervalMs, signal, nextMs, tick } = options;
-  while (!signal.aborted) {
-    await sleep(clock, Math.max(1, Math.min(intervalMs, nextMs())), signal).catch(() => {}); // Aborted: the condition sees it.
-    if (!signal.aborted) tick();
+  #took(host: SourceHost<unknown>, split: Split<unknown>, batch: SourceBatch<unknown>): void {
+    host.noteDropped();
+    if (host.source.replayable || !this.#options.journals) split.take(batch);
+    else if (batch.values.length > 0) this.#accept(host, split, batch);
   }
-};
+}

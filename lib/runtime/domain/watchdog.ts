@@ -27,6 +27,9 @@ export class Watchdog {
     this.#options = options;
   }
 
+  /** How often to look while a place is full, in milliseconds. */
+  readonly lookMs = 1000;
+
   /** Looks at the job, now and then. */
   look(elapsedMs: number): void {
     const { places, moves } = this.#options;

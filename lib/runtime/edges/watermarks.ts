@@ -1,10 +1,13 @@
 /**
  * Watermarks: the strategy that a user gives to a source, the generator that follows it for one split, and the two ways to merge the
  * watermarks and the idleness of several channels. Keeps I3: what comes out of any of them never goes back. Emission goes by record
- * counts, so that it does not depend on the wall clock (I9); a tick emits only what is left over when records stay away.
+ * counts, and in front of a record that is behind its bound, so that which records are late follows from the records of a split alone and
+ * not from how fast they come (I9, I17); a tick emits only what is left over when records stay away. What is computed here stays below
+ * `MAX_TIMESTAMP`, which only the end of an input brings (I16).
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { durationMs, integer, type Duration } from '../../core/options.ts';
+import { timestampLimit } from '../../core/timestamp.ts';
 
 interface StrategySettings<T> {
   /** How far a record may be behind the greatest timestamp seen; undefined: no watermarks. */
@@ -37,7 +40,10 @@ export class WatermarkStrategy<T = unknown> {
     this.emitEvery = emitEvery;
   }
 
-  /** The watermark is the greatest timestamp minus `duration` minus 1 ms. */
+  /**
+   * The watermark is the greatest timestamp minus `duration` minus 1 ms. A record at most `duration` behind the greatest timestamp of its
+   * split so far is never late; one further behind meets the watermark as it is by then, however fast records come.
+   */
   static boundedOutOfOrderness<T = unknown>(duration: Duration): WatermarkStrategy<T> {
     return new WatermarkStrategy<T>({ outOfOrdernessMs: durationMs('duration', duration), emitEvery: defaultEmitEvery });
   }
@@ -54,7 +60,8 @@ export class WatermarkStrategy<T = unknown> {
 
   /**
    * Takes timestamps (milliseconds since the Unix epoch) from the values. As the last of the chain its parameter has the type of the
-   * stream the strategy is given to.
+   * stream the strategy is given to. What is not a finite number within `Number.MAX_SAFE_INTEGER` of 1970 fails the job with
+   * `TIMESTAMP_INVALID`.
    */
   withTimestamps<U extends T>(fn: (value: U) => Timestamp): WatermarkStrategy<U> {
     if (typeof fn !== 'function') throw new TypeError(`Expected \`withTimestamps\` to be given a function, got \`${typeof fn}\``);
@@ -62,14 +69,20 @@ export class WatermarkStrategy<T = unknown> {
   }
 
   /**
-   * A split without records for longer than `duration` no longer holds the watermark back. It is noticed at a tick, so it takes up to
-   * two ticks more.
+   * A split that was asked and has had no record for longer than `duration` no longer holds the watermark back; with its next record it
+   * does again. It is noticed at a tick, so it takes up to two ticks (0.2 s each) more. Time in which the split could not bring any does
+   * not count: while it has records in hand, while a bounded place is full, while its source reads (as opposed to waits), and while the
+   * process stood still.
    */
   withIdleness(duration: Duration): WatermarkStrategy<T> {
     return new WatermarkStrategy<T>({ ...this, idlenessMs: durationMs('duration', duration, { min: 1 }) });
   }
 
-  /** @defaultValue records 64 */
+  /**
+   * Emits a watermark at each so many records of a split: how soon windows fire while records flow, not which records are late.
+   *
+   * @defaultValue records 64
+   */
   withEmitEvery(records: number): WatermarkStrategy<T> {
     return new WatermarkStrategy<T>({ ...this, emitEvery: integer('records', records, { min: 1 }) });
   }
@@ -84,6 +97,15 @@ export interface WatermarkChange {
 }
 
 const noChange: WatermarkChange = {};
+
+const never = Number.POSITIVE_INFINITY;
+
+/**
+ * What a split without new records could have brought since the tick before. `waits`: it was asked, and there is nothing. `reads`: it was
+ * asked, and what is there may be on its way; that is no idleness. `held`: it has records in hand, or nobody asked it, or the process
+ * stood still; that says nothing at all.
+ */
+export type Quiet = 'waits' | 'reads' | 'held';
 
 /** What a generator keeps in a checkpoint: all of it, since replay brings the same ticks and must see the same idleness. Plain data. */
 export interface GeneratorSnapshot {
@@ -110,7 +132,7 @@ export class WatermarkGenerator {
     this.#idlenessMs = strategy.idlenessMs;
   }
 
-  /** True from the tick that found the split idle to the first one that finds a record again. */
+  /** True from the tick that found the split idle to the next record. */
   get idle(): boolean {
     return this.#idle;
   }
@@ -118,6 +140,16 @@ export class WatermarkGenerator {
   /** The last watermark that was emitted. */
   get current(): Timestamp {
     return this.#emitted;
+  }
+
+  /** The greatest timestamp so far. */
+  get greatest(): Timestamp {
+    return this.#max;
+  }
+
+  /** How far a record may be behind the greatest timestamp and not behind the watermark. */
+  get boundMs(): number {
+    return this.#boundMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
@@ -134,11 +166,20 @@ export class WatermarkGenerator {
     return next;
   }
 
+  /** A record comes: one that is idle is active again before that. */
+  wake(): WatermarkChange {
+    if (!this.#idle) return noChange;
+    this.#idle = false;
+    this.#quietSince = undefined;
+    return { idle: false };
+  }
+
   /**
    * Takes the time. The first tick that finds no new record gives what is not emitted yet and starts the countdown; the one that finds
-   * it run out makes the split idle; the first that finds a record again makes it active.
+   * it run out makes the split idle; the first that finds a record again makes it active. What a tick means depends on what the split
+   * could bring since: see `Quiet`.
    */
-  onTick(now: Timestamp): WatermarkChange {
+  onTick(now: Timestamp, quiet: Quiet = 'waits'): WatermarkChange {
     if (this.#seen) {
       this.#seen = false;
       this.#quietSince = undefined;
@@ -147,18 +188,25 @@ export class WatermarkGenerator {
       return { idle: false };
     }
     if (this.#idle) return noChange;
-    this.#quietSince ??= now;
+    if (quiet !== 'waits') this.#quietSince = undefined;
+    if (quiet === 'held') return noChange;
+    if (quiet === 'waits') this.#quietSince ??= now;
     if (!this.#isOverdue(now)) return { watermark: this.emit() };
     this.#idle = true;
     return { idle: true };
   }
 
-  /** Whether a tick would change anything; one that would not need not become a turn. */
-  needsTick(now: Timestamp): boolean {
+  /** In how many milliseconds a tick changes anything: 0 is now, infinity not before something else happens. What changes nothing need not become a turn. */
+  tickInMs(now: Timestamp, quiet: Quiet = 'waits'): number {
     const watched = this.#idlenessMs !== undefined;
     const unemitted = this.#next() > this.#emitted;
-    if (this.#seen) return watched || unemitted;
-    return !this.#idle && (unemitted || (watched && (this.#quietSince === undefined || this.#isOverdue(now))));
+    if (this.#seen) return quiet !== 'held' && (watched || unemitted) ? 0 : never;
+    if (this.#idle) return never;
+    if (unemitted && quiet !== 'held') return 0;
+    if (!watched) return never;
+    if (quiet === 'waits') return this.#quietSince === undefined ? 0 : Math.max(0, this.#quietSince + this.#idlenessMs + 1 - now);
+    if (this.#quietSince !== undefined) return 0;
+    return quiet === 'reads' ? 1 : never; // Whoever reads may wait by then, without a word.
   }
 
   /** Forgets how long the split has been quiet. One that is idle stays so until a record comes. */
@@ -179,9 +227,9 @@ export class WatermarkGenerator {
     this.#quietSince = quietSince;
   }
 
-  /** `MIN_TIMESTAMP` and `MAX_TIMESTAMP` stay what they are. */
+  /** Below `MAX_TIMESTAMP`, whatever the timestamps were (I16). */
   #next(): Timestamp {
-    return this.#boundMs === undefined ? MIN_TIMESTAMP : this.#max - this.#boundMs - 1;
+    return this.#boundMs === undefined ? MIN_TIMESTAMP : Math.min(this.#max - this.#boundMs - 1, timestampLimit);
   }
 
   #isOverdue(now: Timestamp): boolean {

@@ -9,12 +9,18 @@ import { asMistake, InvariantError, messageOf, StreamError } from '../../core/er
 export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
   name: source.name,
   replayable: source.replayable,
+  get dropped() {
+    return source.dropped;
+  },
   splits: (signal) => named(`source \`${uid}\` failed to list its splits`, signal, () => source.splits(signal)),
   async open(split, position, signal, clock) {
     const open = (): Promise<SourceReader<T>> => source.open(split, position, signal, clock);
     const reader = await named(`source \`${uid}\` failed to open split \`${split}\``, signal, open);
     const { committed } = reader;
     return {
+      get waiting() {
+        return reader.waiting;
+      },
       read: (readSignal) => named(`source \`${uid}\` failed to read split \`${split}\``, readSignal, () => reader.read(readSignal)),
       ...(committed === undefined ? {} : { committed: (at) => named(`source \`${uid}\` failed to note a position`, signal, () => committed.call(reader, at)) }),
       close: () => reader.close(),

@@ -1,25 +1,21 @@
 /**
- * Hosts one source: its splits, each with a position, a watermark generator and at most one batch in hand. A position belongs to the
- * push and not to the fetch, so a batch may be cut at any record. Watermarks are emitted at record counts, so that they do not depend
- * on the wall clock (I3, I9).
+ * Hosts one source: its splits, each with a watermark generator. Watermarks are emitted at record counts, and in front of a record that is
+ * behind its bound, so that neither they nor what is late depends on the wall clock (I3, I9, I17). No timestamp is taken unchecked (I16).
  */
-import type { Source, SourceBatch, SourceReader } from '../../core/connector.ts';
+import type { Logger } from 'pino';
+import type { Source, SourceBatch } from '../../core/connector.ts';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
-import { invariant, StreamError } from '../../core/errors.ts';
+import { invariant, messageOf } from '../../core/errors.ts';
+import type { MetricGroup } from '../../core/metric.ts';
+import { assertSerialisable } from '../../core/serde.ts';
+import { isTimestamp } from '../../core/timestamp.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';
 import type { Places } from '../edges/places.ts';
 import { namedSource } from './source-failure.ts';
-import type { RecordedInput } from '../journal/turn.ts';
-import { WatermarkCombiner, WatermarkGenerator, type GeneratorSnapshot, type ValveSnapshot, type WatermarkStrategy } from '../edges/watermarks.ts';
+import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
+import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
+import { WatermarkCombiner, WatermarkGenerator, type Quiet, type ValveSnapshot, type WatermarkChange, type WatermarkStrategy } from '../edges/watermarks.ts';
 import { forward } from '../edges/wire.ts';
-
-export interface SplitSnapshot {
-  readonly position: unknown;
-  /** Records handed over. */
-  readonly records: number;
-  readonly ended: boolean;
-  readonly generator: GeneratorSnapshot;
-}
 
 export interface SourceSnapshot {
   readonly splits: Readonly<Record<string, SplitSnapshot>>;
@@ -34,31 +30,29 @@ export interface SourceHostOptions<T> {
   readonly output: Receiver<T>;
   readonly sides: ReadonlyMap<string, Receiver<unknown>>;
   readonly places: Places;
+  readonly metrics: MetricGroup;
+  readonly logger: Pick<Logger, 'warn' | 'error'>;
 }
 
-/** One split while the job runs. */
-export class Split<T> {
-  readonly name: string;
-  readonly generator: WatermarkGenerator;
-  position: unknown;
-  records = 0;
-  ended = false;
-  reader: SourceReader<T> | undefined;
-  batch: SourceBatch<T> | undefined;
-  /** Values of the batch handed over. */
-  cursor = 0;
-  /** True while a read is open. */
-  reading = false;
-
-  constructor(name: string, generator: WatermarkGenerator) {
-    this.name = name;
-    this.generator = generator;
-  }
-
-  get hasRecords(): boolean {
-    return this.batch !== undefined && this.cursor < this.batch.values.length;
-  }
+export interface PushOptions {
+  /** Hand over what was recorded, whatever is full by now. */
+  readonly ignorePlaces?: boolean | undefined;
+  /** Asked every few records whether the turn may take longer (I20). */
+  readonly mayGoOn?: (() => boolean) | undefined;
 }
+
+interface Run {
+  readonly from: number;
+  readonly to: number;
+  /** Where the batch was cut before. */
+  readonly cursor: number;
+  readonly ignorePlaces: boolean;
+}
+
+/** Records after which it is looked whether a turn may go on. */
+const lookEvery = 64;
+
+const always = (): boolean => true;
 
 export class SourceHost<T> {
   readonly uid: string;
@@ -68,6 +62,8 @@ export class SourceHost<T> {
   readonly #options: SourceHostOptions<T>;
   readonly #merge = new WatermarkCombiner();
   readonly #out: Pick<Receiver<never>, 'watermark' | 'status'>;
+  #toldRefused = false;
+  #toldDropped = false;
 
   constructor(options: SourceHostOptions<T>) {
     this.uid = options.uid;
@@ -111,67 +107,97 @@ export class SourceHost<T> {
 
   /** A split appears. Runs in a turn. */
   addSplit(name: string): Split<T> {
-    const split = new Split<T>(name, new WatermarkGenerator(this.#options.strategy));
+    const split = new Split<T>({ uid: this.uid, name, generator: new WatermarkGenerator(this.#options.strategy) });
     this.splits.set(name, split);
     this.#merge.add(name);
     return split;
   }
 
-  /** Hands over up to `max` records of the batch in hand, fewer when a place fills up. Runs in a turn. Returns how many. */
-  push(split: Split<T>, max: number, ignorePlaces = false): number {
-    const { batch } = split;
-    if (batch === undefined) return 0;
+  /** Hands over up to `max` records of one batch, fewer when a place fills up or `mayGoOn` says no. Runs in a turn. Returns how many. */
+  push(split: Split<T>, max: number, { ignorePlaces = false, mayGoOn = always }: PushOptions = {}): number {
+    const { front } = split;
+    if (front === undefined) return 0;
+    const { batch, cursor } = front;
     const { places, strategy } = this.#options;
     const { emitEvery } = strategy;
-    const end = Math.min(batch.values.length, split.cursor + max);
-    let at = split.cursor;
+    const end = Math.min(batch.values.length, cursor + max);
+    if (split.generator.idle) this.#change(split, split.generator.wake());
+    let at = cursor;
     let emitAt = at + emitEvery - (split.records % emitEvery);
     while (at < end) {
-      at = this.#pass(split, batch, { from: at, to: Math.min(end, emitAt), ignorePlaces });
+      at = this.#pass(split, batch, { from: at, to: Math.min(end, emitAt, at + lookEvery), cursor, ignorePlaces });
       if (at === emitAt) {
         emitAt += emitEvery;
         this.#emit(split);
       }
-      if (places.full && !ignorePlaces) break;
+      if ((places.full && !ignorePlaces) || !mayGoOn()) break;
     }
-    const handedOver = at - split.cursor;
-    this.#advance(split, batch, at);
-    return handedOver;
+    split.advance(at);
+    return at - cursor;
   }
 
-  /** Hands over records that were journaled when they were accepted. Runs in a turn. */
-  pushRecorded(split: Split<T>, input: RecordedInput): void {
-    split.batch = {
-      values: input.values as readonly T[], // They came from this source.
-      timestamps: input.timestamps,
-      sides: input.sides === undefined ? undefined : new Map(input.sides),
-      position: () => input.position,
-    };
-    split.cursor = 0;
-    this.push(split, input.values.length, true);
+  /**
+   * What of a batch that can't be read again can be journaled. Nobody can be told of a record that can not be, and it must not end the
+   * job for all others: it is left out, counted as `numRecordsRefused`, and the first one is logged (I22).
+   */
+  acceptable(split: Split<T>, batch: SourceBatch<T>): RecordedInput {
+    const input = recordedFrom(batch, 0, batch.position(batch.values.length));
+    const refusals = batch.values.map((value) => whyNotSerialisable(value));
+    const refused = refusals.filter((why) => why !== undefined).length;
+    if (refused === 0) return input;
+    this.#options.metrics.getCounter('numRecordsRefused').inc(refused);
+    if (!this.#toldRefused) {
+      const at = refusals.findIndex((why) => why !== undefined);
+      const what = `source \`${this.uid}\`, split \`${split.name}\`: value ${at} of ${refusals.length} can not be journaled and is left out`;
+      this.#options.logger.error({ source: this.uid, split: split.name, refused }, `${what}: ${refusals[at]}; see the metric numRecordsRefused`);
+    }
+    this.#toldRefused = true;
+    return keep(input, (at) => refusals[at] === undefined);
+  }
+
+  /** Values that the source could not take, in this process. */
+  get dropped(): number | undefined {
+    return this.source.dropped;
+  }
+
+  /** Says so once when the source has begun to drop values. */
+  noteDropped(): void {
+    const { dropped = 0 } = this;
+    if (dropped === 0 || this.#toldDropped) return;
+    this.#toldDropped = true;
+    this.#options.logger.warn({ source: this.uid, dropped }, `source \`${this.uid}\` drops values that it has no room for; see the metric numRecordsDropped`);
   }
 
   /** The split has ended: it holds the watermark back no more. Runs in a turn. */
   end(split: Split<T>): void {
-    split.ended = true;
-    split.batch = undefined;
+    split.end();
     forward(this.#merge.watermark(split.name, MAX_TIMESTAMP), this.#out);
   }
 
-  /** Whether a tick would change anything; one that would not need not become a turn. */
-  needsTick(now: Timestamp): boolean {
-    for (const split of this.splits.values()) if (!split.ended && split.generator.needsTick(now)) return true;
-    return false;
-  }
-
-  /** Runs in a turn, so what it does follows from that turn and the splits' recorded past alone. */
-  tick(now: Timestamp): void {
+  /** The splits for which a tick would change something now, and what it means to each. `asked`: sources are read at all. */
+  dueForTick(now: Timestamp, asked: boolean): TickedSplit[] {
+    const due: TickedSplit[] = [];
     for (const split of this.splits.values()) {
       if (split.ended) continue;
-      const { watermark, idle } = split.generator.onTick(now);
-      if (idle !== undefined) forward(this.#merge.status(split.name, idle), this.#out);
-      if (watermark !== undefined) forward(this.#merge.watermark(split.name, watermark), this.#out);
+      const quiet = split.quiet(asked);
+      if (split.generator.tickInMs(now, quiet) === 0) due.push([this.number, split.name, quiet]);
     }
+    return due;
+  }
+
+  /** In how many milliseconds a tick would change something. */
+  tickInMs(now: Timestamp, asked: boolean): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const split of this.splits.values()) {
+      if (!split.ended) least = Math.min(least, split.generator.tickInMs(now, split.quiet(asked)));
+    }
+    return least;
+  }
+
+  /** A tick, as it was recorded for one split. Runs in a turn, so what it does follows from that turn and the split's recorded past alone. */
+  tick(name: string, now: Timestamp, quiet: Quiet): void {
+    const split = this.split(name);
+    this.#change(split, split.generator.onTick(now, quiet));
   }
 
   /** The process has started: how long a split was quiet is not known. Runs in a turn. */
@@ -180,68 +206,86 @@ export class SourceHost<T> {
   }
 
   snapshot(): SourceSnapshot {
-    const splits = [...this.splits.values()].map(({ name, position, records, ended, generator }): [string, SplitSnapshot] => [
-      name,
-      { position, records, ended, generator: generator.snapshot() },
-    ]);
+    const splits = [...this.splits.values()].map((split): [string, SplitSnapshot] => [split.name, split.snapshot()]);
     return { splits: Object.fromEntries(splits), merge: this.#merge.snapshot() };
   }
 
   restore(snapshot: SourceSnapshot): void {
-    for (const [name, { position, records, ended, generator }] of Object.entries(snapshot.splits)) {
-      const split = this.addSplit(name);
-      Object.assign(split, { position, records, ended });
-      split.generator.restore(generator);
-    }
+    for (const [name, split] of Object.entries(snapshot.splits)) this.addSplit(name).restore(split);
     this.#merge.restore(snapshot.merge);
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.splits.values()].map((split) => split.reader?.close()));
+    this.noteDropped();
+    await Promise.all([...this.splits.values()].map((split) => split.close()));
   }
 
   /** Hands over the records from `from` up to `to`, or until a place is full. Returns where it stopped. */
-  #pass(split: Split<T>, { values, timestamps, sides }: SourceBatch<T>, run: { from: number; to: number; ignorePlaces: boolean }): number {
+  #pass(split: Split<T>, { values, timestamps, sides }: SourceBatch<T>, run: Run): number {
     const { places, strategy, output } = this.#options;
     const { timestampOf } = strategy;
     const { record } = output;
-    const { to, ignorePlaces } = run;
+    const { generator } = split;
+    const { boundMs } = generator;
+    const { to, cursor, ignorePlaces } = run;
     let at = run.from;
-    let greatest: Timestamp | undefined;
+    let { greatest } = generator;
     while (at < to) {
       const value = values[at] as T; // Inside the bounds.
       if (sides?.has(at) === true) this.#side(sides.get(at) as string, value);
       else {
-        const timestamp = timestampOf === undefined ? (timestamps?.[at] ?? MIN_TIMESTAMP) : this.#check(timestampOf(value));
+        let timestamp = timestamps?.[at] ?? MIN_TIMESTAMP;
+        if (timestampOf !== undefined) {
+          timestamp = timestampOf(value);
+          if (!isTimestamp(timestamp)) throw split.invalidTimestamp(split.records + at - cursor, timestamp);
+        }
+        if (timestamp > greatest) greatest = timestamp;
+        else if (timestamp <= greatest - boundMs - 1 && timestamp !== MIN_TIMESTAMP) {
+          generator.onRecords(greatest);
+          this.#emit(split);
+        }
         record(value, timestamp);
-        if (greatest === undefined || timestamp > greatest) greatest = timestamp;
       }
       at += 1;
       if (places.full && !ignorePlaces) break;
     }
-    if (greatest !== undefined) split.generator.onRecords(greatest);
+    generator.onRecords(greatest);
     return at;
   }
 
   #emit(split: Split<T>): void {
     const watermark = split.generator.emit();
-    if (watermark !== undefined) forward(this.#merge.watermark(split.name, watermark), this.#out);
+    if (watermark !== undefined) this.#change(split, { watermark });
   }
 
-  #advance(split: Split<T>, batch: SourceBatch<T>, at: number): void {
-    const handedOver = at - split.cursor;
-    split.records += handedOver;
-    split.cursor = at;
-    if (handedOver > 0) split.position = batch.position(at);
-    if (at === batch.values.length) split.batch = undefined;
+  #change({ name }: Split<T>, { watermark, idle }: WatermarkChange): void {
+    if (idle !== undefined) forward(this.#merge.status(name, idle), this.#out);
+    if (watermark !== undefined) forward(this.#merge.watermark(name, watermark), this.#out);
   }
 
   #side(tag: string, value: T): void {
     (this.#options.sides.get(tag) ?? nowhere).record(value, MIN_TIMESTAMP);
   }
-
-  #check(timestamp: Timestamp): Timestamp {
-    if (typeof timestamp === 'number' && !Number.isNaN(timestamp)) return timestamp;
-    throw new StreamError('TIMESTAMP_MISSING', `the timestamp function of source \`${this.uid}\` returned \`${String(timestamp)}\``);
-  }
 }
+
+/** Why a value can't be stored, with the path to what can't. */
+const whyNotSerialisable = (value: unknown): string | undefined => {
+  try {
+    assertSerialisable(value);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+};
+
+/** The records of an input that are kept, by their place. */
+const keep = ({ values, timestamps, sides, position }: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
+  const places = values.flatMap((_, at) => (isKept(at) ? [at] : []));
+  const sideOf = new Map(sides);
+  return {
+    values: places.map((at) => values[at]),
+    timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp), // As many as values, or none for those behind.
+    sides: sides === undefined ? undefined : places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
+    position,
+  };
+};

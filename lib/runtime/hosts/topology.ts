@@ -5,14 +5,13 @@
 import { StreamError } from '../../core/errors.ts';
 import { KeyContext } from '../../state/key-context.ts';
 import type { GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
-import type { HostServices } from './operator-context.ts';
-import { OperatorHost } from './operator-host.ts';
+import { OperatorHost, type HostServices } from './operator-host.ts';
 import type { Journal } from '../journal/journal.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';
 import { rxSegment } from '../edges/rx-segment.ts';
 import { SinkHost, type SinkServices } from './sink-host.ts';
 import { SourceHost } from './source-host.ts';
-import { WatermarkValve } from '../edges/watermarks.ts';
+import { WatermarkValve, type WatermarkStrategy } from '../edges/watermarks.ts';
 import { keyedEdge, unionInput, Wire } from '../edges/wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {
@@ -71,12 +70,11 @@ class Compiler {
     const { body } = node;
     switch (body.kind) {
       case 'source': {
-        const { places } = this.#services;
-        const sides = this.#sides(node);
-        const number = this.#services.numberOf(node.uid);
-        this.#sources.push(
-          new SourceHost({ uid: node.uid, number, source: body.source, strategy: body.strategy as never, output: this.#output(node), sides, places }),
-        );
+        const { uid } = node;
+        const { places, logger } = this.#services;
+        const at = { uid, number: this.#services.numberOf(uid), output: this.#output(node), sides: this.#sides(node) };
+        const strategy = body.strategy as WatermarkStrategy<unknown>; // The graph ties it to the values of the source.
+        this.#sources.push(new SourceHost({ ...at, source: body.source, strategy, places, logger, metrics: this.#services.metrics(uid) }));
         return;
       }
       case 'operator':

@@ -220,6 +220,9 @@ export class JobMetrics {
     this.#view({ group: 'operator', name: 'numCommitRetries', kind: 'counter', help: 'commits of a sink that failed and were tried again' }, ({ topology }) =>
       topology.sinks.map(({ uid, commitRetries }) => [uid, commitRetries]),
     );
+    this.#view({ group: 'operator', name: 'numRecordsDropped', kind: 'counter', help: 'values a source had no room for' }, ({ topology }) =>
+      topology.sources.flatMap(({ uid, dropped }) => (dropped === undefined ? [] : [[uid, dropped] as const])),
+    );
     this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
       topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
     );

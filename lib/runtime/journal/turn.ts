@@ -5,22 +5,28 @@
 import type { Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
 import type { WorkId } from '../../core/journal.ts';
+import type { Quiet } from '../edges/watermarks.ts';
 
 export type Turn =
-  /** A split hands over its next `count` records. */
+  /** A split hands over its next `count` records: those that can't be read again out of what was accepted. */
   | (Marks & { readonly kind: 'records'; readonly source: number; readonly split: string; readonly count: number; readonly position?: unknown })
-  /** A split that can't be read again hands over these records. */
-  | (Marks & { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput })
+  /** These records of a split that can't be read again are accepted. */
+  | ({ readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput })
   /** A split appears. */
   | { readonly kind: 'split'; readonly source: number; readonly split: string }
   /** A split has ended. */
   | (Marks & { readonly kind: 'end'; readonly source: number; readonly split: string })
   /** An item of work hands over its outcome. */
   | (Marks & { readonly kind: 'work'; readonly work: WorkId })
-  /** The clock ticks. */
-  | (Marks & { readonly kind: 'tick'; readonly now: Timestamp })
+  /** The clock ticks, for timers and for these splits. */
+  | TickTurn
   /** A process goes live: countdowns of idleness begin anew. */
   | { readonly kind: 'start' };
+
+export type TickTurn = Marks & { readonly kind: 'tick'; readonly now: Timestamp; readonly splits?: readonly TickedSplit[] | undefined };
+
+/** A split that a tick concerns, and what the tick means to it: whether it could have brought anything is a fact of that time. */
+export type TickedSplit = readonly [source: number, split: string, quiet: Quiet];
 
 interface Marks {
   /** The time that the turn has read. */
@@ -29,7 +35,7 @@ interface Marks {
   readonly submitted?: readonly number[];
 }
 
-/** Records as they were accepted, with the side output of those that go to one. */
+/** Records as they are accepted, with the side output of those that go to one. */
 export interface RecordedInput {
   readonly values: readonly unknown[];
   readonly timestamps?: readonly Timestamp[] | undefined;
@@ -41,7 +47,11 @@ export interface RecordedInput {
 /** Turns as the log stores them: arrays, since most jobs write millions. */
 export type PackedTurn = readonly unknown[];
 
-const letters = { records: 'r', input: 'i', split: 's', end: 'e', work: 'w', tick: 't', start: 'l' } as const;
+/** By their number in the log. */
+const quiets: readonly Quiet[] = ['waits', 'reads', 'held'];
+
+/** `i` and `t` were an input and a tick of a form before this one. */
+const letters = { records: 'r', input: 'a', split: 's', end: 'e', work: 'w', tick: 'c', start: 'l' } as const;
 
 export const packTurn = (turn: Turn): PackedTurn => {
   const letter = letters[turn.kind];
@@ -49,7 +59,7 @@ export const packTurn = (turn: Turn): PackedTurn => {
     case 'records':
       return packed([letter, turn.source, turn.split, turn.count, turn.now, turn.submitted, turn.position]);
     case 'input':
-      return packed([letter, turn.source, turn.split, turn.input, turn.now, turn.submitted]);
+      return [letter, turn.source, turn.split, turn.input];
     case 'split':
       return [letter, turn.source, turn.split];
     case 'end':
@@ -59,7 +69,7 @@ export const packTurn = (turn: Turn): PackedTurn => {
       return packed([letter, operator, keyGroup, number, branch, turn.now, turn.submitted]);
     }
     case 'tick':
-      return packed([letter, turn.now, turn.submitted]);
+      return packed([letter, turn.now, turn.submitted, turn.splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)])]);
     case 'start':
       return [letter];
   }
@@ -73,7 +83,7 @@ export const unpackTurn = (packedTurn: PackedTurn): Turn => {
     case letters.records:
       return { kind: 'records', source: a, split: b, count: c, ...marks(d, e), ...(isAbsent(f) ? {} : { position: f }) };
     case letters.input:
-      return { kind: 'input', source: a, split: b, input: c, ...marks(d, e) };
+      return { kind: 'input', source: a, split: b, input: c };
     case letters.split:
       return { kind: 'split', source: a, split: b };
     case letters.end:
@@ -81,7 +91,7 @@ export const unpackTurn = (packedTurn: PackedTurn): Turn => {
     case letters.work:
       return { kind: 'work', work: { operator: a, keyGroup: b, number: c, branch: d }, ...marks(e, f) };
     case letters.tick:
-      return { kind: 'tick', ...marks(undefined, b), now: a };
+      return { kind: 'tick', ...marks(undefined, b), now: a, ...(isAbsent(c) ? {} : { splits: unpackSplits(c) }) };
     case letters.start:
       return { kind: 'start' };
     default:
@@ -108,6 +118,9 @@ const marks = (now: Timestamp | null | undefined, submitted: readonly number[] |
   if (isAbsent(submitted)) return isAbsent(now) ? {} : { now };
   return isAbsent(now) ? { submitted } : { now, submitted };
 };
+
+const unpackSplits = (splits: readonly (readonly [source: number, split: string, quiet: number])[]): TickedSplit[] =>
+  splits.map(([source, split, quiet]) => [source, split, quiets[quiet] ?? 'held']);
 
 /** What is not there at the end takes no room. */
 const packed = (fields: unknown[]): PackedTurn => {

@@ -9,7 +9,7 @@ import type { MetricGroup } from '../../core/metric.ts';
 import type { Replayed } from './replayed.ts';
 import type { Header, LeftOverSnapshot } from '../checkpoint/header.ts';
 import { tailOf, unrecordedOf } from './left-over.ts';
-import { handOver, type Divergence } from './replay.ts';
+import { acceptAgain, type Divergence } from './replay.ts';
 import type { Turn } from '../journal/turn.ts';
 
 export interface NewBranch {
@@ -22,7 +22,7 @@ export interface NewBranch {
   readonly logger: Logger;
 }
 
-/** After the turns before the divergence: sorts out what is left over, and hands over what sources have accepted that can't be read again. */
+/** After the turns before the divergence: sorts out what is left over, and takes again what sources have accepted that can't be read again. */
 export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranch): void => {
   const { code, hint } = new StreamError('DIVERGED', divergence.message);
   logger.warn({ code, hint }, `replay stopped: ${divergence.message}; going on in branch ${job.branch}`);
@@ -34,7 +34,7 @@ export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranc
     unrecorded: [...(leftOver?.unrecorded ?? []), ...unrecordedOf(turns, job.recovery.items)],
     tail: tailOf(job.topology.sources, turns, leftOver?.tail),
   });
-  const lost = handOver(job, turns);
+  const lost = acceptAgain(job, turns);
   if (lost > 0) logger.warn({ records: lost }, `${lost} accepted records belong to a source that the pipeline does not have any more; they are dropped`);
 };
 

@@ -7,8 +7,9 @@ import type { Clock } from '../../core/clock.ts';
 import { unreachable } from '../../core/errors.ts';
 import { encodeText } from '../../core/serde.ts';
 import type { Replayed } from './replayed.ts';
-import type { SourceHost, Split } from '../hosts/source-host.ts';
-import { markOfPosition, type Turn } from '../journal/turn.ts';
+import type { SourceHost } from '../hosts/source-host.ts';
+import type { Split } from '../hosts/split.ts';
+import { markOfPosition, type RecordedInput, type Turn } from '../journal/turn.ts';
 import type { WorkItem } from '../work/work-item.ts';
 
 /** The branches part: thrown by a start that has met it, so that the next one does the turns before it, and no more of them. */
@@ -26,6 +27,9 @@ export class Divergence extends Error {
 /** How long recorded turns keep the event loop, in milliseconds: a signal to stop must be heard. */
 const sliceMs = 4;
 
+/** Records that are handed over before it is looked whether to pause. */
+const turnRecordsMax = 512;
+
 /** Runs the first `count` turns in order. Resolves with where they diverged, or undefined when the state is that after the last of them. */
 export const replay = async (job: Replayed, turns: readonly Turn[], count: number, clock: Clock): Promise<Divergence | undefined> => {
   const pause = pauses(job, clock);
@@ -40,8 +44,8 @@ export const replay = async (job: Replayed, turns: readonly Turn[], count: numbe
   return undefined;
 };
 
-/** Of turns that are not done again: hands over what sources have accepted that can not read it again. Returns how many records nobody takes. */
-export const handOver = (job: Replayed, turns: readonly Turn[]): number => {
+/** Of turns that are not done again: takes what sources have accepted that can not read it again. Returns how many records nobody takes. */
+export const acceptAgain = (job: Replayed, turns: readonly Turn[]): number => {
   let lost = 0;
   for (const turn of turns) {
     if (turn.kind !== 'input' && turn.kind !== 'end' && turn.kind !== 'split') continue;
@@ -50,15 +54,19 @@ export const handOver = (job: Replayed, turns: readonly Turn[]): number => {
       if (turn.kind === 'input') lost += turn.input.values.length;
       continue;
     }
-    const { splits } = host;
     job.turns.replay(undefined, () => {
-      const split = splits.get(turn.split) ?? host.addSplit(turn.split);
-      if (turn.kind === 'input') host.pushRecorded(split, turn.input);
-      else if (turn.kind === 'end') host.end(split);
+      const split = host.splits.get(turn.split) ?? host.addSplit(turn.split);
+      if (turn.kind === 'input') accept(split, turn.input);
+      else if (turn.kind === 'end') split.noteEnd();
     });
   }
-  job.turns.takeSubmitted(); // Started with all other open work.
   return lost;
+};
+
+/** Takes in hand what the journal holds: it is durable. */
+const accept = (split: Split<unknown>, input: RecordedInput): void => {
+  split.accept(input);
+  split.release();
 };
 
 /** Lets others run now and then. Rejects when the domain has ended meanwhile. */
@@ -101,7 +109,7 @@ const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> |
     case 'records':
       return replayRecords(job, turn, pause);
     case 'input':
-      return atSplit(job, turn, (host, split) => job.turns.replay(turn.now, () => host.pushRecorded(split, turn.input)));
+      return atSplit(job, turn, (_, split) => accept(split, turn.input));
     case 'end':
       return atSplit(job, turn, (host, split) => job.turns.replay(turn.now, () => host.end(split)));
     case 'split': {
@@ -114,7 +122,7 @@ const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> |
     case 'work':
       return replayWork(job, turn);
     case 'tick':
-      job.turns.replay(turn.now, () => job.tickHosts(turn.now));
+      job.turns.replay(turn.now, () => job.tick(turn));
       return undefined;
     case 'start':
       job.turns.replay(undefined, () => job.restartCountdowns());
@@ -131,14 +139,15 @@ const replayRecords = async (job: Replayed, turn: Turn & { kind: 'records' }, pa
   let pushed = 0;
   for (let left = turn.count; left > 0; left -= pushed) {
     await pause();
+    pushed = 0;
     if (!split.hasRecords) {
-      split.batch = await split.reader?.read(job.signal);
-      split.cursor = 0;
-      if (split.batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
+      const batch = host.source.replayable ? await split.read(job.signal) : undefined;
+      if (batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
+      split.take(batch);
     }
-    const most = left;
+    const records = Math.min(left, turnRecordsMax);
     job.turns.replay(turn.now, () => {
-      pushed = host.push(split, most, true);
+      pushed = host.push(split, records, { ignorePlaces: true });
     });
   }
   const { position } = markOfPosition(split.position);

@@ -3,7 +3,7 @@
  * open. The domain implements it; a test of a replay gives a small one.
  */
 import type { Timestamp } from '../../core/element.ts';
-import type { Turn } from '../journal/turn.ts';
+import type { TickTurn, Turn } from '../journal/turn.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Topology } from '../hosts/topology.ts';
 import type { WorkItem } from '../work/work-item.ts';
@@ -23,7 +23,7 @@ export interface Replayed {
   openItems(): ReadonlySet<string>;
   /** Opens the reader of a split at its position. */
   openSplit(source: SourceHost<unknown>, name: string): Promise<void>;
-  tickHosts(now: Timestamp): void;
+  tick(turn: TickTurn): void;
   restartCountdowns(): void;
 }
 

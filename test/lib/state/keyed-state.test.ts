@@ -294,9 +294,7 @@ describe('the cut', () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
     const value = state(valueState<unknown>('callbacks'));
-    const changed: { fn?: () => number } = {};
-    at('k1', () => value.update(changed));
-    changed.fn = () => 1; // Behind the back of the state.
+    at('k1', () => value.update({ fn: () => 1 }));
     expect(() => set.dirtyBytes).not.toThrow();
     const slices = set.cut().write(store.batch());
     expect(() => slices.next()).toThrow(

@@ -21,8 +21,7 @@ const settings = {
   dirtyBytesMax: 32 << 20,
   cacheMax: 1_000_000,
   tickMs: 50,
-  freezeState: true,
-  freeze: false,
+  freeze: true,
 };
 
 /** Starts work for each input under a hold; it ends when the test says so. */
@@ -93,7 +92,7 @@ test('the numbers of a job while it waits, and when it has ended', async () => {
   const text = await job.metrics.text();
   expect(text).toContain('millrace_operator_numRecordsOut{job="letters",operator="letters"} 3');
   expect(text).toContain('millrace_place_depth{job="letters",place="wait.work"} 3');
-  expect(job.metrics.watermarkHolders()).toContainEqual({ operator: 'wait', key: 'a', watermark: Number.POSITIVE_INFINITY, waiting: 1 });
+  expect(job.metrics.watermarkHolders()).toContainEqual({ operator: 'wait', key: 'a', watermark: Number.POSITIVE_INFINITY, waiting: 2 });
 
   open();
   await job.done;

@@ -9,7 +9,7 @@ describe('a turn in the log', () => {
     { kind: 'records', source: 1, split: 'a', count: 7, now: 5, submitted: [1, 2], position: 'p' },
     { kind: 'records', source: 1, split: 'a', count: 7, position: 0 },
     { kind: 'input', source: 1, split: 'a', input: { values: [1, undefined], timestamps: [1, 2], sides: [[1, 'late']], position: 9 } },
-    { kind: 'input', source: 1, split: 'a', input: { values: [], position: undefined }, submitted: [4] },
+    { kind: 'input', source: 1, split: 'a', input: { values: [], position: undefined } },
     { kind: 'split', source: 1, split: 'a' },
     { kind: 'end', source: 1, split: 'a' },
     { kind: 'end', source: 1, split: 'a', now: 0, submitted: [3] },
@@ -18,6 +18,7 @@ describe('a turn in the log', () => {
     { kind: 'work', work, now: 8, submitted: [0] },
     { kind: 'tick', now: 4 },
     { kind: 'tick', now: 4, submitted: [7] },
+    { kind: 'tick', now: 4, splits: [[1, 'a', 'waits'], [1, 'b', 'reads'], [2, 'a', 'held']] },
     { kind: 'start' },
   ];
 

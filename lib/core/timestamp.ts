@@ -1,0 +1,23 @@
+/**
+ * The one rule for timestamps that come from outside (a strategy, a source's batch, an operator, a test): a finite number of milliseconds
+ * that can be counted exactly (I16). What goes beyond that would end event time, since an infinite watermark is the end of the input, or
+ * stop it, since a watermark one millisecond behind would be the same number.
+ */
+import { MIN_TIMESTAMP, type Timestamp } from './element.ts';
+import { StreamError } from './errors.ts';
+
+/** The greatest timestamp, and by its negation the least: 285,000 years from 1970. Beyond it numbers skip milliseconds. */
+export const timestampLimit = Number.MAX_SAFE_INTEGER;
+
+/** Whether a value is a timestamp. `MIN_TIMESTAMP`, which stands for none, is not. */
+export const isTimestamp = (value: unknown): value is Timestamp =>
+  typeof value === 'number' && value >= -timestampLimit && value <= timestampLimit;
+
+/** The timestamp of a record that the engine or an operator hands on: one, or none. */
+export const isTimestampOrNone = (value: unknown): value is Timestamp => isTimestamp(value) || value === MIN_TIMESTAMP;
+
+/** The refusal. `what` says who gave it: ``source `orders`, split `0`: record 7``. */
+export const invalidTimestamp = (what: string, value: unknown, details: Readonly<Record<string, unknown>>): StreamError => {
+  const told = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
+  return new StreamError('TIMESTAMP_INVALID', `${what} has the timestamp \`${told}\` (${typeof value})`, { details: { ...details, timestamp: told } });
+};
