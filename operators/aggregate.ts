@@ -7,9 +7,26 @@ import { valueState, type Operator } from '../lib/core/operator.ts';
 
 /**
  * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one and leaves the
- * old one as it is.
+ * old one as it is, unless the function says that it is `mutable`.
+ *
+ * @example
+ * const mean: AggregateFunction<number, { sum: number; count: number }, number> = {
+ *   mutable: true,
+ *   createAccumulator: () => ({ sum: 0, count: 0 }),
+ *   add(value, accumulator) {
+ *     accumulator.sum += value;
+ *     accumulator.count += 1;
+ *     return accumulator;
+ *   },
+ *   getResult: ({ sum, count }) => sum / count,
+ * };
  */
 export interface AggregateFunction<T, A, R> {
+  /**
+   * `add` may change the accumulator that it is given and return it, which saves an object for each value. Then `createAccumulator` makes a
+   * new one each time, and `getResult` gives away nothing of it that a later `add` changes. @defaultValue false
+   */
+  readonly mutable?: boolean;
   createAccumulator(): A;
   add(value: T, accumulator: A): A;
   getResult(accumulator: A): R;
@@ -41,7 +58,7 @@ export const aggregate =
   <T, A, R>(fn: AggregateFunction<T, A, R>): Operator<T, R> =>
   (context) => {
     const { createAccumulator, add, getResult } = synchronous(fn, context.uid);
-    const accumulator = context.state(valueState<A>('accumulator'));
+    const accumulator = context.state(valueState<A>('accumulator', { inPlace: fn.mutable }));
     return {
       direct: true,
       process(value, timestamp) {
@@ -53,7 +70,7 @@ export const aggregate =
   };
 
 /** The same aggregate with each of its functions looked at: none may return a promise (I13). */
-export const synchronous = <T, A, R>(fn: AggregateFunction<T, A, R>, uid: string): Required<Omit<AggregateFunction<T, A, R>, 'merge'>> => ({
+export const synchronous = <T, A, R>(fn: AggregateFunction<T, A, R>, uid: string): Required<Omit<AggregateFunction<T, A, R>, 'merge' | 'mutable'>> => ({
   createAccumulator: () => refuseThenable(fn.createAccumulator(), '`createAccumulator`', uid),
   add: (value, accumulator) => refuseThenable(fn.add(value, accumulator), '`add`', uid),
   getResult: (accumulator) => refuseThenable(fn.getResult(accumulator), '`getResult`', uid),

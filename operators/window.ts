@@ -29,6 +29,8 @@ export interface WindowOptions<T> {
 
 /** What a pane keeps of its records: `P` is state, `C` is what the window's function is given. */
 interface Contents<T, P, C> {
+  /** Whether `add` changes the pane that it is given. */
+  readonly inPlace?: boolean | undefined;
   add(pane: P | undefined, value: T, start: Timestamp): P;
   get(pane: P, start: Timestamp): C;
   /** Forgets what is kept beside the pane. */
@@ -77,7 +79,7 @@ export function aggregateWindow<T, A, R>(
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, A, R> => {
     const { createAccumulator, add, getResult } = synchronous(aggregate, uid);
-    return { add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane), get: (pane) => getResult(pane) };
+    return { inPlace: aggregate.mutable, add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane), get: (pane) => getResult(pane) };
   };
   return windowOperator(options, { contents, fn });
 }
@@ -136,8 +138,8 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   const latenessMs = durationMs('allowedLateness', allowedLateness);
   const { sizeMs } = assigner;
   return (context) => {
-    const panes = context.state(mapState<number, P>('panes', { indexed: false }));
     const contents = parts.contents(context);
+    const panes = context.state(mapState<number, P>('panes', { indexed: false, inPlace: contents.inPlace }));
     // Of windows that stay when they have fired: nothing else tells after a restart that their timer is gone.
     const fired = context.state(mapState<number, true>('fired', { indexed: false }));
     const dropped = context.metrics.getCounter('numLateRecordsDropped');

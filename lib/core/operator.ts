@@ -97,6 +97,8 @@ export interface StateDescriptor<H> {
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /** Maps only: keep an index, so that keys and entries can be listed. */
   readonly indexed?: boolean | undefined;
+  /** See `StateOptions`. */
+  readonly inPlace?: boolean | undefined;
   /** Carries the type only; never present at run time. */
   readonly handle?: H;
 }
@@ -104,6 +106,11 @@ export interface StateDescriptor<H> {
 export interface StateOptions {
   readonly version?: number | undefined;
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
+  /**
+   * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody else holds it. What a
+   * checkpoint writes was taken when it was read, so it never sees the change. @defaultValue false: a value is never changed
+   */
+  readonly inPlace?: boolean | undefined;
 }
 
 interface KeyedHandle {
@@ -142,6 +149,7 @@ export const valueState = <T>(name: string, options: StateOptions = {}): StateDe
   name,
   version: options.version ?? 1,
   migrate: options.migrate,
+  inPlace: options.inPlace,
 });
 
 export const listState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ListState<T>> => ({
@@ -149,9 +157,13 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
   name,
   version: options.version ?? 1,
   migrate: options.migrate,
+  inPlace: options.inPlace,
 });
 
-/** `indexed: false` saves the index of a map whose keys are never listed (a window's panes, say). */
+/**
+ * `indexed: false` saves the index of a map whose keys are never listed. It is meant for maps whose keys are shared by many keys of the
+ * stream (the windows of panes, say): its rows are kept by them first.
+ */
 export const mapState = <K extends string | number, V>(
   name: string,
   options: StateOptions & { readonly indexed?: boolean | undefined } = {},
@@ -160,6 +172,7 @@ export const mapState = <K extends string | number, V>(
   name,
   version: options.version ?? 1,
   migrate: options.migrate,
+  inPlace: options.inPlace,
   indexed: options.indexed ?? true,
 });
 

@@ -91,7 +91,8 @@ export class DerivedTimers {
   #fireAll(together: readonly Due[]): void {
     const [only] = together;
     if (only !== undefined && together.length === 1) {
-      for (const key of sortKeys(only.keys)) this.#fire(key, only);
+      sortKeys(only.keys);
+      for (const key of only.keys) this.#fire(key, only);
       return;
     }
     const byNamespace = together.toSorted((a, b) => a.namespace - b.namespace);
@@ -103,7 +104,9 @@ export class DerivedTimers {
         else ofKey.push(due);
       }
     }
-    for (const key of sortKeys([...dueOf.keys()])) for (const due of dueOf.get(key) ?? []) this.#fire(key, due);
+    const keys = [...dueOf.keys()];
+    sortKeys(keys);
+    for (const key of keys) for (const due of dueOf.get(key) ?? []) this.#fire(key, due);
   }
 
   #fire(key: MapKey, timer: DerivedTimer): void {

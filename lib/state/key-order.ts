@@ -1,20 +1,223 @@
-/** The order in which timers of one time fire: that of their keys' bytes, whatever the order of registration. */
+/**
+ * The order in which timers of one time fire: that of their keys' bytes, whatever the order of registration. There may be a million of them,
+ * so keys are not compared with each other: eight bytes of each, behind what all have in common, are sorted by digits, and only keys that
+ * are equal in those are compared. It is worked out in steps, so that it can be done in slices (I20).
+ */
 import { keyBytes, type MapKey } from '../core/key.ts';
 import { keyOfMapKey } from './layout.ts';
+
+/** Fewer keys are compared with each other. */
+const fewMax = 4096;
+
+/** Keys that are worked on in one step. */
+const stepMax = 4096;
 
 /** A text whose UTF-16 units compare as its UTF-8 bytes do, and that stands for itself as a key. */
 const comparable = /^[^\0\ud800-\udfff][^\ud800-\udfff]*$|^$/;
 
-/** Whether keys like this one compare as texts. */
-export const comparesAsText = (key: MapKey): key is string => typeof key === 'string' && comparable.test(key);
+const comparesAsText = (key: MapKey): key is string => typeof key === 'string' && comparable.test(key);
 
-export const bytesOfMapKey = (key: MapKey): Uint8Array => keyBytes(keyOfMapKey(key));
+const bytesOf = (key: MapKey): Uint8Array => keyBytes(keyOfMapKey(key));
+
+/** Compares the bytes of two keys. */
+export const compareKeys = (a: MapKey, b: MapKey): number => {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  if (comparesAsText(a) && comparesAsText(b)) return a < b ? -1 : a > b ? 1 : 0;
+  return Buffer.compare(bytesOf(a), bytesOf(b));
+};
 
 /** Sorts the keys in place. */
-export const sortKeys = (keys: MapKey[]): MapKey[] => {
-  if (keys.every(comparesAsText)) return keys.sort(); // Without a function, texts are compared by their units, and twice as fast.
-  // The bytes of a key are worked out once, not once per comparison.
-  const pairs = keys.map((key) => ({ key, bytes: bytesOfMapKey(key) }));
-  pairs.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
-  return pairs.map(({ key }) => key);
+export const sortKeys = (keys: MapKey[]): void => {
+  const steps = sortSteps(keys);
+  while (steps.next().done !== true);
 };
+
+/** Sorts the keys in place, once it has been driven to its end. They must be left alone until then. */
+export function* sortSteps(keys: MapKey[]): Generator<void, void> {
+  if (keys.length < 2) return;
+  const kind = yield* kindOf(keys);
+  if (keys.length <= fewMax) sortFew(keys, kind);
+  else yield* sortMany(keys, kind);
+}
+
+/** What all keys are: finite numbers, texts that compare by their units, or anything. */
+type Kind = 'numbers' | 'texts' | 'any';
+
+function* kindOf(keys: readonly MapKey[]): Generator<void, Kind> {
+  const numbers = typeof keys[0] === 'number';
+  for (let at = 0; at < keys.length; at += 1) {
+    const key = keys[at] as MapKey; // Inside the bounds, as below.
+    if (numbers ? typeof key !== 'number' : !comparesAsText(key)) return 'any';
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return numbers ? 'numbers' : 'texts';
+}
+
+const sortFew = (keys: MapKey[], kind: Kind): void => {
+  if (kind === 'texts') keys.sort(); // Without a function, texts are compared by their units, and twice as fast.
+  else if (kind === 'numbers') keys.sort((a, b) => Number(a) - Number(b));
+  else {
+    // The bytes of a key are worked out once, not once per comparison.
+    const pairs = keys.map((key) => ({ key, bytes: bytesOf(key) }));
+    pairs.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+    for (const [at, { key }] of pairs.entries()) keys[at] = key;
+  }
+};
+
+function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
+  const parts = yield* kind === 'numbers' ? partsOfNumbers(keys as number[]) : partsOfTexts(kind === 'texts' ? (keys as string[]) : yield* bytesAsTexts(keys)); // What the kind says.
+  const order = yield* orderOf(parts);
+  const sorted = new Array<MapKey>(keys.length);
+  for (let at = 0; at < keys.length; at += 1) {
+    sorted[at] = keys[order[at] as number] as MapKey;
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  for (let from = 0; from < sorted.length; ) {
+    const end = endOfEqual(parts, order, from);
+    if (end - from > 1) yield* sortRun(sorted, from, end);
+    for (; from < end; from += 1) {
+      keys[from] = sorted[from] as MapKey;
+      if (from % stepMax === stepMax - 1) yield;
+    }
+  }
+}
+
+/** Keys whose parts are equal: they differ behind them, unless all do. */
+function* sortRun(sorted: MapKey[], from: number, end: number): Generator<void, void> {
+  const run = sorted.slice(from, end);
+  if (run.length === sorted.length) run.sort(compareKeys);
+  else yield* sortSteps(run);
+  for (const [at, key] of run.entries()) sorted[from + at] = key;
+}
+
+const endOfEqual = ({ high, low }: Parts, order: Uint32Array, from: number): number => {
+  const first = order[from] as number;
+  let end = from + 1;
+  while (end < order.length && high[order[end] as number] === high[first] && low[order[end] as number] === low[first]) end += 1;
+  return end;
+};
+
+// ---------- parts
+
+/** Eight bytes of each key. */
+interface Parts {
+  readonly high: Uint32Array;
+  readonly low: Uint32Array;
+}
+
+const makeParts = (length: number): Parts => ({ high: new Uint32Array(length), low: new Uint32Array(length) });
+
+/** The bits of a double, turned so that their order is numeric order. */
+function* partsOfNumbers(keys: readonly number[]): Generator<void, Parts> {
+  const parts = makeParts(keys.length);
+  const view = new DataView(new ArrayBuffer(8));
+  for (let at = 0; at < keys.length; at += 1) {
+    view.setFloat64(0, (keys[at] as number) + 0); // One zero and not two.
+    const high = view.getUint32(0);
+    const isNegative = high >= 0x80000000;
+    parts.high[at] = isNegative ? ~high : high | 0x80000000;
+    parts.low[at] = isNegative ? ~view.getUint32(4) : view.getUint32(4);
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return parts;
+}
+
+/** Four units of sixteen bits behind the common beginning; the end of a text is like a unit of 0. */
+function* partsOfTexts(keys: readonly string[]): Generator<void, Parts> {
+  const parts = makeParts(keys.length);
+  const isShort = yield* hasBytesOnly(keys);
+  const skip = yield* commonLength(keys);
+  for (let at = 0; at < keys.length; at += 1) {
+    const key = keys[at] as string;
+    if (isShort) {
+      parts.high[at] = (unit(key, skip) << 24) | (unit(key, skip + 1) << 16) | (unit(key, skip + 2) << 8) | unit(key, skip + 3);
+      parts.low[at] = (unit(key, skip + 4) << 24) | (unit(key, skip + 5) << 16) | (unit(key, skip + 6) << 8) | unit(key, skip + 7);
+    } else {
+      parts.high[at] = (unit(key, skip) << 16) | unit(key, skip + 1);
+      parts.low[at] = (unit(key, skip + 2) << 16) | unit(key, skip + 3);
+    }
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return parts;
+}
+
+const unit = (text: string, at: number): number => (at < text.length ? text.charCodeAt(at) : 0);
+
+/** Bytes as a text of their values: the order is the same. */
+function* bytesAsTexts(keys: readonly MapKey[]): Generator<void, string[]> {
+  const texts = new Array<string>(keys.length);
+  for (let at = 0; at < keys.length; at += 1) {
+    texts[at] = Buffer.from(bytesOf(keys[at] as MapKey)).toString('latin1');
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return texts;
+}
+
+/** A unit beyond a byte. */
+const wide = /[^\0-\xff]/;
+
+function* hasBytesOnly(keys: readonly string[]): Generator<void, boolean> {
+  for (let at = 0; at < keys.length; at += 1) {
+    if (wide.test(keys[at] as string)) return false;
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return true;
+}
+
+/** How many units all begin with. */
+function* commonLength(keys: readonly string[]): Generator<void, number> {
+  const first = keys[0] ?? '';
+  let length = first.length;
+  for (let at = 1; at < keys.length && length > 0; at += 1) {
+    const key = keys[at] as string;
+    let same = 0;
+    while (same < length && same < key.length && key.charCodeAt(same) === first.charCodeAt(same)) same += 1;
+    length = same;
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  return length;
+}
+
+// ---------- digits
+
+const digitCount = 2 ** 16;
+
+/** The places of the keys in the order of their parts: sorted by one digit of 16 bits after the other, the least first. */
+function* orderOf({ high, low }: Parts): Generator<void, Uint32Array> {
+  let order = Uint32Array.from({ length: high.length }, (_, at) => at);
+  let next = new Uint32Array(high.length);
+  for (const { part, shift } of [low, high].flatMap((each) => [0, 16].map((bits) => ({ part: each, shift: bits })))) {
+    const starts = yield* startsOf(part, shift);
+    if (starts === undefined) continue;
+    for (let at = 0; at < order.length; at += 1) {
+      const index = order[at] as number;
+      const digit = digitOf(part, index, shift);
+      const place = starts[digit] as number;
+      next[place] = index;
+      starts[digit] = place + 1;
+      if (at % stepMax === stepMax - 1) yield;
+    }
+    [order, next] = [next, order];
+  }
+  return order;
+}
+
+/** Where the keys of each digit begin; undefined when all have the same, so that there is nothing to sort. */
+function* startsOf(part: Uint32Array, shift: number): Generator<void, Uint32Array | undefined> {
+  const counts = new Uint32Array(digitCount);
+  for (let at = 0; at < part.length; at += 1) {
+    const digit = digitOf(part, at, shift);
+    counts[digit] = (counts[digit] as number) + 1;
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  if (counts[digitOf(part, 0, shift)] === part.length) return undefined;
+  let start = 0;
+  for (let digit = 0; digit < digitCount; digit += 1) {
+    const count = counts[digit] as number;
+    counts[digit] = start;
+    start += count;
+  }
+  return counts;
+}
+
+const digitOf = (part: Uint32Array, at: number, shift: number): number => ((part[at] as number) >>> shift) & 0xffff;

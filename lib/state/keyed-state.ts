@@ -35,8 +35,11 @@ export interface WorkingSetOptions {
 export interface StateCut {
   /** Puts every change into the batch, in slices: yields at least every 64 puts. Call once. */
   write(batch: StoreBatch): Iterator<void>;
-  /** The batch is on disk. Call once, after the iterator has ended. */
-  durable(): void;
+  /**
+   * The batch is on disk. Call once, after the iterator has ended; what memory need not hold any more goes in slices, as above, between
+   * turns.
+   */
+  durable(): Iterator<void>;
 }
 
 /** One keyed state, as the checkpoint header records it. */
@@ -53,7 +56,7 @@ export interface RegisteredState {
 /** Share of `cacheMax` that is left after an eviction. */
 const evictTo = 0.9;
 
-/** Puts between two yields of a cut. */
+/** Cells between two yields of a cut. */
 const sliceMax = 64;
 
 export class WorkingSet {
@@ -133,9 +136,7 @@ export class WorkingSet {
     return {
       write: (batch) => {
         sink.open(batch);
-        return slices(tables, () => {
-          written = true;
-        });
+        return inSlices(tables, (table) => table.writeFrozen(), () => (written = true));
       },
       durable: () => {
         invariant(written && epochs.frozen !== -1, 'I5: a cut is durable before it is written');
@@ -143,17 +144,18 @@ export class WorkingSet {
         epochs.durable = epochs.frozen + 1;
         epochs.frozen = -1;
         epochs.sink = new CutSink();
-        for (const table of tables) table.durable();
-        this.#evict();
+        return this.#forgetting(tables);
       },
     };
   }
 
-  #evict(): void {
+  /** Lets go of the tombstones of a durable cut, then of what is beyond the bound. */
+  *#forgetting(tables: readonly StateTable<Cell>[]): Generator<void, void> {
+    yield* inSlices(tables, (table) => table.bury());
     const { entries } = this.#epochs;
     if (entries <= this.#cacheMax) return;
     const share = (entries - Math.floor(this.#cacheMax * evictTo)) / entries;
-    for (const table of this.#tables) table.evict(Math.ceil(table.size * share));
+    yield* inSlices(tables, (table) => table.evict(Math.ceil(table.size * share)));
   }
 
   /** Handles rely on it: what they remember for a key is not pulled away under them. */
@@ -214,12 +216,17 @@ export class OperatorState implements HandleOwner {
   }
 }
 
-const slices = function* (tables: readonly StateTable<Cell>[], done: () => void): Generator<void, void> {
-  let puts = 0;
+/** Does something with table after table; yields now and then, and calls `done` behind the last. */
+const inSlices = function* (
+  tables: readonly StateTable<Cell>[],
+  work: (table: StateTable<Cell>) => Iterable<void>,
+  done: () => void = () => {},
+): Generator<void, void> {
+  let cells = 0;
   for (const table of tables) {
-    for (const _ of table.writeFrozen()) {
-      puts += 1;
-      if (puts % sliceMax === 0) yield;
+    for (const _ of work(table)) {
+      cells += 1;
+      if (cells % sliceMax === 0) yield;
     }
   }
   done();

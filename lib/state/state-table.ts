@@ -106,20 +106,19 @@ export abstract class StateTable<C extends Cell> {
     this.options = options;
     this.complete = !options.restored;
     this.epochs = options.epochs;
-    this.freeze = options.freeze;
+    this.freeze = options.freeze && options.descriptor.inPlace !== true;
   }
 
   /** Takes the cell out of the table's map. */
   protected abstract remove(cell: C): void;
   /** What is sealed for this cell; a plain value. */
   protected abstract toStored(cell: C): unknown;
-  /** Forgets clean cells, the oldest first, at most `count`; returns how many. */
-  abstract evict(count: number): number;
   /** Cells in memory. */
   abstract readonly size: number;
   /** Whether a key that holds something has a root row. */
   abstract readonly rooted: boolean;
-  abstract cellsInMemory(): C[];
+  /** The oldest first. The cell that was given last may be removed. */
+  abstract cellsInMemory(): Iterable<C>;
   /** The cell as it is in memory, neither touched nor loaded. */
   abstract peek(mapKey: MapKey, sub: Sub): C | undefined;
   abstract subOf(cell: C): Sub;
@@ -196,12 +195,29 @@ export abstract class StateTable<C extends Cell> {
     cell.epoch = epochs.frozen + 1;
   }
 
-  /** The cut is on disk: its tombstones have done their work. */
-  durable(): void {
-    for (const cell of this.#tombstones) {
-      if (cell.value === undefined && cell.epoch <= this.epochs.durable) this.remove(cell);
-    }
+  /** The cut is on disk: its tombstones have done their work. Yields after each; turns may run in between. */
+  *bury(): Generator<void, void> {
+    const tombstones = this.#tombstones;
     this.#tombstones = [];
+    for (const cell of tombstones) {
+      if (cell.value === undefined && cell.epoch <= this.epochs.durable) this.remove(cell);
+      yield;
+    }
+  }
+
+  /** Forgets clean cells, the oldest first, at most `count`. Yields after each that it looks at; turns may run in between. */
+  *evict(count: number): Generator<void, void> {
+    let left = count;
+    for (const cell of this.cellsInMemory()) {
+      if (left <= 0) return;
+      // A tombstone says that the store may still hold the row.
+      if (cell.value !== undefined && cell.epoch <= this.epochs.durable) {
+        this.complete = false;
+        this.remove(cell);
+        left -= 1;
+      }
+      yield;
+    }
   }
 
   // ---------- rows
@@ -295,22 +311,8 @@ export class ValueTable extends StateTable<Cell> {
     cell.value = value;
   }
 
-  evict(count: number): number {
-    const { durable } = this.epochs;
-    let evicted = 0;
-    for (const [mapKey, cell] of this.#cells) {
-      if (evicted >= count) break;
-      if (cell.epoch > durable) continue;
-      this.#cells.delete(mapKey);
-      evicted += 1;
-    }
-    if (evicted > 0) this.complete = false;
-    this.epochs.entries -= evicted;
-    return evicted;
-  }
-
-  cellsInMemory(): Cell[] {
-    return [...this.#cells.values()];
+  cellsInMemory(): Iterable<Cell> {
+    return this.#cells.values();
   }
 
   peek(mapKey: MapKey): Cell | undefined {

@@ -5,7 +5,7 @@
 import type { MapKey } from '../core/key.ts';
 import type { TimeDomain } from '../core/operator.ts';
 import type { Timestamp } from '../core/element.ts';
-import { bytesOfMapKey, comparesAsText } from './key-order.ts';
+import { compareKeys, sortKeys } from './key-order.ts';
 import { heapPop, heapPush } from './time-heap.ts';
 
 export interface TimerEntry {
@@ -188,20 +188,20 @@ const entriesOf = (bucket: Bucket): TimerEntry[] => {
 
 // ---------- order of keys
 
-const compareText = (a: TimerEntry, b: TimerEntry): number => (a.key < b.key ? 1 : a.key > b.key ? -1 : b.namespace - a.namespace);
-
-const compareBytes = (a: TimerEntry, b: TimerEntry): number =>
-  Buffer.compare(bytesOfMapKey(b.key), bytesOfMapKey(a.key)) || b.namespace - a.namespace;
+/** The last to fire comes first. */
+const compare = (a: TimerEntry, b: TimerEntry): number => compareKeys(b.key, a.key) || b.namespace - a.namespace;
 
 /** All entries of the bucket, the last to fire first. */
 const sortedBatch = (bucket: Bucket): TimerEntry[] => {
-  const entries = entriesOf(bucket);
-  const plain = entries.every(({ key }) => comparesAsText(key));
-  if (plain) return entries.sort(compareText);
-  // The bytes of a key are worked out once, not once per comparison.
-  const pairs = entries.map((entry) => ({ entry, bytes: bytesOfMapKey(entry.key) }));
-  pairs.sort((a, b) => Buffer.compare(b.bytes, a.bytes) || b.entry.namespace - a.entry.namespace);
-  return pairs.map(({ entry }) => entry);
+  const keys = [...bucket.keys.keys()];
+  sortKeys(keys);
+  const entries: TimerEntry[] = [];
+  for (let at = keys.length - 1; at >= 0; at -= 1) {
+    const found = bucket.keys.get(keys[at] as MapKey); // Inside the bounds.
+    if (found instanceof Map) entries.push(...[...found.values()].sort(compare));
+    else if (found !== undefined) entries.push(found);
+  }
+  return entries;
 };
 
 /** Keeps the order of a batch that has begun to fire. What is registered meanwhile is mostly of the key in hand, so it belongs near the end. */
@@ -211,7 +211,7 @@ const insertSorted = (batch: TimerEntry[], entry: TimerEntry): void => {
   while (low < high) {
     const middle = (low + high) >>> 1;
     const other = batch[middle];
-    if (other !== undefined && compareBytes(other, entry) <= 0) low = middle + 1;
+    if (other !== undefined && compare(other, entry) <= 0) low = middle + 1;
     else high = middle;
   }
   batch.splice(low, 0, entry);

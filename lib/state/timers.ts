@@ -131,6 +131,7 @@ export class TimerService {
       durable: () => {
         invariant(written && this.#cutOpen, 'I5: a cut of the timers is durable before it is written');
         this.#cutOpen = false;
+        return [].values();
       },
     };
   }

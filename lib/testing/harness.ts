@@ -232,7 +232,7 @@ export class OperatorHarness<I, O> {
     for (const cut of cuts) for (const iterator = cut.write(batch); iterator.next().done !== true;);
     await batch.write();
     await batch.close();
-    for (const cut of cuts) cut.durable();
+    for (const cut of cuts) for (const forgetting = cut.durable(); forgetting.next().done !== true;);
     const states = new Map(workingSet.states().map(({ name, state }) => [name, state]));
     return { host: snapshot, now: this.now, rows: await rowsOf(store), states, journal: await this.#engine.entries() };
   }

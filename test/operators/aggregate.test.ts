@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outputTag, type Operator } from '../../lib/core/operator.ts';
+import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
+import { collection } from '../../connectors/collection.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
 import { process } from '../../operators/process.ts';
 import { flatMap } from '../../operators/stateless.ts';
@@ -123,5 +125,53 @@ describe('aggregate', () => {
         },
       ),
     );
+  });
+});
+
+describe('an accumulator that is changed in place', () => {
+  const kept = { createAccumulator: () => [] as number[], getResult: (all: number[]) => all.join() };
+  const inPlace = {
+    ...kept,
+    mutable: true,
+    add(value: number, all: number[]) {
+      all.push(value);
+      return all;
+    },
+  };
+  const copied = { ...kept, add: (value: number, all: number[]) => [...all, value] };
+  const window = { assigner: TumblingEventTimeWindows.of(10), allowedLateness: 10 };
+
+  it.each([
+    ['aggregate', aggregate(inPlace), aggregate(copied)],
+    ['windows', aggregateWindow(window, inPlace), aggregateWindow(window, copied)],
+  ] as const)('%s: gives what one that is copied gives, over restarts anywhere', async (_name, mutable, plain) => {
+    const steps = fc.array(fc.oneof({ weight: 4, arbitrary: fc.nat(25) }, { weight: 1, arbitrary: fc.constantFrom('restart', 'watermark') }), { maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(steps, async (history) => {
+        const run = async (operator: Operator<number, string>): Promise<HarnessOutput<string>[]> => {
+          const options = { keyOf: (value: number) => value % 3 };
+          let harness = await OperatorHarness.open(operator, options);
+          const outputs: HarnessOutput<string>[] = [];
+          let watermark = 0;
+          for (const step of history) {
+            if (typeof step === 'number') outputs.push(...harness.element(step, step));
+            else if (step === 'watermark') outputs.push(...harness.watermark((watermark += 7)));
+            else harness = await OperatorHarness.open(operator, options, await harness.snapshot());
+          }
+          return [...outputs, ...harness.watermark(1000)];
+        };
+        expect(await run(mutable)).toEqual(await run(plain));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('is not frozen where values of state are; one that does not say so is', async () => {
+    const run = (aggregated: typeof inPlace | typeof copied): Promise<unknown[]> => {
+      const env = StreamExecutionEnvironment.create({ freezeState: true });
+      return env.fromSource(collection([1, 2, 3])).keyBy(() => 'k').aggregate(aggregated).executeAndCollect();
+    };
+    expect(await run(inPlace)).toEqual(['1', '1,2', '1,2,3']);
+    await expect(run({ ...inPlace, mutable: false })).rejects.toThrow('not extensible');
   });
 });

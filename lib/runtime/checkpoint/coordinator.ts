@@ -111,41 +111,46 @@ export class CheckpointCoordinator {
     sealing.catch(() => {}); // Awaited below; a sink may fail before, while the slices are written.
     const batch = store === undefined ? undefined : digestedBatch(store.batch());
     let longestSliceMs = clock.elapsed() - start;
-    if (batch !== undefined) {
-      for (const slice of slices(open.state, batch, clock)) {
-        longestSliceMs = Math.max(longestSliceMs, slice);
-        await new Promise<void>((resolve) => clock.defer(resolve));
-        if (signal.aborted) return;
-      }
-    }
+    const inSlices = async (work: readonly (() => Iterator<void>)[]): Promise<void> => {
+      longestSliceMs = Math.max(longestSliceMs, await longestOf(work, clock, signal));
+    };
+    if (batch !== undefined) await inSlices(open.state.map((cut) => () => cut.write(batch)));
     const sealed = await sealing;
+    if (signal.aborted) return;
     const { length: entries = 0, bytes = 0 } = batch ?? {};
     if (batch !== undefined) {
       this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body: open.body(sealed), rowsDigest: batch.rowsDigest });
       await batch.write();
     } else this.#previous = { id, digest: '' };
     if (signal.aborted) return;
-    if (batch !== undefined) for (const cut of open.state) cut.durable();
-    onStats({ id, durationMs: clock.elapsed() - start, bytes, entries, longestSliceMs });
+    const durationMs = clock.elapsed() - start;
+    const forgetting = batch === undefined ? [] : open.state.map((cut) => cut.durable());
     const committing = open.durable(sealed);
     committing.catch(onFailure);
     // Without its result, which would keep the one before for ever.
     this.#commits = Promise.all([this.#commits, committing]).then(() => {});
     this.#commits.catch(() => {}); // Reported above.
+    await inSlices(forgetting.map((cut) => () => cut));
+    if (signal.aborted) return;
+    onStats({ id, durationMs, bytes, entries, longestSliceMs });
     if (store !== undefined) await pruneChain(store, id);
   }
 }
 
-/** Serialises cut after cut; yields how long each slice took. */
-function* slices(cuts: readonly StateCut[], batch: ReturnType<Store['batch']>, clock: Clock): Generator<number> {
+/** Does one after the other in slices, and says how long the longest took. Ends early when the job does. */
+const longestOf = async (work: readonly (() => Iterator<void>)[], clock: Clock, signal: AbortSignal): Promise<number> => {
+  let longest = 0;
   let start = clock.elapsed();
-  for (const cut of cuts) {
-    const writing = cut.write(batch);
-    while (writing.next().done !== true) {
+  for (const begin of work) {
+    const steps = begin();
+    while (steps.next().done !== true) {
       const took = clock.elapsed() - start;
       if (took < sliceMs) continue;
-      yield took;
+      longest = Math.max(longest, took);
+      await new Promise<void>((resolve) => clock.defer(resolve));
+      if (signal.aborted) return longest;
       start = clock.elapsed();
     }
   }
-}
+  return Math.max(longest, clock.elapsed() - start);
+};

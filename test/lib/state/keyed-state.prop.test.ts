@@ -66,7 +66,7 @@ const openHandles = (store: Store, options: Options, restored: boolean) => {
     value: state.state(valueState<Box>('value')),
     list: state.state(listState<number>('list')),
     map: state.state(mapState<string | number, Box>('map')),
-    panes: state.state(mapState<number, Box>('panes', { indexed: false })),
+    panes: state.state(mapState<number, Box>('panes', { indexed: false, inPlace: true })),
   };
 };
 
@@ -75,6 +75,8 @@ class System {
   readonly #options: Options;
   handles: ReturnType<typeof openHandles>;
   cut: { cut: StateCut; batch: StoreBatch | undefined; slices: Iterator<void> | undefined } | undefined;
+  /** What is left to do behind a cut that is durable. */
+  forgetting: Iterator<void> | undefined;
 
   constructor(store: Store, options: Options) {
     this.store = store;
@@ -85,6 +87,7 @@ class System {
   reopen(restored: boolean): void {
     this.handles = openHandles(this.store, this.#options, restored);
     this.cut = undefined;
+    this.forgetting = undefined;
   }
 
   with<R>(key: Key, fn: () => R): R {
@@ -94,6 +97,11 @@ class System {
     } finally {
       this.handles.keys.leave();
     }
+  }
+
+  /** The coordinator takes no cut before it is done. */
+  forget(): void {
+    while (this.forgetting?.next().done === false);
   }
 
   startWrite(): void {
@@ -108,7 +116,7 @@ class System {
     this.startWrite();
     while (cut.slices?.next().done === false);
     await cut.batch?.write();
-    cut.cut.durable();
+    this.forgetting = cut.cut.durable();
     await cut.batch?.close();
     this.cut = undefined;
   }
@@ -139,10 +147,10 @@ type Operation =
   | { readonly kind: 'shift'; readonly key: Key; readonly count: number }
   | { readonly kind: 'set' | 'mutateEntry'; readonly key: Key; readonly sub: string | number; readonly count: number }
   | { readonly kind: 'delete'; readonly key: Key; readonly sub: string | number }
-  | { readonly kind: 'setPane'; readonly key: Key; readonly sub: number; readonly count: number }
+  | { readonly kind: 'setPane' | 'growPane'; readonly key: Key; readonly sub: number; readonly count: number }
   | { readonly kind: 'deletePane'; readonly key: Key; readonly sub: number }
   | { readonly kind: 'bulk'; readonly count: number }
-  | { readonly kind: 'cut' | 'write' | 'slice' | 'durable' | 'crash' };
+  | { readonly kind: 'cut' | 'write' | 'slice' | 'durable' | 'forget' | 'crash' };
 
 const key = fc.constantFrom(...keyPool);
 const sub = fc.constantFrom<string | number>('1', 1, '', 'x', -2.5, Infinity, ...Array.from({ length: 12 }, (_, i) => i));
@@ -158,7 +166,7 @@ const stateOperation = fc.oneof(
   fc.record({ kind: fc.constantFrom('read' as const, 'clearValue' as const, 'clearList' as const, 'clearMap' as const), key }),
   fc.record({ kind: fc.constantFrom('set' as const, 'mutateEntry' as const), key, sub, count }),
   fc.record({ kind: fc.constant('delete' as const), key, sub }),
-  fc.record({ kind: fc.constant('setPane' as const), key, sub: pane, count }),
+  fc.record({ kind: fc.constantFrom('setPane' as const, 'growPane' as const), key, sub: pane, count }),
   fc.record({ kind: fc.constant('deletePane' as const), key, sub: pane }),
   fc.record({ kind: fc.constant('bulk' as const), count }),
 );
@@ -171,6 +179,7 @@ const cutOperation = fc.record({
     'slice' as const,
     'durable' as const,
     'durable' as const,
+    'forget' as const,
     'crash' as const,
   ),
 });
@@ -188,11 +197,11 @@ const bulkKeys = Array.from({ length: 90 }, (_, i) => `bulk-${i}`);
 
 /** Does it to the system; `freeze` says that values must not be changed in place. */
 const applyToSystem = (system: System, operation: Operation, freeze: boolean): void => {
-  const grown = (box: Box, by: number): Box => {
-    if (freeze) return { count: box.count + by };
+  const inPlace = (box: Box, by: number): Box => {
     box.count += by;
     return box;
   };
+  const grown = (box: Box, by: number): Box => (freeze ? { count: box.count + by } : inPlace(box, by));
   if (operation.kind === 'bulk') {
     for (const name of bulkKeys) system.with(name, () => system.handles.value.update({ count: operation.count }));
   } else if ('key' in operation) {
@@ -229,6 +238,10 @@ const applyToSystem = (system: System, operation: Operation, freeze: boolean): v
           return map.delete(operation.sub);
         case 'setPane':
           return panes.set(operation.sub, { count: operation.count });
+        case 'growPane': {
+          const box = panes.get(operation.sub);
+          return box === undefined ? undefined : panes.set(operation.sub, inPlace(box, operation.count));
+        }
         case 'deletePane':
           return panes.delete(operation.sub);
       }
@@ -279,6 +292,11 @@ const applyToModel = (model: Model, operation: Operation): void => {
       case 'setPane':
         state.panes.set(operation.sub, { count: operation.count });
         break;
+      case 'growPane': {
+        const box = state.panes.get(operation.sub);
+        if (box !== undefined) state.panes.set(operation.sub, { count: box.count + operation.count });
+        break;
+      }
       case 'deletePane':
         state.panes.delete(operation.sub);
         break;
@@ -351,10 +369,12 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
     switch (operation.kind) {
       case 'cut':
         if (lazy.cut !== undefined) break;
+        lazy.forget();
         lazy.cut = { cut: lazy.handles.set.cut(), batch: undefined, slices: undefined };
         expect(lazy.handles.set.dirtyEntries).toBe(0);
         eager.cut = { cut: eager.handles.set.cut(), batch: undefined, slices: undefined };
         await eager.finishCut();
+        eager.forget();
         eagerRows = await dump(eager.store);
         atCut = model.copy();
         break;
@@ -363,6 +383,9 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
         break;
       case 'slice':
         lazy.cut?.slices?.next();
+        break;
+      case 'forget':
+        lazy.forgetting?.next();
         break;
       case 'durable':
         if (lazy.cut === undefined) break;
