@@ -6,6 +6,8 @@ import { defineSink } from './define-sink.ts';
 export interface CallbackContext {
   /** Counts the values of this sink from 0; the same value has the same number after a crash. */
   readonly number: number;
+  /** Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state directory. */
+  readonly sinkId: string;
   readonly signal: AbortSignal;
 }
 
@@ -19,10 +21,10 @@ export const callbackSink = <T>(fn: (value: T, context: CallbackContext) => void
   if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
   return defineSink<T>({
     name: 'callback',
-    async write(values, { firstNumber, signal }) {
+    async write(values, { firstNumber, sinkId, signal }) {
       for (const [index, value] of values.entries()) {
         signal.throwIfAborted();
-        await fn(value, { number: firstNumber + index, signal });
+        await fn(value, { number: firstNumber + index, sinkId, signal });
       }
     },
   });

@@ -21,7 +21,7 @@ export interface CollectionOptions {
  * const letters = collection(['a', 'b', 'c'], { timestamps: [0, 10, 20] });
  */
 export const collection = <T>(values: readonly T[], options: CollectionOptions = {}): Source<T, number> => {
-  knownOptions('collection', options, ['timestamps', 'batchSize']);
+  knownOptions('collection', options, { timestamps: true, batchSize: true });
   const { timestamps, batchSize = 256 } = options;
   integer('batchSize', batchSize, { min: 1 });
   if (timestamps !== undefined && timestamps.length !== values.length) {

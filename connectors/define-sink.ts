@@ -9,6 +9,11 @@ import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
 
 export interface SinkCall {
+  /**
+   * Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state directory. A receiver that
+   * leaves out what it has taken compares the number together with this.
+   */
+  readonly sinkId: string;
   readonly epoch: number;
   /** Number of the first value; the others follow it. The same value has the same number after a crash. */
   readonly firstNumber: number;
@@ -21,7 +26,7 @@ export interface SinkDefinition<T> {
   /**
    * `at-least-once`: values are sent as soon as the log is durable; after a crash some are sent again, under the same numbers.
    * `exactly-once`: values are sent by the commit of their epoch, which may be repeated: `write` must do nothing for numbers that it
-   * has taken before. The values must be serialisable. @defaultValue 'at-least-once'
+   * has taken before under the same `sinkId`. The values must be serialisable. @defaultValue 'at-least-once'
    */
   readonly guarantee?: 'at-least-once' | 'exactly-once' | undefined;
   /** Values that may wait before sources stop, from 1. @defaultValue 10_000 */
@@ -44,15 +49,15 @@ export interface ValuesCommittable<T> {
  * const metrics = defineSink({ write: (values, { signal }) => api.post(values, { signal }) });
  */
 export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesCommittable<T>> => {
-  knownOptions('defineSink', definition, ['name', 'guarantee', 'pendingMax', 'write']);
+  knownOptions('defineSink', definition, { name: true, guarantee: true, pendingMax: true, write: true });
   const { name = 'sink', guarantee = 'at-least-once', pendingMax = 10_000 } = definition;
   oneOf('guarantee', guarantee, ['at-least-once', 'exactly-once']);
   integer('pendingMax', pendingMax, { min: 1 });
   if (typeof definition.write !== 'function') throw refusal('write', 'a function', definition.write);
-  const send = async ({ values, epoch, firstNumber }: ValuesCommittable<T>, signal: AbortSignal): Promise<void> => {
+  const send = async (sinkId: string, { values, epoch, firstNumber }: ValuesCommittable<T>, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     try {
-      await definition.write(values, { epoch, firstNumber, signal });
+      await definition.write(values, { sinkId, epoch, firstNumber, signal });
     } catch (error) {
       if (error instanceof StreamError || signal.aborted) throw error;
       const last = firstNumber + values.length - 1;
@@ -65,10 +70,10 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
   return {
     name,
     guarantee,
-    async open({ epoch, signal }) {
+    async open({ sinkId, epoch, signal }) {
       signal.throwIfAborted();
       const Writer = guarantee === 'exactly-once' ? OutboxWriter : SendingWriter;
-      return new Writer<T>({ epoch, pendingMax, send });
+      return new Writer<T>({ epoch, pendingMax, send: (part, sendSignal) => send(sinkId, part, sendSignal) });
     },
   };
 };

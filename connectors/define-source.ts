@@ -44,7 +44,7 @@ export interface SourceDefinition<T, P> {
  * } });
  */
 export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
-  knownOptions('defineSource', definition, ['name', 'start', 'replayable', 'pollInterval', 'read']);
+  knownOptions('defineSource', definition, { name: true, start: true, replayable: true, pollInterval: true, read: true });
   const { name = 'source', start, replayable = true, pollInterval = '1s' } = definition;
   if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
   if (start === undefined) throw refusal('start', 'a position', start);

@@ -25,7 +25,7 @@ export interface GeneratorOptions<T> {
  * const ticks = generator({ count: 100, generate: (index) => ({ index }), perSecond: 10 });
  */
 export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Source<T, number> => {
-  knownOptions('generator', options, ['generate', 'count', 'perSecond', 'batchSize']);
+  knownOptions('generator', options, { generate: true, count: true, perSecond: true, batchSize: true });
   const { generate, count = Number.MAX_SAFE_INTEGER, perSecond, batchSize = 256 } = options;
   if (typeof generate !== 'function') throw refusal('generate', 'a function', generate);
   integer('count', count);

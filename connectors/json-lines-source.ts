@@ -6,9 +6,12 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import type { OutputTag } from '../lib/core/operator.ts';
 import { isUtf8 } from 'node:buffer';
-import { open } from 'node:fs/promises';
-import { messageOf, StreamError } from '../lib/core/errors.ts';
-import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { isThenable, messageOf, refusedPromise, StreamError } from '../lib/core/errors.ts';
+import { callable, integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { isRefusal, needsToWait } from '../lib/core/own-failure.ts';
+import { openRegular } from '../lib/core/regular-file.ts';
+import { lastingSystemError, systemError } from '../lib/core/system-error.ts';
+import { parseWithIntegers } from './json-integers.ts';
 import { syntaxErrorIndex } from './json-syntax.ts';
 
 export interface JsonLinesOptions<T> {
@@ -21,8 +24,17 @@ export interface JsonLinesOptions<T> {
   readonly onSkipped?: ((line: MalformedLine) => void) | undefined;
   /** Records per batch, from 1. @defaultValue 256 */
   readonly batchSize?: number | undefined;
-  /** Checks and shapes a value, as a zod schema does; what it throws makes the line malformed. */
+  /**
+   * Checks and shapes a value, as a zod schema does. What it refuses is a malformed line. A mistake in it is none: a `TypeError` or
+   * `ReferenceError` of a transform, a promise, and what a library's schema throws beside its own errors fail the job, whatever
+   * `onMalformed` says.
+   */
   readonly schema?: { parse(value: unknown): T } | undefined;
+  /**
+   * What an integer beyond 2^53 becomes, of which a number keeps only the first 16 digits or so: `text` and `bigint` keep them all.
+   * @defaultValue 'number', as `JSON.parse` reads it
+   */
+  readonly bigints?: 'number' | 'text' | 'bigint' | undefined;
 }
 
 /** Behind the last consumed line. */
@@ -47,6 +59,8 @@ export const malformedLines: OutputTag<MalformedLine> = { id: 'malformed-lines' 
 export interface JsonLinesSource<T> extends Source<T, JsonLinesPosition> {
   /** Lines skipped by all readers since the source was made; a line read again after a restart counts again. */
   readonly skipped: number;
+  /** The same, as the engine counts it. */
+  readonly dropped: number;
 }
 
 /** Bytes asked of the file at once. */
@@ -58,18 +72,23 @@ const carriageReturn = 0x0d;
 
 /**
  * A source of the values in one or more JSON Lines files. Blank lines, CRLF, a byte order mark and a last line without newline are
- * taken. The end of a file as found is the end of its split. Rejects with `INPUT_NOT_FOUND`, `INPUT_MALFORMED` or `INPUT_CHANGED`.
+ * taken. The end of a file as found is the end of its split. What is no regular file (a named pipe, a device, a directory) is refused.
+ * Rejects with `INPUT_NOT_FOUND`, `INPUT_MALFORMED`, `INPUT_CHANGED` or `SOURCE_FAILED`.
  *
  * @example
  * const reviews = jsonLines<Review>('reviews.jsonl', { onMalformed: 'side-output' });
  */
 export const jsonLines = <T>(path: string | readonly string[], options: JsonLinesOptions<T> = {}): JsonLinesSource<T> => {
-  knownOptions('jsonLines', options, ['onMalformed', 'onSkipped', 'batchSize', 'schema']);
-  const { onMalformed = 'fail', onSkipped, batchSize = 256, schema } = options;
+  knownOptions('jsonLines', options, { onMalformed: true, onSkipped: true, batchSize: true, schema: true, bigints: true });
+  const { onMalformed = 'fail', onSkipped, batchSize = 256, schema, bigints = 'number' } = options;
   oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
+  oneOf('bigints', bigints, ['number', 'text', 'bigint']);
   integer('batchSize', batchSize, { min: 1 });
+  if (onSkipped !== undefined) callable('onSkipped', onSkipped);
+  if (schema !== undefined && typeof schema?.parse !== 'function') throw refusal('schema', 'a schema with a `parse` method', schema);
   const paths = typeof path === 'string' ? [path] : [...path];
-  if (paths.length === 0 || paths.includes('') || new Set(paths).size !== paths.length) {
+  const isPath = (each: unknown): boolean => typeof each === 'string' && each !== '' && !each.includes('\0');
+  if (paths.length === 0 || !paths.every(isPath) || new Set(paths).size !== paths.length) {
     throw refusal('path', 'one path or more, none of them empty or given twice', path);
   }
   let skipped = 0;
@@ -83,8 +102,11 @@ export const jsonLines = <T>(path: string | readonly string[], options: JsonLine
     get skipped() {
       return skipped;
     },
+    get dropped() {
+      return skipped;
+    },
     splits: async () => paths,
-    open: (file, position, signal) => JsonLinesReader.open({ file, onMalformed, skip, batchSize, schema }, position, signal),
+    open: (file, position, signal) => JsonLinesReader.open({ file, onMalformed, skip, batchSize, schema, bigints }, position, signal),
   };
 };
 
@@ -94,6 +116,14 @@ interface ReaderOptions<T> {
   readonly skip: (line: MalformedLine) => void;
   readonly batchSize: number;
   readonly schema: { parse(value: unknown): T } | undefined;
+  readonly bigints: 'number' | 'text' | 'bigint';
+}
+
+/** A value, a line that is none, or what went wrong with the schema. */
+interface ParsedLine<T> {
+  readonly value?: T;
+  readonly malformed?: StreamError;
+  readonly mistake?: StreamError;
 }
 
 class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
@@ -128,23 +158,17 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   ): Promise<JsonLinesReader<T>> {
     signal.throwIfAborted();
     const { file } = options;
-    const handle = await open(file, 'r').catch((error: unknown) => {
-      throw new StreamError('INPUT_NOT_FOUND', `input "${file}" can not be opened: ${messageOf(error)}`, {
-        cause: error,
-        details: { file },
-      });
+    const handle = await openRegular(file, 'read').catch((error: unknown) => {
+      const code = lastingSystemError(error) ? 'INPUT_NOT_FOUND' : 'SOURCE_FAILED';
+      throw systemError(code, `input "${file}" can not be opened`, error, { details: { file } });
     });
     try {
-      const info = await handle.stat();
-      if (!info.isFile()) {
-        const kind = info.isDirectory() ? 'a directory' : 'no regular file';
-        throw new StreamError('INPUT_NOT_FOUND', `input "${file}" is ${kind}`, { details: { file } });
-      }
-      const start = await startOf(handle, file, { position, size: info.size });
-      return new JsonLinesReader(options, handle, { ...start, size: info.size });
+      const { size } = await handle.stat();
+      const start = await startOf(handle, file, { position, size });
+      return new JsonLinesReader(options, handle, { ...start, size });
     } catch (error) {
       await handle.close();
-      throw error;
+      throw unreadable(file, error);
     }
   }
 
@@ -181,8 +205,9 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
       const text = this.#textTo(end);
       const line = this.#line + 1;
       const parsed = text === '' ? undefined : this.#parse(text, { line, end });
-      if (parsed?.malformed !== undefined && this.#options.onMalformed === 'fail') {
-        this.#failure = parsed.malformed;
+      const failure = parsed?.mistake ?? (this.#options.onMalformed === 'fail' ? parsed?.malformed : undefined);
+      if (failure !== undefined) {
+        this.#failure = failure;
         break;
       }
       this.#consume(end);
@@ -196,7 +221,7 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
         }
         sides.set(values.length, malformedLines.id);
         values.push(item as T); // not a T, which `sides` says of this index
-      } else values.push(parsed.value);
+      } else values.push(parsed.value as T); // neither malformed nor a mistake
       offsets.push(this.#offset);
       lines.push(this.#line);
     }
@@ -232,10 +257,11 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   #parse(
     text: string,
     { line, end }: { readonly line: number; readonly end: number },
-  ): { readonly value: T; readonly malformed?: undefined } | { readonly malformed: StreamError } {
+  ): ParsedLine<T> {
     let value: unknown;
+    const { schema, bigints } = this.#options;
     try {
-      value = JSON.parse(text);
+      value = bigints === 'number' ? JSON.parse(text) : parseWithIntegers(text, bigints);
     } catch (error) {
       return { malformed: this.#malformed(messageOf(error), { line, column: columnOf(error, text), cause: error }) };
     }
@@ -243,13 +269,39 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     if (text.includes('\ufffd') && !isUtf8(this.#buffer.subarray(this.#start, end))) {
       return { malformed: this.#malformed('the line is not valid UTF-8', { line, column: text.indexOf('\ufffd') + 1 }) };
     }
-    const { schema } = this.#options;
     if (schema === undefined) return { value: value as T }; // the user says what the file holds
+    let shaped: T;
     try {
-      return { value: schema.parse(value) };
+      shaped = schema.parse(value);
     } catch (error) {
+      if (!isRefusal(error, schema)) return { mistake: this.#mistake(error, line) };
       return { malformed: this.#malformed(schemaMessage(error), { line, cause: error }) };
     }
+    if (isThenable(shaped)) return { mistake: this.#promise(shaped, line) };
+    return { value: shaped };
+  }
+
+  /** The schema itself failed: the line may be as good as any. */
+  #mistake(error: unknown, line: number): StreamError {
+    const { file } = this.#options;
+    if (error instanceof StreamError) return error;
+    if (needsToWait(error)) return this.#promise(error, line);
+    return new StreamError('SOURCE_FAILED', `the schema of input "${file}" failed at line ${line}: ${messageOf(error)}`, {
+      cause: error,
+      retryable: false,
+      hint: 'mend the schema (see `cause`) and start the job again; it goes on from its last checkpoint',
+      details: { file, line },
+    });
+  }
+
+  /** `from` is the promise, or what the schema threw because of one. */
+  #promise(from: unknown, line: number): StreamError {
+    const { file } = this.#options;
+    return refusedPromise(`the schema of input "${file}"`, from, {
+      cause: from instanceof Error ? from : undefined,
+      hint: 'check what has to wait behind the source, in `asyncMap`',
+      details: { file, line },
+    });
   }
 
   #malformed(reason: string, at: { readonly line: number; readonly column?: number; readonly cause?: unknown }): StreamError {
@@ -268,10 +320,13 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
       this.#start = 0;
     }
     if (this.#end === this.#buffer.length) this.#grow();
-    const { bytesRead } = await this.#handle.read(this.#buffer, this.#end, this.#buffer.length - this.#end, this.#offset + this.#end);
+    const { file } = this.#options;
+    const at = this.#offset + this.#end;
+    const { bytesRead } = await this.#handle.read(this.#buffer, this.#end, this.#buffer.length - this.#end, at).catch((error: unknown) => {
+      throw unreadable(file, error);
+    });
     this.#end += bytesRead;
     if (bytesRead > 0) return;
-    const { file } = this.#options;
     const size = this.#offset + this.#end;
     if (size < this.#size) {
       this.#failure = new StreamError('INPUT_CHANGED', `input "${file}" was cut from ${this.#size} to ${size} bytes while it was read`, {
@@ -290,6 +345,9 @@ class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     this.#buffer = larger;
   }
 }
+
+const unreadable = (file: string, error: unknown): StreamError =>
+  systemError('SOURCE_FAILED', `input "${file}" can not be read`, error, { details: { file } });
 
 interface PositionTable {
   readonly before: JsonLinesPosition;

@@ -33,7 +33,7 @@ export interface ObservableSource<T> extends Source<T, number> {
  * const clicks = observableSource(clicks$, { capacity: 10_000, overflow: 'drop' });
  */
 export const observableSource = <T>(observable: Subscribable<T>, options: ObservableSourceOptions = {}): ObservableSource<T> => {
-  knownOptions('observableSource', options, ['capacity', 'overflow']);
+  knownOptions('observableSource', options, { capacity: true, overflow: true });
   const { capacity = 1024, overflow = 'error' } = options;
   integer('capacity', capacity, { min: 1 });
   oneOf('overflow', overflow, ['error', 'drop']);

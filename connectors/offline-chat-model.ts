@@ -30,7 +30,7 @@ export interface OfflineChatModelOptions {
  * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 20 }));
  */
 export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatModelConnection => {
-  knownOptions('offlineChatModel', options, ['latencyMs', 'jitter', 'seed', 'clock']);
+  knownOptions('offlineChatModel', options, { latencyMs: true, jitter: true, seed: true, clock: true });
   const { latencyMs = 0, jitter = 0.5, seed = 1, clock = systemClock } = options;
   if (!Number.isFinite(latencyMs) || latencyMs < 0) throw refusal('latencyMs', 'a number of milliseconds from 0 up', latencyMs);
   if (!(jitter >= 0 && jitter <= 1)) throw refusal('jitter', 'a number from 0 to 1', jitter);

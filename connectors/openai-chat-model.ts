@@ -4,7 +4,7 @@
  * keeps (I10, no secret in a message) in `http/`.
  */
 import type { ChatModelConnection } from '../lib/core/model.ts';
-import { flag, knownOptions, oneOf, optionNames, refusal } from '../lib/core/options.ts';
+import { flag, knownOptions, oneOf, refusal, type OptionNames } from '../lib/core/options.ts';
 import { HttpDoor, type HttpOptions } from './http/door.ts';
 import { chatAnswer, chatBody, modelOf, refusalCode, type ResponseFormat } from './openai-wire.ts';
 
@@ -27,7 +27,7 @@ export interface OpenAIChatModelOptions extends HttpOptions {
   readonly sendBack?: boolean | undefined;
 }
 
-const names = optionNames<OpenAIChatModelOptions>({
+const names = {
   baseUrl: true,
   model: true,
   apiKey: true,
@@ -39,7 +39,7 @@ const names = optionNames<OpenAIChatModelOptions>({
   allowCutOff: true,
   sendBack: true,
   fetch: true,
-});
+} as const satisfies OptionNames<OpenAIChatModelOptions>;
 
 const codes = { refused: 'MODEL_REQUEST', unavailable: 'MODEL_UNAVAILABLE', response: 'MODEL_RESPONSE', of: refusalCode } as const;
 

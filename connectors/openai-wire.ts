@@ -4,6 +4,7 @@
  */
 import { StreamError } from '../lib/core/errors.ts';
 import type { ChatMessage, ChatRequest, ToolCall } from '../lib/core/model.ts';
+import { wellFormed } from '../lib/core/ordered-bytes.ts';
 import { failureIn200, failureOf, type Failure } from './http/failure.ts';
 import type { HttpDoor } from './http/door.ts';
 
@@ -46,7 +47,7 @@ export const chatBody = (request: ChatRequest, { model: otherwise, responseForma
     messages: messages.map((message) => wireMessage(message, sendBack)),
     ...(offered.length === 0 ? {} : { tools: offered }),
   };
-  return wellFormed(body);
+  return jsonOf(body);
 };
 
 const asFunction = (called: Fields): Fields => ({ type: 'function', function: called });
@@ -63,20 +64,19 @@ const wireMessage = ({ role, content, tool_calls: calls = [], extra_args: extra 
   if (calls.length === 0) return { content, ...kept, role };
   const wireCalls = calls.map(({ id, function: { name, arguments: args }, provider_fields: beside = {} }) => {
     const { function: around, ...rest } = sendBack ? beside : {};
-    const called = { ...(isObject(around) ? around : {}), name, arguments: wellFormed(args) };
+    const called = { ...(isObject(around) ? around : {}), name, arguments: jsonOf(args) };
     return { ...rest, id, type: 'function', function: called };
   });
   return { content: content === '' ? null : content, ...kept, role, tool_calls: wireCalls };
 };
 
 /** As JSON without halves of characters, for which servers refuse the whole request; a text that was cut anywhere ends in one. */
-const wellFormed = (body: Fields): string => {
+const jsonOf = (body: Fields): string => {
   const text = JSON.stringify(body);
   if (!/\\u[dD][89a-fA-F]/.test(text)) return text;
-  const mended = (part: string): string => part.replaceAll(/\p{Surrogate}/gu, '\ufffd');
   return JSON.stringify(body, (_name, value: unknown) => {
-    if (typeof value === 'string') return mended(value);
-    return isObject(value) ? Object.fromEntries(Object.entries(value).map(([name, member]) => [mended(name), member])) : value;
+    if (typeof value === 'string') return wellFormed(value);
+    return isObject(value) ? Object.fromEntries(Object.entries(value).map(([name, member]) => [wellFormed(name), member])) : value;
   });
 };
 
@@ -106,7 +106,7 @@ export const chatAnswer = (text: string, answering: Answering): ChatMessage => {
   if (failure !== undefined) throw door.failed(failure, { text: `${place} answered with an error` });
   const { message, finish_reason: reason } = isObject(choice) ? choice : {};
   if (reason === 'error') throw door.failed(failureOf(choice), { text: `${place} answered with an error` });
-  if (!isObject(message)) throw unreadable(`${place} answered without a message in its first choice`);
+  if (!isObject(message)) throw unreadable(`${place} answered without a message in its first choice: ${door.show(text)}`);
   const { content, refusal, kept } = partsOf(message, place);
   const facts = present({
     model_name: (response as Fields)['model'],

@@ -17,7 +17,7 @@ export interface PrintOptions {
  * stream.sinkTo(printSink({ prefix: 'review> ' }));
  */
 export const printSink = <T>(options: PrintOptions = {}): Sink<T> => {
-  knownOptions('printSink', options, ['prefix', 'write']);
+  knownOptions('printSink', options, { prefix: true, write: true });
   const { prefix = '', write = (text: string) => void process.stdout.write(text) } = options;
   if (typeof write !== 'function') throw refusal('write', 'a function', write);
   return defineSink<T>({

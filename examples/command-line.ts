@@ -92,6 +92,7 @@ export const chatConnection = ({ model, latencyMs, calls }: Options, onCall: () 
   const connection = model === undefined ? offlineChatModel({ latencyMs }) : openAIChatModel(model);
   const file = calls === undefined ? undefined : openForAppend(calls);
   return {
+    ...connection,
     chat(request, options) {
       const prompt = createHash('sha256').update(JSON.stringify(request.messages)).digest('hex');
       // Written at once and before the request leaves, so no call that was made lacks its line, whenever the process dies.
@@ -137,9 +138,14 @@ const parse = (args: readonly string[]) => {
 const modelOf = ({ MILLRACE_BASE_URL: baseUrl, MILLRACE_MODEL: model, MILLRACE_API_KEY: apiKey }: NodeJS.ProcessEnv): Options['model'] => {
   if (!baseUrl && !model) return undefined;
   if (!baseUrl) throw new OptionError(`Expected MILLRACE_BASE_URL to be set beside MILLRACE_MODEL, which is \`${model}\``);
-  if (!model) throw new OptionError(`Expected MILLRACE_MODEL to be set beside MILLRACE_BASE_URL, which is \`${baseUrl}\``);
-  if (!/^https?:\/\/./.test(baseUrl) || !URL.canParse(baseUrl)) throw refusal('MILLRACE_BASE_URL', 'an http or https URL', baseUrl);
-  return { baseUrl, model, apiKey: apiKey || undefined };
+  if (!model) throw new OptionError(`Expected MILLRACE_MODEL to be set beside MILLRACE_BASE_URL`);
+  const options = { baseUrl, model, apiKey: apiKey || undefined };
+  try {
+    openAIChatModel(options); // Says what is wrong and quotes nothing that may be a secret, so neither does anything here.
+  } catch (error) {
+    throw new OptionError(`MILLRACE_BASE_URL and MILLRACE_API_KEY: ${messageOf(error)}`);
+  }
+  return options;
 };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -21,7 +21,7 @@ import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
 
-/** What streams need of the environment that they belong to. */
+/** @internal What streams need of the environment that they belong to. */
 export interface PipelineOwner {
   readonly graph: StreamGraph;
   /** The operator that runs an agent, and what it is called. */
@@ -157,7 +157,7 @@ export class DataStream<T> {
    */
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
     callable('operator', operator);
-    knownOptions('pipe', options, ['stateless']);
+    knownOptions('pipe', options, { stateless: true });
     return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
   }
 

@@ -5,7 +5,17 @@ import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import type { Operator, OutputTag } from './core/operator.ts';
 import type { Logger } from './core/logger.ts';
-import { callable, durationMs, flag, integer, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
+import {
+  callable,
+  durationMs,
+  flag,
+  integer,
+  knownOptions,
+  refusal,
+  withMethods,
+  type Duration,
+  type OptionNames,
+} from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/domain.ts';
@@ -60,6 +70,11 @@ export interface EnvironmentOptions {
   readonly serialiseEdges?: boolean | undefined;
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
   readonly freezeState?: boolean | undefined;
+  /**
+   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers. A test mode that finds
+   * who changes what. @defaultValue false
+   */
+  readonly freeze?: boolean | undefined;
   /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
   readonly logger?: Logger | LogLevel | undefined;
   readonly clock?: Clock | undefined;
@@ -69,22 +84,23 @@ export interface EnvironmentOptions {
 
 export type ApplyAgentOptions = AgentOperatorOptions;
 
-const optionNames: readonly (keyof EnvironmentOptions)[] = [
-  'checkpoint',
-  'storage',
-  'maxParallelism',
-  'restart',
-  'stopTimeout',
-  'strictReplay',
-  'allowUnclaimedState',
-  'stateCacheMax',
-  'dirtyMax',
-  'serialiseEdges',
-  'freezeState',
-  'logger',
-  'clock',
-  'onTurn',
-];
+const optionNames = {
+  checkpoint: true,
+  storage: true,
+  maxParallelism: true,
+  restart: true,
+  stopTimeout: true,
+  strictReplay: true,
+  allowUnclaimedState: true,
+  stateCacheMax: true,
+  dirtyMax: true,
+  serialiseEdges: true,
+  freezeState: true,
+  freeze: true,
+  logger: true,
+  clock: true,
+  onTurn: true,
+} as const satisfies OptionNames<EnvironmentOptions>;
 
 /** Bytes of changed entries that start a checkpoint early. */
 const dirtyBytesMax = 64 * 2 ** 20;
@@ -308,8 +324,8 @@ export class StreamExecutionEnvironment {
 const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
   const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
-  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, onTurn } = options;
-  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, ['directory', 'interval']);
+  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
   }
@@ -327,7 +343,8 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
       dirtyBytesMax,
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
-      freeze: flag('freezeState', freezeState),
+      freezeState: flag('freezeState', freezeState),
+      freeze: flag('freeze', freeze),
     },
     storage,
     intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),

@@ -113,7 +113,8 @@ export { callbackSink, type CallbackContext } from '../connectors/callback-sink.
 export { collection, type CollectionOptions } from '../connectors/collection.ts';
 export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable } from '../connectors/define-sink.ts';
 export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
-export { jsonLinesSink, type JsonLinesCommittable, type JsonLinesSinkOptions } from '../connectors/json-lines-sink.ts';
+export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lines-sink.ts';
+export type { JsonLinesCommittable } from '../connectors/json-lines-output.ts';
 export { jsonLines, malformedLines } from '../connectors/json-lines-source.ts';
 export type { JsonLinesOptions, JsonLinesPosition, JsonLinesSource, MalformedLine } from '../connectors/json-lines-source.ts';
 export type { FileRange } from '../connectors/pending-file.ts';

@@ -1,10 +1,14 @@
 /** The options of `applyAgent`, and how they are checked. */
-import type { OutputOrder, OutputTag } from '../lib/core/operator.ts';
-import { durationMs, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
+import type { Durability, OutputOrder, OutputTag } from '../lib/core/operator.ts';
+import { durationMs, integer, knownOptions, oneOf, type Duration, type OptionNames } from '../lib/core/options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
 export interface AgentOperatorOptions {
-  /** `completion`: results leave as runs end. `arrival`: in the order of the inputs. @defaultValue 'completion' */
+  /**
+   * `completion`: results leave as runs end. A watermark waits for the runs before it; a result leaves before a watermark that waits, if
+   * its timestamp is greater than that watermark or it has none. So a slow key delays the watermark and nobody else's results, and a
+   * result is late if its input was. `arrival`: in the order of the inputs, and no result crosses a watermark. @defaultValue 'completion'
+   */
   readonly outputOrder?: OutputOrder | undefined;
   /** Actions that wait at once. @defaultValue 1000 */
   readonly asyncConcurrency?: number | undefined;
@@ -12,6 +16,12 @@ export interface AgentOperatorOptions {
   readonly pendingMax?: number | undefined;
   /** Inputs of one key that may wait before sources are not pulled. @defaultValue pendingMax */
   readonly pendingPerKeyMax?: number | undefined;
+  /**
+   * When an action goes on with the outcome of a durable call. `call`: when it is durable, so that what the action does with it is done with
+   * the same outcome after a crash. `effect`: at once, one wait less for each action; for actions that act outside in durable calls only.
+   * @defaultValue 'call'
+   */
+  readonly durability?: Durability | undefined;
   /** Limit of one asynchronous action. @defaultValue none */
   readonly actionTimeout?: Duration | undefined;
   /**
@@ -29,25 +39,27 @@ export interface AgentOperatorOptions {
   readonly onPlanChange?: 'continue' | 'restart-run' | 'fail' | undefined;
 }
 
-const optionNames = [
-  'outputOrder',
-  'asyncConcurrency',
-  'pendingMax',
-  'pendingPerKeyMax',
-  'actionTimeout',
-  'onError',
-  'deadLetters',
-  'onPlanChange',
-] as const satisfies readonly (keyof AgentOperatorOptions)[];
+const optionNames = {
+  outputOrder: true,
+  asyncConcurrency: true,
+  pendingMax: true,
+  pendingPerKeyMax: true,
+  durability: true,
+  actionTimeout: true,
+  onError: true,
+  deadLetters: true,
+  onPlanChange: true,
+} as const satisfies OptionNames<AgentOperatorOptions>;
 
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkAgentOptions = (options: AgentOperatorOptions): void => {
   knownOptions('applyAgent', options, optionNames);
-  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, onPlanChange } = options;
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, durability, onPlanChange } = options;
   if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
   if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
   if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
   if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
+  if (durability !== undefined) oneOf('durability', durability, ['call', 'effect']);
   if (actionTimeout !== undefined) durationMs('actionTimeout', actionTimeout, { min: 1 });
   if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
   checkErrorOptions(options);

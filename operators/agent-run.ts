@@ -55,7 +55,9 @@ const noChanges: readonly MemoryChange[] = [];
 /** A run in memory. */
 export class Run<I> {
   readonly id: string;
-  readonly input: Accepted<I>;
+  input: Accepted<I>;
+  /** The value of its input is also others', as long as the run may end in the turn it started in; what is kept is the run's own. */
+  borrows = false;
   readonly planHash: string;
   /** It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay repeats. */
   readonly outdated: boolean;

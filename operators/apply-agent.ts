@@ -14,9 +14,12 @@ import type { Meter, MetricGroup } from '../lib/core/metric.ts';
 import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
 import { encodeText } from '../lib/core/serde.ts';
 import { durationMs } from '../lib/core/options.ts';
-import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event } from '../lib/agents/event.ts';
+import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
+import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/event.ts';
+import { chatActionName } from '../lib/agents/chat-action.ts';
+import { toolActionName } from '../lib/agents/tool-action.ts';
 import { applyChanges, type MemoryBase } from '../lib/agents/memory.ts';
-import { isOwnFailure } from '../lib/core/own-failure.ts';
+import { takesFailure } from '../lib/core/own-failure.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
 import type { ActionEffects, ActionResult, PlannedAction } from '../lib/agents/contract.ts';
 import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
@@ -40,6 +43,9 @@ type Effect<I> = { readonly run: Run<I> } & (
 
 /** What an action brings whose run has ended or begins anew. */
 const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
+
+/** Nothing but our own code stands behind their durable calls. */
+const builtInActions: ReadonlySet<string> = new Set([chatActionName, toolActionName]);
 
 /** An agent that is open, and where its warnings go. */
 export interface AgentParts {
@@ -78,6 +84,8 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #fullInboxes;
   readonly #pendingPerKeyMax: number;
   readonly #arrivals = new Subject<Accepted<I>>();
+  /** The copy of the input in hand that its first actions get, until it is taken. */
+  #given: { readonly value: I } | undefined;
   /** Runs in progress. */
   readonly #running = new Map<MapKey, Run<I>>();
   #effects: Effect<I>[] = [];
@@ -88,6 +96,7 @@ class AgentOperator<I, O> implements Processor<I> {
 
   constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings(), onEvent }: AgentParts, options: AgentOperatorOptions) {
     const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
+    const { durability = 'call' } = options;
     this.#context = context;
     this.#runName = `.${context.uid}.`;
     this.#runNames = new RegExp(`\\d+\\.${context.uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
@@ -101,7 +110,7 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#inbox = context.state(listState<Accepted<I>>('inbox'));
     this.#run = context.state(valueState<StoredRun<I>>('run'));
     this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
-    this.#holds = context.holds({ order: outputOrder });
+    this.#holds = context.holds({ order: outputOrder, overtakeWatermarks: outputOrder === 'completion' });
     this.#inputs = context.place({ name: 'inputs', max: pendingMax });
     this.#pendingPerKeyMax = options.pendingPerKeyMax ?? Number.POSITIVE_INFINITY;
     this.#fullInboxes = context.place({ name: 'full-inboxes', max: 1 });
@@ -113,9 +122,12 @@ class AgentOperator<I, O> implements Processor<I> {
         run: (task, work) => this.#runTask(task, work),
         apply: (task, outcome) => this.#applyTask(task, outcome),
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (this.#onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
+        onRejection: (error) => (takesFailure(this.#onError, error) ? 'outcome' : 'fail'),
         identity: (task) => this.#identityOf(task),
         describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${keyText(key)}`,
+        // Nothing that waits behind a call of a built-in action leaves before its end does.
+        durability: ({ action }) => (builtInActions.has(action) ? 'effect' : durability),
+        owned: true,
       },
       {
         inFlightMax: asyncConcurrency,
@@ -128,16 +140,51 @@ class AgentOperator<I, O> implements Processor<I> {
 
   process(value: I, timestamp: Timestamp): void {
     const key = this.#context.currentKey();
+    const own = this.#ownInput(value, timestamp);
+    if (own === undefined) return;
     this.#inputs.add(1);
     const busy = this.#running.has(mapKeyOf(key));
-    const hold = busy || this.#holds.blocked ? this.#holds.take() : undefined;
+    const hold = busy || this.#holds.blocks(timestamp) ? this.#holds.take() : undefined;
     const input = { number: this.#context.sequence(), key, value, timestamp, hold };
     if (busy) {
-      this.#inbox.add(input);
+      this.#inbox.add({ ...input, value: own.value });
       if (this.#inbox.size === this.#pendingPerKeyMax) this.#fullInboxes.add(1);
     }
+    this.#given = own;
     this.#arrivals.next(input);
+    this.#given = undefined;
     this.#settle();
+  }
+
+  /**
+   * The input as the agent's own: others may hold what was handed over. Undefined for one that can't be kept, which is a failure of that
+   * input and of no other.
+   */
+  #ownInput(value: I, timestamp: Timestamp): { readonly value: I } | undefined {
+    try {
+      return { value: this.#context.handOver(value) };
+    } catch (cause) {
+      const key = this.#context.currentKey();
+      const { agentName } = this.#agent.plan;
+      const message = `the input of agent '${agentName}' for key ${keyText(key)} can not be kept: ${messageOf(cause)}`;
+      const error = new StreamError('NOT_SERIALISABLE', message, { details: { agent: agentName, key } });
+      if (this.#onError === 'fail') throw error;
+      this.#context.metrics.getCounter('numOfInputsRefused').inc();
+      if (this.#onError === 'dead-letter') this.#letter(letterOf({ key, input: storableCopy(value) as I, action: this.#context.uid, error }), timestamp);
+      return undefined;
+    }
+  }
+
+  #letter(letter: DeadLetter<I>, timestamp: Timestamp): void {
+    const { deadLetters } = this.#options;
+    if (deadLetters === undefined) return;
+    if (!this.#holds.blocks(timestamp)) {
+      this.#context.output.side(deadLetters, letter, timestamp);
+      return;
+    }
+    const hold = this.#holds.take();
+    this.#holds.side(hold, deadLetters, letter, timestamp);
+    this.#holds.release(hold);
   }
 
   /** After a restart: runs that were open go on, inputs that waited wait again. */
@@ -244,9 +291,13 @@ class AgentOperator<I, O> implements Processor<I> {
     const run = new Run<I>({ id, input, planHash: this.#agent.plan.hash });
     run.hold = before?.hold ?? input.hold;
     run.mailbox = before?.mailbox;
+    run.borrows = this.#given !== undefined;
     this.#running.set(mapKeyOf(input.key), run);
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
-    return this.#dispatch(run, [stampEvent(new InputEvent(input.value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
+    // Actions may change what they are given, and the input of a run is kept beside: for its letter, or to begin anew.
+    const value = this.#given?.value ?? this.#context.handOver(input.value);
+    this.#given = undefined;
+    return this.#dispatch(run, [stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
   }
 
   #resume(): Run<I> | undefined {
@@ -269,7 +320,7 @@ class AgentOperator<I, O> implements Processor<I> {
     for (let at = 0; at < queue.length; at += 1) {
       const event = queue[at] as Event; // Inside the bounds.
       this.#eventsProcessed.inc();
-      this.#onEvent?.(event);
+      if (this.#onEvent !== undefined) this.#onEvent(this.#ownEvent(event));
       if (event.type === EventType.OutputEvent) {
         this.#effects.push({ run, kind: 'output', output: event.attributes['output'] });
         continue;
@@ -279,7 +330,7 @@ class AgentOperator<I, O> implements Processor<I> {
       for (const action of actions) {
         if (action.kind === 'async') this.#submit(run, action, event);
         else {
-          const result = this.#runNow(run, action, event);
+          const result = this.#runNow(run, action, actions.length === 1 ? event : this.#ownEvent(event));
           if (result === 'ended') return undefined;
           if (result !== undefined) for (const sent of this.#take(run, action.name, result)) queue.push(sent);
         }
@@ -292,6 +343,13 @@ class AgentOperator<I, O> implements Processor<I> {
     }
     this.#store(run);
     return run;
+  }
+
+  /** The event for one of several readers. */
+  #ownEvent(event: Event): Event {
+    const { type, attributes } = event;
+    // It was stamped when it was sent.
+    return stampEvent(event, event as EventStamp, this.#context.handOver(attributes), classOf(type, this.#agent.eventClasses));
   }
 
   readonly #onConflict = (path: string): void => {
@@ -331,8 +389,14 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** Keeps an open run, with a hold that keeps later watermarks behind it. */
   #store(run: Run<I>): void {
+    if (run.borrows) this.#keepInput(run);
     run.hold ??= this.#holds.take();
     this.#run.update(run.stored());
+  }
+
+  #keepInput(run: Run<I>): void {
+    run.input = { ...run.input, value: ownCopy(run.input.value) };
+    run.borrows = false;
   }
 
   /** Ends a run; the next input of its key begins. */
@@ -385,7 +449,7 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
     const action = plan.actions.get(task.action);
     if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
-    const event = eventFromJson(task.event, eventClasses);
+    const event = eventFromJson({ ...task.event, attributes: this.#context.handOver(task.event.attributes) }, eventClasses);
     const memory = work.read(() => this.#copyOfMemory());
     const shortTerm = run.shortTerm.slice(0, task.shortTermView);
     const sensory = run.sensory.slice(0, task.sensoryView);
@@ -406,18 +470,12 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** An action failed for good: the job fails, the run ends among the dead letters, or the action had no effect. */
   #failed(run: Run<I>, action: string, error: unknown): 'ended' | undefined {
-    if (this.#onError === 'fail' || !isOwnFailure(error)) throw error;
+    if (!takesFailure(this.#onError, error)) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return undefined;
+    if (run.borrows) this.#keepInput(run);
     const { key, value: input } = run.input;
-    const { code, hint } = error instanceof StreamError ? error : { code: 'ACTION_FAILED', hint: undefined };
-    const letter: DeadLetter<I> = {
-      key,
-      input,
-      action,
-      error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) },
-    };
-    this.#effects.push({ run, kind: 'dead-letter', letter });
+    this.#effects.push({ run, kind: 'dead-letter', letter: letterOf({ key, input, action, error }) });
     this.#close(run); // The key's memory stays as it was.
     return 'ended';
   }
@@ -428,6 +486,11 @@ class AgentOperator<I, O> implements Processor<I> {
     return entries.length === 0 ? noMemory : new Map(entries);
   }
 }
+
+const letterOf = <I>({ error, ...facts }: Pick<DeadLetter<I>, 'key' | 'input' | 'action'> & { readonly error: unknown }): DeadLetter<I> => {
+  const { code, hint } = error instanceof StreamError ? error : { code: 'ACTION_FAILED', hint: undefined };
+  return { ...facts, error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) } };
+};
 
 /** A journaled result with its events brought back. */
 const effectsOf = (result: ActionResult, { eventClasses }: CompiledAgent): ActionEffects => ({

@@ -1,21 +1,39 @@
 /**
  * `asyncMap`: one durable call per value. The call's outcome is journaled before its result is emitted, so after a crash it is not made
- * again (I8). Results keep their value's timestamp and never cross a watermark, however long a call takes (I3). With `perKey` the calls of
+ * again (I8). Results keep their value's timestamp and are as late or on time as their value, however long a call takes (I3, I17). With `perKey` the calls of
  * one key never overlap and keep its order (I1); what waits for its turn is keyed state.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
-import { listState, valueState } from '../lib/core/operator.ts';
+import { valueState, type ValueState } from '../lib/core/operator.ts';
 import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
-import { callable, durationMs, flag, integer, knownOptions, oneOf, type Duration } from '../lib/core/options.ts';
-import { isOwnFailure } from '../lib/core/own-failure.ts';
+import {
+  callable,
+  durationMs,
+  flag,
+  integer,
+  knownOptions,
+  oneOf,
+  refusal,
+  type Duration,
+  type OptionNames,
+} from '../lib/core/options.ts';
+import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
+import { takesFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
+import { KeyTurns } from './key-turns.ts';
 
 export interface AsyncMapOptions {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
+  /**
+   * With order `completion`: a result leaves before a watermark that waits behind an older call, if its timestamp is greater than that
+   * watermark or it has none. So a slow call delays the watermark and nobody else's result, and no result is late that was not. By
+   * default no result crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
+   */
+  readonly overtakeWatermarks?: boolean | undefined;
   /** One call of a key at a time, in the order of its values; other keys go on meanwhile. @defaultValue false */
   readonly perKey?: boolean | undefined;
   /** Calls that run at once. @defaultValue 100 */
@@ -28,31 +46,39 @@ export interface AsyncMapOptions {
   readonly retry?: RetryOptions | undefined;
   /**
    * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in `numOfCallsFailed`. An error
-   * that is about the job (a store that fails) fails the job whatever is said here. @defaultValue 'fail', with `deadLetters` 'dead-letter'
+   * that is about the job (a store that fails) fails the job whatever is said here, and so does a mistake in code (`TypeError`,
+   * `ReferenceError`), which would leave nothing of any value; a `TypeError` may go to the dead letters. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
   readonly deadLetters?: OutputTag<DeadLetter> | undefined;
 }
 
-const optionNames = [
-  'order',
-  'perKey',
-  'inFlightMax',
-  'timeout',
-  'attemptTimeout',
-  'retry',
-  'onError',
-  'deadLetters',
-] as const satisfies readonly (keyof AsyncMapOptions)[];
+const optionNames = {
+  order: true,
+  overtakeWatermarks: true,
+  perKey: true,
+  inFlightMax: true,
+  timeout: true,
+  attemptTimeout: true,
+  retry: true,
+  onError: true,
+  deadLetters: true,
+} as const satisfies OptionNames<AsyncMapOptions>;
 
 interface Item<I> {
   readonly value: I;
   /** Absent for a record without one. */
   readonly timestamp?: Timestamp;
   readonly hold: Hold;
-  /** It has the turn of its key. */
+  /** It has its turn among the items of its key. */
   readonly perKey?: true;
+}
+
+interface Turns<I> {
+  readonly items: KeyTurns<Item<I>>;
+  /** Set while an item of the key is open. */
+  readonly busy: ValueState<true>;
 }
 
 /**
@@ -81,9 +107,12 @@ type Settings = ReturnType<typeof settingsOf>;
 
 const settingsOf = (options: AsyncMapOptions) => {
   knownOptions('asyncMap', options, optionNames);
-  const { order = 'completion', perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
+  const { order = 'completion', overtakeWatermarks = false, perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
+  oneOf('order', order, ['completion', 'arrival']);
+  flag('overtakeWatermarks', overtakeWatermarks);
+  if (overtakeWatermarks && order === 'arrival') throw refusal('overtakeWatermarks', "false or left out with order 'arrival'", true);
   return {
-    order: oneOf('order', order, ['completion', 'arrival']),
+    holds: { order, overtakeWatermarks },
     perKey: flag('perKey', perKey),
     inFlightMax: integer('inFlightMax', inFlightMax, { min: 1 }),
     timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
@@ -100,56 +129,95 @@ class AsyncMap<I, O> implements Processor<I> {
   readonly #holds;
   readonly #calls: Work<Item<I>>;
   /** Undefined without `perKey`. */
-  readonly #turns: KeyTurns<I> | undefined;
+  readonly #turns: Turns<I> | undefined;
 
   constructor(context: OperatorContext<Awaited<O>>, fn: (value: I, call: CallContext) => O | Promise<O>, settings: Settings) {
-    const { order, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
+    const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
     this.#context = context;
     this.#settings = settings;
-    this.#holds = context.holds({ order });
+    this.#holds = context.holds(holds);
     this.#calls = context.work<Item<I>, Awaited<O>>(
       {
         name: 'call',
         // Not an async function: thousands may wait at once, and each would keep a frame of its own beside that of `fn`.
         run: ({ value }, work) =>
           work
-            .call('call', (call) => fn(value, call), { args: value, timeoutMs: attemptMs, retry })
+            // A copy for each attempt: what one does to its value is not seen by the next, which may be made after a crash.
+            .call('call', (call) => fn(this.#context.handOver(value), call), { args: value, timeoutMs: attemptMs, retry })
             // A call gives what its function resolves with, so O is awaited here.
             .catch((error: unknown) => Promise.reject(this.#failure(work.key, error))) as Promise<Awaited<O>>,
         apply: (item, outcome) => {
           if (outcome.ok) this.#holds.emit(item.hold, outcome.value, item.timestamp ?? MIN_TIMESTAMP);
           else this.#failed(item, outcome.error);
           this.#holds.release(item.hold);
-          const next = item.perKey === true ? this.#turns?.next() : undefined;
-          if (next !== undefined) this.#calls.submit(next);
+          if (item.perKey === true) this.#turnEnded();
         },
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (onError !== 'fail' && isOwnFailure(error) ? 'outcome' : 'fail'),
+        onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
         identity: ({ value }) => value,
         describe: (_, key) => this.#nameOf(key),
+        // Between the outcome of the call and the end there is no code but ours.
+        durability: 'effect',
+        owned: true,
       },
       { inFlightMax, timeoutMs },
     );
-    if (perKey) this.#turns = new KeyTurns(context, 2 * inFlightMax);
+    if (perKey) this.#turns = this.#makeTurns(2 * inFlightMax);
   }
 
   process(value: I, timestamp: Timestamp): void {
     const hold = this.#holds.take();
-    const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value, hold } : { value, timestamp, hold };
+    const own = this.#own(value, timestamp, hold);
+    if (own === undefined) return;
+    const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value: own.value, hold } : { value: own.value, timestamp, hold };
     if (this.#turns === undefined) this.#calls.submit(item);
-    else if (this.#turns.isMine(item)) this.#calls.submit({ ...item, perKey: true });
+    else this.#turns.items.arrive({ ...item, perKey: true });
   }
 
   async open(): Promise<void> {
-    await this.#turns?.open();
+    await this.#turns?.items.open(this.#turns.busy);
   }
 
-  /** A call has failed for good, or its result can't be stored. */
+  async close(): Promise<void> {
+    this.#turns?.items.close();
+  }
+
+  #makeTurns(waitingMax: number): Turns<I> {
+    const busy = this.#context.state(valueState<true>('busy'));
+    const begin = (item: Item<I>): boolean => {
+      busy.update(true);
+      this.#calls.submit(item);
+      return true;
+    };
+    return { busy, items: new KeyTurns(this.#context, { name: 'waiting', begin, waitingMax }) };
+  }
+
+  /** The call of an item that had its key's turn has ended: the next begins. */
+  #turnEnded(): void {
+    if (this.#turns === undefined) return;
+    const { items, busy } = this.#turns;
+    items.ended();
+    if (!items.busy) busy.clear();
+  }
+
+  /** The value as the operator's own: others may hold what was handed over. Undefined for one that can't be kept: its call fails. */
+  #own(value: I, timestamp: Timestamp, hold: Hold): { readonly value: I } | undefined {
+    try {
+      return { value: ownCopy(value) };
+    } catch (error) {
+      // In the letter stands what can be stored of it.
+      this.#failed({ value: storableCopy(value) as I, timestamp, hold }, error);
+      this.#holds.release(hold);
+      return undefined;
+    }
+  }
+
+  /** A call has failed for good, or its value or its result can't be stored. */
   #failed({ value, timestamp = MIN_TIMESTAMP, hold }: Item<I>, error: unknown): void {
     const { onError, deadLetters } = this.#settings;
     const key = this.#context.currentKey();
     const failure = this.#failure(key, error);
-    if (!(failure instanceof StreamError) || onError === 'fail' || !isOwnFailure(failure)) throw failure;
+    if (!(failure instanceof StreamError) || !takesFailure(onError, failure)) throw failure;
     this.#context.metrics.getCounter('numOfCallsFailed').inc();
     if (deadLetters === undefined) return;
     const { code, message, hint } = failure;
@@ -171,44 +239,5 @@ class AsyncMap<I, O> implements Processor<I> {
 
   #nameOf(key: Key): string {
     return `a call of \`${this.#context.uid}\`${key === '' ? '' : ` for key ${keyText(key)}`}`; // A stream without keys has the empty one.
-  }
-}
-
-/** One item of a key at a time. */
-class KeyTurns<I> {
-  readonly #busy;
-  readonly #waiting;
-  readonly #place;
-
-  constructor(context: OperatorContext<never>, waitingMax: number) {
-    this.#busy = context.state(valueState<true>('busy'));
-    this.#waiting = context.state(listState<Item<I>>('waiting'));
-    this.#place = context.place({ name: 'waiting', max: waitingMax });
-  }
-
-  async open(): Promise<void> {
-    await this.#waiting.forEachKey(() => this.#place.add(this.#waiting.size));
-  }
-
-  /** Whether it is this item's turn; if not, it waits. */
-  isMine(item: Item<I>): boolean {
-    if (this.#busy.value() === undefined) {
-      this.#busy.update(true);
-      return true;
-    }
-    this.#waiting.add(item);
-    this.#place.add(1);
-    return false;
-  }
-
-  /** The item whose turn is next. */
-  next(): Item<I> | undefined {
-    const item = this.#waiting.shift();
-    if (item === undefined) {
-      this.#busy.clear();
-      return undefined;
-    }
-    this.#place.add(-1);
-    return { ...item, perKey: true };
   }
 }

@@ -170,8 +170,10 @@ describe('refusals', () => {
 
   test.each([
     [{ MILLRACE_MODEL: 'm' }, 'Expected MILLRACE_BASE_URL to be set beside MILLRACE_MODEL, which is `m`'],
-    [{ MILLRACE_BASE_URL: 'http://x' }, 'Expected MILLRACE_MODEL to be set beside MILLRACE_BASE_URL, which is `http://x`'],
-    [{ MILLRACE_BASE_URL: 'x', MILLRACE_MODEL: 'm' }, 'Expected MILLRACE_BASE_URL to be an http or https URL, got `x`'],
+    [{ MILLRACE_BASE_URL: 'http://x' }, 'Expected MILLRACE_MODEL to be set beside MILLRACE_BASE_URL'],
+    [{ MILLRACE_BASE_URL: 'x', MILLRACE_MODEL: 'm' }, 'MILLRACE_BASE_URL and MILLRACE_API_KEY: Expected `baseUrl` to be an http or https URL'],
+    [{ MILLRACE_BASE_URL: 'http://a:b@x', MILLRACE_MODEL: 'm' }, 'Expected `baseUrl` to be without a user name and password'],
+    [{ MILLRACE_BASE_URL: 'http://x', MILLRACE_MODEL: 'm', MILLRACE_API_KEY: 'a b' }, 'Expected `apiKey` to be a text'],
   ])('%j', (environment, message) => expect(() => readOptions(['--state', 's'], environment)).toThrow(message));
 
   test('defaults', () => {
@@ -199,7 +201,7 @@ describe('refusals', () => {
     expect(wrong).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^Expected --window .* got `x`\nTry --help\n$/) });
     expect(missing).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^INPUT_NOT_FOUND: .*nowhere\.jsonl.*\nWhat to do: check the path.*\n$/),
+      stderr: expect.stringMatching(/^INPUT_NOT_FOUND: .*nowhere\.jsonl.*\nWhat to do: correct the path.*\n$/),
     });
     expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('--calls FILE') });
   });

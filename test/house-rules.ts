@@ -114,14 +114,19 @@ const packagesOf = (file: SourceFile): readonly (ImportOf & { readonly name: str
     .filter(({ specifier }) => !/^(\.|node:|millrace($|\/))/.test(specifier))
     .map((each) => ({ ...each, name: packageOf(each.specifier) }));
 
+/** Dependencies that take long to load or are native: who does not need them does not wait for them. */
+const loadedWhenUsed = new Set(['classic-level', 'ajv']);
+
 /** What is published imports nothing that an install leaves out; what it may leave out is imported as a type or when it is used. */
 export const dependencies =
   ({ present, optional }: Declared): Rule =>
   (file) =>
     packagesOf(file).flatMap(({ specifier, name, typeOnly, dynamic, line }) => {
-      if (present.has(name) || (optional.has(name) && (typeOnly || dynamic))) return [];
-      const what = optional.has(name) ? 'an optional peer: use `loadPackage`' : 'not among the dependencies and peers of package.json';
-      return [{ line, message: `imports ${specifier}, ${what}` }];
+      if (!present.has(name) && !optional.has(name)) {
+        return [{ line, message: `imports ${specifier}, not among the dependencies and peers of package.json` }];
+      }
+      if (typeOnly || dynamic || (present.has(name) && !loadedWhenUsed.has(name))) return [];
+      return [{ line, message: `imports ${specifier}, which is loaded when it is used: \`loadPackage\` with an \`import()\`` }];
     });
 
 /** Folders that import a package. What may be missing has one, so that one place says what is done without it. */

@@ -263,6 +263,9 @@ describe('the rules find', () => {
     expect(found(rule, "import '@a/c'; import 'vitest'; await import('@a/c');")).toHaveLength(3);
     expect(found(rule, "import type { A } from 'kafkajs'; const b = await import('@c/d/e'); let c: import('kafkajs').C;")).toEqual([]);
     expect(found(rule, "import { A } from 'kafkajs'; export { b } from '@c/d'; import { type C } from 'kafkajs';")).toHaveLength(3);
+    const native = rules.dependencies({ present: new Set(['classic-level']), optional: new Set() });
+    expect(found(native, "import type { A } from 'classic-level'; await import('classic-level');")).toEqual([]);
+    expect(found(native, "import { A } from 'classic-level';")).toHaveLength(1);
     const peers = { peerDependencies: { b: '1', c: '1' }, peerDependenciesMeta: { c: { optional: true } } };
     expect(rules.declaredIn({ dependencies: { a: '1' }, ...peers })).toEqual({ present: new Set(['a', 'b']), optional: new Set(['c']) });
     const files = [parse('lib/a/b.ts', "import type { C } from 'c';"), parse('lib/a/d.ts', "await import('c/e');"), parse('lib/f.ts', '')];

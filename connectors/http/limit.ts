@@ -1,32 +1,31 @@
 /** The bounds of one request: its time, its caller's signal, and how much of an answer is read (I10). */
+import { ChildAbort } from '../../lib/core/attempt.ts';
 import { systemClock, type Cancel } from '../../lib/core/clock.ts';
 
 /** Ends a request with its time or with its caller, whichever comes first. */
 export class RequestLimit {
-  readonly #controller = new AbortController();
-  readonly #parent: AbortSignal;
+  readonly #abort: ChildAbort;
   readonly #cancel: Cancel;
   readonly #over: Promise<never>;
-  readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
   /** Whether the time has passed. */
   passed = false;
 
   constructor(parent: AbortSignal, timeoutMs: number) {
-    this.#parent = parent;
+    this.#abort = new ChildAbort(parent);
     this.#cancel = systemClock.setTimer(timeoutMs, () => {
       this.passed = true;
-      this.#controller.abort(new Error('the time of the request has passed'));
+      this.#abort.abort(new Error('the time of the request has passed'));
     });
     this.#over = new Promise((_resolve, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason as Error), { once: true });
+      const { signal } = this;
+      if (signal.aborted) reject(signal.reason as Error);
+      else signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     });
     this.#over.catch(() => {}); // It may end when nobody waits.
-    if (parent.aborted) this.#follow();
-    else parent.addEventListener('abort', this.#follow, { once: true });
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#abort.signal;
   }
 
   /** What `promise` comes to, or a rejection when the limit is reached first; `late` takes what comes after that. */
@@ -40,7 +39,7 @@ export class RequestLimit {
 
   end(): void {
     this.#cancel();
-    this.#parent.removeEventListener('abort', this.#follow);
+    this.#abort.letGo();
   }
 }
 

@@ -176,10 +176,7 @@ export interface RunnerContext<O = unknown> {
   /** The same as `durableExecute`. */
   durableExecuteAsync<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
   durableExecuteAsync<R>(callable: DurableCallable<R>): Promise<R>;
-  /**
-   * The key of the durable call in hand, stable across crashes. Read it before the first `await` of a durable function or while no other
-   * call is open; a function that runs beside others takes it from its second parameter.
-   */
+  /** The key of the durable call in hand, stable across crashes. Inside a durable function only, behind its `await`s too. */
   readonly idempotencyKey: string;
   /** Aborted when the action times out or the job stops. Asynchronous actions only. */
   readonly signal: AbortSignal;

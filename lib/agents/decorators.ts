@@ -4,13 +4,13 @@
  * toolchain emits them: schemas come from zod and services by explicit tokens. Members are noted per class; a subclass sees those of its
  * parents and replaces those of the same name.
  */
-import 'reflect-metadata';
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { CallContext } from '../core/operator.ts';
 import { AgentBuilder, type Agent, type AgentClass } from './agent.ts';
 import type { ActionDefinition, ActionOptions, AgentDefinition, ResourceDefinition, ResourceType, RunnerContext, Trigger } from './contract.ts';
+import { note, ownNote } from './class-notes.ts';
 import type { EventClass } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { checkActionOptions, invalidAgent, isAsyncFunction, isEventClass } from './option-checks.ts';
@@ -170,8 +170,8 @@ const noteIn = (metadata: DecoratorMetadataObject | undefined, member: Member): 
 };
 
 const noteAt = (type: object, member: Member): void => {
-  const own = (Reflect.getOwnMetadata(membersKey, type) as Member[] | undefined) ?? [];
-  Reflect.defineMetadata(membersKey, [...own, member], type);
+  const own = (ownNote(membersKey, type) as Member[] | undefined) ?? [];
+  note(membersKey, type, [...own, member]);
 };
 
 /** Members of a class and its parents, parents first; one that is noted again below keeps its place and changes its meaning. */
@@ -181,7 +181,7 @@ const membersOf = (type: object): Member[] => {
   for (let each: object | null = type; typeof each === 'function'; each = Object.getPrototypeOf(each) as object | null)
     lineage.unshift(each);
   for (const each of lineage) {
-    const legacy = Reflect.getOwnMetadata(membersKey, each) as readonly Member[] | undefined;
+    const legacy = ownNote(membersKey, each) as readonly Member[] | undefined;
     const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as Record<symbol, readonly Member[]> | undefined;
     const modern = metadata !== undefined && Object.hasOwn(metadata, membersKey) ? metadata[membersKey] : undefined;
     const own = new Map<string, Member>();

@@ -10,7 +10,7 @@
  */
 import { StreamError } from '../core/errors.ts';
 import { refusal } from '../core/options.ts';
-import { detached } from './detached.ts';
+import { ownCopy } from '../core/own-copy.ts';
 
 /** One write, as plain data. */
 export type MemoryChange =
@@ -128,7 +128,7 @@ export class MemoryView implements MemoryObject {
   get<T = unknown>(path: string | MemoryRef): T | undefined {
     const name = this.#check(typeof path === 'string' ? path : this.#pathOf(path));
     const value = this.#store.get(name);
-    if (value !== undefined) return detached(value) as T; // The caller says what was stored.
+    if (value !== undefined) return ownCopy(value) as T; // The caller says what was stored.
     return this.isNestedObject(name) ? (this.#content(name) as T) : undefined;
   }
 
@@ -206,7 +206,7 @@ export class MemoryView implements MemoryObject {
 
   #copy(path: string, value: unknown): unknown {
     try {
-      return detached(value);
+      return ownCopy(value);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\`: ${why}`, { cause, details: { path } });

@@ -3,13 +3,21 @@
  * agent by `AGENT_INVALID`.
  */
 import { StreamError } from '../core/errors.ts';
-import { durationMs, flag, integer, knownOptions, refusal, withMethods } from '../core/options.ts';
+import { durationMs, flag, integer, knownOptions, refusal, withMethods, type OptionNames } from '../core/options.ts';
 import type { ChatModelConnection } from '../core/model.ts';
 import type { ActionOptions, AgentOptions, ChatModelSetup, RetrySettings } from './contract.ts';
 import { Event } from './event.ts';
 import { Prompt } from './prompt.ts';
 
-const setupNames = ['connection', 'model', 'prompt', 'tools', 'args', 'timeout', 'concurrency'] as const satisfies readonly (keyof ChatModelSetup)[];
+const setupNames = {
+  connection: true,
+  model: true,
+  prompt: true,
+  tools: true,
+  args: true,
+  timeout: true,
+  concurrency: true,
+} as const satisfies OptionNames<ChatModelSetup>;
 
 export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
   knownOptions('chatModel', setup, setupNames);
@@ -29,7 +37,7 @@ const isName = (value: unknown): value is string => typeof value === 'string' &&
 export const checkConnection = (connection: ChatModelConnection): ChatModelConnection =>
   withMethods('connection', connection, 'an object with `chat`; one that makes it is given as `{ factory: () => ... }`', ['chat']);
 
-const actionNames = ['async', 'config'] as const satisfies readonly (keyof ActionOptions)[];
+const actionNames = { async: true, config: true } as const satisfies OptionNames<ActionOptions>;
 
 export const checkActionOptions = (owner: string, options: ActionOptions): ActionOptions => {
   knownOptions(owner, options, actionNames);
@@ -37,15 +45,15 @@ export const checkActionOptions = (owner: string, options: ActionOptions): Actio
   return options;
 };
 
-const agentNames = [
-  'version',
-  'errorHandling',
-  'maxRetries',
-  'retryWaitInterval',
-  'maxToolRounds',
-  'config',
-  'events',
-] as const satisfies readonly (keyof AgentOptions)[];
+const agentNames = {
+  version: true,
+  errorHandling: true,
+  maxRetries: true,
+  retryWaitInterval: true,
+  maxToolRounds: true,
+  config: true,
+  events: true,
+} as const satisfies OptionNames<AgentOptions>;
 
 /** The values of what the chat action reads are checked with the plan. */
 export const checkAgentOptions = (options: AgentOptions): AgentOptions => {
@@ -56,7 +64,7 @@ export const checkAgentOptions = (options: AgentOptions): AgentOptions => {
   return options;
 };
 
-const retryNames = ['maxRetries', 'retryWaitInterval'] as const satisfies readonly (keyof RetrySettings)[];
+const retryNames = { maxRetries: true, retryWaitInterval: true } as const satisfies OptionNames<RetrySettings>;
 
 export const checkRetrySettings = (settings: RetrySettings): RetrySettings => {
   knownOptions('onError', settings, retryNames);

@@ -5,13 +5,13 @@
  *
  * There is a container only where services or an agent with parameters ask for one: who has neither needs no inversify.
  */
-import 'reflect-metadata';
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatModelConnection } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import { AgentBuilder, type Agent, type AgentClass } from './agent.ts';
 import type { ChatModelSetup, ResourceDefinition, ResourceType } from './contract.ts';
 import { callLimits, CallLimits } from './call-limits.ts';
+import { noteKeys } from './class-notes.ts';
 import { checkConnection, checkSetup } from './option-checks.ts';
 import { AgentPlan, type CompiledAgent } from './plan.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
@@ -269,7 +269,7 @@ const construct = async <I, O>(agent: AgentClass<I, O>, scope: Scope): Promise<A
 
 /** A class that takes parameters, or that inversify's decorators have touched. */
 const needsContainer = (agent: abstract new (...parameters: never[]) => unknown): boolean =>
-  agent.length > 0 || Reflect.getMetadataKeys(agent).some((key) => String(key).startsWith('@inversifyjs'));
+  agent.length > 0 || noteKeys(agent).some((key) => String(key).startsWith('@inversifyjs'));
 
 /** A model that names what is not there is refused when the job starts, not in the first run. */
 const checkReferences = (resources: AgentResources, definitions: readonly ResourceDefinition[]): void => {

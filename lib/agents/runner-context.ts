@@ -3,7 +3,7 @@
  * action has ended, and the operator makes them happen in a turn (I13). Ids, time and randomness are derived from the execution, so
  * that a replayed action makes the same events (I6, I9). After the action has ended the context refuses every use.
  *
- * Inside a durable function memory and `sendEvent` can be reached, but must not be used: replay does not run that function.
+ * A durable function is not run by a replay, so inside it the context refuses what the function would leave behind (I21).
  */
 import { hash } from 'node:crypto';
 import type { Timestamp } from '../core/element.ts';
@@ -11,7 +11,8 @@ import { messageOf, StreamError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type { CallContext, CallOptions, WorkContext } from '../core/operator.ts';
-import { durationMs, knownOptions, refusal } from '../core/options.ts';
+import { durationMs, knownOptions, refusal, type OptionNames } from '../core/options.ts';
+import { ownCopy } from '../core/own-copy.ts';
 import { checkRetry } from '../core/retry-options.ts';
 import type {
   ActionEffects,
@@ -25,7 +26,7 @@ import type {
   RunnerContext,
   RunningAgent,
 } from './contract.ts';
-import { detached } from './detached.ts';
+import { bodyOf, runBody, type DurableBody } from './durable-body.ts';
 import { classOf, Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
 import { StartedCalls } from './started-calls.ts';
@@ -35,15 +36,14 @@ const noChanges: readonly MemoryChange[] = [];
 /** What an event has of its own; all else is in its attributes. */
 const eventFieldCount = Object.keys(new Event('any')).length;
 
-const durableOptionNames = ['args', 'reconciler', 'timeout', 'retry'] as const satisfies readonly (keyof DurableOptions<unknown>)[];
+const durableOptionNames = {
+  args: true,
+  reconciler: true,
+  timeout: true,
+  retry: true,
+} as const satisfies OptionNames<DurableOptions<unknown>>;
 
 const noOptions: DurableOptions<never> = {};
-
-/** A durable function of the user that was started, an attempt of it. */
-interface StartedCall {
-  readonly id: string;
-  readonly call: CallContext;
-}
 
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
@@ -55,10 +55,10 @@ export class ActionContext implements RunnerContext {
   #ended = false;
   #draws = 0;
   /** Those whose function was started and may be running. */
-  #running: StartedCall[] | undefined;
+  #running: DurableBody[] | undefined;
+  /** How many of them are looked through before those that have ended are forgotten. */
+  #runningMax = 16;
   #calls: StartedCalls | undefined;
-  /** The call whose function is in its synchronous part. */
-  #currentCall: CallContext | undefined;
 
   constructor(host: ActionHost, agent: RunningAgent) {
     this.#host = host;
@@ -79,19 +79,19 @@ export class ActionContext implements RunnerContext {
   }
 
   random(): number {
-    this.#check('random');
+    this.#checkOutside('random');
     return Number.parseInt(this.#draw('random').slice(0, 13), 16) / 2 ** 52;
   }
 
   uuid(): string {
-    this.#check('uuid');
+    this.#checkOutside('uuid');
     const hex = this.#draw('uuid');
     const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
   }
 
   sendEvent<E extends Event>(event: E): E {
-    this.#check('sendEvent');
+    this.#checkOutside('sendEvent');
     const { action, event: trigger, id, timestamp } = this.#host;
     if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
     if (event === (trigger as Event) || (event.id !== undefined && event.id === trigger.id)) {
@@ -107,9 +107,9 @@ export class ActionContext implements RunnerContext {
       upstreamActionName: action.name,
       sourceTimestamp: timestamp,
     };
-    const stamped = stampEvent(event, stamp, this.#attributes(event), type);
-    this.#events.push(stamped);
-    return stamped;
+    this.#events.push(stampEvent(event, stamp, this.#attributes(event), type));
+    // The sender keeps its own attributes: what it does with them later is nothing that was sent (I21).
+    return stampEvent(event, stamp, event.attributes, type);
   }
 
   output(value: unknown): void {
@@ -117,12 +117,12 @@ export class ActionContext implements RunnerContext {
   }
 
   get shortTermMemory(): MemoryObject {
-    this.#check('shortTermMemory');
+    this.#checkOutside('shortTermMemory');
     return (this.#shortTerm ??= this.#view('SHORT_TERM', this.#host.shortTermMemory));
   }
 
   get sensoryMemory(): MemoryObject {
-    this.#check('sensoryMemory');
+    this.#checkOutside('sensoryMemory');
     return (this.#sensory ??= this.#view('SENSORY', this.#host.sensoryMemory));
   }
 
@@ -177,14 +177,9 @@ export class ActionContext implements RunnerContext {
 
   get idempotencyKey(): string {
     this.#work('idempotencyKey');
-    if (this.#currentCall !== undefined) return this.#currentCall.idempotencyKey;
-    const open = this.#running?.filter(({ call }) => call.isOpen) ?? [];
-    const [only] = open;
-    if (only !== undefined && open.length === 1) return only.call.idempotencyKey;
-    const where = only === undefined ? 'no durable call is open' : `${open.length} durable calls are open`;
-    throw new TypeError(
-      `Expected to know which durable call asks for \`idempotencyKey\`, but ${where}; take it from the second parameter of its function`,
-    );
+    const body = bodyOf(this);
+    if (body !== undefined) return body.call.idempotencyKey;
+    throw new TypeError('Expected `idempotencyKey` to be read inside a durable function: it is the key of its call');
   }
 
   get signal(): AbortSignal {
@@ -247,32 +242,31 @@ export class ActionContext implements RunnerContext {
   #durable<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
     if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
     if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
+    this.#checkOutside('durableExecute');
     const { args, reconciler, timeout, retry } = options;
     if (options !== noOptions) {
       knownOptions('durableExecute', options, durableOptionNames);
       if (retry !== undefined) checkRetry('retry', retry);
       if (reconciler !== undefined && typeof reconciler !== 'function') throw refusal('reconciler', 'a function', reconciler);
     }
-    const promise = this.callDurably(id, (call) => this.#keyed(id, fn, call), {
+    const promise = this.callDurably(id, (call) => this.#runBody(id, fn, call), {
       args,
-      reconciler: reconciler === undefined ? undefined : (call) => this.#keyed(id, reconciler, call),
+      reconciler: reconciler === undefined ? undefined : (call) => this.#runBody(id, reconciler, call),
       timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
       retry,
     });
     return (this.#calls ??= new StartedCalls()).watch(id, promise);
   }
 
-  /** Runs a durable function while `idempotencyKey` is that of its call. */
-  #keyed<R>(id: string, fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
-    const outer = this.#currentCall;
-    this.#running = this.#running?.filter((each) => each.call.isOpen) ?? [];
-    this.#running.push({ id, call });
-    this.#currentCall = call;
-    try {
-      return takesNothing(fn) ? fn() : fn(call.signal, call);
-    } finally {
-      this.#currentCall = outer;
+  #runBody<R>(id: string, fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
+    const body = { owner: this, id, call };
+    this.#running ??= [];
+    if (this.#running.length >= this.#runningMax) {
+      this.#running = this.#running.filter((each) => each.call.isOpen);
+      this.#runningMax = Math.max(this.#runningMax, 2 * this.#running.length);
     }
+    this.#running.push(body);
+    return takesNothing(fn) ? runBody(body, fn) : runBody(body, fn, call.signal, call);
   }
 
   /** The class an event has when it arrives, in a synchronous action as in one that reads it from the journal. */
@@ -295,12 +289,12 @@ export class ActionContext implements RunnerContext {
   }
 
   #view(type: MemoryType, { base, changes }: MemorySnapshot): MemoryView {
-    return new MemoryView({ type, base, changes, guard: () => this.#check('memory') });
+    return new MemoryView({ type, base, changes, guard: () => this.#checkOutside('memory') });
   }
 
   #attributes(event: Event): EventJson['attributes'] {
     try {
-      return detached(event.attributes);
+      return ownCopy(event.attributes);
     } catch (cause) {
       const details = { action: this.#host.action.name, type: event.type };
       throw new StreamError('NOT_SERIALISABLE', `event '${event.type}' can not be sent: ${messageOf(cause)}`, { cause, details });
@@ -321,6 +315,18 @@ export class ActionContext implements RunnerContext {
       hint: 'make the action an async function, or set `async: true`',
       details: { action: action.name },
     });
+  }
+
+  /** Refuses what a durable function would leave behind, since a replay does not run it. */
+  #checkOutside(what: string): void {
+    this.#check(what);
+    if (this.#running === undefined) return;
+    const body = bodyOf(this);
+    if (body === undefined) return;
+    throw new TypeError(
+      `Expected \`${what}\` of action '${this.#host.action.name}' to be used outside durable function \`${body.id}\`, ` +
+        'which is not run again after a crash; let the function return what it has to say, and use it behind the `await`',
+    );
   }
 
   #check(what: string): void {

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { ToolMetadata } from '../core/model.ts';
 import type { CallContext, RetryOptions } from '../core/operator.ts';
-import { durationMs, knownOptions, refusal, type Duration } from '../core/options.ts';
+import { durationMs, knownOptions, refusal, type Duration, type OptionNames } from '../core/options.ts';
 import { isPlainObject } from '../core/plain-object.ts';
 import { checkRetry } from '../core/retry-options.ts';
 import { jsonSchemaOf, type JsonSchema } from './json-schema.ts';
@@ -25,7 +25,12 @@ export interface ToolDefinition<P extends z.ZodType | JsonSchema = z.ZodType | J
   execute(args: ToolArguments<P>, call: CallContext): unknown;
 }
 
-const optionNames = ['description', 'parameters', 'timeout', 'retry'] as const satisfies readonly (keyof ToolOptions)[];
+const optionNames = {
+  description: true,
+  parameters: true,
+  timeout: true,
+  retry: true,
+} as const satisfies OptionNames<ToolOptions>;
 
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkToolOptions = (options: ToolOptions): ToolOptions => {
@@ -52,7 +57,7 @@ export class FunctionTool {
   constructor(name: string, definition: ToolDefinition) {
     if (typeof definition !== 'object' || definition === null) throw refusal('tool', 'an object with `description`, `parameters` and `execute`', definition);
     // An instance of a class of tools may have what it likes beside.
-    if (isPlainObject(definition)) knownOptions('tool', definition, [...optionNames, 'execute']);
+    if (isPlainObject(definition)) knownOptions('tool', definition, { ...optionNames, execute: true });
     checkValues(definition);
     const { description, parameters, execute, timeout, retry } = definition;
     if (typeof execute !== 'function') throw refusal('execute', 'a function', execute);

@@ -201,7 +201,7 @@ class SinkRun<T> {
 
   async writer(): Promise<SinkWriter<T>> {
     if (this.#writer !== undefined) return this.#writer;
-    const context = { pending: structuredClone(this.#pending), epoch: this.#epoch, last: structuredClone(this.#last), signal };
+    const context = { sinkId: 'suite.sink.1', pending: structuredClone(this.#pending), epoch: this.#epoch, last: structuredClone(this.#last), signal };
     this.#writer = await this.test.sink.open(context);
     this.#writers.push(this.#writer);
     for (const committable of context.pending) await this.#writer.commit(committable, signal);

@@ -20,11 +20,14 @@ import type { Timestamp } from './element.ts';
 export interface Source<T, P = unknown> {
   readonly name: string;
   readonly replayable: boolean;
+  /**
+   * Values that it has left out since it was made: those that found no room, lines that were no data. The engine counts them as
+   * `numRecordsDropped` and warns at the first. Absent where nothing is ever left out.
+   */
+  readonly dropped?: number | undefined;
   /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */
   splits(signal: AbortSignal): Promise<readonly string[]>;
   open(split: string, position: P | undefined, signal: AbortSignal, clock?: Clock): Promise<SourceReader<T, P>>;
-  /** Values that the source had no room for, or had left when it was closed, in this process: a metric, and logged once. */
-  readonly dropped?: number | undefined;
   /** The job is over: ends what the source keeps over restarts. May be called twice; the source may be opened again by another job. */
   close?(): Promise<void>;
 }
@@ -69,10 +72,20 @@ export interface Sink<T, C = unknown> {
    * makes the log durable up to the turn that wrote.
    */
   readonly guarantee: 'exactly-once' | 'at-least-once';
+  /**
+   * What only one sink may write to, as texts that are equal whenever it is the same: a file by whatever path it is reached. Asked when a
+   * job is composed, which refuses two sinks that share one. Absent where sharing does no harm.
+   */
+  outputs?(): readonly string[];
   open(context: SinkContext<C>): Promise<SinkWriter<T, C>>;
 }
 
 export interface SinkContext<C> {
+  /**
+   * Tells this sink of this job's history from every other one: the same after any restart, another one in a fresh state directory, of
+   * another operator, and of one that was dropped and has come back. Numbers of records mean something only together with it.
+   */
+  readonly sinkId: string;
   /** Sealed by durable checkpoints and perhaps not committed yet, oldest first. Commit them again. */
   readonly pending: readonly C[];
   /** Number of the epoch that begins. 1 in a fresh job. */

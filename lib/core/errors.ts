@@ -2,6 +2,7 @@
  * The one table of operating errors, the error that carries a code from it, and `invariant` for what must never happen.
  * Codes never change; messages may. The README's table is held to this one by a test.
  */
+import { types } from 'node:util';
 
 interface ErrorEntry {
   /** Whether trying again without a change can help. */
@@ -24,6 +25,7 @@ export const errorTable = {
   // output
   OUTPUT_NOT_EMPTY: entry(false, "give a new file, or set `onExisting` to 'append' or 'overwrite'"),
   OUTPUT_CHANGED: entry(false, 'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output'),
+  OUTPUT_IN_USE: entry(false, 'another job writes this output; stop it, or give each job an output of its own'),
   SINK_FAILED: entry(true, 'see `cause`; the job restarts from its last checkpoint'),
   // graph
   UID_CLASH: entry(false, 'give each operator a uid of its own'),
@@ -49,6 +51,7 @@ export const errorTable = {
   PACKAGE_MISSING: entry(false, 'install the package that the message names; a bundle has to leave it out, as an external package'),
   // work
   WORK_FAILED: entry(true, 'see `cause`'),
+  CALLS_EXCEEDED: entry(false, 'one action makes 65,536 durable calls at most: let it send events to itself and make some in each'),
   WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),
   WORK_ABORTED: entry(true, 'the job stopped while the call was open; it runs again when the job does'),
   // agents
@@ -116,8 +119,14 @@ export const unreachable = (value: never): never => {
  * Whether an error shows a mistake in code, which comes back however often it is tried. What `fetch` rejects with when nobody answers is
  * a `TypeError` too, but one that brings a cause.
  */
-export const isMistake = (error: unknown): boolean =>
-  error instanceof ReferenceError || (error instanceof TypeError && error.cause === undefined && error.message !== 'fetch failed');
+export const isMistake = (error: unknown): boolean => {
+  if (isOf(ReferenceError, error)) return true;
+  return isOf(TypeError, error) && error.cause === undefined && error.message !== 'fetch failed';
+};
+
+/** One of another realm is no instance of ours, and known by its name. */
+const isOf = (type: ErrorConstructor, error: unknown): error is Error =>
+  error instanceof type || (types.isNativeError(error) && error.name === type.name);
 
 /** What an error with a mistake as its cause says of itself: no restart helps, but code that is mended goes on from the last checkpoint. */
 export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' | 'hint'> =>

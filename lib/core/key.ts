@@ -3,6 +3,7 @@
  * Keys are compared by their canonical form, so two tuples with equal members are one key.
  */
 import { StreamError } from './errors.ts';
+import { readDouble, textBytes, textFromBytes, writeDouble } from './ordered-bytes.ts';
 
 type KeyPart = string | number | bigint | boolean;
 
@@ -37,10 +38,7 @@ export const checkKey = (key: Key): void => {
 /** A key as messages show it. */
 export const keyText = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
 
-const tags = { string: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawString: 7, end: 0 } as const;
-
-/** UTF-8 can't hold a lone surrogate, so a string with one keeps its 16-bit units. */
-const loneSurrogate = /\p{Surrogate}/u;
+const tags = { text: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawText: 7, end: 0 } as const;
 
 /** The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws `KEY_INVALID`. */
 export const keyBytes = (key: Key): Uint8Array => {
@@ -111,13 +109,8 @@ export const murmur2 = (bytes: Uint8Array, length: number = bytes.length): numbe
 
 const partBytes = (part: KeyPart): Uint8Array => {
   switch (typeof part) {
-    case 'string': {
-      if (loneSurrogate.test(part)) return Buffer.concat([Uint8Array.of(tags.rawString), Buffer.from(part, 'utf16le')]);
-      const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(part));
-      bytes[0] = tags.string;
-      bytes.write(part, 1);
-      return bytes;
-    }
+    case 'string':
+      return textBytes(part, tags);
     case 'number': {
       if (!Number.isFinite(part)) throw invalid(part);
       return numberBytes(part);
@@ -131,36 +124,27 @@ const partBytes = (part: KeyPart): Uint8Array => {
   }
 };
 
-/** IEEE 754 with the sign flipped (negative numbers: all bits), so that byte order is numeric order. -0 is 0. */
 const numberBytes = (part: number): Uint8Array => {
   const bytes = Buffer.allocUnsafe(9);
   bytes[0] = tags.number;
-  bytes.writeDoubleBE(part === 0 ? 0 : part, 1);
-  const negative = (bytes[1] as number) >= 0x80;
-  for (let i = 1; i < 9; i += 1) bytes[i] = (bytes[i] as number) ^ (negative ? 0xff : i === 1 ? 0x80 : 0);
+  writeDouble(bytes, part, 1);
   return bytes;
 };
 
-const partFromBytes = (bytes: Uint8Array): KeyPart => {
-  const body = Buffer.from(bytes.subarray(1));
+const partFromBytes = (part: Uint8Array): KeyPart => {
+  const bytes = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
   switch (bytes[0]) {
-    case tags.string:
-      return body.toString();
-    case tags.rawString:
-      return body.toString('utf16le');
-    case tags.number: {
-      const negative = (body[0] as number) < 0x80;
-      for (let i = 0; i < 8; i += 1) body[i] = (body[i] as number) ^ (negative ? 0xff : i === 0 ? 0x80 : 0);
-      return body.readDoubleBE(0);
-    }
     case tags.bigint:
-      return BigInt(body.toString());
+      return BigInt(bytes.toString('utf8', 1));
     case tags.true:
       return true;
     case tags.false:
       return false;
-    default:
-      throw new StreamError('VALUE_DAMAGED', 'a stored key has an unknown form');
+    default: {
+      const value = bytes[0] === tags.number ? readDouble(bytes, 1) : textFromBytes(bytes, tags);
+      if (value === undefined) throw new StreamError('VALUE_DAMAGED', 'a stored key has an unknown form');
+      return value;
+    }
   }
 };
 

@@ -79,6 +79,11 @@ export interface OperatorContext<O> {
   keyGroup(): number;
   /** Time of this turn in milliseconds. */
   now(): Timestamp;
+  /**
+   * A copy for code that runs outside the turn, or for keeping beyond it (I21): frozen in the test mode `freeze`. Throws `NOT_SERIALISABLE`
+   * with the path to what can not be stored.
+   */
+  handOver<T>(value: T): T;
   /** A bounded place of this operator: while any place is full, sources are not pulled (I10). */
   place(options: PlaceOptions): Place;
 }
@@ -221,6 +226,13 @@ export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly o
 
 export type Rejection = 'fail' | 'outcome';
 
+/**
+ * When a body goes on with the outcome of a durable call. `call`: when it is durable, so that whatever the body does with it, a crash
+ * changes nothing about it. `effect`: at once; a crash may come before it is durable, and then the call is made again and may give
+ * something else. Until it is durable nothing that the engine knows of leaves: no further call starts, and no end takes effect.
+ */
+export type Durability = 'call' | 'effect';
+
 /** Asynchronous work: `run` waits outside any turn, `apply` takes its outcome in one. */
 export interface Worker<W, R> {
   readonly name: string;
@@ -233,6 +245,13 @@ export interface Worker<W, R> {
    * too. `outcome`: journaled and given to `apply` like any other. A function tells by the error. @defaultValue 'fail'
    */
   readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
+  /** When a body goes on with an outcome; a function tells by the item. @defaultValue 'call' */
+  readonly durability?: Durability | ((item: W) => Durability) | undefined;
+  /**
+   * Nobody but the operator holds items and results, and no user code gets to see them as they are: then they are not copied where they are
+   * submitted, run and applied (I21).
+   */
+  readonly owned?: true | undefined;
   /** Names an item in messages, such as that of a timeout. @defaultValue worker, uid and key */
   describe?(item: W, key: Key): string;
   /**
@@ -337,17 +356,23 @@ export type OutputOrder = 'completion' | 'arrival';
 export interface HoldOptions {
   /** `completion`: results between two watermarks leave as they come. `arrival`: in the order their holds were taken. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
+  /**
+   * With order `completion`: a result whose timestamp is greater than the watermarks that wait before it, or that has none, leaves at
+   * once. So a hold delays watermarks and nobody else's results, and still nothing on time becomes late by waiting, and nothing late
+   * on time. @defaultValue false: no result crosses a watermark in either direction
+   */
+  readonly overtakeWatermarks?: boolean | undefined;
 }
 
 /**
- * A hold keeps later watermarks back until it is released, and what is emitted within it leaves in its place: no result crosses a
- * watermark in either direction. Holds and results that wait are state.
+ * A hold keeps later watermarks back until it is released, and what is emitted within it leaves in its place: never behind a watermark
+ * that came after it, and in front of one that came before it only with `overtakeWatermarks`. Holds and results that wait are state.
  */
 export interface Holds<O> {
   /** Takes a hold under the current key. */
   take(): Hold;
-  /** Whether something emitted now, outside any hold, would overtake what waits. */
-  readonly blocked: boolean;
+  /** Whether something emitted now with this timestamp, outside any hold, would overtake what it must not: then it needs a hold. */
+  blocks(timestamp: Timestamp): boolean;
   emit(hold: Hold, value: O, timestamp: Timestamp): void;
   /** Emits to a side output, in the hold's place too. */
   side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void;

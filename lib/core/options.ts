@@ -52,19 +52,15 @@ export const callable = <F extends (...parameters: never[]) => unknown>(option: 
   return value;
 };
 
-/**
- * The names of all options of `T`, for `knownOptions`: the compiler notices one that is missing as well as one that is too many.
- *
- * @example
- * const names = optionNames<{ size?: number }>({ size: true });
- */
-export const optionNames = <T>(names: Readonly<Record<keyof Required<T>, true>>): readonly string[] => Object.keys(names);
+/** Each option of `T` by its name: the compiler notices one that is missing as well as one that is too many. */
+export type OptionNames<T> = Readonly<Record<keyof Required<T>, true>>;
 
-/** Refuses options that do not exist, so that a misspelt one is noticed. */
-export const knownOptions = (owner: string, options: object, names: readonly string[]): void => {
+/** Refuses options that do not exist, so that a misspelt one is noticed. `names` holds all that do. */
+export const knownOptions = <T extends object>(owner: string, options: T, names: OptionNames<NoInfer<T>>): void => {
   if (typeof options !== 'object' || options === null) throw refusal(owner, 'an object of options', options);
   for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw new TypeError(`Expected options of \`${owner}\` to be among ${names.join(', ')}, got \`${name}\``);
+    if (Object.hasOwn(names, name)) continue;
+    throw new TypeError(`Expected options of \`${owner}\` to be among ${Object.keys(names).join(', ')}, got \`${name}\``);
   }
 };
 

@@ -3,9 +3,9 @@ import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
 import { StreamError } from './errors.ts';
 import type { RetryOptions } from './operator.ts';
-import { callable, durationMs, integer, knownOptions, optionNames, refusal, type Duration } from './options.ts';
+import { callable, durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from './options.ts';
 
-const names = optionNames<RetryOptions>({
+const names = {
   attempts: true,
   initialInterval: true,
   initialIntervalMs: true,
@@ -15,7 +15,7 @@ const names = optionNames<RetryOptions>({
   jitter: true,
   retryAfterMax: true,
   retryOn: true,
-});
+} as const satisfies OptionNames<RetryOptions>;
 
 /** Throws a `TypeError` that names the option, as in `retry.attempts`. Gives what it was given. */
 export const checkRetry = (option: string, retry: RetryOptions): RetryOptions => {

@@ -14,7 +14,7 @@ import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isP
 export type ErrorType = abstract new (...parameters: never[]) => Error;
 
 /** Deeper values are refused; the bound also ends the walk through a cycle. */
-const depthMax = 1000;
+export const depthMax = 1000;
 
 /** Version of the sealed form. */
 const sealVersion = 1;
@@ -23,6 +23,15 @@ const sealVersion = 1;
 const sealBytes = 5;
 
 // ---------- text and bytes
+
+/** A value as the text that it had when this was made: stored as it stands, whatever becomes of the value (I21). */
+export class EncodedText {
+  readonly text: string;
+
+  constructor(value: unknown) {
+    this.text = encodeText(value);
+  }
+}
 
 /** A value as text. Throws `NOT_SERIALISABLE` with the path to what can't be stored. */
 export const encodeText = (value: unknown): string => {
@@ -84,8 +93,10 @@ export const unseal = (bytes: Uint8Array, what: string): Buffer => {
 };
 
 /** @internal `seal(encode(value))` in one allocation. */
-export const sealValue = (value: unknown): Buffer => {
-  const text = encodeText(value);
+export const sealValue = (value: unknown): Buffer => sealText(encodeText(value));
+
+/** @internal The same of a value that is text already. */
+export const sealText = (text: string): Buffer => {
   const bytes = Buffer.allocUnsafe(sealBytes + Buffer.byteLength(text));
   bytes.write(text, sealBytes, 'utf8');
   return closeSeal(bytes);
@@ -218,6 +229,7 @@ class TaggedWriter {
   }
 
   #object(value: object): string {
+    if (value instanceof EncodedText) return value.text;
     if (isPlainArray(value)) return this.#list(value, (index) => `[${index}]`);
     if (isPlainObject(value)) return this.#record(value);
     if (isPlainMap(value)) return tagged('map', this.#map(value));

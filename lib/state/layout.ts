@@ -24,6 +24,7 @@ import type { KeyRange } from './store.ts';
 import type { TimeDomain } from '../core/operator.ts';
 import { StreamError } from '../core/errors.ts';
 import { keyBytes, keyFromBytes, keyGroupOf } from '../core/key.ts';
+import { readDouble, textBytes, textFromBytes, writeDouble } from '../core/ordered-bytes.ts';
 
 /** Names a row among those of its key: a list's chunk or a map's key; undefined for the root row. */
 export type Sub = string | number | undefined;
@@ -117,9 +118,9 @@ export const timerRowKey = (operator: number, domain: TimeDomain, key: StoredKey
   row.writeUInt16BE(operator, 1);
   row[3] = domain === 'event' ? 0 : 1;
   row.writeUInt16BE(key.group, 4);
-  writeOrdered(row, time, 6);
+  writeDouble(row, time, 6);
   row.set(key.bytes, timerHead);
-  writeOrdered(row, namespace, timerHead + key.bytes.length);
+  writeDouble(row, namespace, timerHead + key.bytes.length);
   return row;
 };
 
@@ -144,9 +145,9 @@ export const parseTimerRow = (row: Uint8Array, value: Uint8Array): TimerRow => {
     operator: bytes.readUInt16BE(1),
     domain: domain === 0 ? 'event' : 'processing',
     group: bytes.readUInt16BE(4),
-    time: readOrdered(bytes, 6),
+    time: ordered(bytes, 6),
     key: keyFromBytes(bytes.subarray(timerHead, -8)),
-    namespace: readOrdered(bytes, bytes.length - 8),
+    namespace: ordered(bytes, bytes.length - 8),
   };
 };
 
@@ -173,57 +174,25 @@ export const prefixRange = (head: Uint8Array): KeyRange => {
   throw new RangeError('Expected a prefix with a byte below 255');
 };
 
-/** UTF-8 can't hold a lone surrogate, so a text with one keeps its 16-bit units. */
-const loneSurrogate = /\p{Surrogate}/u;
-
 const subBytes = (sub: string | number): Uint8Array => {
-  if (typeof sub === 'string') {
-    const raw = loneSurrogate.test(sub);
-    return Buffer.concat([Uint8Array.of(raw ? subTags.rawText : subTags.text), Buffer.from(sub, raw ? 'utf16le' : 'utf8')]);
-  }
+  if (typeof sub === 'string') return textBytes(sub, subTags);
   const bytes = Buffer.allocUnsafe(9);
   bytes[0] = subTags.number;
-  writeOrdered(bytes, sub, 1);
+  writeDouble(bytes, sub, 1);
   return bytes;
 };
 
 const subFromBytes = (bytes: Buffer): Sub => {
   if (bytes.length === 0) return undefined;
-  switch (bytes[0]) {
-    case subTags.number:
-      return readOrdered(bytes, 1);
-    case subTags.text:
-      return bytes.toString('utf8', 1);
-    case subTags.rawText:
-      return bytes.toString('utf16le', 1);
-    default:
-      throw damaged('a state row');
-  }
+  const sub = bytes[0] === subTags.number ? readDouble(bytes, 1) : textFromBytes(bytes, subTags);
+  if (sub === undefined) throw damaged('a state row');
+  return sub;
 };
 
-/** A double whose byte order is numeric order: positive numbers with the sign bit set, negative ones with all bits turned. -0 is 0. */
-const writeOrdered = (bytes: Buffer, value: number, at: number): void => {
-  bytes.writeDoubleBE(value === 0 ? 0 : value, at);
-  const high = bytes.readUInt32BE(at);
-  if (high >= 0x80000000) {
-    bytes.writeUInt32BE(~high >>> 0, at);
-    bytes.writeUInt32BE(~bytes.readUInt32BE(at + 4) >>> 0, at + 4);
-  } else {
-    bytes.writeUInt32BE((high | 0x80000000) >>> 0, at);
-  }
-};
-
-const readOrdered = (bytes: Buffer, at: number): number => {
-  const copy = Buffer.from(bytes.subarray(at, at + 8));
-  if (copy.length < 8) throw damaged('a number');
-  const high = copy.readUInt32BE(0);
-  if (high >= 0x80000000) {
-    copy.writeUInt32BE((high & 0x7fffffff) >>> 0, 0);
-  } else {
-    copy.writeUInt32BE(~high >>> 0, 0);
-    copy.writeUInt32BE(~copy.readUInt32BE(4) >>> 0, 4);
-  }
-  return copy.readDoubleBE(0);
+const ordered = (bytes: Buffer, at: number): number => {
+  const value = readDouble(bytes, at);
+  if (value === undefined) throw damaged('a number');
+  return value;
 };
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -27,7 +27,7 @@ export class LevelStorage implements Storage {
   constructor(directory: string, options: LevelStorageOptions = {}) {
     const { writeBufferBytes = 16 * 2 ** 20 } = options;
     if (typeof directory !== 'string' || directory === '') throw new TypeError('Expected `directory` to be a path');
-    knownOptions('LevelStorage', options, ['writeBufferBytes']);
+    knownOptions('LevelStorage', options, { writeBufferBytes: true });
     this.name = resolve(directory);
     this.#writeBufferBytes = integer('writeBufferBytes', writeBufferBytes, { min: 64 * 2 ** 10, max: 2 ** 30 });
   }

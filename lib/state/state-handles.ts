@@ -13,9 +13,11 @@ import type { RowCodec, RowTable } from './row-table.ts';
 import type { ListState, MapState, ValueState } from '../core/operator.ts';
 import type { StateTable, ValueTable } from './state-table.ts';
 import { StreamError } from '../core/errors.ts';
-import { Cell, deepFreeze } from './state-table.ts';
+import { assertStorable, isStorable } from '../core/storable.ts';
+import { Cell } from './state-table.ts';
 import { keyOfMapKey, parseStateRow, stateRange } from './layout.ts';
 import { mapKeyOf } from '../core/key.ts';
+import { deepFreeze } from '../core/own-copy.ts';
 import { outsideTurn, readOnlyState } from './key-context.ts';
 
 /** What a handle needs of its operator. */
@@ -46,12 +48,12 @@ export class KeyedValueState<T> implements ValueState<T> {
     return this.#cell.value as T | undefined; // only `update` and the store put values in
   }
 
-  /** Undefined is the same as `clear()`. */
+  /** Undefined is the same as `clear()`. Throws `NOT_SERIALISABLE` for what can not be stored. */
   update(value: T): void {
     if (this.#version !== this.#keys.version) this.#find();
     if (this.#keys.readOnly) throw readOnlyState();
     if (value === undefined) this.clear();
-    else this.#table.set(this.#cell, this.#table.freeze ? deepFreeze(value) : value);
+    else this.#table.set(this.#cell, ownValue(this.#table, this.#keys, value));
   }
 
   clear(): void {
@@ -108,9 +110,15 @@ abstract class RowsHandle {
   }
 
   protected own<V>(value: V): V {
-    return this.table.freeze ? deepFreeze(value) : value;
+    return ownValue(this.table, this.owner.keys, value);
   }
 }
+
+/** A value that becomes part of a state. */
+const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V): V => {
+  if (!isStorable(value)) assertStorable(value, () => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``);
+  return table.freeze ? deepFreeze(value) : value;
+};
 
 /** Elements of a full row of a list. */
 const chunkMax = 64;

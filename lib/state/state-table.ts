@@ -16,6 +16,7 @@ import type { Store, StoreBatch } from './store.ts';
 import type { Sub } from './layout.ts';
 import { StreamError, messageOf } from '../core/errors.ts';
 import { keyBytes } from '../core/key.ts';
+import { deepFreeze } from '../core/own-copy.ts';
 import { keyOfMapKey, stateRowKey, storedKeyOf } from './layout.ts';
 import { sealValue, unsealValue } from '../core/serde.ts';
 
@@ -349,13 +350,3 @@ export class ValueTable extends StateTable<Cell> {
     return cell;
   }
 }
-
-/** Freezes plain data through and through. Typed arrays can't be frozen and are left as they are. */
-export const deepFreeze = <T>(value: T): T => {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value;
-  Object.freeze(value);
-  if (value instanceof Map) for (const pair of value) pair.forEach(deepFreeze);
-  else if (value instanceof Set) value.forEach(deepFreeze);
-  else Object.values(value).forEach(deepFreeze);
-  return value;
-};

@@ -72,7 +72,7 @@ export class AgentHarness<I, O> {
 
   /** Makes the agent and its resources. Throws `AGENT_INVALID` or `RESOURCE_NOT_FOUND`. */
   static async open<I, O>(source: Agent<I, O> | AgentClass<I, O>, options: AgentHarnessOptions = {}): Promise<AgentHarness<I, O>> {
-    knownOptions('AgentHarness.open', options, ['models', 'resources', 'services', 'options', 'clock']);
+    knownOptions('AgentHarness.open', options, { models: true, resources: true, services: true, options: true, clock: true });
     const { models = {}, resources = {}, services, options: operatorOptions = {}, clock } = options;
     checkAgentOptions(operatorOptions);
     const shared = new JobResources();

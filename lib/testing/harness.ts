@@ -8,9 +8,10 @@ import { invariant, StreamError } from '../core/errors.ts';
 import { invalidTimestamp, isTimestampOrNone } from '../core/timestamp.ts';
 import type { JournalEntry } from '../core/journal.ts';
 import type { Key } from '../core/key.ts';
-import type { Operator, OperatorContext, OutputTag, StateDescriptor, Step } from '../core/operator.ts';
+import type { Operator, OutputTag, StateDescriptor, Step } from '../core/operator.ts';
 import { durationMs, type Duration } from '../core/options.ts';
-import { OperatorHost, type HostServices, type HostSnapshot } from '../runtime/hosts/operator-host.ts';
+import type { HostServices } from '../runtime/hosts/operator-context.ts';
+import { OperatorHost, type HostSnapshot } from '../runtime/hosts/operator-host.ts';
 import { MetricTree } from '../runtime/job/metric-group.ts';
 import { Places } from '../runtime/edges/places.ts';
 import type { Receiver } from '../runtime/edges/receiver.ts';
@@ -81,8 +82,6 @@ export class OperatorHarness<I, O> {
   #workingSet: WorkingSet | undefined;
   #work: HarnessWork | undefined;
   #places = new Places();
-  /** Handles of the operator's states by name. */
-  #states = new Map<string, unknown>();
 
   private constructor(operator: Operator<I, O> | Step<I, O>, options: OperatorHarnessOptions<I>) {
     this.#operator = operator;
@@ -199,9 +198,10 @@ export class OperatorHarness<I, O> {
 
   /** Looks at a state of one key: `harness.read('a', count, (state) => state.value())`. It can't be changed this way. */
   read<H, T>(key: Key, { name }: StateDescriptor<H>, look: (state: H) => T): T {
-    if (!this.#states.has(name)) throw new TypeError(`Expected the operator to have a state '${name}'`);
+    const { states } = this.host;
+    if (!states.has(name)) throw new TypeError(`Expected the operator to have a state '${name}'`);
     let found: T | undefined;
-    this.#keys.reading(key, () => (found = look(this.#states.get(name) as H))); // A state's name says which descriptor it was made with.
+    this.#keys.reading(key, () => (found = look(states.get(name) as H))); // A state's name says which descriptor it was made with.
     return found as T;
   }
 
@@ -254,14 +254,13 @@ export class OperatorHarness<I, O> {
     if (snapshot !== undefined) await write(store, snapshot.rows);
     if (snapshot !== undefined) this.clock.jumpTo(snapshot.now);
     this.#work = await HarnessWork.open(this.clock, snapshot?.journal ?? []);
-    this.#states = new Map();
     this.#keys = new KeyContext();
     this.#places = new Places();
     this.#workingSet = new WorkingSet({ store, maxParallelism: 128, restored: snapshot !== undefined, freeze });
     const host = new OperatorHost<I, O>({
       uid: 'operator',
       number: 1,
-      operator: this.#watched(),
+      operator: this.#operator,
       stateNumbers: snapshot?.states ?? new Map(),
       nextState: snapshot?.states.size ?? 0,
       keys: this.#keys,
@@ -274,21 +273,6 @@ export class OperatorHarness<I, O> {
     if (snapshot !== undefined) await host.restore(snapshot.host);
     await host.open();
     if (this.#options.work === undefined) this.#work.resume(host.workQueue);
-  }
-
-  /** The operator, with its states noted. */
-  #watched(): Operator<I, O> | Step<I, O> {
-    const operator = this.#operator;
-    if (typeof operator !== 'function') return operator;
-    return (context: OperatorContext<O>) => {
-      const state = <H>(descriptor: StateDescriptor<H>): H => {
-        const handle = OperatorHost.prototype.state.call(context, descriptor) as H; // The context is the host.
-        this.#states.set(descriptor.name, handle);
-        return handle;
-      };
-      Object.defineProperty(context, 'state', { value: state });
-      return operator(context);
-    };
   }
 
   #services(workingSet: WorkingSet): HostServices {

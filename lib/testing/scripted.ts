@@ -35,7 +35,7 @@ export const scriptedSource = <T>(
   script: readonly (T | typeof ABORT | typeof EOF)[],
   options: ScriptedSourceOptions = {},
 ): Source<T, number> => {
-  knownOptions('scriptedSource', options, ['name', 'replayable', 'batchSize', 'onAbort']);
+  knownOptions('scriptedSource', options, { name: true, replayable: true, batchSize: true, onAbort: true });
   const { name = 'scripted', replayable = true, batchSize = 1, onAbort } = options;
   integer('batchSize', batchSize, { min: 1 });
   const spent = new Set<number>();
@@ -110,7 +110,7 @@ export interface ScriptedChatModel extends ChatModelConnection {
  * const model = scriptedChatModel(['{"score":5}', new StreamError('MODEL_UNAVAILABLE', 'overloaded'), { after: '2s', answer: 'ok' }]);
  */
 export const scriptedChatModel = (script: readonly ScriptedAnswer[], options: ScriptedChatModelOptions = {}): ScriptedChatModel => {
-  knownOptions('scriptedChatModel', options, ['clock']);
+  knownOptions('scriptedChatModel', options, { clock: true });
   const { clock = systemClock } = options;
   const requests: ScriptedRequest[] = [];
   return {

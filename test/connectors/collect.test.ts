@@ -13,7 +13,7 @@ for (const { name, run } of sinkSuite('collect', async () => {
 
 test('begins at the number that comes first, and takes no number twice', async () => {
   const got: string[] = [];
-  const writer = await collectSink<string>(got).open({ pending: [], epoch: 4, last: undefined, signal });
+  const writer = await collectSink<string>(got).open({ sinkId: 'job.sink.1', pending: [], epoch: 4, last: undefined, signal });
   await writer.commit({ epoch: 3, firstNumber: 7, values: ['h', 'i'] }, signal);
   await writer.commit({ epoch: 3, firstNumber: 7, values: ['h', 'i'] }, signal);
   await writer.commit({ epoch: 4, firstNumber: 8, values: ['i', 'j'] }, signal);

@@ -8,7 +8,7 @@ import { sinkSuite } from '../../lib/core/connector-suite.ts';
 
 const { signal } = new AbortController();
 const values = ['a', 'b', 'c', 'd', 'e', 'f'];
-const fresh = { pending: [], epoch: 1, last: undefined, signal };
+const fresh = { sinkId: 'job.sink.1', pending: [], epoch: 1, last: undefined, signal };
 const cleanup = async (): Promise<void> => {};
 
 const suites = {

@@ -1,5 +1,5 @@
 /** Random jobs with crashes against the simplest model: the lines of durable epochs, in order. */
-import type { JsonLinesCommittable } from '../../connectors/json-lines-sink.ts';
+import type { JsonLinesCommittable } from '../../connectors/json-lines-output.ts';
 import type { SinkWriter } from '../../lib/core/connector.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ test('the output holds the lines of the durable epochs, each once', async () => 
       let epoch = 1;
       let serial = 0;
       const start = async (): Promise<SinkWriter<number, JsonLinesCommittable>> => {
-        const writer = await sink.open({ pending, epoch, last, signal });
+        const writer = await sink.open({ sinkId: 'job.sink.1', pending, epoch, last, signal });
         writers.push(writer);
         for (const committable of pending) await writer.commit(committable, signal);
         open = [];

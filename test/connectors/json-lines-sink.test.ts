@@ -1,9 +1,13 @@
 /** The exactly-once JSON Lines sink: the suite of sinks, and every state in which a crash or a stranger can leave its files. */
-import type { JsonLinesCommittable, JsonLinesSinkOptions } from '../../connectors/json-lines-sink.ts';
+import type { JsonLinesCommittable } from '../../connectors/json-lines-output.ts';
+import type { JsonLinesSinkOptions } from '../../connectors/json-lines-sink.ts';
 import type { SinkContext, SinkWriter } from '../../lib/core/connector.ts';
-import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { hash } from 'node:crypto';
+import { appendFile, copyFile, link as hardLink, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
 import { sinkSuite } from '../../lib/core/connector-suite.ts';
@@ -24,6 +28,10 @@ const freshPath = async (): Promise<string> => {
   return join(own, 'out.jsonl');
 };
 
+const sinkId = 'job.sink.1';
+/** The pending file of an epoch, as this sink names it. */
+const pendingOf = (path: string, epoch: number, id = sinkId): string => `${path}.${hash('sha256', id, 'hex').slice(0, 8)}.epoch-${epoch}.pending`;
+
 const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
 const namesBeside = (path: string): Promise<string[]> => readdir(join(path, '..'));
 
@@ -33,7 +41,7 @@ const openSink = (
   path: string,
   context: Partial<SinkContext<JsonLinesCommittable>> = {},
   options?: JsonLinesSinkOptions,
-): Promise<Writer> => jsonLinesSink(path, options).open({ pending: [], epoch: 1, last: undefined, signal, ...context });
+): Promise<Writer> => jsonLinesSink(path, options).open({ sinkId, pending: [], epoch: 1, last: undefined, signal, ...context });
 
 const seal = async (writer: Writer, epoch: number, values: readonly unknown[]): Promise<JsonLinesCommittable> => {
   for (const [index, value] of values.entries()) writer.write(value, 0, index);
@@ -170,14 +178,15 @@ describe('a fresh job and an output that exists', () => {
 describe('files after a crash', () => {
   test('pending files that no checkpoint knows go, those of other outputs stay', async () => {
     const path = await freshPath();
-    const stranger = `${path}.old.epoch-1.pending`;
+    const stranger = pendingOf(path, 1, 'job.other.2');
     await writeFile(stranger, 'x');
-    await writeFile(`${path}.epoch-7.pending`, 'x');
+    await writeFile(pendingOf(path, 7), 'x');
     const crashed = await openSink(path);
     const sealed = await seal(crashed, 1, [1]);
     await seal(crashed, 2, [2]);
     const writer = await openSink(path, { pending: [sealed], last: sealed, epoch: 2 });
-    expect((await namesBeside(path)).sort()).toEqual(['out.jsonl', 'out.jsonl.epoch-1.pending', 'out.jsonl.old.epoch-1.pending']);
+    const beside = (await namesBeside(path)).filter((name) => !name.endsWith('.writing'));
+    expect(beside.sort()).toEqual(['out.jsonl', ...[pendingOf(path, 1), stranger].map((each) => basename(each)).sort()]);
     await writer.commit(sealed, signal);
     await writer.commit(await seal(writer, 2, [3]), signal);
     expect(await textOf(path)).toBe('1\n3\n');
@@ -189,7 +198,7 @@ describe('files after a crash', () => {
     const first = await seal(crashed, 1, [1]);
     await crashed.commit(first, signal);
     const second = await seal(crashed, 2, [{ long: 'line' }]);
-    await appendFile(path, '{"long":"line"}\n{"and what a longer attempt left');
+    await appendFile(path, '{"long":');
     const writer = await openSink(path, { pending: [second], last: second, epoch: 3 });
     await writer.commit(second, signal);
     expect(await textOf(path)).toBe('1\n{"long":"line"}\n');
@@ -199,11 +208,12 @@ describe('files after a crash', () => {
     const path = await freshPath();
     const crashed = await openSink(path);
     const first = await seal(crashed, 1, [1]);
-    await copyFile(`${path}.epoch-1.pending`, `${path}.copy`);
+    await copyFile(pendingOf(path, 1), `${path}.copy`);
     await crashed.commit(first, signal);
-    await copyFile(`${path}.copy`, `${path}.epoch-1.pending`);
+    await copyFile(`${path}.copy`, pendingOf(path, 1));
     const writer = await openSink(path, { pending: [first], last: first, epoch: 2 });
     await writer.commit(first, signal);
+    await writer.close();
     expect(await textOf(path)).toBe('1\n');
     expect(await namesBeside(path)).toEqual(['out.jsonl', 'out.jsonl.copy']);
   });
@@ -274,7 +284,7 @@ describe('an output that somebody changed', () => {
   test('a pending file with other bytes is not published', async () => {
     const { path, writer } = await committed();
     const second = await seal(writer, 2, [2]);
-    await writeFile(`${path}.epoch-2.pending`, '3\n');
+    await writeFile(pendingOf(path, 2), '3\n');
     await expect(writer.commit(second, signal)).rejects.toMatchObject(changed);
     expect(await textOf(path)).toBe('{"n":1}\n');
   });
@@ -282,17 +292,137 @@ describe('an output that somebody changed', () => {
   test('a write that failed surfaces at the seal', async () => {
     const path = await freshPath();
     const writer = await openSink(path);
-    await writeFile(`${path}.epoch-1.pending`, 'of another job');
+    await writeFile(pendingOf(path, 1), 'of another job');
     await expect(seal(writer, 1, ['x'.repeat(300_000)])).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true });
     await writer.close();
-    expect(await textOf(`${path}.epoch-1.pending`)).toBe('of another job');
+    expect(await textOf(pendingOf(path, 1))).toBe('of another job');
   });
+});
+
+describe('two jobs on one file', () => {
+  const other = { sinkId: 'other.sink.1' };
+
+  test('the second is refused while the first runs, whatever it would do with what exists, and taken when that has ended', async () => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    const link = `${path}.link`;
+    await symlink(path, link);
+    for (const onExisting of ['fail', 'append', 'overwrite'] as const)
+      await expect(openSink(onExisting === 'append' ? link : path, other, { onExisting })).rejects.toMatchObject({ code: 'OUTPUT_IN_USE', retryable: false });
+    await writer.commit(await seal(writer, 1, [1]), signal);
+    await writer.close();
+    await writer.close();
+    const second = await openSink(path, other, { onExisting: 'append' });
+    await second.commit(await seal(second, 1, [2]), signal);
+    await second.close();
+    expect(await textOf(path)).toBe('1\n2\n');
+  });
+
+  test('what a process that is gone, or another machine, has left holds nobody back', async () => {
+    const path = await freshPath();
+    const note = (id: string, content: object | string): Promise<void> =>
+      writeFile(`${path}.${id}.writing`, typeof content === 'string' ? content : JSON.stringify(content));
+    await note('00000001', { pid: 2 ** 22 + 1, host: hostname() });
+    await note('00000002', { pid: process.pid, host: hostname() });
+    await note('00000003', { pid: 1, host: 'elsewhere' });
+    await note('00000004', 'torn');
+    await (await openSink(path)).close();
+    await note('00000005', { pid: process.ppid, host: hostname() });
+    await expect(openSink(path)).rejects.toMatchObject({ code: 'OUTPUT_IN_USE' });
+  });
+
+  test('one that is not seen is noticed by the next commit, and nothing of it is cut', async () => {
+    const path = await freshPath();
+    const first = await openSink(path);
+    await first.commit(await seal(first, 1, ['one']), signal);
+    const unseen = join(dirname(await freshPath()), 'elsewhere');
+    await hardLink(path, unseen); // The notes of each stand beside its own name.
+    const second = await openSink(unseen, other, { onExisting: 'append' });
+    const late = await seal(second, 1, ['two']);
+    await first.commit(await seal(first, 2, ['three']), signal);
+    await expect(second.commit(late, signal)).rejects.toMatchObject({ code: 'OUTPUT_CHANGED', retryable: false });
+    expect(await textOf(path)).toBe('"one"\n"three"\n');
+    await (await openSink(unseen, { ...other, epoch: 2 }, { onExisting: 'append' })).close();
+    await appendFile(path, 'of a third\n');
+    await expect(first.commit(await seal(first, 3, ['four']), signal)).rejects.toMatchObject({ code: 'OUTPUT_CHANGED' });
+    expect(await textOf(path)).toBe('"one"\n"three"\nof a third\n');
+  });
+
+  test('the same bytes from somebody else are somebody else', async () => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    const sealed = await seal(writer, 1, [1]);
+    await appendFile(path, '1\n');
+    await expect(writer.commit(sealed, signal)).rejects.toMatchObject({ code: 'OUTPUT_CHANGED' });
+    expect(await textOf(path)).toBe('1\n');
+  });
+
+  test('committed lines that were replaced in place are noticed by the next commit', async () => {
+    const path = await freshPath();
+    const writer = await openSink(path);
+    await writer.commit(await seal(writer, 1, [1]), signal);
+    await writeFile(path, '2\n');
+    await expect(writer.commit(await seal(writer, 2, [3]), signal)).rejects.toMatchObject({ code: 'OUTPUT_CHANGED' });
+    expect(await textOf(path)).toBe('2\n');
+  });
+
+  test('room that a loss of power left unwritten is filled by the commit that made it', async () => {
+    const path = await freshPath();
+    const crashed = await openSink(path);
+    const sealed = await seal(crashed, 1, ['abc']);
+    await writeFile(path, '"a\0\0\0\0');
+    const writer = await openSink(path, { pending: [sealed], last: sealed, epoch: 2 });
+    await writer.commit(sealed, signal);
+    expect(await textOf(path)).toBe('"abc"\n');
+  });
+});
+
+describe('places that can not be', () => {
+  test.each([
+    ['a name without room for the pending file', 'n'.repeat(230), 'ENAMETOOLONG'],
+    ['a name that no file can have', 'n'.repeat(300), 'ENAMETOOLONG'],
+    ['a directory below a file', 'file/out/out', 'ENOTDIR'],
+    ['a link that leads to itself', 'loop', 'ELOOP'],
+  ])('%s is refused at the start, and never retried', async (_, name, systemCode) => {
+    const directory = dirname(await freshPath());
+    await writeFile(join(directory, 'file'), '');
+    await symlink('loop', join(directory, 'loop'));
+    await expect(openSink(join(directory, name))).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, hint: expect.any(String), cause: { code: systemCode } });
+    expect((await readdir(directory)).sort()).toEqual(['file', 'loop']);
+  });
+
+  test.each(['pipe', 'socket', '/dev/full'])('%s is refused, and nobody waits for its other end', async (kind) => {
+    const directory = dirname(await freshPath());
+    const path = kind.startsWith('/') ? kind : join(directory, kind);
+    if (kind === 'pipe') execFileSync('mkfifo', [path]);
+    const server = createServer();
+    if (kind === 'socket') await new Promise<void>((resolve) => server.listen(path, resolve));
+    await expect(openSink(path)).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, message: expect.stringContaining('no regular file') });
+    server.close();
+  });
+});
+
+test('what stands beside an output can be read by its owner alone; the output follows the umask, or `mode`', async () => {
+  const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+  const path = await freshPath();
+  const umask = process.umask();
+  const writer = await openSink(path);
+  await seal(writer, 1, [1]);
+  const beside = (await namesBeside(path)).filter((name) => name !== 'out.jsonl');
+  expect(beside.length).toBe(2);
+  for (const name of beside) expect(await modeOf(join(path, '..', name))).toBe(0o600);
+  expect(await modeOf(path)).toBe(0o666 & ~umask);
+  await writer.close();
+  const secret = await freshPath();
+  await (await openSink(secret, {}, { mode: 0o600 })).close();
+  expect(await modeOf(secret)).toBe(0o600);
 });
 
 test('misuse: epochs out of order, wrong options', async () => {
   const writer = await openSink(await freshPath());
   expect(() => writer.seal(2)).toThrow('I7');
   await writer.close();
-  expect(() => jsonLinesSink('')).toThrow('path');
+  for (const path of ['', 'a\0b', 7 as never]) expect(() => jsonLinesSink(path)).toThrow('path');
+  for (const mode of [-1, 0o1000, 1.5]) expect(() => jsonLinesSink('x', { mode })).toThrow('mode');
   expect(() => jsonLinesSink('x', { onExisting: 'replace' as 'append' })).toThrow('onExisting');
 });

@@ -1,10 +1,13 @@
 /** The JSON Lines source: the suite of sources, what counts as a line, malformed lines, and files that change. */
 import type { JsonLinesOptions, JsonLinesPosition, MalformedLine } from '../../connectors/json-lines-source.ts';
 import type { SourceReader } from '../../lib/core/connector.ts';
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { appendFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
 import { z } from 'zod';
 import { jsonLines, malformedLines } from '../../connectors/json-lines-source.ts';
 import { sourceSuite } from '../../lib/core/connector-suite.ts';
@@ -167,11 +170,27 @@ describe('malformed lines', () => {
 
 describe('files that are not there, or not the same', () => {
   test.each([
-    ['missing', () => join(directory, 'missing.jsonl')],
-    ['a directory', () => directory],
-  ])('%s', async (_name, pathOf) => {
+    ['missing', () => join(directory, 'missing.jsonl'), 'ENOENT'],
+    ['a directory', () => directory, 'ERR_NOT_REGULAR'],
+    ['a device that never ends', () => '/dev/zero', 'ERR_NOT_REGULAR'],
+    ['a name that is too long', () => join(directory, 'n'.repeat(300)), 'ENAMETOOLONG'],
+    ['below a file', () => `${process.execPath}/in`, 'ENOTDIR'],
+  ])('%s', async (_name, pathOf, systemCode) => {
     const path = pathOf();
-    await expect(jsonLines(path).open(path, undefined, signal)).rejects.toMatchObject({ code: 'INPUT_NOT_FOUND', details: { file: path } });
+    const refused = { code: 'INPUT_NOT_FOUND', retryable: false, hint: expect.any(String), cause: { code: systemCode }, details: { file: path, systemCode } };
+    await expect(jsonLines(path).open(path, undefined, signal)).rejects.toMatchObject(refused);
+  });
+
+  test('a named pipe and a socket are refused at once, though nobody is at the other end', async () => {
+    const [pipe, socket] = [join(directory, 'pipe'), join(directory, 'socket')];
+    execFileSync('mkfifo', [pipe]);
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    for (const path of [pipe, socket]) {
+      const refused = { code: 'INPUT_NOT_FOUND', retryable: false, hint: 'give the path of a regular file' };
+      await expect(jsonLines(path).open(path, undefined, signal)).rejects.toMatchObject(refused);
+    }
+    server.close();
   });
 
   test('shorter than the position, or without a line that ends there', async () => {
@@ -211,7 +230,47 @@ describe('files that are not there, or not the same', () => {
   });
 });
 
+describe('integers beyond 2^53', () => {
+  const content = '{"id":738529527931269425,"s":"\\"738529527931269425","f":0.7385295279312694251,"e":1e25,"n":-9007199254740993}\n[9007199254740991]\n';
+  const kept = (id: unknown, n: unknown) => [{ id, s: '"738529527931269425', f: 0.738529527931269425, e: 1e25, n }, [9007199254740991]];
+
+  test.each([
+    ['text', '738529527931269425', '-9007199254740993'],
+    ['bigint', 738529527931269425n, -9007199254740993n],
+    ['number', 738529527931269400, -9007199254740992],
+  ] as const)('%s', async (bigints, id, n) => {
+    expect((await readAll(content, { bigints })).values).toEqual(kept(id, n));
+  });
+
+  test('nothing else of a value changes, whatever it holds', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.json(), { minLength: 1, maxLength: 5 }), fc.bigInt(), async (texts, big) => {
+        const unsafe = big > 2n ** 53n || big < -(2n ** 53n) ? big : big + 2n ** 60n;
+        const lines = texts.map((text, index) => `{"v":${text},"big":[${unsafe}],"mark":"\\u0001${index}${unsafe}"}\n`);
+        const { values } = await readAll(lines.join(''), { bigints: 'bigint' });
+        const expected = texts.map((text, index) => ({ v: JSON.parse(text) as unknown, big: [unsafe], mark: `\u0001${index}${unsafe}` }));
+        expect(values).toEqual(expected.map(({ v, ...rest }) => ({ v: widened(v), ...rest })));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  /** JSON of fast-check holds numbers that were made from doubles: what is no safe integer there is written with an exponent or is one of these. */
+  const widened = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(widened);
+    if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, widened(each)]));
+    return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21 ? BigInt(String(value)) : value;
+  };
+
+  test('a line that is malformed is malformed', async () => {
+    await expect(readAll('{"id":738529527931269425,}\n', { bigints: 'text' })).rejects.toMatchObject({ code: 'INPUT_MALFORMED', details: { column: 26 } });
+  });
+});
+
 test('options that make no sense are refused', () => {
+  expect(() => jsonLines('a', { bigints: 'string' as 'text' })).toThrow('bigints');
+  expect(() => jsonLines('a', { schema: { check: () => true } as never })).toThrow('schema');
+  expect(() => jsonLines(['a', 'b\0'])).toThrow('path');
   expect(() => jsonLines('a', { batchSize: 0 })).toThrow('Expected `batchSize` to be an integer from 1 up, got `0` (number)');
   expect(() => jsonLines('a', { onMalformed: 'ignore' as 'skip' })).toThrow('onMalformed');
   expect(() => jsonLines('a', { onMalformd: 'skip' } as object)).toThrow('onMalformd');

@@ -61,6 +61,25 @@ describe('asyncMap', () => {
     await settled(() => expect(shown(harness)).toEqual(['A@0', 'B@1', 'C@2']));
   });
 
+  it('I17: with `overtakeWatermarks` a result waits for no watermark unless it is late, and never leaves behind a later one', async () => {
+    const calls = new Calls();
+    const harness = await WorkHarness.open(asyncMap(calls.ask, { overtakeWatermarks: true }));
+    harness.element('slow', 1);
+    harness.watermark(5);
+    for (const [value, at] of [['early', 6], ['late', 5], ['without', -Infinity]] as const) harness.element(value, at);
+    harness.watermark(7);
+    await settled(() => expect(calls.asked.length).toBe(4));
+    for (const value of ['late', 'early', 'without']) calls.resolve(value);
+    await settled(() => expect(harness.open).toBe(1));
+    expect(shown(harness)).toEqual(['EARLY@6', 'WITHOUT@-Infinity']);
+    calls.resolve('slow');
+    await settled(() => expect(shown(harness).slice(2)).toEqual(['SLOW@1', 'w5', 'LATE@5', 'w7']));
+  });
+
+  it('refuses `overtakeWatermarks` where results keep their order', () => {
+    expect(() => asyncMap(async () => 1, { order: 'arrival', overtakeWatermarks: true })).toThrow(/`overtakeWatermarks`.*'arrival'/);
+  });
+
   it('I3: lets no result cross a watermark, in either direction', async () => {
     const calls = new Calls();
     const harness = await WorkHarness.open(asyncMap(calls.ask));

@@ -46,6 +46,8 @@ export interface DomainSettings {
   /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
   readonly tickMs: number;
   /** Freeze values that state hands out, so that a test finds who changes them. */
+  readonly freezeState: boolean;
+  /** Freeze all that user code is given. */
   readonly freeze: boolean;
 }
 
@@ -54,6 +56,8 @@ export interface DomainOptions {
   readonly settings: DomainSettings;
   /** Undefined: state is in memory and nothing survives. */
   readonly storage: OpenStorage | undefined;
+  /** Names the job where nothing is stored: its ids must not be those of another run. */
+  readonly memoryId: string;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricGroup;
@@ -127,7 +131,7 @@ export class Domain implements Replayed {
       maxParallelism: settings.maxParallelism,
       restored: newest !== undefined,
       cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
-      freeze: settings.freeze,
+      freeze: settings.freezeState || settings.freeze,
     });
     this.topology = compile(graph, this.#services());
     this.coordinator = new CheckpointCoordinator({
@@ -381,15 +385,16 @@ export class Domain implements Replayed {
   // ---------- services
 
   #services(): TopologyServices {
-    const { settings, clock, metrics, storage } = this.#options;
+    const { settings, clock, metrics } = this.#options;
     return {
       workingSet: this.workingSet,
       places: this.places,
       maxParallelism: settings.maxParallelism,
       serialiseEdges: settings.serialiseEdges,
+      freeze: settings.freeze,
       journal: this.journal,
       clock,
-      jobId: storage?.jobId ?? 'memory',
+      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
       signal: this.signal,
       work: this.work,
       branch: () => this.#branch,
@@ -405,9 +410,9 @@ export class Domain implements Replayed {
   }
 
   #makeWork(): OpenWork {
-    const { clock, storage, settings, logger } = this.#options;
+    const { clock, settings, logger } = this.#options;
     return new OpenWork({
-      jobId: storage?.jobId ?? 'memory',
+      jobId: this.#options.storage?.jobId ?? this.#options.memoryId,
       clock,
       journal: this.journal,
       recovery: this.recovery,
@@ -415,6 +420,7 @@ export class Domain implements Replayed {
       signal: this.signal,
       logger,
       strictReplay: settings.strictReplay,
+      freeze: settings.freeze,
       branch: () => this.#branch,
       uidOf: (number) => this.topology.operator(number)?.uid ?? `${number}`,
       onApplied: () => this.#loop.wake(),

@@ -23,6 +23,8 @@ export interface OpenWorkOptions {
   readonly signal: AbortSignal;
   readonly logger: Logger;
   readonly strictReplay: boolean;
+  /** Freeze what bodies are given: a test mode. */
+  readonly freeze?: boolean | undefined;
   readonly branch: () => number;
   /** The uid of an operator, for messages. */
   readonly uidOf: (operator: number) => string;
@@ -37,6 +39,7 @@ export class OpenWork implements WorkServices {
   readonly journal: Journal;
   readonly signal: AbortSignal;
   readonly macrotasks: Macrotasks;
+  readonly freeze: boolean;
   readonly #options: OpenWorkOptions;
   #accepting = true;
   /** Replay is over. */
@@ -53,6 +56,7 @@ export class OpenWork implements WorkServices {
     this.journal = options.journal;
     this.signal = options.signal;
     this.macrotasks = new Macrotasks(options.clock);
+    this.freeze = options.freeze === true;
   }
 
   get branch(): number {

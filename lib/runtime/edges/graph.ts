@@ -132,6 +132,25 @@ export class StreamGraph {
       }
       seen.set(node.uid, node);
     }
+    this.#checkOutputs();
+  }
+
+  /** An output has one owner: what two sinks write to one file, each would take for damage that somebody else has done. */
+  #checkOutputs(): void {
+    const owners = new Map<string, GraphNode>();
+    for (const node of this.#nodes) {
+      if (node.body.kind !== 'sink') continue;
+      for (const output of node.body.sink.outputs?.() ?? []) {
+        const other = owners.get(output);
+        if (other !== undefined) {
+          throw new StreamError('GRAPH_INVALID', `sinks "${other.uid}" and "${node.uid}" write to one output`, {
+            hint: 'give each sink an output of its own, or join their streams before one sink: `one.union(other).sinkTo(sink)`',
+            details: { output, uids: [other.uid, node.uid] },
+          });
+        }
+        owners.set(output, node);
+      }
+    }
   }
 
   /** Whether a source that can't replay, or a sink that writes at once, needs the order of turns to be recorded. Work needs it too. */

@@ -1,44 +1,62 @@
 /**
- * Keeps watermarks behind the results they must not overtake, and results behind the watermarks they must not overtake (I3).
+ * Keeps watermarks behind the results they must not overtake, and results behind the watermarks they must not overtake (I3, I17).
  *
- * Holds stand in segments. The holds of the first segment emit at once; those of later segments buffer. A watermark closes the last
- * segment and leaves when every segment before it and its own are released. With order `arrival` each hold is a segment of its own.
- * Open holds and buffered results are keyed state; closed segments' watermarks are in the checkpoint header.
+ * Holds stand in segments. The holds of the first segment emit at once; those of later segments wait, unless results may overtake
+ * watermarks and what is emitted has a timestamp greater than each watermark before it, or none: then it is no more late in front of them
+ * than behind. A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
+ * each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into the one before it, so there
+ * are never more than holds and results that wait.
+ *
+ * Open holds and results that wait are keyed state, a row each; what closes segments is in the checkpoint header.
  */
 import { invariant } from '../../core/errors.ts';
-import type { Timestamp } from '../../core/element.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { Key } from '../../core/key.ts';
-import { mapState, type Hold, type Holds, type MapState, type OutputOrder, type OutputTag } from '../../core/operator.ts';
+import { mapState, type Hold, type HoldOptions, type Holds, type MapState, type OutputTag } from '../../core/operator.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { Receiver } from './receiver.ts';
 
-/** A result that waits: its place among the results of its segment, value and timestamp, and the side output it goes to. */
-type Buffered = readonly [order: number, value: unknown, timestamp: Timestamp, side?: string];
+/** The stored row of a result that waits, under its place among all that wait: a side output is named by its tag. */
+type HeldRow = readonly [segment: number, value: unknown, timestamp: Timestamp, side?: string];
 
-const noOutputs: readonly Buffered[] = [];
-
-/** The stored row of one hold. */
-interface HoldRow {
-  readonly segment: number;
-  readonly outputs: readonly Buffered[];
-  readonly released: boolean;
-}
-
-interface OpenHold extends HoldRow {
+interface Held {
+  readonly order: number;
   readonly key: Key;
+  readonly row: HeldRow;
 }
 
-interface Segment {
+interface OpenHold {
+  readonly key: Key;
+  readonly segment: Segment;
+}
+
+class Segment {
   readonly number: number;
+  /** The greatest watermark that waits in front of it. */
+  readonly behind: Timestamp;
   /** Holds not released. */
-  open: number;
-  /** Holds with a row: open ones, and released ones whose results wait. */
-  readonly holds: Set<Hold>;
-  /** What leaves when the segment is done; set means no hold joins any more. */
+  open = 0;
+  /** Results that wait for the segments before, in the order they came. */
+  held: Held[] = [];
+  /** What leaves when the segment is done. */
   watermark: Timestamp | undefined;
   idle: boolean | undefined;
   /** The stream became active before that watermark: a merge downstream takes no watermark of a stream that it has as idle. */
-  active: boolean;
+  active = false;
+  before: Segment | undefined;
+  next: Segment | undefined;
+
+  constructor(number: number, behind: Timestamp) {
+    this.number = number;
+    this.behind = behind;
+  }
+}
+
+interface ClosedSegment {
+  readonly number: number;
+  readonly watermark?: Timestamp;
+  readonly idle?: boolean;
+  readonly active?: boolean;
 }
 
 /** The part that is in the checkpoint header. */
@@ -46,7 +64,7 @@ export interface HoldsSnapshot {
   readonly nextHold: number;
   readonly nextSegment: number;
   readonly nextOrder: number;
-  readonly closed: readonly { readonly number: number; readonly watermark?: Timestamp; readonly idle?: boolean; readonly active?: boolean }[];
+  readonly closed: readonly ClosedSegment[];
 }
 
 /** What stands behind the holds. */
@@ -54,89 +72,97 @@ export interface HoldsReceiver<O> extends Receiver<O> {
   side(tag: string, value: unknown, timestamp: Timestamp): void;
 }
 
-export const holdRows = mapState<number, HoldRow>('holds', { indexed: false });
+/** The segment of each open hold. */
+export const holdRows = mapState<number, number>('holds', { indexed: false });
+export const heldRows = mapState<number, HeldRow>('held-results', { indexed: false });
+
+export interface HoldQueueOptions<O> extends HoldOptions {
+  readonly keys: KeyContext;
+  readonly holds: MapState<number, number>;
+  readonly held: MapState<number, HeldRow>;
+  readonly out: HoldsReceiver<O>;
+}
 
 export class HoldQueue<O> implements Holds<O> {
-  readonly #order: OutputOrder;
-  readonly #keys: KeyContext;
-  readonly #rows: MapState<number, HoldRow>;
-  readonly #out: HoldsReceiver<O>;
+  readonly #options: HoldQueueOptions<O>;
+  readonly #inOrder: boolean;
+  readonly #overtakes: boolean;
+  /** The oldest first. */
   readonly #holds = new Map<Hold, OpenHold>();
-  #segments: Segment[] = [];
-  readonly #byNumber = new Map<number, Segment>();
+  #first: Segment | undefined;
+  #last: Segment | undefined;
   #nextHold = 0;
   #nextSegment = 0;
   #nextOrder = 0;
 
-  constructor(options: { order: OutputOrder; keys: KeyContext; rows: MapState<number, HoldRow>; out: HoldsReceiver<O> }) {
-    this.#order = options.order;
-    this.#keys = options.keys;
-    this.#rows = options.rows;
-    this.#out = options.out;
+  constructor(options: HoldQueueOptions<O>) {
+    this.#options = options;
+    this.#inOrder = options.order === 'arrival';
+    this.#overtakes = options.overtakeWatermarks === true;
   }
 
   get size(): number {
     return this.#holds.size;
   }
 
-  get blocked(): boolean {
-    if (this.#order === 'arrival') return this.#segments.length > 0;
-    const [first] = this.#segments;
-    return this.#segments.length > 1 || first?.watermark !== undefined || first?.idle !== undefined;
-  }
-
   /** Watermarks and idleness that wait behind a hold. */
   get waiting(): number {
-    return this.#segments.filter(({ watermark }) => watermark !== undefined).length;
+    let count = 0;
+    for (const segment of this.#segments()) if (segment.watermark !== undefined) count += 1;
+    return count;
   }
 
   /** The key of the oldest open hold: who keeps the watermark back. */
   get oldestKey(): Key | undefined {
-    const first = this.#segments[0]?.holds.values().next().value;
-    return first === undefined ? undefined : this.#holds.get(first)?.key;
+    return this.#holds.values().next().value?.key;
+  }
+
+  blocks(timestamp: Timestamp): boolean {
+    const last = this.#last;
+    if (last === undefined) return false;
+    return this.#isJoinable(last) ? !this.#leaves(last, timestamp) : !this.#mayOvertake(behind(last), timestamp);
   }
 
   take(): Hold {
-    const segment = this.#joinable();
+    const segment = this.#last !== undefined && this.#isJoinable(this.#last) ? this.#last : this.#append(this.#nextSegment++);
     const hold = this.#nextHold++;
-    const row = { key: this.#keys.key, segment: segment.number, outputs: noOutputs, released: false };
     segment.open += 1;
-    segment.holds.add(hold);
-    this.#write(hold, row);
+    this.#holds.set(hold, { key: this.#options.keys.key, segment });
+    this.#options.holds.set(hold, segment.number);
     return hold;
   }
 
   emit(hold: Hold, value: O, timestamp: Timestamp): void {
-    if (!this.#buffers(hold)) this.#out.record(value, timestamp);
-    else this.#buffer(hold, [this.#nextOrder++, value, timestamp]);
+    const { segment, key } = this.#get(hold);
+    if (this.#leaves(segment, timestamp)) this.#options.out.record(value, timestamp);
+    else this.#keep(segment, key, [segment.number, value, timestamp]);
   }
 
   side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void {
-    if (!this.#buffers(hold)) this.#out.side(tag.id, value, timestamp);
-    else this.#buffer(hold, [this.#nextOrder++, value, timestamp, tag.id]);
+    const { segment, key } = this.#get(hold);
+    if (this.#leaves(segment, timestamp)) this.#options.out.side(tag.id, value, timestamp);
+    else this.#keep(segment, key, [segment.number, value, timestamp, tag.id]);
   }
 
   release(hold: Hold): void {
-    const row = this.#get(hold);
-    const segment = this.#byNumber.get(row.segment);
-    invariant(segment !== undefined, 'I3: a hold belongs to a segment');
+    const { segment, key } = this.#get(hold);
+    const { keys, holds } = this.#options;
+    this.#holds.delete(hold);
+    keys.within(key, () => holds.delete(hold));
     segment.open -= 1;
-    if (row.outputs.length > 0) this.#write(hold, { ...row, released: true });
-    else this.#forget(hold, segment);
-    if (segment === this.#segments[0]) this.#advance();
-    else this.#dropEmpty();
+    if (segment === this.#first) this.#advance();
+    else if (segment.open === 0 && segment.held.length === 0) this.#fold(segment);
   }
 
   /** Takes a watermark that has fired its timers: it leaves now, or when the holds before it are released. */
   watermark(timestamp: Timestamp): void {
-    const last = this.#segments.at(-1);
-    if (last === undefined) this.#out.watermark(timestamp);
-    else last.watermark = timestamp;
+    if (this.#last === undefined) this.#options.out.watermark(timestamp);
+    else this.#last.watermark = timestamp;
   }
 
   status(idle: boolean): void {
-    const last = this.#segments.at(-1);
-    if (last === undefined) this.#out.status(idle);
+    const last = this.#last;
+    if (last === undefined) this.#options.out.status(idle);
     else {
       last.idle = idle;
       last.active ||= !idle;
@@ -144,14 +170,11 @@ export class HoldQueue<O> implements Holds<O> {
   }
 
   snapshot(): HoldsSnapshot {
-    const closed = this.#segments
-      .filter(({ watermark, idle }) => watermark !== undefined || idle !== undefined)
-      .map(({ number, watermark, idle, active }) => ({
-        number,
-        ...(active ? { active } : {}),
-        ...(watermark === undefined ? {} : { watermark }),
-        ...(idle === undefined ? {} : { idle }),
-      }));
+    const closed: ClosedSegment[] = [];
+    for (const { number, watermark, idle, active } of this.#segments()) {
+      if (watermark === undefined && idle === undefined) continue;
+      closed.push({ number, ...(active && { active }), ...(watermark !== undefined && { watermark }), ...(idle !== undefined && { idle }) });
+    }
     return { nextHold: this.#nextHold, nextSegment: this.#nextSegment, nextOrder: this.#nextOrder, closed };
   }
 
@@ -160,100 +183,109 @@ export class HoldQueue<O> implements Holds<O> {
     this.#nextHold = snapshot.nextHold;
     this.#nextSegment = snapshot.nextSegment;
     this.#nextOrder = snapshot.nextOrder;
-    const at = (number: number): Segment => this.#byNumber.get(number) ?? this.#segment(number);
-    for (const { number, watermark, idle, active = false } of snapshot.closed) Object.assign(at(number), { watermark, idle, active });
-    const rows: [Hold, OpenHold][] = [];
-    await this.#rows.forEachEntry((key, hold, row) => rows.push([hold, { ...row(), key }]));
-    for (const [hold, row] of rows.sort(([a], [b]) => a - b)) {
-      const segment = at(row.segment);
-      segment.holds.add(hold);
-      if (!row.released) segment.open += 1;
-      this.#holds.set(hold, row);
+    const holds: { hold: Hold; key: Key; segment: number }[] = [];
+    await this.#options.holds.forEachEntry((key, hold, segment) => holds.push({ hold, key, segment: segment() }));
+    const held: Held[] = [];
+    await this.#options.held.forEachEntry((key, order, row) => held.push({ order, key, row: row() }));
+    const closed = new Map(snapshot.closed.map((each) => [each.number, each]));
+    const numbers = new Set([...closed.keys(), ...holds.map(({ segment }) => segment), ...held.map(({ row: [segment] }) => segment)]);
+    const byNumber = new Map<number, Segment>();
+    for (const number of [...numbers].sort((a, b) => a - b)) {
+      const { watermark, idle, active = false } = closed.get(number) ?? {};
+      byNumber.set(number, Object.assign(this.#append(number), { watermark, idle, active }));
     }
-    this.#segments = [...this.#byNumber.values()].sort((a, b) => a.number - b.number);
+    const at = (number: number): Segment => {
+      const segment = byNumber.get(number);
+      invariant(segment !== undefined, 'I3: what is held belongs to a segment');
+      return segment;
+    };
+    for (const { hold, key, segment } of holds.sort((a, b) => a.hold - b.hold)) {
+      this.#holds.set(hold, { key, segment: at(segment) });
+      at(segment).open += 1;
+    }
+    for (const each of held.sort((a, b) => a.order - b.order)) at(each.row[0]).held.push(each);
   }
 
-  #segment(number: number): Segment {
-    const made: Segment = { number, open: 0, holds: new Set(), watermark: undefined, idle: undefined, active: false };
-    this.#byNumber.set(number, made);
+  *#segments(): Iterable<Segment> {
+    for (let segment = this.#first; segment !== undefined; segment = segment.next) yield segment;
+  }
+
+  #append(number: number): Segment {
+    const last = this.#last;
+    const made = new Segment(number, last === undefined ? MIN_TIMESTAMP : behind(last));
+    made.before = last;
+    if (last === undefined) this.#first = made;
+    else last.next = made;
+    this.#last = made;
     return made;
   }
 
-  /** The segment that a new hold joins. */
-  #joinable(): Segment {
-    const last = this.#segments.at(-1);
-    if (last !== undefined && last.watermark === undefined && last.idle === undefined && this.#order === 'completion') return last;
-    const made = this.#segment(this.#nextSegment++);
-    this.#segments.push(made);
-    return made;
+  /** Whether a new hold joins this last segment. Where results may overtake, what has come behind idleness need not stand apart. */
+  #isJoinable({ watermark, idle }: Segment): boolean {
+    return !this.#inOrder && watermark === undefined && (this.#overtakes || idle === undefined);
   }
 
-  /**
-   * Forgets last segments that hold nothing and that no watermark has closed. A restart does not find them, so the next watermark would
-   * otherwise leave on its own before a crash and together with the one before it after.
-   */
-  #dropEmpty(): void {
-    for (let last = this.#segments.at(-1); last !== undefined && last !== this.#segments[0]; last = this.#segments.at(-1)) {
-      if (last.holds.size > 0 || last.watermark !== undefined || last.idle !== undefined) return;
-      this.#segments.pop();
-      this.#byNumber.delete(last.number);
-    }
+  /** Whether what a hold of the segment emits leaves at once. */
+  #leaves(segment: Segment, timestamp: Timestamp): boolean {
+    return segment === this.#first || this.#mayOvertake(segment.behind, timestamp);
+  }
+
+  #mayOvertake(watermark: Timestamp, timestamp: Timestamp): boolean {
+    return this.#overtakes && (timestamp > watermark || timestamp === MIN_TIMESTAMP);
+  }
+
+  /** Takes a segment behind the first out that holds nothing: what closes it closes the one before. */
+  #fold(segment: Segment): void {
+    const { before, next, watermark, idle, active } = segment;
+    invariant(before !== undefined, 'I3: a segment behind the first has one before it');
+    before.watermark = watermark ?? before.watermark;
+    before.idle = idle ?? before.idle;
+    before.active ||= active;
+    before.next = next;
+    if (next === undefined) this.#last = before;
+    else next.before = before;
   }
 
   /** Lets go of every segment that is done, and of what waited behind it. */
   #advance(): void {
-    for (let first = this.#segments[0]; first !== undefined && first.open === 0; first = this.#segments[0]) {
-      this.#segments.shift();
-      this.#byNumber.delete(first.number);
-      if (first.active) this.#out.status(false);
-      if (first.watermark !== undefined) this.#out.watermark(first.watermark);
-      if (first.idle === true) this.#out.status(true);
-      const next = this.#segments[0];
-      if (next !== undefined) this.#flush(next);
+    const { out } = this.#options;
+    for (let first = this.#first; first !== undefined && first.open === 0; first = this.#first) {
+      this.#first = first.next;
+      if (first.next === undefined) this.#last = undefined;
+      else first.next.before = undefined;
+      if (first.active) out.status(false);
+      if (first.watermark !== undefined) out.watermark(first.watermark);
+      if (first.idle === true) out.status(true);
+      if (this.#first !== undefined) this.#flush(this.#first);
     }
   }
 
-  /** Emits what the holds of a segment that has come to the front have buffered, in the order it came. */
+  /** Emits what waited in a segment that has come to the front, in the order it came. */
   #flush(segment: Segment): void {
-    const outputs: Buffered[] = [];
-    for (const hold of segment.holds) {
-      const row = this.#get(hold);
-      outputs.push(...row.outputs);
-      if (row.released) this.#forget(hold, segment);
-      else if (row.outputs.length > 0) this.#write(hold, { ...row, outputs: [] });
-    }
-    for (const [, value, timestamp, side] of outputs.sort(([a], [b]) => a - b)) {
-      if (side === undefined) this.#out.record(value as O, timestamp); // It was given to emit as O.
-      else this.#out.side(side, value, timestamp);
+    const { out, keys, held } = this.#options;
+    const results = segment.held;
+    segment.held = [];
+    for (const { order, key, row } of results) {
+      keys.within(key, () => held.delete(order));
+      const [, value, timestamp, side] = row;
+      if (side === undefined) out.record(value as O, timestamp); // It was given to `emit` as O.
+      else out.side(side, value, timestamp);
     }
   }
 
-  /** Whether what the hold emits waits for a segment before its own. */
-  #buffers(hold: Hold): boolean {
-    return this.#get(hold).segment !== this.#segments[0]?.number;
-  }
-
-  #buffer(hold: Hold, buffered: Buffered): void {
-    const row = this.#get(hold);
-    this.#write(hold, { ...row, outputs: [...row.outputs, buffered] });
+  #keep(segment: Segment, key: Key, row: HeldRow): void {
+    const { keys, held } = this.#options;
+    const order = this.#nextOrder++;
+    segment.held.push({ order, key, row });
+    keys.within(key, () => held.set(order, row));
   }
 
   #get(hold: Hold): OpenHold {
-    const row = this.#holds.get(hold);
-    if (row === undefined) throw new TypeError(`Expected \`hold\` to be one that was taken and not released, got \`${hold}\``);
-    return row;
-  }
-
-  #write(hold: Hold, row: OpenHold): void {
-    this.#holds.set(hold, row);
-    const { segment, outputs, released } = row;
-    this.#keys.within(row.key, () => this.#rows.set(hold, { segment, outputs, released }));
-  }
-
-  #forget(hold: Hold, segment: Segment): void {
-    const { key } = this.#get(hold);
-    this.#holds.delete(hold);
-    segment.holds.delete(hold);
-    this.#keys.within(key, () => this.#rows.delete(hold));
+    const open = this.#holds.get(hold);
+    if (open === undefined) throw new TypeError(`Expected \`hold\` to be one that was taken and not released, got \`${hold}\``);
+    return open;
   }
 }
+
+/** The greatest watermark that waits in front of what comes behind this segment. */
+const behind = ({ watermark, behind: before }: Segment): Timestamp => watermark ?? before;

@@ -30,6 +30,8 @@ export interface SinkSnapshot {
 }
 
 export interface SinkServices {
+  /** Names what the state directory holds. */
+  readonly jobId: string;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly places: Places;
@@ -79,11 +81,13 @@ export class SinkHost<T> implements Receiver<T> {
 
   /** Opens the writer and commits again what the checkpoint sealed. */
   async open(snapshot: SinkSnapshot | undefined, epoch: number): Promise<void> {
-    const { signal } = this.#services;
+    const { signal, jobId } = this.#services;
+    // A number of the dictionary is never given twice, so a sink that was dropped and comes back is another one: its records begin at 0.
+    const sinkId = `${jobId}.${this.uid}.${this.number}`;
     this.#records = snapshot?.number ?? 0;
     this.#last = snapshot?.last;
     const pending = snapshot?.pending ?? [];
-    this.#writer = await this.#sink.open({ pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
+    this.#writer = await this.#sink.open({ sinkId, pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
     for (const each of pending) await this.#commit(each);
     if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
   }

@@ -5,7 +5,8 @@
 import { StreamError } from '../../core/errors.ts';
 import { KeyContext } from '../../state/key-context.ts';
 import type { GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
-import { OperatorHost, type HostServices } from './operator-host.ts';
+import type { HostServices } from './operator-context.ts';
+import { OperatorHost } from './operator-host.ts';
 import type { Journal } from '../journal/journal.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';
 import { rxSegment } from '../edges/rx-segment.ts';

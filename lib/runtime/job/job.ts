@@ -56,6 +56,7 @@ export class Job {
   readonly #status = new BehaviorSubject<JobStatus>({ state: 'starting', restarts: 0 });
   readonly #checkpoints = new Subject<CheckpointStats>();
   readonly #end = new AbortController();
+  readonly #memoryId: string;
   #domain: Domain | undefined;
   #restarts = 0;
   #wanted: 'run' | 'stop' | 'cancel' = 'run';
@@ -72,6 +73,7 @@ export class Job {
     this.#options = options;
     this.name = options.name;
     this.metrics = options.metrics;
+    this.#memoryId = options.storage === undefined ? memoryId(options.clock) : '';
     this.#stopTimeoutMs = options.stopTimeoutMs;
     options.graph.check();
     options.graph.lock(options.name);
@@ -164,6 +166,7 @@ export class Job {
       const domain = await Domain.open({
         ...this.#options,
         storage,
+        memoryId: this.#memoryId,
         divergence,
         metrics: this.metrics.root,
         onCheckpoint: (stats) => this.#onCheckpoint(stats),
@@ -302,6 +305,9 @@ export class Job {
     this.#status.next({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) });
   }
 }
+
+/** For a job that keeps nothing: the same over its restarts in this process, and no other run has it. */
+const memoryId = (clock: Clock): string => `memory-${[clock.random(), clock.random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;
 
 /** Whether a restart can not help. */
 const isTerminal = (error: unknown): boolean =>

@@ -1,7 +1,7 @@
 /** Restart strategies: whether and when a failed job starts again from its last checkpoint. Formulas: Flink's. */
 import { backOffMs, jittered } from '../../core/back-off.ts';
 import type { Clock } from '../../core/clock.ts';
-import { durationMs, integer, knownOptions, optionNames, refusal, type Duration } from '../../core/options.ts';
+import { durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from '../../core/options.ts';
 
 export interface RestartStrategy {
   readonly name: string;
@@ -29,21 +29,21 @@ export interface ExponentialDelayOptions {
   readonly attempts?: number | undefined;
 }
 
-const exponentialNames = optionNames<ExponentialDelayOptions>({
+const exponentialNames = {
   initial: true,
   max: true,
   multiplier: true,
   jitter: true,
   resetAfter: true,
   attempts: true,
-});
+} as const satisfies OptionNames<ExponentialDelayOptions>;
 
 /** The job fails with its first failure. */
 export const noRestart = (): RestartStrategy => ({ name: 'none', make: () => ({ onFailure: () => undefined }) });
 
 /** Starts again `attempts` times, `delay` after each failure. */
 export const fixedDelay = (options: { readonly attempts: number; readonly delay: Duration }): RestartStrategy => {
-  knownOptions('fixedDelay', options, ['attempts', 'delay']);
+  knownOptions('fixedDelay', options, { attempts: true, delay: true });
   const attempts = integer('attempts', options.attempts, { min: 1 });
   const delayMs = durationMs('delay', options.delay);
   return {
@@ -99,7 +99,7 @@ export const failureRate = (options: {
   readonly interval: Duration;
   readonly delay: Duration;
 }): RestartStrategy => {
-  knownOptions('failureRate', options, ['failures', 'interval', 'delay']);
+  knownOptions('failureRate', options, { failures: true, interval: true, delay: true });
   const failures = integer('failures', options.failures, { min: 1 });
   const intervalMs = durationMs('interval', options.interval, { min: 1 });
   const delayMs = durationMs('delay', options.delay);

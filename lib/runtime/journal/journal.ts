@@ -6,7 +6,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { ActionStateStore, JournalEntry } from '../../core/journal.ts';
-import { assertSerialisable } from '../../core/serde.ts';
 import { encodeTurns, encodeWork, turnsKey, type Lsn, type TurnsRecord, type WorkRecord } from './journal-format.ts';
 import { mergeTurns, packTurn, type Turn } from './turn.ts';
 
@@ -123,9 +122,11 @@ export class Journal {
     return this.#lsn;
   }
 
-  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. Throws `NOT_SERIALISABLE`. */
+  /**
+   * Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. What is in it is encoded later, so
+   * nobody may change it any more, and it must be storable (I21).
+   */
   append(record: WorkRecord, onDurable: () => void): Appended {
-    if ('outcome' in record && record.outcome?.ok === true) assertSerialisable(record.outcome.value);
     const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
     this.#enqueue(waiting);
     return waiting;

@@ -2,8 +2,8 @@
  * One durable call: its attempts with timeout and retry, where back-off blocks nobody, and the context that its function gets. A late
  * result of an attempt that has timed out is refused. Keeps I10.
  */
-import { setMaxListeners } from 'node:events';
-import { sleep, type Cancel, type Clock } from '../../core/clock.ts';
+import { Attempt } from '../../core/attempt.ts';
+import { sleep, type Clock } from '../../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../../core/errors.ts';
 import { callName, type WorkId } from '../../core/journal.ts';
 import type { CallContext, CallOptions, Outcome } from '../../core/operator.ts';
@@ -82,7 +82,7 @@ export class DurableCall {
 
   #attempt(): void {
     this.#attempts += 1;
-    new Attempt(this, this.#attempts).run(this.facts.fn);
+    new CallAttempt(this, this.#attempts, this.facts.fn).run();
   }
 
   /** Unique in the journal. What replaces another call has another name. */
@@ -100,7 +100,7 @@ export class DurableCall {
   /** Asks whether the call took effect before the crash, when it went by the name of `work`, and starts it when it did not. */
   reconcile(reconciler: (call: CallContext) => unknown, work: WorkId): void {
     this.#work = work;
-    new Attempt(this, 0).run(reconciler);
+    new CallAttempt(this, 0, reconciler).run();
   }
 
   /** Takes the outcome of an attempt, or with number 0 the reconciler's answer. */
@@ -126,16 +126,16 @@ export class DurableCall {
 }
 
 /** One attempt, as its function sees it. */
-class Attempt implements CallContext {
+class CallAttempt extends Attempt implements CallContext {
   readonly attempt: number;
   readonly #call: DurableCall;
-  #abort: ChildAbort | undefined;
-  #cancelTimeout: Cancel | undefined;
-  #timedOut: Error | undefined;
-  #settled = false;
+  readonly #fn: (call: CallContext) => unknown;
 
-  constructor(call: DurableCall, attempt: number) {
+  /** `fn` is the call's function, or its reconciler. */
+  constructor(call: DurableCall, attempt: number, fn: (call: CallContext) => unknown) {
+    super();
     this.#call = call;
+    this.#fn = fn;
     this.attempt = attempt;
   }
 
@@ -149,82 +149,37 @@ class Attempt implements CallContext {
     return facts.replaces ? `${facts.services.jobId}.${id}` : `${facts.services.jobId}.${id}~${content}`;
   }
 
-  get signal(): AbortSignal {
-    // Who asks for it only now must not wait for what nobody will abort any more.
-    if (this.#abort === undefined && this.#settled) return AbortSignal.abort(this.#timedOut ?? ended(`durable call \`${this.#call.facts.id}\``));
-    this.#abort ??= new ChildAbort(this.#call.facts.body.signal);
-    return this.#abort.signal;
-  }
-
   get isOpen(): boolean {
-    return !this.#settled;
+    return !this.isOver;
   }
 
-  run(fn: (call: CallContext) => unknown): void {
+  protected get parentSignal(): AbortSignal {
+    return this.#call.facts.body.signal;
+  }
+
+  /** By the id that the user gave. */
+  protected get title(): string {
+    return `durable call \`${this.#call.facts.id}\``;
+  }
+
+  run(): void {
     const { options, services } = this.#call.facts;
     services.callsOpen(1);
-    if (options.timeoutMs !== undefined) this.#startTimeout(options.timeoutMs);
-    let result: unknown;
-    try {
-      result = fn(this);
-    } catch (error) {
-      this.#settle({ ok: false, error });
-      return;
-    }
-    Promise.resolve(result).then(
-      (value) => this.#settle({ ok: true, value }),
-      (error: unknown) => this.#settle({ ok: false, error }),
-    );
+    this.begin(services.clock, options.timeoutMs);
   }
 
-  #startTimeout(timeoutMs: number): void {
-    const { id, services } = this.#call.facts; // The id that the user gave.
-    this.#cancelTimeout = services.clock.setTimer(timeoutMs, () => {
-      const error = new StreamError('WORK_TIMEOUT', `durable call \`${id}\` (${this.id}) took longer than ${timeoutMs} ms`);
-      this.#timedOut = error;
-      this.#abort?.abort(error);
-      this.#settle({ ok: false, error });
-    });
+  protected invoke(): unknown {
+    return this.#fn(this);
   }
 
-  #settle(outcome: Outcome<unknown>): void {
-    if (this.#settled) return; // A late result of an attempt that timed out is refused.
-    this.#settled = true;
-    this.#cancelTimeout?.();
-    this.#abort?.letGo();
-    const { services } = this.#call.facts;
+  protected timeoutError(timeoutMs: number): Error {
+    return new StreamError('WORK_TIMEOUT', `${this.title} (${this.id}) took longer than ${timeoutMs} ms`);
+  }
+
+  protected settled(outcome: Outcome<unknown>): void {
+    const { services, options } = this.#call.facts;
     services.callsOpen(-1);
-    if (this.attempt > 0) this.#call.facts.options.limit?.leave(); // A reconciler has not entered.
+    if (this.attempt > 0) options.limit?.leave(); // A reconciler has not entered.
     if (!services.signal.aborted) this.#call.attempted(this.attempt, outcome);
-  }
-}
-
-/** The reason of a signal that is asked for when what it belongs to is over. */
-export const ended = (what: string): StreamError => new StreamError('WORK_ABORTED', `${what} has ended`);
-
-/** Aborted with its parent until it is let go, so that what has ended leaves no listener behind. */
-export class ChildAbort {
-  readonly #controller = new AbortController();
-  readonly #parent: AbortSignal;
-  readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
-
-  constructor(parent: AbortSignal) {
-    this.#parent = parent;
-    setMaxListeners(0, this.signal); // A body may have any number of calls open.
-    if (parent.aborted) this.#follow();
-    else parent.addEventListener('abort', this.#follow, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  abort(reason: Error): void {
-    this.#controller.abort(reason);
-    this.letGo();
-  }
-
-  letGo(): void {
-    this.#parent.removeEventListener('abort', this.#follow);
   }
 }

@@ -1,19 +1,24 @@
 /**
- * The body of one work item while it runs, and its durable calls. Keeps I8 (a journaled outcome is returned, never recomputed), I10 and I14.
+ * The body of one work item while it runs, and its durable calls. Keeps I8 (a journaled outcome is returned, never recomputed), I10, I14
+ * and I21.
  *
  * Outcomes resume a body in the order of the journal, one per macrotask, live and on replay; otherwise `Promise.all` in a body would
- * ask for other calls after a crash than before it. A body goes on with an outcome before it is durable, but nothing leaves the process
- * meanwhile: its next call waits until it is, and its end stands for outcomes that are in no write yet.
+ * ask for other calls after a crash than before it. A body goes on with an outcome when that is durable. With `durability: 'effect'` it goes
+ * on at once, but nothing leaves the process meanwhile: its next call waits until it is, and its end stands for outcomes that are in no
+ * write yet.
  */
+import { ChildAbort, hasEnded } from '../../core/attempt.ts';
 import type { Cancel } from '../../core/clock.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
-import type { CallContext, CallOptions, Outcome, WorkContext } from '../../core/operator.ts';
+import type { CallContext, CallOptions, Durability, Outcome, WorkContext } from '../../core/operator.ts';
+import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { digest, encodeText } from '../../core/serde.ts';
-import { ChildAbort, DurableCall, ended, type AttemptServices, type CallingBody } from './durable-call.ts';
+import { DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
 import type { Appended, Journal } from '../journal/journal.ts';
 import { workKey, type WorkRecord } from '../journal/journal-format.ts';
+import { fixed, handOver, type HandedOver } from './hand-over.ts';
 import type { Macrotasks } from './macrotasks.ts';
 import { noteOutside } from './outside.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
@@ -24,6 +29,8 @@ export interface BodyServices extends AttemptServices {
   readonly macrotasks: Macrotasks;
   /** False while the job stops: no call starts any more. */
   readonly accepting: boolean;
+  /** Freeze what bodies are given: a test mode. */
+  readonly freeze?: boolean | undefined;
   /** What the journal holds of an item; taken once. */
   recorded(item: WorkItem): RecordedItem | undefined;
   /** Says that a body asks for other calls than were recorded. Fails the job in strict mode. */
@@ -56,7 +63,8 @@ interface FailedCall {
 
 /** An outcome that is not durable yet. */
 interface Undurable {
-  readonly call: number;
+  readonly call: DurableCall;
+  readonly outcome: Outcome<unknown>;
   readonly appended: Appended;
 }
 
@@ -91,11 +99,16 @@ export class WorkBody implements WorkContext, CallingBody {
   #resumedIn = -1;
   /** Calls whose outcome is an error. */
   #failedCalls: readonly FailedCall[] = none;
+  /** The last value that the body was given, and what the record of it keeps; undefined for a body that may change it. */
+  #lastGiven: { readonly value: unknown; readonly recorded: unknown } | undefined;
+  readonly #durability: Durability;
 
   constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
     this.#item = item;
     this.#services = services;
     this.#owner = owner;
+    const { durability = 'call' } = item.worker;
+    this.#durability = typeof durability === 'string' ? durability : durability(item.item);
   }
 
   get id(): string {
@@ -111,7 +124,7 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? ended(this.#item.title));
+    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? hasEnded(this.#item.title));
     this.#abort ??= new ChildAbort(this.#services.signal);
     return this.#abort.signal;
   }
@@ -139,7 +152,8 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#startTimeout();
     let result: unknown;
     try {
-      result = this.#item.worker.run(this.#item.item, this);
+      const { worker, item } = this.#item;
+      result = worker.run(worker.owned === true ? item : this.#handOver(item), this);
     } catch (error) {
       this.#end({ ok: false, error });
       return;
@@ -151,14 +165,12 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
+    const refusal = this.#refusal(id);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const args = digestOf(id, options.args);
     const number = this.#item.calls++;
-    const args = options.args === undefined ? '' : digest(encodeText(options.args));
     const services = this.#services;
     return new Promise<R>((resolve, reject) => {
-      if (this.#ended) {
-        reject(new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`));
-        return;
-      }
       const found = this.#recorded?.find(number, id, args);
       if (found === 'other') this.#void(number);
       const replaces = this.#recorded?.replaces(number) === true;
@@ -167,6 +179,12 @@ export class WorkBody implements WorkContext, CallingBody {
       if (found === 'outcome') this.#recorded?.deliver(number, (outcome) => call.resume(outcome));
       else this.#execute(call);
     });
+  }
+
+  #refusal(id: string): StreamError | undefined {
+    if (this.#ended) return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
+    if (this.#item.calls < callsMax) return undefined;
+    return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, { details: this.#item.details });
   }
 
   get mayStart(): boolean {
@@ -187,13 +205,20 @@ export class WorkBody implements WorkContext, CallingBody {
   settled(call: DurableCall, live: Outcome<unknown>): void {
     this.#open -= 1;
     if (this.#ended) return;
-    let outcome = live;
-    try {
-      this.#append(call, outcome);
-    } catch (error) {
-      outcome = { ok: false, error }; // An outcome that is not serialisable is an error the body gets to see.
-      this.#append(call, outcome);
-    }
+    const { freeze = false } = this.#services;
+    const { recorded, given } = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
+    if (this.#item.worker.owned === true && recorded.ok && given.ok) this.#lastGiven = { value: given.value, recorded: recorded.value };
+    this.#append(call, recorded, given);
+    if (this.#durability === 'effect') this.#give(call, given);
+  }
+
+  /** The item as the body gets it: its row is stored later. */
+  #handOver(item: unknown): unknown {
+    return this.#services.freeze === true ? deepFreeze(ownCopy(item)) : ownCopy(item);
+  }
+
+  /** Hands an outcome to the body, when its turn comes. */
+  #give(call: DurableCall, outcome: Outcome<unknown>): void {
     if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
     (this.#resumptions ??= new Fifo()).push({ call, outcome });
     this.#resumeNext();
@@ -241,14 +266,14 @@ export class WorkBody implements WorkContext, CallingBody {
     this.#failedCalls = this.#recorded.failed;
   }
 
-  #append(call: DurableCall, outcome: Outcome<unknown>): void {
+  #append(call: DurableCall, outcome: Outcome<unknown>, given: Outcome<unknown>): void {
     const { journal } = this.#services;
     const { number, id, args } = call.facts;
     const place = this.#recorded?.placeOf(number);
     const lsn = place ?? journal.nextLsn();
     const record = { kind: 'called', lsn, ...this.#item.facts(), call: number, id, args, outcome, again: place !== undefined } as const;
-    const appended = journal.append(record, () => this.#outcomeDurable(number));
-    (this.#undurable ??= []).push({ call: number, appended });
+    const appended = journal.append(record, () => this.#outcomeDurable(call));
+    (this.#undurable ??= []).push({ call, outcome: given, appended });
     if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
   }
 
@@ -258,11 +283,12 @@ export class WorkBody implements WorkContext, CallingBody {
     journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () => this.#journaled(call, 'voided'));
   }
 
-  #outcomeDurable(call: number): void {
+  #outcomeDurable(call: DurableCall): void {
     const at = this.#undurable?.findIndex((each) => each.call === call) ?? -1;
     if (at < 0) return; // One that was superseded has no record.
-    this.#undurable?.splice(at, 1);
-    this.#journaled(call, 'called');
+    const [undurable] = this.#undurable?.splice(at, 1) ?? [];
+    this.#journaled(call.facts.number, 'called');
+    if (this.#durability === 'call' && undurable !== undefined && !this.#ended) this.#give(call, undurable.outcome);
     if (this.#hasUndurable) return;
     const gated = this.#gated ?? [];
     this.#gated = undefined;
@@ -296,7 +322,7 @@ export class WorkBody implements WorkContext, CallingBody {
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
   #execute(call: DurableCall): void {
     this.#open += 1;
-    if (this.#hasUndurable) (this.#gated ??= []).push(call);
+    if (this.#durability === 'effect' && this.#hasUndurable) (this.#gated ??= []).push(call);
     else if (this.#placed) this.#startLive(call);
     else this.#inPlace(() => this.#startLive(call));
   }
@@ -347,6 +373,14 @@ export class WorkBody implements WorkContext, CallingBody {
     }
   }
 
+  /** What the record of an end keeps and what is applied: what nobody else holds is applied as it is. */
+  #handOverEnd(outcome: Outcome<unknown>): HandedOver {
+    if (this.#item.worker.owned !== true || !outcome.ok) return handOver(outcome, { what: () => this.#item.title, freeze: false });
+    const { value } = outcome;
+    const last = this.#lastGiven;
+    return { recorded: { ok: true, value: last !== undefined && last.value === value ? last.recorded : fixed(value) }, given: outcome };
+  }
+
   #reject(error: unknown): void {
     const { onRejection = 'fail' } = this.#item.worker;
     if ((typeof onRejection === 'function' ? onRejection(error) : onRejection) === 'fail') this.#fail(error);
@@ -370,9 +404,12 @@ export class WorkBody implements WorkContext, CallingBody {
   #appendEnd(outcome: Outcome<unknown>): void {
     const { journal } = this.#services;
     const { calls } = this.#item;
-    journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome }, () => {
+    const { recorded, given } = this.#handOverEnd(outcome);
+    // A result that can't be stored is a failure of the body, which says what comes of it.
+    if (outcome.ok && !given.ok) throw given.error;
+    journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome: recorded }, () => {
       this.#journaled(0, 'done');
-      this.#tell(outcome);
+      this.#tell(given);
     });
     // It stands for the outcomes that are in no write yet.
     this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
@@ -385,6 +422,19 @@ export class WorkBody implements WorkContext, CallingBody {
 }
 
 const none: readonly FailedCall[] = [];
+
+/** As many as the key of a record can name. */
+const callsMax = 2 ** 16;
+
+const digestOf = (id: string, args: unknown): string => {
+  if (args === undefined) return '';
+  try {
+    return digest(encodeText(args));
+  } catch (cause) {
+    const options = cause instanceof StreamError ? { cause, details: cause.details } : { cause };
+    throw new StreamError('NOT_SERIALISABLE', `\`args\` of durable call \`${id}\`: ${messageOf(cause)}`, options);
+  }
+};
 
 /** What a body rejected with, as an error with a code that says whose it is. */
 const workFailure = ({ title, details }: WorkItem, error: unknown): unknown =>

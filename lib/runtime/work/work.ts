@@ -8,6 +8,7 @@ import { Fifo } from '../../core/fifo.ts';
 import type { WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
 import { mapState, type MapState, type Outcome, type Place, type Work, type Worker, type WorkOptions } from '../../core/operator.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import { WorkItem, type KnownWorker, type WorkRow } from './work-item.ts';
@@ -128,12 +129,15 @@ export class WorkQueue implements BodyOwner {
 
   #submit(worker: string, item: unknown): void {
     const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
+    const { owned } = this.#workers.get(worker)?.worker ?? {};
+    // Who submitted it may change it later, and its row is stored later (I21).
+    const kept = owned === true ? item : ownCopy(item);
     const number = sequence();
-    const row: WorkRow = { worker, item, submittedAt: now(), branch: services.branch };
+    const row: WorkRow = { worker, item: kept, submittedAt: now(), branch: services.branch };
     rows.set(number, row);
     const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
     const added = this.#add(id, keys.key, row);
-    added.digest(); // In the turn, which fails when the item can't be stored; and before anybody can change the item.
+    added.digest(); // In the turn, which fails when the item can't be stored.
     services.submitted(this, added);
   }
 

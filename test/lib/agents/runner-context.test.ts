@@ -327,24 +327,93 @@ describe('idempotencyKey', () => {
     expect(both).toEqual(['job.w.0', 'job.w.1']);
   });
 
-  it('may be read after an await while no other call is open', async () => {
-    const { context } = working();
-    const key = await context.durableExecute('a', async () => {
-      await Promise.resolve();
-      return context.idempotencyKey;
-    });
-    expect(key).toBe('job.w.0');
-    expect(() => context.idempotencyKey).toThrow(/no durable call is open/);
-  });
-
-  it('is refused where it could be that of another call', async () => {
+  it('is that of its own call behind an await too, whatever else is open', async () => {
     const { context } = working();
     const late = async (): Promise<string> => {
       await new Promise((resolve) => setImmediate(resolve));
       return context.idempotencyKey;
     };
-    const outcomes = await Promise.allSettled([context.durableExecute('a', late), context.durableExecute('b', late)]);
-    expect(outcomes[0]).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('second parameter') } });
-    expect(await context.durableExecute('c', (_signal, call) => call.idempotencyKey)).toBe('job.w.2');
+    expect(await Promise.all([context.durableExecute('a', late), context.durableExecute('b', late)])).toEqual(['job.w.0', 'job.w.1']);
   });
+
+  it('is refused outside a durable function', async () => {
+    const { context } = working();
+    const open = context.durableExecute('a', () => Promise.resolve(1));
+    expect(() => context.idempotencyKey).toThrow(/inside a durable function/);
+    await open;
+    expect(() => context.idempotencyKey).toThrow(TypeError);
+  });
+});
+
+describe('inside a durable function, which a replay does not run', () => {
+  const uses: readonly (readonly [what: string, use: (context: ActionContext) => unknown])[] = [
+    ['memory', (context) => context.shortTermMemory.set('a', 1)],
+    ['memory that was taken before', (context) => memoryBefore(context).get('a')],
+    ['sensory memory', (context) => context.getSensoryMemory().has('a')],
+    ['an event', (context) => context.sendEvent(new Event('e'))],
+    ['an output', (context) => context.output(1)],
+    ['a random number', (context) => context.random()],
+    ['a UUID', (context) => context.uuid()],
+    ['another durable call', (context) => context.durableExecute('inner', () => 1)],
+  ];
+  const taken = new WeakMap<object, ActionContext['shortTermMemory']>();
+  const memoryBefore = (context: ActionContext): ActionContext['shortTermMemory'] => taken.get(context) as ActionContext['shortTermMemory'];
+  const opened = () => {
+    const { context } = working();
+    taken.set(context, context.shortTermMemory);
+    return context;
+  };
+  const bodies: readonly (readonly [where: string, body: (use: () => unknown) => () => unknown])[] = [
+    ['at once', (use) => use],
+    ['behind an await', (use) => async () => {
+      await Promise.resolve();
+      return use();
+    }],
+    ['behind a timer', (use) => async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return use();
+    }],
+    ['in a callback', (use) => () => new Promise((resolve, reject) => setImmediate(() => {
+      try {
+        resolve(use());
+      } catch (error) {
+        reject(error as Error);
+      }
+    }))],
+  ];
+
+  it.each(uses.flatMap(([what, use]) => bodies.map(([where, body]) => [what, where, use, body] as const)))('%s is refused %s', async (_what, _where, use, body) => {
+    const context = opened();
+    const refused = context.durableExecute('pay', body(() => use(context)));
+    await expect(refused).rejects.toThrow(/outside durable function `pay`/);
+    expect(context.result()).toEqual({ events: [], shortTermChanges: [], sensoryChanges: [] });
+  });
+
+  it('what runs beside it may use all of them', async () => {
+    const context = opened();
+    const call = context.durableExecute('slow', () => new Promise((resolve) => setTimeout(resolve, 5)));
+    const beside = (async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      context.shortTermMemory.set('a', context.uuid().length);
+      context.sendEvent(new Event('beside'));
+    })();
+    await Promise.all([call, beside]);
+    context.random();
+    expect(context.result()).toMatchObject({ events: [{ type: 'beside' }], shortTermChanges: [{ path: 'a', value: 36 }] });
+  });
+
+  it('the context of another action is that one’s own', async () => {
+    const [context, other] = [opened(), opened()];
+    await context.durableExecute('pay', () => other.sendEvent(new Event('e')).type);
+    expect(other.result().events).toHaveLength(1);
+  });
+});
+
+it('what a sender does with its event later is nothing that was sent', () => {
+  const { context } = working();
+  const [list, map] = [['x'], new Map([['a', 1]])];
+  const sent = context.sendEvent(new Event('e', { list, map }));
+  list.push('y');
+  (sent.attributes['map'] as Map<string, number>).set('a', 2);
+  expect(context.result().events).toMatchObject([{ id: sent.id, attributes: { list: ['x'], map: new Map([['a', 1]]) } }]);
 });

@@ -68,12 +68,30 @@ test('oneOf takes a word of the list and names the others', () => {
   );
 });
 
-test('knownOptions finds a misspelt one', () => {
-  expect(() => knownOptions('window', {}, ['size'])).not.toThrow();
-  expect(() => knownOptions('window', { size: 1 }, ['size'])).not.toThrow();
-  expect(() => knownOptions('window', { sise: 1 }, ['size', 'slide'])).toThrow(
-    'Expected options of `window` to be among size, slide, got `sise`',
-  );
+describe('knownOptions', () => {
+  interface WindowOptions {
+    readonly size: number;
+    readonly slide?: number | undefined;
+  }
+  const check = (options: unknown): void => knownOptions('window', options as WindowOptions, { size: true, slide: true });
+
+  test('finds a misspelt one', () => {
+    expect(() => check({})).not.toThrow();
+    expect(() => check({ size: 1, slide: undefined })).not.toThrow();
+    expect(() => check({ sise: 1 })).toThrow('Expected options of `window` to be among size, slide, got `sise`');
+    for (const name of ['toString', 'constructor', 'hasOwnProperty']) expect(() => check({ [name]: 1 })).toThrow(`got \`${name}\``);
+    for (const none of [null, undefined, 'size']) expect(() => check(none)).toThrow('Expected `window` to be an object of options');
+  });
+
+  test('the compiler holds the names to the type', () => {
+    const options: WindowOptions = { size: 1 };
+    // @ts-expect-error: `slide` is missing
+    knownOptions('window', options, { size: true });
+    // @ts-expect-error: `offset` is none
+    knownOptions('window', options, { size: true, slide: true, offset: true });
+    // @ts-expect-error: a list would not say what it lacks
+    expect(() => knownOptions('window', options, ['size', 'slide'])).toThrow('among 0, 1, got `size`');
+  });
 });
 
 test.each([

@@ -298,7 +298,9 @@ describe('the cut', () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
     const value = state(valueState<unknown>('callbacks'));
-    at('k1', () => value.update({ fn: () => 1 }));
+    const changed: { fn?: () => number } = {};
+    at('k1', () => value.update(changed));
+    changed.fn = () => 1; // Behind the back of the state.
     expect(() => set.dirtyBytes).not.toThrow();
     const slices = set.cut().write(store.batch());
     expect(() => slices.next()).toThrow(

