@@ -27,7 +27,7 @@ export abstract class Attempt {
   protected abstract timeoutError(timeoutMs: number): Error;
 
   /** Takes the outcome, once. */
-  protected abstract settled(outcome: Outcome<unknown>): void;
+  protected abstract conclude(outcome: Outcome<unknown>): void;
 
   /** Whether nobody waits for an outcome any more, so that none is taken. */
   protected get isForgotten(): boolean {
@@ -78,7 +78,7 @@ export abstract class Attempt {
   #settle(outcome: Outcome<unknown>): void {
     if (this.#isOver || this.isForgotten) return;
     this.end();
-    this.settled(outcome);
+    this.conclude(outcome);
   }
 }
 

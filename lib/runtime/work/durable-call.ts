@@ -176,7 +176,7 @@ class CallAttempt extends Attempt implements CallContext {
     return new StreamError('WORK_TIMEOUT', `${this.title} (${this.id}) took longer than ${timeoutMs} ms`);
   }
 
-  protected settled(outcome: Outcome<unknown>): void {
+  protected conclude(outcome: Outcome<unknown>): void {
     const { services, options } = this.#call.facts;
     services.callsOpen(-1);
     if (this.attempt > 0) options.limit?.leave(); // A reconciler has not entered.

@@ -7,8 +7,7 @@
  * on at once, but nothing leaves the process meanwhile: its next call waits until it is, and its end stands for outcomes that are in no
  * write yet.
  */
-import { ChildAbort, hasEnded } from '../../core/attempt.ts';
-import type { Cancel } from '../../core/clock.ts';
+import { Attempt } from '../../core/attempt.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
@@ -74,14 +73,10 @@ interface Resumption {
   readonly outcome: Outcome<unknown>;
 }
 
-export class WorkBody implements WorkContext, CallingBody {
+export class WorkBody extends Attempt implements WorkContext, CallingBody {
   readonly #item: WorkItem;
   readonly #services: BodyServices;
   readonly #owner: BodyOwner;
-  #abort: ChildAbort | undefined;
-  #cancelTimeout: Cancel | undefined;
-  #timedOut: Error | undefined;
-  #ended = false;
   /** Live calls that are not settled, and how many of them wait before their next attempt. */
   #open = 0;
   #backingOff = 0;
@@ -104,6 +99,7 @@ export class WorkBody implements WorkContext, CallingBody {
   readonly #durability: Durability;
 
   constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
+    super();
     this.#item = item;
     this.#services = services;
     this.#owner = owner;
@@ -123,10 +119,17 @@ export class WorkBody implements WorkContext, CallingBody {
     return this.#item.submittedAt;
   }
 
-  get signal(): AbortSignal {
-    if (this.#abort === undefined && this.#ended) return AbortSignal.abort(this.#timedOut ?? hasEnded(this.#item.title));
-    this.#abort ??= new ChildAbort(this.#services.signal);
-    return this.#abort.signal;
+  protected get parentSignal(): AbortSignal {
+    return this.#services.signal;
+  }
+
+  protected get title(): string {
+    return this.#item.title;
+  }
+
+  /** With the job over, the journal takes nothing any more. */
+  protected override get isForgotten(): boolean {
+    return this.#services.signal.aborted;
   }
 
   read<T>(fn: () => T): T {
@@ -143,25 +146,23 @@ export class WorkBody implements WorkContext, CallingBody {
     const recorded = this.#services.recorded(this.#item);
     if (recorded?.done !== undefined) {
       const outcome = recorded.done;
-      this.#ended = true;
+      this.end();
       this.#item.addJournaled(recorded.keys);
       this.#services.clock.defer(() => this.#tell(outcome));
       return;
     }
     if (recorded !== undefined) this.#adopt(recorded);
-    this.#startTimeout();
-    let result: unknown;
-    try {
-      const { worker, item } = this.#item;
-      result = worker.run(worker.owned === true ? item : this.#handOver(item), this);
-    } catch (error) {
-      this.#end({ ok: false, error });
-      return;
-    }
-    Promise.resolve(result).then(
-      (value) => this.#end({ ok: true, value }),
-      (error: unknown) => this.#end({ ok: false, error }),
-    );
+    this.begin(this.#services.clock, this.#item.timeoutMs);
+  }
+
+  protected invoke(): unknown {
+    const { worker, item } = this.#item;
+    return worker.run(worker.owned === true ? item : this.#handOver(item), this);
+  }
+
+  protected timeoutError(timeoutMs: number): Error {
+    const { title, details } = this.#item;
+    return new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
   }
 
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
@@ -182,13 +183,13 @@ export class WorkBody implements WorkContext, CallingBody {
   }
 
   #refusal(id: string): StreamError | undefined {
-    if (this.#ended) return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
+    if (this.isOver) return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
     if (this.#item.calls < callsMax) return undefined;
     return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, { details: this.#item.details });
   }
 
   get mayStart(): boolean {
-    return this.#services.accepting && !this.#ended && !this.#services.signal.aborted;
+    return this.#services.accepting && !this.isOver && !this.#services.signal.aborted;
   }
 
   backOff(): void {
@@ -204,7 +205,7 @@ export class WorkBody implements WorkContext, CallingBody {
   /** Journals a live outcome and resumes the body with it. */
   settled(call: DurableCall, live: Outcome<unknown>): void {
     this.#open -= 1;
-    if (this.#ended) return;
+    if (this.isOver) return;
     const { freeze = false } = this.#services;
     const { recorded, given } = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
     if (this.#item.worker.owned === true && recorded.ok && given.ok) this.#lastGiven = { value: given.value, recorded: recorded.value };
@@ -240,7 +241,7 @@ export class WorkBody implements WorkContext, CallingBody {
       this.#placed = true;
       this.#unplaced = undefined;
       for (const each of waiting) each();
-      if (this.#ended) this.#leave();
+      if (this.isOver) this.#leave();
     });
   }
 
@@ -288,7 +289,7 @@ export class WorkBody implements WorkContext, CallingBody {
     if (at < 0) return; // One that was superseded has no record.
     const [undurable] = this.#undurable?.splice(at, 1) ?? [];
     this.#journaled(call.facts.number, 'called');
-    if (this.#durability === 'call' && undurable !== undefined && !this.#ended) this.#give(call, undurable.outcome);
+    if (this.#durability === 'call' && undurable !== undefined && !this.isOver) this.#give(call, undurable.outcome);
     if (this.#hasUndurable) return;
     const gated = this.#gated ?? [];
     this.#gated = undefined;
@@ -343,24 +344,8 @@ export class WorkBody implements WorkContext, CallingBody {
     }
   }
 
-  #startTimeout(): void {
-    const { timeoutMs } = this.#item;
-    if (timeoutMs === undefined) return;
-    this.#cancelTimeout = this.#services.clock.setTimer(timeoutMs, () => {
-      const { title, details } = this.#item;
-      const error = new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
-      this.#timedOut = error;
-      this.#abort?.abort(error);
-      this.#end({ ok: false, error });
-    });
-  }
-
   /** Journals the end of the body; whatever it does later is refused. */
-  #end(outcome: Outcome<unknown>): void {
-    if (this.#ended || this.#services.signal.aborted) return;
-    this.#ended = true;
-    this.#cancelTimeout?.();
-    this.#abort?.letGo();
+  protected conclude(outcome: Outcome<unknown>): void {
     this.#recorded?.end({ complete: outcome.ok });
     if (!outcome.ok) {
       this.#reject(outcome.error);

@@ -43,7 +43,7 @@ class Trial extends Attempt {
     return this.forgotten;
   }
 
-  protected settled(outcome: Outcome<unknown>): void {
+  protected conclude(outcome: Outcome<unknown>): void {
     this.outcomes.push(outcome);
   }
 
