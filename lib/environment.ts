@@ -41,7 +41,7 @@ import { observableSource, type ObservableSourceOptions } from '../connectors/ob
 import { DataStream } from './data-stream.ts';
 
 export interface CheckpointOptions {
-  /** Where state is kept. The job goes on from there when it is started again. */
+  /** Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner alone. */
   readonly directory: string;
   /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
   readonly interval?: Duration | undefined;
@@ -222,6 +222,7 @@ export class StreamExecutionEnvironment {
    */
   async executeAsync(name = 'job'): Promise<Job> {
     const { domain, ...rest } = this.#settings;
+    if (typeof name !== 'string' || name === '') throw refusal('name', 'a text', name);
     this.#checkPipes();
     const job = new Job({
       ...rest,

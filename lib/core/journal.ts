@@ -20,6 +20,11 @@ export interface ActionStateStore {
   get(key: Uint8Array): Promise<JournalEntry | undefined>;
   /** The position behind everything durable. */
   getRecoveryMarker(): Promise<JournalPosition>;
+  /**
+   * Whether the log reaches to a position that it gave in any life before. It does unless it was exchanged for an older copy of itself,
+   * which would make paid calls again. Absent where a store can't tell.
+   */
+  reaches?(marker: JournalPosition): Promise<boolean>;
   /** Every entry that may matter since the marker (undefined: all there is), in the order of their keys. May give more, never less. */
   rebuildState(marker?: JournalPosition): AsyncIterable<JournalEntry>;
   /** Forgets these keys. Not urgent and not atomic: what remains is recognised as garbage. */

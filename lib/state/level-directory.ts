@@ -2,12 +2,16 @@
  * The directory around the two databases: its marker file, and what tells a directory that is new from one that has lost its data.
  * LevelDB started on a directory without `CURRENT` deletes the tables it finds and begins from nothing, so it is asked to create
  * databases only where none can have been: the marker is written last when a directory is made, and from then on nothing is created.
+ * Who may not read the state may not read its files: directories that are made here are open to their owner alone.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf, StreamError } from '../core/errors.ts';
+import { crc32 } from 'node:zlib';
+import { StreamError } from '../core/errors.ts';
+import { openRegular, readRegular } from '../core/regular-file.ts';
+import { systemCodeOf, systemError } from '../core/system-error.ts';
 
 export const databaseNames = ['state', 'journal'] as const;
 
@@ -19,31 +23,41 @@ export interface Marker {
 
 const markerName = 'millrace.json';
 const markerFormat = 1;
+/** Permissions of what only its owner may enter, or read and write. */
+const privateDirectory = 0o700;
+const privateFile = 0o600;
+
+/** The whole file, so that no changed byte passes. Later formats may add fields and keep this rule of the checksum. */
+const markerText = ({ format, jobId }: Marker): string => `${JSON.stringify({ format, jobId, crc: markerCrc({ format, jobId }) })}\n`;
+
+const markerCrc = ({ format, jobId }: Marker): number => crc32(`${format} ${jobId}`);
 
 /** Undefined when there is none. Throws `STORE_DAMAGED` and `STORE_FORMAT`. */
 export const readMarker = async (directory: string): Promise<Marker | undefined> => {
   const path = join(directory, markerName);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = (await readRegular(path)).toString('utf8');
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return undefined;
+    if (systemCodeOf(cause) === 'ENOENT') return undefined;
     throw directoryError(path, cause);
   }
-  let marker: Partial<Marker> | null;
+  let marker: (Partial<Marker> & { readonly crc?: unknown }) | null;
   try {
-    marker = JSON.parse(text) as Partial<Marker> | null;
+    marker = JSON.parse(text) as typeof marker;
   } catch (cause) {
     throw damaged(directory, `'${markerName}' is not JSON`, cause);
   }
-  const { format, jobId } = marker ?? {};
+  const { format, jobId, crc } = marker ?? {};
   if (typeof format !== 'number' || !Number.isInteger(format) || format < 1)
     throw damaged(directory, `'${markerName}' has no format number`);
+  if (typeof jobId !== 'string' || jobId === '') throw damaged(directory, `'${markerName}' has no job id`);
+  if (crc !== markerCrc({ format, jobId })) throw damaged(directory, `'${markerName}' does not match its checksum`);
   if (format > markerFormat) {
     const message = `'${directory}' has format ${format}, this version reads up to ${markerFormat}`;
     throw new StreamError('STORE_FORMAT', message, { details: { directory, format } });
   }
-  if (typeof jobId !== 'string' || jobId === '') throw damaged(directory, `'${markerName}' has no job id`);
+  if (text !== markerText({ format, jobId })) throw damaged(directory, `'${markerName}' is not as it was written`);
   return { format, jobId };
 };
 
@@ -54,8 +68,8 @@ export const writeMarker = async (directory: string): Promise<Marker> => {
   try {
     // LevelDB renames `CURRENT` without syncing its directory.
     for (const name of databaseNames) await syncDirectory(join(directory, name));
-    const file = await open(`${path}.tmp`, 'w');
-    await synced(file, () => file.writeFile(`${JSON.stringify(marker)}\n`));
+    const file = await openRegular(`${path}.tmp`, 'empty', privateFile);
+    await synced(file, () => file.writeFile(markerText(marker)));
     await rename(`${path}.tmp`, path);
     await syncDirectory(directory);
   } catch (cause) {
@@ -64,7 +78,7 @@ export const writeMarker = async (directory: string): Promise<Marker> => {
   return marker;
 };
 
-/** Makes the directory and what leads to it, durably. Node's own recursive `mkdir` never returns where the system refuses with `ENOENT`. */
+/** Makes a directory and what leads to it, durably. Node's own recursive `mkdir` never returns where the system refuses with `ENOENT`. */
 export const makeDirectory = async (directory: string): Promise<void> => {
   try {
     await makePath(directory);
@@ -78,10 +92,10 @@ const makePath = async (path: string): Promise<void> => {
   const parent = dirname(path);
   if (parent !== path) await makePath(parent);
   try {
-    await mkdir(path);
+    await mkdir(path, privateDirectory);
   } catch (error) {
     // Another process may have made it meanwhile.
-    if (codeOf(error) !== 'EEXIST' || !(await isDirectory(path))) throw error;
+    if (systemCodeOf(error) !== 'EEXIST' || !(await isDirectory(path))) throw error;
   }
   await syncDirectory(parent);
 };
@@ -90,7 +104,7 @@ const isDirectory = async (path: string): Promise<boolean> => {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
+    if (systemCodeOf(error) === 'ENOENT') return false;
     throw error;
   }
 };
@@ -119,31 +133,23 @@ export const assertNothingForeign = async (directory: string): Promise<void> => 
 export const damaged = (directory: string, what: string, cause?: unknown): StreamError =>
   new StreamError('STORE_DAMAGED', `'${directory}' can not be used: ${what}`, { cause, details: { directory } });
 
-/** A path that can't be made, read or written. */
-const directoryError = (path: string, cause: unknown): StreamError => {
-  const code = codeOf(cause);
-  const details = { path };
-  if (code === 'EEXIST' || code === 'ENOTDIR') {
-    const hint = 'give a directory, or a path where one can be made';
-    return new StreamError('STORE_FAILED', `'${path}' is not a directory`, { cause, details, hint, retryable: false });
-  }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    const hint = 'give a directory that this process may write';
-    return new StreamError('STORE_FAILED', `'${path}' can not be written`, { cause, details, hint, retryable: false });
-  }
-  return new StreamError('STORE_FAILED', `'${path}' can not be used: ${messageOf(cause)}`, { cause, details });
+/** @internal A path that can't be made, read or written. */
+export const directoryError = (path: string, cause: unknown): StreamError => {
+  const code = systemCodeOf(cause);
+  const notDirectory = code === 'EEXIST' || code === 'ENOTDIR';
+  const message = notDirectory ? `'${path}' is not a directory` : `'${path}' can not be used`;
+  const hint = notDirectory ? 'give a directory, or a path where one can be made' : undefined;
+  return systemError('STORE_FAILED', message, cause, { hint, details: { path } });
 };
 
 const filesOf = async (path: string): Promise<readonly string[] | undefined> => {
   try {
     return await readdir(path);
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return undefined;
+    if (systemCodeOf(cause) === 'ENOENT') return undefined;
     throw directoryError(path, cause);
   }
 };
-
-const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;
 
 const syncDirectory = async (path: string): Promise<void> => synced(await open(path, 'r'), async () => undefined);
 

@@ -8,9 +8,9 @@ import type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './store.
 import { join, resolve } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import { messageOf, StreamError } from '../core/errors.ts';
-import { integer, knownOptions } from '../core/options.ts';
+import { integer, knownOptions, refusal } from '../core/options.ts';
 import { loadPackage } from '../core/package-loading.ts';
-import { assertNothingForeign, assertWhole, damaged, databaseNames, makeDirectory, readMarker, writeMarker } from './level-directory.ts';
+import { assertNothingForeign, assertWhole, damaged, databaseNames, directoryError, makeDirectory, readMarker, writeMarker } from './level-directory.ts';
 import { Acknowledged, damageOf } from './level-verify.ts';
 
 export interface LevelStorageOptions {
@@ -26,7 +26,7 @@ export class LevelStorage implements Storage {
 
   constructor(directory: string, options: LevelStorageOptions = {}) {
     const { writeBufferBytes = 16 * 2 ** 20 } = options;
-    if (typeof directory !== 'string' || directory === '') throw new TypeError('Expected `directory` to be a path');
+    if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) throw refusal('directory', 'a path', directory);
     knownOptions('LevelStorage', options, { writeBufferBytes: true });
     this.name = resolve(directory);
     this.#writeBufferBytes = integer('writeBufferBytes', writeBufferBytes, { min: 64 * 2 ** 10, max: 2 ** 30 });
@@ -48,7 +48,7 @@ export class LevelStorage implements Storage {
   async #verified(name: string): Promise<number> {
     const path = join(this.name, name);
     for (let again = false; ; again = true) {
-      const { damage, lastSequence } = await damageOf(path, Acknowledged.read(noteOf(path)));
+      const { damage, lastSequence } = await asDirectoryError(path, () => damageOf(path, Acknowledged.read(noteOf(path))));
       if (damage === undefined) return lastSequence;
       // Another process that has it open may have changed files meanwhile; then the lock says so.
       if (again) throw damaged(this.name, `the database '${name}': ${damage}`);
@@ -58,6 +58,8 @@ export class LevelStorage implements Storage {
   /** Begins, or finishes what an interrupted creation began; the lock is held before it is decided which. */
   async #create(): Promise<OpenStorage> {
     await assertNothingForeign(this.name);
+    // LevelDB would leave them open to everybody.
+    for (const name of databaseNames) await makeDirectory(join(this.name, name));
     const databases = await this.#databases(true, [0, 0]);
     try {
       const marker = await readMarker(this.name);
@@ -143,10 +145,15 @@ export class LevelActionStateStore implements ActionStateStore {
     return value === undefined ? undefined : { key, value };
   }
 
-  /** Always the beginning: what was pruned is gone, and the rest is small. */
+  /** The operations that are durable. */
   async getRecoveryMarker(): Promise<JournalPosition> {
     this.#database.assertUsable();
-    return 0;
+    return this.#database.acknowledged;
+  }
+
+  async reaches(marker: JournalPosition): Promise<boolean> {
+    this.#database.assertUsable();
+    return typeof marker !== 'number' || marker <= this.#database.acknowledged;
   }
 
   async *rebuildState(_marker?: JournalPosition): AsyncIterable<JournalEntry> {
@@ -192,8 +199,17 @@ interface DatabaseOptions {
   readonly compression: boolean;
 }
 
-/** Where it is noted how many operations were acknowledged; LevelDB leaves files alone whose names it does not know. */
-const noteOf = (path: string): string => join(path, 'ACKNOWLEDGED');
+/** Where it is noted how many operations were acknowledged. */
+const noteOf = (path: string): string => `${path}.acknowledged`;
+
+/** What the system refuses there, as an error with a code. */
+const asDirectoryError = async <R>(path: string, look: () => R | Promise<R>): Promise<R> => {
+  try {
+    return await look();
+  } catch (error) {
+    throw error instanceof StreamError ? error : directoryError(path, error);
+  }
+};
 
 const openDatabase = async (directory: string, name: string, options: DatabaseOptions, operations: number): Promise<LevelDatabase> => {
   const path = join(directory, name);
@@ -204,7 +220,12 @@ const openDatabase = async (directory: string, name: string, options: DatabaseOp
   } catch (error) {
     throw openError(directory, name, (error as Error).cause ?? error);
   }
-  return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
+  try {
+    return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
+  } catch (error) {
+    await level.close();
+    throw directoryError(noteOf(path), error);
+  }
 };
 
 /** @internal LevelDB with one write at a time, and none after a failed one. */
@@ -223,6 +244,11 @@ class LevelDatabase {
     this.#level = level;
     this.#path = path;
     this.#acknowledged = acknowledged;
+  }
+
+  /** Operations that are durable, or fewer: how many a range held that was cleared is not known before the next opening. */
+  get acknowledged(): number {
+    return this.#acknowledged.count;
   }
 
   get(key: Uint8Array): Buffer | undefined {

@@ -3,24 +3,33 @@
  * the damage, trusts its tables, and may end the process on one that is garbage. Keeps I5 and I8 against a disk that changes bytes.
  *
  * The newest log may end in the one write that nobody had acknowledged; everything before was. How far that was is noted beside the
- * database after each write, without a sync: after the end of the process the note is exact, after a loss of power a lower bound.
+ * database after each write, without a sync: after the end of the process the note is exact, after a loss of power a lower bound. It stands
+ * outside of the database's own directory, so that one which was exchanged for an older copy is noticed.
  */
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { readRegular } from '../core/regular-file.ts';
+import { systemCodeOf } from '../core/system-error.ts';
 import { lastSequenceOf, readLog, readManifest, verifyTable, type Manifest } from './level-format.ts';
 
 /** Tables are verified at the opening up to this many bytes, the newest first, so that a restart does not take longer with more state. */
 const tableBytesMax = 32 * 2 ** 20;
 
 /** Says what is damaged; undefined when nothing is, as far as LevelDB itself would not say so. `acknowledged` is the last operation known to be durable. */
-export const damageOf = async (path: string, acknowledged: number): Promise<{ readonly damage: string | undefined; readonly lastSequence: number }> => {
+export const damageOf = async (path: string, acknowledged: number | undefined): Promise<{ readonly damage: string | undefined; readonly lastSequence: number }> => {
+  if (acknowledged === undefined) return { damage: 'the note of what was acknowledged does not match its checksum', lastSequence: 0 };
   const manifest = await manifestOf(path);
   if (manifest === undefined) return { damage: undefined, lastSequence: acknowledged }; // LevelDB refuses it.
   let { lastSequence } = manifest;
   let torn: string | undefined;
-  for (const name of await logsFrom(path, manifest.logNumber)) {
+  const logs = await logsFrom(path, manifest.logNumber);
+  // A manifest that has lost its end names a log that has become tables since.
+  if (manifest.logNumber > 0 && Number.parseInt(logs[0] ?? '', 10) !== manifest.logNumber) {
+    return { damage: `the log ${manifest.logNumber}, which its manifest names, is missing`, lastSequence };
+  }
+  for (const name of logs) {
     const log = await contentOf(join(path, name));
     if (log === undefined) continue;
     const { records, ...rest } = readLog(log);
@@ -39,8 +48,8 @@ export const damageOf = async (path: string, acknowledged: number): Promise<{ re
 
 const manifestOf = async (path: string): Promise<Manifest | undefined> => {
   try {
-    const current = await readFile(join(path, 'CURRENT'), 'utf8');
-    const { records } = readLog(await readFile(join(path, current.trim())));
+    const current = (await readRegular(join(path, 'CURRENT'))).toString('utf8');
+    const { records } = readLog(await readRegular(join(path, current.trim())));
     return readManifest(records);
   } catch {
     return undefined;
@@ -74,9 +83,9 @@ const tableDamage = async (path: string, { tables }: Manifest): Promise<string |
 /** Undefined when the file is gone: another process may have the database open. */
 const contentOf = async (path: string): Promise<Buffer | undefined> => {
   try {
-    return await readFile(path);
+    return await readRegular(path);
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 };
@@ -92,29 +101,30 @@ export class Acknowledged {
     this.#count = count;
   }
 
-  /** What the file says; 0 when it is not there or not whole, since then nothing is known. */
-  static read(path: string): number {
+  /** What the file says; 0 when it is not there, since then nothing is known; undefined when it is not as it was written. */
+  static read(path: string): number | undefined {
+    let bytes: Buffer;
     try {
-      const bytes = readFileSync(path);
-      return bytes.length === 16 && bytes.readUInt32LE(8) === crc32(bytes.subarray(0, 8)) ? Number(bytes.readBigUInt64LE(0)) : 0;
-    } catch {
-      return 0;
+      bytes = readFileSync(path);
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return 0;
+      throw error;
     }
+    if (bytes.length !== 16 || bytes.readUInt32LE(8) !== crc32(bytes.subarray(0, 8)) || bytes.readUInt32LE(12) !== 0) return undefined;
+    return Number(bytes.readBigUInt64LE(0));
   }
 
-  /** Goes on from `count`. Where the file can not be made nothing is noted, and less damage is found. */
+  /** Goes on from `count`. Its first content is synced, so that it is whole from then on. */
   static open(path: string, count: number): Acknowledged {
-    let file: number | undefined;
-    try {
-      file = openSync(path, 'a+');
-      closeSync(file);
-      file = openSync(path, 'r+');
-    } catch {
-      file = undefined;
-    }
-    const made = new Acknowledged(file, count);
+    const made = new Acknowledged(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600), count);
     made.add(0);
+    if (made.#file !== undefined) fsyncSync(made.#file);
     return made;
+  }
+
+  /** Operations so far. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Operations that were written and synced. */
@@ -126,7 +136,7 @@ export class Acknowledged {
     try {
       writeSync(this.#file, this.#bytes, 0, 16, 0);
     } catch {
-      this.close(); // As above.
+      this.close(); // It stays behind: less damage is found.
     }
   }
 

@@ -6,6 +6,7 @@ import { fork } from 'node:child_process';
 import { once as event } from 'node:events';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { agent, InputEvent, jsonLines, jsonLinesSink, LevelStorage, OutputEvent, StreamExecutionEnvironment, type ApplyAgentOptions, type EnvironmentOptions, type ErrorCode, type Key } from 'millrace';
 import { expect, test } from 'vitest';
 import { failure, freshDirectory, later, once, until } from './story.ts';
@@ -142,7 +143,8 @@ const stories: Readonly<Record<string, Story>> = {
     says: /format 2/,
     breaks: async ({ state }) => {
       const marker = await readFile(join(state, 'millrace.json'), 'utf8');
-      await writeFile(join(state, 'millrace.json'), marker.replace('"format":1', '"format":2'));
+      const { jobId } = JSON.parse(marker) as { readonly jobId: string };
+      await writeFile(join(state, 'millrace.json'), JSON.stringify({ format: 2, jobId, crc: crc32(`2 ${jobId}`) }));
       return () => writeFile(join(state, 'millrace.json'), marker);
     },
   },

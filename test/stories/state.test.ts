@@ -179,7 +179,8 @@ describe('a state directory of a newer version', () => {
     const parts = made(new LevelStorage(directory));
     await firstHalf(parts);
     const marker = await readFile(join(directory, 'millrace.json'), 'utf8');
-    await writeFile(join(directory, 'millrace.json'), marker.replace('"format":1', '"format":2'));
+    const { jobId } = JSON.parse(marker) as { readonly jobId: string };
+      await writeFile(join(directory, 'millrace.json'), JSON.stringify({ format: 2, jobId, crc: crc32(`2 ${jobId}`) }));
     expect((await failure(pipeline(parts).execute(), 'STORE_FORMAT')).message).toMatch(/format 2/);
     await writeFile(join(directory, 'millrace.json'), marker);
     await goesOn(parts);

@@ -19,7 +19,7 @@ export interface OpenCheckpoint {
   readonly state: readonly StateCut[];
   readonly seals: readonly Promise<SealedEpoch | undefined>[];
   /** The header's body, once the sinks have sealed. */
-  body(sealed: readonly (SealedEpoch | undefined)[]): unknown;
+  body(sealed: readonly (SealedEpoch | undefined)[]): Promise<unknown>;
   /** The checkpoint is durable: commit, prune, tell sources. */
   durable(sealed: readonly (SealedEpoch | undefined)[]): Promise<void>;
 }
@@ -119,7 +119,9 @@ export class CheckpointCoordinator {
     if (signal.aborted) return;
     const { length: entries = 0, bytes = 0 } = batch ?? {};
     if (batch !== undefined) {
-      this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body: open.body(sealed), rowsDigest: batch.rowsDigest });
+      const body = await open.body(sealed);
+      if (signal.aborted) return;
+      this.#previous = writeCheckpoint(batch, { id, previous: this.#previous, body, rowsDigest: batch.rowsDigest });
       await batch.write();
     } else this.#previous = { id, digest: '' };
     if (signal.aborted) return;

@@ -3,6 +3,7 @@
  * restored header fits the graph that is started on it (I12).
  */
 import { StreamError } from '../../core/errors.ts';
+import type { JournalPosition } from '../../core/journal.ts';
 import type { StateKind } from '../../core/operator.ts';
 import type { HostSnapshot } from '../hosts/operator-host.ts';
 import type { JournalState } from '../journal/journal.ts';
@@ -54,6 +55,8 @@ export interface Header {
   readonly branch: number;
   /** The journal as of the instant: turns it covers and the newest LSN. */
   readonly journal: JournalState;
+  /** How far the journal was durable when this was written; absent where its store can't tell. */
+  readonly journalPosition?: JournalPosition;
   /** What of the branch before may still be claimed; absent when nothing is. */
   readonly leftOver?: LeftOverSnapshot | undefined;
   /** The input had ended and all work was done. */

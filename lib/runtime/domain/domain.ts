@@ -366,9 +366,20 @@ export class Domain implements Replayed {
     return {
       state: cut.state,
       seals: cut.seals,
-      body: (sealed): Header => {
-        const { maxParallelism } = this.#options.settings;
-        return { format: headerFormat, maxParallelism, branch, journal, ...(leftOver && { leftOver }), finished, nextNumber: this.#dictionary.nextNumber, nodes: cut.nodes(sealed) };
+      body: async (sealed): Promise<Header> => {
+        const { storage, settings } = this.#options;
+        const journalPosition = storage?.journal.reaches === undefined ? undefined : await storage.journal.getRecoveryMarker();
+        return {
+          format: headerFormat,
+          maxParallelism: settings.maxParallelism,
+          branch,
+          journal,
+          ...(journalPosition === undefined ? {} : { journalPosition }),
+          ...(leftOver && { leftOver }),
+          finished,
+          nextNumber: this.#dictionary.nextNumber,
+          nodes: cut.nodes(sealed),
+        };
       },
       durable: async (sealed) => {
         this.#sealedLast = sealed.some((each) => each !== undefined);

@@ -16,7 +16,7 @@ import type { WorkItem } from '../work/work-item.ts';
 import type { RecordedItem } from '../work/recorded-calls.ts';
 
 /** What a checkpoint header says of the journal. */
-export type Covered = Pick<Header, 'journal' | 'branch' | 'leftOver'>;
+export type Covered = Pick<Header, 'journal' | 'journalPosition' | 'branch' | 'leftOver'>;
 
 interface Loaded {
   readonly covered: Covered;
@@ -54,8 +54,11 @@ export class Recovery {
     return new Recovery({ covered, turns: [], state: covered.journal, kept: [], items: new Map() });
   }
 
-  /** Reads what the journal holds behind `covered`. Throws `STORE_DAMAGED` when a turns record is missing. */
+  /** Reads what the journal holds behind `covered`. Throws `STORE_DAMAGED` when it is an older one or a turns record is missing. */
   static async load(store: ActionStateStore, covered: Covered): Promise<Recovery> {
+    const { journalPosition } = covered;
+    if (journalPosition !== undefined && (await store.reaches?.(journalPosition)) === false)
+      throw new StreamError('STORE_DAMAGED', 'the journal is older than the checkpoint: it lacks what was durable when that was written');
     const records = new JournaledItems();
     const logs: TurnsRecord[] = [];
     let { lsn } = covered.journal;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { OpenStorage } from '../../../lib/state/store.ts';
@@ -54,8 +55,8 @@ describe('opening', () => {
     directory = join(base, 'a', 'b', 'c');
     const { jobId } = await within((open) => open);
     const marker = JSON.parse(await readFile(join(directory, 'millrace.json'), 'utf8')) as unknown;
-    expect(marker).toEqual({ format: 1, jobId });
-    expect(await readdir(directory)).toEqual(['journal', 'millrace.json', 'state']);
+    expect(marker).toEqual({ format: 1, jobId, crc: crc32(`1 ${jobId}`) });
+    expect(await readdir(directory)).toEqual(['journal', 'journal.acknowledged', 'millrace.json', 'state', 'state.acknowledged']);
     expect(await within((open) => open.jobId)).toBe(jobId);
   });
 
@@ -70,6 +71,16 @@ describe('opening', () => {
     await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FAILED', 'is not a directory'));
     await expect(new LevelStorage(join(directory, 'x')).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false });
     expect(await readFile(directory, 'utf8')).toBe('text');
+  });
+
+  test('a path that no file system takes, or that is no directory to enter', async () => {
+    expect(() => new LevelStorage('a\0b')).toThrow('directory');
+    const long = join(directory, 'n'.repeat(300));
+    await expect(new LevelStorage(long).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false, cause: { code: 'ENAMETOOLONG' } });
+    await within(() => undefined);
+    await rm(join(directory, 'millrace.json'));
+    await promisify(execFile)('mkfifo', [join(directory, 'millrace.json')]);
+    await expect(new LevelStorage(directory).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false, cause: { code: 'ERR_NOT_REGULAR' } });
   });
 
   test('a place where nothing can be written', async () => {
@@ -110,7 +121,7 @@ describe('opening', () => {
   test('a marker of a newer format, and one that is damaged', async () => {
     await within(() => undefined);
     const path = join(directory, 'millrace.json');
-    await writeFile(path, JSON.stringify({ format: 2, jobId: 'x' }));
+    await writeFile(path, JSON.stringify({ format: 2, jobId: 'x', crc: crc32('2 x') }));
     await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FORMAT', 'format 2'));
     for (const text of [
       '',
@@ -186,7 +197,7 @@ describe('a creation that was interrupted', () => {
     await interrupt();
     await within((open) => put(open.state, { a: '1' }));
     expect(await within(keysOf)).toEqual(['a']);
-    expect(await readdir(directory)).toEqual(['journal', 'millrace.json', 'state']);
+    expect(await readdir(directory)).toEqual(['journal', 'journal.acknowledged', 'millrace.json', 'state', 'state.acknowledged']);
   });
 
   test('is not assumed where there is data', async () => {
@@ -214,7 +225,7 @@ describe('a creation that was interrupted', () => {
 describe('damage', () => {
   test('a log cut anywhere is an error; where it is not known what was acknowledged, it gives the newest whole checkpoint with exactly its rows', async () => {
     await within((open) => checkpoints(open, 12));
-    const note = join(directory, 'state', 'ACKNOWLEDGED');
+    const note = join(directory, 'state.acknowledged');
     const noted = await readFile(note);
     const log = (await filesOf('state', /\.log$/))[0] ?? '';
     const { size } = await stat(log);
@@ -257,7 +268,7 @@ describe('damage', () => {
       const at = Math.floor(((flip + 0.5) * bytes.length) / 24);
       bytes[at] = (bytes[at] ?? 0) ^ 0x40;
       await writeFile(log.replace(directory, copy), bytes);
-      if (flip % 2 === 0) await rm(join(copy, 'state', 'ACKNOWLEDGED'));
+      if (flip % 2 === 0) await rm(join(copy, 'state.acknowledged'));
       await expect(new LevelStorage(copy).open()).rejects.toEqual(code('STORE_DAMAGED', 'damaged|acknowledged'));
       await rm(copy, { recursive: true });
     }
