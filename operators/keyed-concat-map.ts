@@ -2,11 +2,12 @@
  * `keyedConcatMap`: order per key, concurrency between keys. Keeps I1: for one key, processing never overlaps and keeps arrival order.
  *
  * The literal composition keeps a group per key for ever; here a mailbox exists only while its key is busy, so idle keys cost nothing.
- * Subscribers are of our own class, chained to the output as RxJS's own operators chain theirs: an early `take` stops a source or an
+ * What takes the source's values is chained to the output as RxJS's own operators chain theirs: an early `take` stops a source or an
  * inner Observable that emits synchronously without end, and the next inner starts after the teardown of the one before.
  */
-import { EMPTY, from, Observable, Subscriber, type ObservableInput, type OperatorFunction } from 'rxjs';
+import { EMPTY, from, Observable, type ObservableInput, type OperatorFunction, type Subscriber, type Unsubscribable } from 'rxjs';
 import { Fifo } from '../lib/core/fifo.ts';
+import { DirectObserver } from '../lib/runtime/edges/direct-observer.ts';
 
 export interface KeyedConcatMapOptions {
   /** Called with the number of busy keys when it changes. */
@@ -40,7 +41,7 @@ export const keyedConcatMap =
 /** One busy key: the value in work and what waits behind it. */
 class Mailbox<T> {
   /** What works on the value; undefined when it ended at once. */
-  inner: Subscriber<unknown> | undefined;
+  inner: Unsubscribable | undefined;
   /** Made when something waits: most keys have nothing. */
   #values: Fifo<T> | undefined;
   /** True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs no recursion. */
@@ -131,7 +132,7 @@ class Mailboxes<T, K, R> {
 
   #subscribe(key: K, mailbox: Mailbox<T>, inner: ObservableInput<R>): void {
     const subscriber = new Inner(this, this.#options.out, key, mailbox);
-    mailbox.inner = subscriber as Subscriber<unknown>; // Kept to be unsubscribed only.
+    mailbox.inner = subscriber;
     from(inner).subscribe(subscriber);
   }
 
@@ -163,27 +164,35 @@ class Mailboxes<T, K, R> {
   }
 }
 
-/** The source's subscriber. Errors pass to the output as they are. */
-class Arrivals<T, R> extends Subscriber<T> {
+/** Takes the source's values. Errors pass to the output as they are. */
+class Arrivals<T, R> extends DirectObserver<T> {
+  readonly #out: Subscriber<R>;
   readonly #mailboxes: { arrive(value: T): void; end(): void };
 
   constructor(out: Subscriber<R>, mailboxes: { arrive(value: T): void; end(): void }) {
-    super(out as Subscriber<unknown>); // Values never pass this way: `_next` below takes them.
+    super();
+    this.#out = out;
     this.#mailboxes = mailboxes;
+    out.add(this);
   }
 
-  protected override _next(value: T): void {
+  protected override onNext(value: T): void {
     this.#mailboxes.arrive(value);
   }
 
-  protected override _complete(): void {
+  protected override onError(error: unknown): void {
+    this.#out.error(error);
+    this.unsubscribe();
+  }
+
+  protected override onComplete(): void {
     this.#mailboxes.end();
     this.unsubscribe();
   }
 }
 
-/** An inner's subscriber. Values and errors pass to the output; the end is told after the teardown. */
-class Inner<T, K, R> extends Subscriber<R> {
+/** Takes an inner's values. They and errors pass to the output; the end is told after the teardown. */
+class Inner<T, K, R> extends DirectObserver<R> {
   readonly key: K;
   readonly mailbox: Mailbox<T>;
   readonly #mailboxes: Mailboxes<T, K, R>;
@@ -198,16 +207,16 @@ class Inner<T, K, R> extends Subscriber<R> {
     this.mailbox = mailbox;
   }
 
-  protected override _next(value: R): void {
+  protected override onNext(value: R): void {
     this.#out.next(value);
   }
 
-  protected override _error(error: unknown): void {
+  protected override onError(error: unknown): void {
     this.#out.error(error);
     this.unsubscribe();
   }
 
-  protected override _complete(): void {
+  protected override onComplete(): void {
     this.#completed = true;
     this.unsubscribe();
   }

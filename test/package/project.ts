@@ -120,9 +120,10 @@ export class Project {
 
   /** Checks the types, libraries included, and gives what the compiler says: nothing when all is right. */
   async typesOf(files: readonly string[], compiler: string = join(root, 'node_modules', 'typescript')): Promise<string> {
-    const tsc = join(compiler, 'bin', 'tsc');
-    const options = ['--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2022', '--types', '', '--outDir', 'out'];
-    const { output, code } = await this.node(tsc, ...options, '--experimentalDecorators', ...files);
+    const strict = { strict: true, skipLibCheck: false, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, types: [] };
+    const compilerOptions = { ...strict, target: 'es2022', module: 'nodenext', outDir: 'out', experimentalDecorators: true };
+    await this.write({ 'types.json': JSON.stringify({ compilerOptions, files }) });
+    const { output, code } = await this.node(join(compiler, 'bin', 'tsc'), '-p', 'types.json');
     return code === 0 ? output : `${output} (ended with ${code})`;
   }
 

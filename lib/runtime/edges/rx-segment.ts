@@ -3,9 +3,10 @@
  * no output (I13). With the final watermark its input completes, so that what it still holds comes out in front of that watermark; a
  * stop brings no final watermark, and what is held then is lost, as with every restart: no checkpoint sees it.
  */
-import { Subject, Subscriber, type OperatorFunction } from 'rxjs';
+import { Subject, type OperatorFunction } from 'rxjs';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
+import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -62,8 +63,8 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
   };
 };
 
-/** What comes out. RxJS uses a subscriber of our own class as it is. */
-class Results<O> extends Subscriber<O> {
+/** What comes out. */
+class Results<O> extends DirectObserver<O> {
   handling = false;
   subscribing = false;
   completed = false;
@@ -80,18 +81,17 @@ class Results<O> extends Subscriber<O> {
     this.#fail = fail;
   }
 
-  override next(value: O): void {
-    if (this.closed) return;
+  protected override onNext(value: O): void {
     if (this.handling) this.#to.record(value, this.timestamp);
     else this.error(this.refusal());
   }
 
-  override error(error: unknown): void {
-    if (this.handling || this.subscribing) this.thrown ??= { error };
+  protected override onError(error: unknown): void {
+    if (this.handling || this.subscribing) this.thrown = { error };
     else this.#fail(error);
   }
 
-  override complete(): void {
+  protected override onComplete(): void {
     this.completed = true;
     this.unsubscribe();
   }

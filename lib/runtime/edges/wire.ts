@@ -1,15 +1,16 @@
 /**
  * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions).
  *
- * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every subscriber here is one of our own class, which
- * RxJS uses as it is: what an operator throws comes back to the turn that pushed the record.
+ * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every consumer here is a `DirectObserver`: what an
+ * operator throws comes back to the turn that pushed the record.
  */
-import { Observable, Subscriber } from 'rxjs';
+import { Observable, type Observer } from 'rxjs';
 import type { StreamElement, Timestamp } from '../../core/element.ts';
 import { checkKey, type Key } from '../../core/key.ts';
 import { decode, encode } from '../../core/serde.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { RecordCounter } from './fusion.ts';
+import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
 import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
@@ -19,19 +20,19 @@ export class Wire<T> implements Receiver<T> {
   readonly elements: Observable<StreamElement<T>>;
   /** That of the chain behind the wire when there is just one: its records need no element around them. */
   record: Receiver<T>['record'];
-  #subscribers: readonly Subscriber<StreamElement<T>>[] = [];
+  #consumers: readonly Observer<StreamElement<T>>[] = [];
 
   constructor() {
     this.elements = new Observable((subscriber) => {
-      this.#subscribed([...this.#subscribers, subscriber]);
-      return () => this.#subscribed(this.#subscribers.filter((each) => each !== subscriber));
+      this.#subscribed([...this.#consumers, subscriber]);
+      return () => this.#subscribed(this.#consumers.filter((each) => each !== subscriber));
     });
     this.record = this.#wrapped;
   }
 
   /** Ends the wire's stream at a chain. */
   to(receiver: Receiver<T>): void {
-    this.elements.subscribe(new ElementSubscriber(receiver));
+    this.elements.subscribe(new ElementObserver(receiver));
   }
 
   watermark(timestamp: Timestamp): void {
@@ -42,20 +43,20 @@ export class Wire<T> implements Receiver<T> {
     this.#next({ kind: 'status', idle });
   }
 
-  #subscribed(subscribers: readonly Subscriber<StreamElement<T>>[]): void {
-    this.#subscribers = subscribers;
-    const [first] = subscribers;
-    this.record = subscribers.length === 1 && first instanceof ElementSubscriber ? first.record : this.#wrapped;
+  #subscribed(consumers: readonly Observer<StreamElement<T>>[]): void {
+    this.#consumers = consumers;
+    const [first] = consumers;
+    this.record = consumers.length === 1 && first instanceof ElementObserver ? first.record : this.#wrapped;
   }
 
   readonly #wrapped = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
 
   #next(element: StreamElement<T>): void {
-    for (const subscriber of this.#subscribers) subscriber.next(element);
+    for (const consumer of this.#consumers) consumer.next(element);
   }
 }
 
-class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
+class ElementObserver<T> extends DirectObserver<StreamElement<T>> {
   readonly record: Receiver<T>['record'];
   readonly #receiver: Receiver<T>;
 
@@ -65,7 +66,7 @@ class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
     this.#receiver = receiver;
   }
 
-  override next(element: StreamElement<T>): void {
+  protected override onNext(element: StreamElement<T>): void {
     switch (element.kind) {
       case 'record':
         return this.record(element.value, element.timestamp);
@@ -75,6 +76,10 @@ class ElementSubscriber<T> extends Subscriber<StreamElement<T>> {
         return this.#receiver.status(element.idle);
     }
   }
+  /** A wire neither fails nor ends. */
+  protected override onError(): void {}
+
+  protected override onComplete(): void {}
 }
 
 /** A keyed edge: makes the record's key current while the operators behind it work on it (I2). */

@@ -121,7 +121,7 @@ it('a process that forbids code from strings runs the same pipeline', async () =
     const out = await env.fromCollection([1, 2, 3]).map((n) => n * 2).filter((n) => n > 2).flatMap((n) => [n, n]).executeAndCollect();
     console.log(JSON.stringify(out));`;
   const parameters = ['--disallow-code-generation-from-strings', '--import', 'tsx', '--input-type=module', '--eval', code];
-  const cwd = fileURLToPath(new URL('../../..', import.meta.url));
+  const cwd = fileURLToPath(new URL('../../../..', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, parameters, { cwd });
   expect(stdout.trim()).toBe('[4,4,6,6]');
 });
