@@ -12,7 +12,8 @@ export interface CallbackContext {
 }
 
 /**
- * Calls `fn` with each value and waits for what it returns before the next. What it throws restarts the job.
+ * Calls `fn` with each value and waits for what it returns before the next. When it throws, it is
+ * called again, from the first value of its batch on, until it does not.
  *
  * @example
  * stream.sinkTo(callbackSink((order, { number }) => archive.put(number, order)));

@@ -31,7 +31,7 @@ export interface SinkDefinition<T> {
   readonly guarantee?: 'at-least-once' | 'exactly-once' | undefined;
   /** Values that may wait before sources stop, from 1. @defaultValue 10_000 */
   readonly pendingMax?: number | undefined;
-  /** Sends values of one epoch, in order. Not called again before it has returned. What it throws restarts the job. */
+  /** Sends values of one epoch, in order. Not called again before it has returned; when it throws, with the same values, until it does not. */
   write(values: readonly T[], call: SinkCall): void | Promise<void>;
 }
 

@@ -18,7 +18,7 @@ import {
 } from './core/options.ts';
 import { LevelStorage } from './state/level-store.ts';
 import type { Storage } from './state/store.ts';
-import type { DomainSettings } from './runtime/domain/domain.ts';
+import type { DomainSettings } from './runtime/domain/assemble.ts';
 import { StreamGraph } from './runtime/edges/graph.ts';
 import { Job } from './runtime/job/job.ts';
 import { makeLogger, type LogLevel } from './runtime/job/logging.ts';
@@ -56,7 +56,10 @@ export interface EnvironmentOptions {
   readonly maxParallelism?: number | undefined;
   /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
   readonly restart?: RestartStrategy | undefined;
-  /** How long a stop waits for calls that have started, and then for the last commits. @defaultValue '30s' */
+  /**
+   * How long a stop takes at most: calls that have started, the last checkpoint, commits, closing. Also how long a failed job waits for its
+   * parts to close before it starts again. @defaultValue '30s'
+   */
   readonly stopTimeout?: Duration | undefined;
   /** Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue false */
   readonly strictReplay?: boolean | undefined;
@@ -131,6 +134,8 @@ export class StreamExecutionEnvironment {
   readonly #settings: EnvironmentSettings;
   readonly #resources = new JobResources();
   readonly #agents: AgentSlot[] = [];
+  /** How often they were. */
+  #agentsClosed = 0;
   readonly #onEnd = new Set<(error: unknown) => void>();
   /** How the last job ended; undefined before the first one and while one runs. */
   #ended: { readonly error: unknown } | undefined;
@@ -311,14 +316,20 @@ export class StreamExecutionEnvironment {
   }
 
   async #openAgents(): Promise<void> {
-    for (const slot of this.#agents) slot.open = await slot.make();
+    const closings = this.#agentsClosed;
+    for (const slot of this.#agents) {
+      const open = await slot.make();
+      // One that took longer than the job would wait for it.
+      if (closings !== this.#agentsClosed) return open.close();
+      slot.open = open;
+    }
   }
 
   async #closeAgents(): Promise<void> {
-    for (const slot of this.#agents) {
-      await slot.open?.close();
-      slot.open = undefined;
-    }
+    this.#agentsClosed += 1;
+    const closing = this.#agents.map(async (slot) => slot.open?.close());
+    for (const slot of this.#agents) slot.open = undefined;
+    await Promise.all(closing);
   }
 }
 

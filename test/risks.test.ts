@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -275,6 +276,12 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
   const items = itemsOf(300, 20);
   const answers = items.map(({ id, n }) => `${id}:${n}:${`${n}:`.length + 10_500}`);
 
+  /** An answer that no compression of the store makes small, so that the disk fills up however often it is tidied. */
+  const noise = (n: number): string => {
+    const block = (at: number): string => createHash('sha512').update(`${n}.${at}`).digest('base64');
+    return Array.from({ length: 150 }, (_, at) => block(at)).join('').slice(0, 10_500);
+  };
+
   /** A small disk, most of which something else takes; what every call is, and how often it was made. */
   const onSmallDisk = async (story: (disk: { point: string; ballast: string; calls: Map<string, number>; ledger: Ledger<string> }) => Promise<void>): Promise<void> => {
     const point = join(await freshDirectory(), 'disk');
@@ -298,7 +305,7 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
       'keep',
       async (event: InputEvent<Item>, ctx) => {
         const { id, n } = event.input;
-        const text = await ctx.durableExecute('ask', (_signal, call) => (made(call.id), `${n}:${'answer '.repeat(1500)}`));
+        const text = await ctx.durableExecute('ask', (_signal, call) => (made(call.id), `${n}:${noise(n)}`));
         await ctx.durableExecute('count', (_signal, call) => made(call.id));
         ctx.shortTermMemory.set(`answers.${n}`, text);
         ctx.sendEvent(new OutputEvent(`${id}:${n}:${text.length}`));

@@ -285,17 +285,10 @@ const checkReferences = (resources: AgentResources, definitions: readonly Resour
 const isClosable = (value: unknown): value is { close(): unknown } =>
   typeof value === 'object' && value !== null && typeof (value as { close?: unknown }).close === 'function';
 
-/** Runs all of them even when some fail, and throws the first failure. */
+/** Begins all of them in order, also when some fail or hang (I18), and throws the first failure. */
 const closeAll = async (closes: readonly (() => Promise<void>)[]): Promise<void> => {
-  const failures: unknown[] = [];
-  for (const close of closes) {
-    try {
-      await close();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
+  const results = await Promise.allSettled(closes.map((close) => close()));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
 };
 
 const once = (fn: () => Promise<void>): (() => Promise<void>) => {

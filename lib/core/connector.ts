@@ -100,7 +100,10 @@ export interface SinkWriter<T, C = unknown> {
   write(value: T, timestamp: Timestamp, number: number): void;
   /** While true, sources are not pulled. */
   readonly full: boolean;
-  /** At-least-once sinks: sends what was written; called when the log is durable up to it. */
+  /**
+   * At-least-once sinks: sends what was written; called when the log is durable up to it, and before each `seal`. What it could not
+   * send is sent first when it is called again, which it is after a failure that may mend itself.
+   */
   flush?(signal: AbortSignal): Promise<void>;
   seal(epoch: number): Promise<C | undefined>;
   commit(committable: C, signal: AbortSignal): Promise<void>;

@@ -26,7 +26,7 @@ export const errorTable = {
   OUTPUT_NOT_EMPTY: entry(false, "give a new file, or set `onExisting` to 'append' or 'overwrite'"),
   OUTPUT_CHANGED: entry(false, 'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output'),
   OUTPUT_IN_USE: entry(false, 'another job writes this output; stop it, or give each job an output of its own'),
-  SINK_FAILED: entry(true, 'see `cause`; the job restarts from its last checkpoint'),
+  SINK_FAILED: entry(true, 'see `cause`; what was not taken is sent again'),
   // graph
   UID_CLASH: entry(false, 'give each operator a uid of its own'),
   GRAPH_INVALID: entry(false, 'see the message; the pipeline as composed can not run'),
@@ -128,9 +128,17 @@ export const isMistake = (error: unknown): boolean => {
 const isOf = (type: ErrorConstructor, error: unknown): error is Error =>
   error instanceof type || (types.isNativeError(error) && error.name === type.name);
 
-/** What an error with a mistake as its cause says of itself: no restart helps, but code that is mended goes on from the last checkpoint. */
-export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' | 'hint'> =>
-  isMistake(cause) ? { retryable: false, hint: 'mend the code that threw (see `cause`) and start the job again; it goes on from its last checkpoint' } : {};
+/**
+ * What an error says of itself because of its cause: of a mistake that no restart helps, but that code which is mended goes on from the
+ * last checkpoint; of any other what the cause says in a `retryable` of its own.
+ */
+export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' | 'hint'> => {
+  if (isMistake(cause)) return { retryable: false, hint: mendHint };
+  const retryable: unknown = typeof cause === 'object' && cause !== null ? Reflect.get(cause, 'retryable') : undefined;
+  return typeof retryable === 'boolean' ? { retryable } : {};
+};
+
+const mendHint = 'mend the code that threw (see `cause`) and start the job again; it goes on from its last checkpoint';
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -20,6 +20,8 @@ export interface DurableWritesOptions<T> {
   readonly signal: AbortSignal;
   readonly place: Place;
   readonly writer: SinkWriter<T>;
+  /** Sends what was written, until that succeeds. */
+  readonly flush: () => Promise<void>;
   /** Records were written, so the writer may be full. */
   readonly onWritten: () => void;
   readonly onFailure: (error: unknown) => void;
@@ -29,7 +31,7 @@ export class DurableWrites<T> {
   readonly #options: DurableWritesOptions<T>;
   #waiting: Waiting<T>[] = [];
   #asked = false;
-  #flushing: Promise<void> = Promise.resolve();
+  #sending: Promise<void> = Promise.resolve();
 
   constructor(options: DurableWritesOptions<T>) {
     this.#options = options;
@@ -44,12 +46,14 @@ export class DurableWrites<T> {
   /** Ends the epoch behind what was added so far; what is added later is written later. */
   seal<C>(epoch: number, writer: SinkWriter<T, C>): Promise<C | undefined> {
     const next = this.#next();
-    const seal = async (): Promise<C | undefined> => {
-      this.#write(next);
-      return writer.seal(epoch);
-    };
     return new Promise((resolve, reject) => {
-      this.#options.journal.flush(() => void seal().then(resolve, reject));
+      this.#options.journal.flush(() => {
+        this.#send(next);
+        const sealed = this.#sending.then(() => writer.seal(epoch));
+        this.#sending = sealed.then(() => {});
+        this.#sending.catch(() => {}); // Told by the seal.
+        sealed.then(resolve, reject);
+      });
     });
   }
 
@@ -66,16 +70,14 @@ export class DurableWrites<T> {
     });
   }
 
+  /** Writes and flushes what has a number below `next`: one step after the other, so that nothing is written into an epoch that is being sealed. */
   #send(next: number): void {
-    const { writer, signal, onFailure } = this.#options;
-    try {
+    const { flush, onFailure } = this.#options;
+    this.#sending = this.#sending.then(() => {
       this.#write(next);
-    } catch (error) {
-      onFailure(error);
-      return;
-    }
-    this.#flushing = this.#flushing.then(() => writer.flush?.(signal));
-    this.#flushing.catch(onFailure);
+      return flush();
+    });
+    this.#sending.catch(onFailure);
   }
 
   /** Writes what has a number below `next`. */

@@ -1,7 +1,7 @@
 /**
  * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints sealed, oldest
  * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
- * after a crash (I14).
+ * after a crash (I14); it too is tried until it succeeds.
  */
 import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
@@ -10,6 +10,7 @@ import type { Timestamp } from '../../core/element.ts';
 import { asMistake, messageOf, StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Place } from '../../core/operator.ts';
+import { openedUntilAborted } from '../../core/waits.ts';
 import { DurableWrites } from './durable-writes.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Places } from '../edges/places.ts';
@@ -59,6 +60,7 @@ export class SinkHost<T> implements Receiver<T> {
   #writer: SinkWriter<T> | undefined;
   #records = 0;
   #commitRetries = 0;
+  #writeRetries = 0;
   #pending: SealedEpoch[] = [];
   /** The commits so far, oldest first. */
   #committing: Promise<void> = Promise.resolve();
@@ -87,7 +89,12 @@ export class SinkHost<T> implements Receiver<T> {
     this.#records = snapshot?.number ?? 0;
     this.#last = snapshot?.last;
     const pending = snapshot?.pending ?? [];
-    this.#writer = await this.#sink.open({ sinkId, pending: pending.map(({ committable }) => committable), epoch, last: this.#last, signal });
+    const opening = this.#sink.open({
+      ...{ sinkId, epoch, signal },
+      pending: pending.map(({ committable }) => committable),
+      last: this.#last,
+    });
+    this.#writer = await openedUntilAborted(opening, signal, (late) => late.close());
     for (const each of pending) await this.#commit(each);
     if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
   }
@@ -138,6 +145,11 @@ export class SinkHost<T> implements Receiver<T> {
     return this.#commitRetries;
   }
 
+  /** Writes of an at-least-once sink that failed and were tried again since the job was started. */
+  get writeRetries(): number {
+    return this.#writeRetries;
+  }
+
   /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job ends; what is left is committed by the next start. */
   async committed(sealed: SealedEpoch): Promise<void> {
     this.#pending.push(sealed);
@@ -160,29 +172,36 @@ export class SinkHost<T> implements Receiver<T> {
   }
 
   async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
+    const onRetry = (): void => void (this.#commitRetries += 1);
+    await this.#untilDone(`commit epoch ${epoch}`, (signal) => this.#open.commit(committable, signal), onRetry);
+  }
+
+  /** Tries on until it succeeds or the job ends (I10): what is outside may be away for a while, and the job goes on meanwhile. */
+  async #untilDone(what: string, attempt: (signal: AbortSignal) => Promise<void>, onRetry: () => void): Promise<void> {
     const { clock, signal } = this.#services;
     for (let failures = 1; ; failures += 1) {
       try {
-        await this.#open.commit(committable, signal);
+        await attempt(signal);
         return;
       } catch (error) {
-        const failure = this.#failure('commit', error);
+        const failure = this.#failure(what, error);
         // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for ever.
         if (!failure.retryable || signal.aborted) throw failure;
-        this.#commitRetries += 1;
+        onRetry();
         const delayMs = backOffMs(retry, failures);
-        this.#warn(failure, { epoch, failures, delayMs });
+        this.#warn(what, failure, { failures, delayMs });
         await sleep(clock, delayMs, signal);
       }
     }
   }
 
   /** At the first failure and whenever their number has doubled. */
-  #warn(error: StreamError, facts: { readonly epoch: number; readonly failures: number; readonly delayMs: number }): void {
-    const { epoch, failures } = facts;
+  #warn(what: string, error: StreamError, facts: { readonly failures: number; readonly delayMs: number }): void {
+    const { failures } = facts;
     if ((failures & (failures - 1)) !== 0) return;
     const times = failures === 1 ? '' : ` ${failures} times`;
-    this.#services.logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to commit epoch ${epoch}: ${messageOf(error)}; trying again`);
+    const { logger } = this.#services;
+    logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to ${what}: ${messageOf(error)}; trying again`);
   }
 
   #waitForRoom(writer: SinkWriter<T>): void {
@@ -205,6 +224,7 @@ export class SinkHost<T> implements Receiver<T> {
       signal,
       place,
       writer,
+      flush: () => this.#untilDone('write', async (ended) => writer.flush?.(ended), () => void (this.#writeRetries += 1)),
       onWritten: () => {
         if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
       },

@@ -3,12 +3,14 @@
  * behind its bound, so that neither they nor what is late depends on the wall clock (I3, I9, I17). No timestamp is taken unchecked (I16).
  */
 import type { Logger } from 'pino';
+import type { Clock } from '../../core/clock.ts';
 import type { Source, SourceBatch } from '../../core/connector.ts';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { invariant, messageOf } from '../../core/errors.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import { assertSerialisable } from '../../core/serde.ts';
 import { isTimestamp } from '../../core/timestamp.ts';
+import { openedUntilAborted } from '../../core/waits.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';
 import type { Places } from '../edges/places.ts';
 import { namedSource } from './source-failure.ts';
@@ -213,6 +215,14 @@ export class SourceHost<T> {
   restore(snapshot: SourceSnapshot): void {
     for (const [name, split] of Object.entries(snapshot.splits)) this.addSplit(name).restore(split);
     this.#merge.restore(snapshot.merge);
+  }
+
+  /** Opens the reader of a split at its position. */
+  async openSplit(name: string, signal: AbortSignal, clock: Clock): Promise<void> {
+    const split = this.split(name);
+    if (split.ended) return;
+    const opening = this.source.open(name, split.position, signal, clock);
+    split.open(await openedUntilAborted(opening, signal, (late) => late.close()));
   }
 
   async close(): Promise<void> {

@@ -9,12 +9,14 @@ import type { Logger } from '../../core/logger.ts';
 import { durationMs, type Duration } from '../../core/options.ts';
 import type { OpenStorage, Storage } from '../../state/store.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
-import { Domain, type DomainSettings } from '../domain/domain.ts';
+import type { DomainSettings } from '../domain/assemble.ts';
+import { Domain } from '../domain/domain.ts';
 import type { StreamGraph } from '../edges/graph.ts';
 import { JobMetrics } from './metrics.ts';
 import { isOutside } from '../work/outside.ts';
 import { Divergence } from '../recovery/replay.ts';
 import type { RestartStrategy } from './restart.ts';
+import { WayOut } from './way-out.ts';
 import type { Turn } from '../journal/turn.ts';
 
 export type JobState = 'starting' | 'running' | 'restarting' | 'stopping' | 'finished' | 'stopped' | 'cancelled' | 'failed';
@@ -47,6 +49,15 @@ export interface JobOptions {
 /** Restarts without any new durable record after which a failure of the pipeline's own code is taken for one that a restart does not mend. */
 const fruitlessMax = 3;
 
+/** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
+const lastCommitMs = 5_000;
+
+/** How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind. */
+interface Life {
+  readonly failure: { readonly error: unknown } | undefined;
+  readonly close: (limitMs: number) => Promise<void>;
+}
+
 export class Job {
   readonly name: string;
   /** Resolves when the job has finished or was stopped; rejects with why it failed. */
@@ -55,11 +66,10 @@ export class Job {
   readonly #options: JobOptions;
   readonly #status = new BehaviorSubject<JobStatus>({ state: 'starting', restarts: 0 });
   readonly #checkpoints = new Subject<CheckpointStats>();
-  readonly #end = new AbortController();
+  readonly #wayOut: WayOut;
   readonly #memoryId: string;
   #domain: Domain | undefined;
   #restarts = 0;
-  #wanted: 'run' | 'stop' | 'cancel' = 'run';
   #stopTimeoutMs: number;
   /** Facts by which progress is told: checkpoints and what the journal holds behind the newest. */
   #progress = -1;
@@ -71,6 +81,7 @@ export class Job {
   /** @internal */
   constructor(options: JobOptions) {
     this.#options = options;
+    this.#wayOut = new WayOut(options.clock);
     this.name = options.name;
     this.metrics = options.metrics;
     this.#memoryId = options.storage === undefined ? memoryId(options.clock) : '';
@@ -107,47 +118,24 @@ export class Job {
   /** Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. No final watermark. May be called twice. */
   async stop(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
-    this.#leave('stop');
+    this.#wayOut.stop(this.#stopTimeoutMs);
+    this.#domain?.stopLoop();
     await this.done;
   }
 
   /** Ends at once, without a checkpoint: a later start goes on from the last one. May be called twice. */
   async cancel(): Promise<void> {
-    this.#leave('cancel');
+    this.#wayOut.cancel();
+    this.#domain?.kill(this.#wayOut.asked.reason);
     await this.done.catch(() => {}); // A failure on the way out does not matter any more.
   }
 
-  #leave(how: 'stop' | 'cancel'): void {
-    if (this.#wanted !== 'cancel') this.#wanted = how;
-    this.#end.abort(new StreamError('WORK_ABORTED', `the job is to ${how}`));
-    if (how === 'cancel') this.#domain?.kill();
-    else this.#domain?.stopLoop();
-  }
-
   async #run(): Promise<void> {
-    const restarts = this.#options.restart.make(this.#options.clock);
     try {
-      for (;;) {
-        const failure = await this.#attempt();
-        if (failure === undefined) return;
-        const delayMs = this.#wanted === 'run' && this.#mayRestart(failure.error) ? restarts.onFailure() : undefined;
-        if (delayMs === undefined) throw this.#final(failure.error);
-        this.#options.logger.warn({ error: failure.error, delayMs }, `job "${this.name}" failed: ${messageOf(failure.error)}; starting again`);
-        this.#set('restarting', failure.error);
-        await sleep(this.#options.clock, delayMs, this.#end.signal).catch(() => {}); // Stopped while it waits: looked at below.
-        if (this.#wanted !== 'run') {
-          if (this.#options.storage === undefined || this.#wanted === 'cancel') throw failure.error;
-          this.#set('stopped'); // The last checkpoint and the journal hold all that was done.
-          return;
-        }
-        this.#restarts += 1;
-      }
+      await this.#lives();
     } catch (error) {
-      if (this.#wanted === 'cancel') this.#set('cancelled');
-      else {
-        this.#set('failed', error);
-        throw error;
-      }
+      if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
+      else throw error;
     } finally {
       this.#options.graph.unlock();
       this.#status.complete();
@@ -156,65 +144,101 @@ export class Job {
     }
   }
 
-  /** One life of the job, from opening the store to closing it. Resolves with why it failed. */
-  async #attempt(divergence?: Divergence): Promise<{ readonly error: unknown } | undefined> {
-    let storage: OpenStorage | undefined;
-    let failure: { readonly error: unknown } | undefined;
+  /** Lives until one ends well. A failure is told before anything is closed: what hangs then must not keep it (I18). */
+  async #lives(): Promise<void> {
+    const { clock, logger, name, restart, stopTimeoutMs } = this.#options;
+    const restarts = restart.make(clock);
+    let divergence: Divergence | undefined;
+    for (;;) {
+      const life = await this.#attempt(divergence);
+      const { failure } = life;
+      if (failure === undefined) return life.close(stopTimeoutMs);
+      divergence = failure.error instanceof Divergence ? failure.error : undefined;
+      if (divergence !== undefined) {
+        // Nothing has left the process yet; each time it is an earlier turn, so this ends.
+        await life.close(stopTimeoutMs);
+        continue;
+      }
+      const delayMs = this.#wayOut.wanted === 'run' && this.#mayRestart(failure.error) ? restarts.onFailure() : undefined;
+      if (delayMs === undefined) {
+        const error = this.#final(failure.error);
+        if (this.#wayOut.wanted !== 'cancel') this.#set('failed', error);
+        await life.close(0);
+        throw error;
+      }
+      logger.warn({ error: failure.error, delayMs }, `job "${name}" failed: ${messageOf(failure.error)}; starting again`);
+      this.#set('restarting', failure.error);
+      const waited = sleep(clock, delayMs, this.#wayOut.asked).catch(() => {}); // Stopped while it waits: looked at below.
+      await Promise.all([waited, life.close(stopTimeoutMs)]);
+      if (this.#wayOut.wanted !== 'run') return this.#leaveBetween(failure.error);
+      this.#restarts += 1;
+    }
+  }
+
+  /** Asked to leave between two lives. */
+  #leaveBetween(error: unknown): void {
+    if (this.#wayOut.wanted === 'cancel') throw error;
+    if (this.#options.storage === undefined) {
+      this.#set('failed', error);
+      throw error;
+    }
+    this.#set('stopped'); // The last checkpoint and the journal hold all that was done.
+  }
+
+  /** One life of the job, from opening the store on. Resolves with why it failed, and with what closes what it has opened. */
+  async #attempt(divergence: Divergence | undefined): Promise<Life> {
+    const opened: { storage?: OpenStorage | undefined; domain?: Domain } = {};
     try {
-      storage = await this.#options.storage?.open();
-      await this.#options.resources?.open();
-      const domain = await Domain.open({
-        ...this.#options,
-        storage,
-        memoryId: this.#memoryId,
-        divergence,
-        metrics: this.metrics.root,
-        onCheckpoint: (stats) => this.#onCheckpoint(stats),
-        onFailure: () => {}, // `run` and `checkpoint` reject with it.
-      });
-      this.#domain = domain;
-      await this.#live(domain);
+      await this.#live(opened, divergence);
+      return { failure: undefined, close: (limitMs) => this.#closeAll(opened, limitMs) };
     } catch (error) {
-      failure = { error };
-    } finally {
-      await this.#closeAll(storage);
-    }
-    // Nothing has left the process yet; each time it is an earlier turn, so this ends.
-    return failure?.error instanceof Divergence ? this.#attempt(failure.error) : failure;
-  }
-
-  /** What fails to close undoes nothing that was done, and keeps nothing else open. */
-  async #closeAll(storage: OpenStorage | undefined): Promise<void> {
-    const domain = this.#domain;
-    this.#domain = undefined;
-    for (const each of [domain, this.#options.resources, storage]) {
-      await each?.close().catch((error: unknown) => this.#options.logger.warn({ error }, `job "${this.name}": closing failed: ${messageOf(error)}`));
+      return { failure: { error }, close: (limitMs) => this.#closeAll(opened, limitMs) };
     }
   }
 
-  async #live(domain: Domain): Promise<void> {
-    if (domain.finished) {
-      const committed = await this.#inTime(domain.commitSealed());
-      if (committed) await domain.refuseGrownInput();
-      this.#leaveWith(committed ? 'finished' : 'stopped', committed);
-      return;
+  async #live(opened: { storage?: OpenStorage | undefined; domain?: Domain }, divergence: Divergence | undefined): Promise<void> {
+    const { resources } = this.#options;
+    const opening = this.#options.storage?.open();
+    if (!(await this.#wayOut.inTime(Promise.resolve(opening)))) {
+      opening?.then((late) => late.close()).catch(() => {}); // The job is over, and nobody else knows of it.
+      return this.#leaveEarly();
     }
+    opened.storage = await opening;
+    if (!(await this.#wayOut.inTime(Promise.resolve(resources?.open())))) return this.#leaveEarly();
+    const domain = await Domain.open({
+      ...this.#options,
+      storage: opened.storage,
+      memoryId: this.#memoryId,
+      divergence,
+      metrics: this.metrics.root,
+      onCheckpoint: (stats) => this.#onCheckpoint(stats),
+      onFailure: () => {}, // `run` and `checkpoint` reject with it.
+    });
+    opened.domain = domain;
+    this.#domain = domain;
+    if (this.#wayOut.wanted === 'cancel') domain.kill();
+    await (domain.finished ? this.#commitAgain(domain) : this.#work(domain));
+  }
+
+  /** A job that has finished before. */
+  async #commitAgain(domain: Domain): Promise<void> {
+    const committed = await this.#wayOut.inTime(domain.commitSealed());
+    if (committed) await this.#wayOut.inTime(domain.refuseGrownInput());
+    this.#leaveWith(committed ? 'finished' : 'stopped', committed);
+  }
+
+  async #work(domain: Domain): Promise<void> {
     this.#note(domain);
-    if (!(await this.#inTime(domain.start()))) {
-      // Nothing was done that the next start does not do again.
-      this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
-      this.#set('stopped');
-      return;
-    }
+    if (!(await this.#wayOut.inTime(domain.start()))) return this.#leaveEarly();
     this.#set('running');
     this.#checkpointOnInterval(domain);
-    const ended = this.#wanted === 'run' && (await domain.run());
+    const ended = this.#wayOut.wanted === 'run' && (await domain.run());
     if (ended) {
       let committed = await this.#seal(domain, { finished: true });
       // Says that everything is committed, so that a later start has no business with the outputs any more.
       if (committed && domain.hasCommitted) committed = await this.#seal(domain, { finished: true });
       this.#leaveWith(committed ? 'finished' : 'stopped', committed);
-    } else if (this.#wanted === 'cancel') this.#set('cancelled');
+    } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
       this.#set('stopping');
       await domain.quiesce(this.#stopTimeoutMs);
@@ -222,37 +246,51 @@ export class Job {
     }
   }
 
-  /** A last checkpoint. False: its effects are not committed, and a stop could not wait for them any longer. */
-  async #seal(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
-    await domain.seal(options);
-    return this.#inTime(domain.committed());
+  /** Asked to leave before it had started: nothing was done that the next start does not do again. */
+  #leaveEarly(): void {
+    if (this.#wayOut.wanted !== 'cancel') this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
+    this.#set(this.#wayOut.wanted === 'cancel' ? 'cancelled' : 'stopped');
   }
 
-  /** True when it has resolved; false when a stop was asked for and its timeout has passed since (I10). */
-  #inTime(waited: Promise<void>): Promise<boolean> {
-    const over = new AbortController();
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void =>
-        void sleep(this.#options.clock, this.#stopTimeoutMs, over.signal).then(
-          () => resolve(false),
-          () => {}, // It came in time.
-        );
-      if (this.#end.signal.aborted) giveUp();
-      else this.#end.signal.addEventListener('abort', giveUp, { once: true, signal: over.signal });
-      waited.then(() => resolve(true), reject).finally(() => over.abort());
-    });
+  /** A last checkpoint. False: it is not durable, or its effects are not committed, and a stop could not wait any longer. */
+  async #seal(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
+    // Calls may have used up the time; what is left of a stop is ours and the sinks'.
+    const atLeastMs = Math.min(this.#stopTimeoutMs, lastCommitMs);
+    const sealed = domain.seal(options).then(() => domain.committed());
+    return this.#wayOut.inTime(sealed, atLeastMs);
   }
 
   /** Ends a life of the job. What is not committed waits in the checkpoint; where there is none it would be lost, and that is a failure. */
   #leaveWith(state: JobState, committed: boolean): void {
     if (!committed) {
-      const message = `job "${this.name}" was stopped before a sink had committed what it holds`;
+      const message = `job "${this.name}" was stopped before a sink had written or committed what it holds`;
       if (this.#options.storage === undefined) {
         throw new StreamError('SINK_FAILED', message, { hint: 'nothing keeps it without a place for state; see the log' });
       }
-      this.#options.logger.warn({ job: this.name }, `${message}; the next start commits it`);
+      this.#options.logger.warn({ job: this.name }, `${message}; the next start does it`);
     }
     this.#set(state);
+  }
+
+  /** What fails to close undoes nothing that was done, and what hangs is left behind; neither keeps anything else open. */
+  async #closeAll({ domain, storage }: { readonly storage?: OpenStorage | undefined; readonly domain?: Domain }, limitMs: number): Promise<void> {
+    this.metrics.retire();
+    this.#domain = undefined;
+    const { resources } = this.#options;
+    await Promise.all((domain?.close() ?? []).map(({ what, closed }) => this.#close(what, closed, limitMs)));
+    if (resources !== undefined) await this.#close('the resources of the agents', resources.close(), limitMs);
+    if (storage !== undefined) await this.#close('the store', storage.close(), this.#stopTimeoutMs);
+  }
+
+  async #close(what: string, closing: Promise<void>, limitMs: number): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (await this.#wayOut.closed(closing, limitMs)) return;
+      logger.warn({ job: this.name }, `job "${this.name}": ${what} did not close in time and is left behind`);
+      closing.catch(() => {}); // Said all there is to say.
+    } catch (error) {
+      logger.warn({ error }, `job "${this.name}": ${what} failed to close: ${messageOf(error)}`);
+    }
   }
 
   #checkpointOnInterval(domain: Domain): void {
@@ -261,7 +299,7 @@ export class Job {
     const loop = async (): Promise<void> => {
       for (;;) {
         await sleep(clock, intervalMs, domain.signal);
-        if (this.status.state === 'running') await domain.coordinator.trigger();
+        if (this.status.state === 'running') await domain.parts.coordinator.trigger();
       }
     };
     loop().catch(() => {}); // The domain has ended, and knows why.
@@ -294,7 +332,7 @@ export class Job {
   }
 
   #final(error: unknown): unknown {
-    if (this.#wanted !== 'run' || this.#restarts === 0 || isTerminal(error)) return error;
+    if (this.#wayOut.wanted !== 'run' || this.#restarts === 0 || isTerminal(error)) return error;
     const stuck = this.#fruitless > fruitlessMax;
     const what = stuck ? `made no progress in ${fruitlessMax} restarts` : `failed after ${this.#restarts} restarts`;
     const hint = stuck ? 'the same failure came back each time; see `cause`' : undefined;

@@ -3,7 +3,8 @@
  * keeps what makes an error useful: code, hint, details and the chain of causes.
  */
 import { pino, stdSerializers, symbols } from 'pino';
-import type { Logger } from '../../core/logger.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { LogFunction, Logger } from '../../core/logger.ts';
 import { oneOf, refusal } from '../../core/options.ts';
 
 const levelNames = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -25,12 +26,36 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
   if (option === undefined || typeof option === 'string') {
     const level = oneOf('logger', option ?? 'warn', levelNames);
     // Synchronous: what is logged right before a crash must be seen.
-    return pino({ name: 'millrace', level, serializers }, pino.destination({ fd: standardError, sync: true }));
+    return harmless(pino({ name: 'millrace', level, serializers }, pino.destination({ fd: standardError, sync: true })));
   }
   if (typeof option !== 'object' || option === null || typeof option.child !== 'function') {
     throw refusal('logger', 'a pino logger or the name of a level', option);
   }
-  return option.child({}, { serializers: missingSerializers(option) });
+  return harmless(option.child({}, { serializers: missingSerializers(option) }));
+};
+
+/** A logger whose destination throws says so once, and fails nobody: what is logged is about the job and no part of it. */
+const harmless = (logger: Logger): Logger => {
+  let told = false;
+  const guarded = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'): LogFunction => {
+    return (facts, message) => {
+      try {
+        logger[level](facts, message);
+      } catch (error) {
+        if (!told) process.emitWarning(`the logger of a job threw: ${messageOf(error)}`, 'MillraceWarning');
+        told = true;
+      }
+    };
+  };
+  return {
+    trace: guarded('trace'),
+    debug: guarded('debug'),
+    info: guarded('info'),
+    warn: guarded('warn'),
+    error: guarded('error'),
+    fatal: guarded('fatal'),
+    child: (bindings, options) => harmless(logger.child(bindings, options)),
+  };
 };
 
 /** Plain data that says all of an error. Anything else that was thrown stays as it is. */

@@ -3,7 +3,7 @@
  * are kept when somebody asks, so they cost nothing while the job works. They survive restarts of the job in this process: counters of
  * user code go on, counts of records come from the checkpoint.
  *
- * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
+ * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` and `numWriteRetries` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
  * `currentOutputWatermark` (sources), `watermarkLagMs`, `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth`
  * and `max`; the rest belongs to the job. Operators that drop late records count them as `numLateRecordsDropped`.
  */
@@ -15,6 +15,7 @@ import type { Histogram, MetricGroup } from '../../core/metric.ts';
 import { integer, withMethods } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import type { Domain } from '../domain/domain.ts';
+import type { WorkQueue } from '../work/work.ts';
 import { MetricTree } from './metric-group.ts';
 import type { MetricRegistry } from './prometheus.ts';
 
@@ -60,6 +61,8 @@ export class JobMetrics {
   readonly #clock: Clock;
   readonly #ends = new Set<() => void>();
   readonly #durations: Histogram;
+  /** Keep what the views of a domain have read last. */
+  readonly #retiring: ((domain: Domain) => void)[] = [];
   #observation: JobObservation | undefined;
   #checkpoints = 0;
   #last: CheckpointStats | undefined;
@@ -133,6 +136,12 @@ export class JobMetrics {
     return holders;
   }
 
+  /** @internal The domain is about to go: its last numbers are kept, without it. */
+  retire(): void {
+    const domain = this.#domain;
+    if (domain !== undefined) for (const retire of this.#retiring) retire(domain);
+  }
+
   /** The job is over: `snapshots$` completes. May be called twice; the last numbers stay readable. */
   close(): void {
     this.#closed = true;
@@ -164,9 +173,11 @@ export class JobMetrics {
       groups: group === undefined ? [] : [group],
       read: () => {
         const domain = this.#domain;
-        return domain === undefined ? [] : read(domain);
+        return domain === undefined ? last : read(domain);
       },
     });
+    let last: Series = [];
+    this.#retiring.push((domain) => (last = [...read(domain)]));
   }
 
   #viewJob(): void {
@@ -177,13 +188,14 @@ export class JobMetrics {
       help: 'starts after a failure',
       read: () => one(this.#observation?.restarts() ?? 0),
     });
-    this.#gauge('longestTurnMs', 'longest turn since the last start, in milliseconds', ({ longestTurnMs }) => longestTurnMs);
-    this.#gauge('workOpen', 'items of work submitted and not applied', ({ workOpen }) => workOpen);
-    this.#gauge('workInFlight', 'items of work whose body runs', ({ workInFlight }) => workInFlight);
-    this.#gauge('dirtyEntries', 'state entries changed since the last checkpoint', ({ workingSet }) => workingSet.dirtyEntries);
-    this.#gauge('dirtyBytes', 'estimated bytes of the changed state entries', ({ workingSet }) => workingSet.dirtyBytes);
-    this.#gauge('cachedEntries', 'state entries in memory', ({ workingSet }) => workingSet.entries);
-    this.#gauge('journalBacklog', 'records and turns that are not durable yet', ({ journal }) => journal.backlog);
+    const sum = (domain: Domain, of: (queue: WorkQueue) => number): number => domain.queues().reduce((all, queue) => all + of(queue), 0);
+    this.#gauge('longestTurnMs', 'longest turn since the last start, in milliseconds', ({ turns }) => turns.longestMs);
+    this.#gauge('workOpen', 'items of work submitted and not applied', (domain) => sum(domain, ({ open }) => open));
+    this.#gauge('workInFlight', 'items of work whose body runs', (domain) => sum(domain, ({ inFlight }) => inFlight));
+    this.#gauge('dirtyEntries', 'state entries changed since the last checkpoint', ({ parts }) => parts.workingSet.dirtyEntries);
+    this.#gauge('dirtyBytes', 'estimated bytes of the changed state entries', ({ parts }) => parts.workingSet.dirtyBytes);
+    this.#gauge('cachedEntries', 'state entries in memory', ({ parts }) => parts.workingSet.entries);
+    this.#gauge('journalBacklog', 'records and turns that are not durable yet', ({ parts }) => parts.journal.backlog);
     this.#gauge('branch', 'branch of the history, raised when replay diverged', ({ branch }) => branch);
   }
 
@@ -223,6 +235,9 @@ export class JobMetrics {
     this.#view({ group: 'operator', name: 'numRecordsDropped', kind: 'counter', help: 'values a source had no room for' }, ({ topology }) =>
       topology.sources.flatMap(({ uid, dropped }) => (dropped === undefined ? [] : [[uid, dropped] as const])),
     );
+    this.#view({ group: 'operator', name: 'numWriteRetries', kind: 'counter', help: 'writes of an at-least-once sink that failed and were tried again' }, ({ topology }) =>
+      topology.sinks.map(({ uid, writeRetries }) => [uid, writeRetries]),
+    );
     this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
       topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
     );
@@ -261,7 +276,7 @@ export class JobMetrics {
 
   #viewPlaces(): void {
     const places = (name: 'depth' | 'max', help: string, read: (place: { readonly count: number; readonly max: number }) => number): void =>
-      this.#view({ group: 'place', name, help }, (domain) => domain.places.depths().map((place) => [place.name, read(place)]));
+      this.#view({ group: 'place', name, help }, (domain) => domain.parts.places.depths().map((place) => [place.name, read(place)]));
     places('depth', 'items in a bounded place: inboxes, open work, sink buffers, sealed epochs', ({ count }) => count);
     places('max', 'items at which a bounded place stops the sources', ({ max }) => max);
   }

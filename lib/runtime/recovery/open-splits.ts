@@ -5,7 +5,10 @@ import type { Replayed } from './replayed.ts';
 export const openKnownSplits = async (job: Replayed, { replayable }: { readonly replayable: boolean }): Promise<void> => {
   for (const host of job.topology.sources) {
     if (host.source.replayable !== replayable) continue;
-    for (const name of host.splits.keys()) await job.openSplit(host, name);
+    for (const name of host.splits.keys()) {
+      job.signal.throwIfAborted();
+      await job.openSplit(host, name);
+    }
   }
 };
 
@@ -13,6 +16,7 @@ export const openKnownSplits = async (job: Replayed, { replayable }: { readonly 
 export const openNewSplits = async (job: Replayed): Promise<void> => {
   for (const host of job.topology.sources) {
     for (const name of await host.source.splits(job.signal)) {
+      job.signal.throwIfAborted();
       if (host.splits.has(name)) continue;
       job.turns.run(
         () => void host.addSplit(name),

@@ -90,3 +90,9 @@ describe('by level', () => {
     ).toEqual(['this']);
   });
 });
+
+test('a logger whose destination throws fails nobody', async () => {
+  const broken = pino({ level: 'trace' }, { write: () => { throw new Error('EPIPE'); } });
+  const logger = makeLogger(broken);
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) logger[level]({ error: new Error('x') }, 'a line');
+});
