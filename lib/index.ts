@@ -58,6 +58,7 @@ export type {
   WorkContext,
   Worker,
   WorkOptions,
+  Durability,
 } from './core/operator.ts';
 export { listState, mapState, outputTag, valueState } from './core/operator.ts';
 
