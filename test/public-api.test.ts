@@ -130,6 +130,7 @@ test('millrace', () => {
     type DerivedTimer
     type DerivedTimers
     type DoneRecord
+    type Durability
     type DurableCallable
     type DurableFunction
     type DurableOptions
