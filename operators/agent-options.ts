@@ -22,6 +22,11 @@ export interface AgentOperatorOptions {
    * @defaultValue 'call'
    */
   readonly durability?: Durability | undefined;
+  /**
+   * Events of one run, outputs left out: an action that sends the event that triggers it would otherwise go on for ever. A run that has
+   * more fails with `RUN_EVENTS_EXCEEDED`; with `onError: 'ignore'` it ends without its changes to memory. From 1. @defaultValue 10_000
+   */
+  readonly eventsMax?: number | undefined;
   /** Limit of one asynchronous action. @defaultValue none */
   readonly actionTimeout?: Duration | undefined;
   /**
@@ -45,6 +50,7 @@ const optionNames = {
   pendingMax: true,
   pendingPerKeyMax: true,
   durability: true,
+  eventsMax: true,
   actionTimeout: true,
   onError: true,
   deadLetters: true,
@@ -54,12 +60,13 @@ const optionNames = {
 /** Throws a `TypeError` that names the option, the rule and the value. */
 export const checkAgentOptions = (options: AgentOperatorOptions): void => {
   knownOptions('applyAgent', options, optionNames);
-  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, durability, onPlanChange } = options;
+  const { outputOrder, asyncConcurrency, pendingMax, pendingPerKeyMax, actionTimeout, durability, eventsMax, onPlanChange } = options;
   if (outputOrder !== undefined) oneOf('outputOrder', outputOrder, ['completion', 'arrival']);
   if (asyncConcurrency !== undefined) integer('asyncConcurrency', asyncConcurrency, { min: 1 });
   if (pendingMax !== undefined) integer('pendingMax', pendingMax, { min: 1 });
   if (pendingPerKeyMax !== undefined) integer('pendingPerKeyMax', pendingPerKeyMax, { min: 1 });
   if (durability !== undefined) oneOf('durability', durability, ['call', 'effect']);
+  if (eventsMax !== undefined) integer('eventsMax', eventsMax, { min: 1 });
   if (actionTimeout !== undefined) durationMs('actionTimeout', actionTimeout, { min: 1 });
   if (onPlanChange !== undefined) oneOf('onPlanChange', onPlanChange, ['continue', 'restart-run', 'fail']);
   checkErrorOptions(options);

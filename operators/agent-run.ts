@@ -2,16 +2,16 @@
  * One run of an agent: what an input started, as it is stored while an action of it is open, and as it is in memory. Changes to memory are
  * collected in the order of their turns, so that what an action may see comes first.
  */
-import type { Subscriber } from 'rxjs';
-import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
+import type { Timestamp } from '../lib/core/element.ts';
+import type { Fifo } from '../lib/core/fifo.ts';
 import type { Key } from '../lib/core/key.ts';
-import type { MetricGroup } from '../lib/core/metric.ts';
-import type { Hold, WorkContext } from '../lib/core/operator.ts';
+import type { Hold } from '../lib/core/operator.ts';
+import type { ActionEffects } from '../lib/agents/contract.ts';
 import type { Event, EventJson } from '../lib/agents/event.ts';
-import type { MemoryBase, MemoryChange } from '../lib/agents/memory.ts';
-import type { ActionEffects, ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/contract.ts';
+import type { MemoryBase } from '../lib/agents/memory.ts';
+import { MemoryHistory } from '../lib/agents/memory-history.ts';
 
-/** An input that was accepted, as it waits in the inbox. */
+/** An input that was accepted, as it waits for its turn. */
 export interface Accepted<I> {
   /** Counts the inputs of the key group, so that it says nothing about how fast others were. */
   readonly number: number;
@@ -20,23 +20,29 @@ export interface Accepted<I> {
   readonly timestamp: Timestamp;
   /** Undefined while the run may still end in the turn it started in. */
   readonly hold: Hold | undefined;
-  /** The run was open at a restart: it goes on where it was. */
-  readonly resumed?: boolean | undefined;
 }
 
-/** A run, as it is stored while an action of it is open. */
-export interface StoredRun<I> {
+/** What a run is from its beginning on. */
+export interface RunFacts<I> {
   /** Names the run within the job, in events and in the ids of its actions. */
   readonly id: string;
   readonly input: Accepted<I>;
-  readonly hold: Hold | undefined;
   readonly planHash: string;
-  /** Actions submitted and not applied. */
+}
+
+/** A run, as it is stored while it is open. Its changes to memory and the events that wait are lists beside it. */
+export interface StoredRun<I> extends RunFacts<I> {
+  readonly hold: Hold | undefined;
+  /** Actions, and continuations of the run, that are submitted and not applied. */
   readonly open: number;
   /** Actions started. */
   readonly steps: number;
-  readonly shortTerm: readonly MemoryChange[];
-  readonly sensory: readonly MemoryChange[];
+  /** Events so far, without outputs. */
+  readonly events: number;
+  /** How long the lists beside it are. */
+  readonly shortTerm: number;
+  readonly sensory: number;
+  readonly queued: number;
 }
 
 /** An asynchronous action, as it is submitted. */
@@ -50,131 +56,48 @@ export interface ActionTask {
   readonly sensoryView: number;
 }
 
-const noChanges: readonly MemoryChange[] = [];
-
 /** A run in memory. */
 export class Run<I> {
   readonly id: string;
   input: Accepted<I>;
-  /** The value of its input is also others', as long as the run may end in the turn it started in; what is kept is the run's own. */
-  borrows = false;
   readonly planHash: string;
   /** It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay repeats. */
-  readonly outdated: boolean;
+  outdated = false;
+  /** The value of its input is also others', as long as the run may end in the turn it started in; what is kept is the run's own. */
+  borrows = false;
+  /** It is stored, and its key is taken. */
+  kept = false;
   hold: Hold | undefined;
   open = 0;
   steps = 0;
-  // Replaced and never changed in place, since they are stored as they are.
-  shortTerm = noChanges;
-  sensory = noChanges;
-  /** Told when the run has ended; undefined while it may still end in the turn it started in. */
-  mailbox: Subscriber<never> | undefined;
+  events = 0;
+  /** What it has changed in memory; made with the first change. */
+  shortTerm: MemoryHistory | undefined;
+  sensory: MemoryHistory | undefined;
+  /** How many of these changes are stored. */
+  shortTermKept = 0;
+  sensoryKept = 0;
+  /** Events that wait for the run's next turn; stored too. */
+  queue: Fifo<Event> | undefined;
+  /** The key's memory for actions that run outside a turn: it stays as it is while the run is open. */
+  memory: MemoryBase | undefined;
 
-  constructor(facts: { readonly id: string; readonly input: Accepted<I>; readonly planHash: string; readonly outdated?: boolean }) {
-    const { id, input, planHash, outdated = false } = facts;
+  constructor({ id, input, planHash }: RunFacts<I>) {
     this.id = id;
     this.input = input;
     this.planHash = planHash;
-    this.outdated = outdated;
     this.hold = input.hold;
   }
 
-  /** A run that goes on after a restart. */
-  static resumed<I>({ id, input, planHash, hold, open, steps, shortTerm, sensory }: StoredRun<I>, outdated: boolean): Run<I> {
-    return Object.assign(new Run({ id, input, planHash, outdated }), { hold, open, steps, shortTerm, sensory });
-  }
-
   stored(): StoredRun<I> {
-    const { id, input, hold, planHash, open, steps, shortTerm, sensory } = this;
-    return { id, input, hold, planHash, open, steps, shortTerm, sensory };
+    const { id, input, hold, planHash, open, steps, events } = this;
+    const queued = this.queue?.size ?? 0;
+    return { id, input, hold, planHash, open, steps, events, shortTerm: this.shortTermKept, sensory: this.sensoryKept, queued };
   }
 
   /** Takes an action's changes to memory. */
   take({ shortTermChanges, sensoryChanges }: ActionEffects): void {
-    if (shortTermChanges.length > 0) this.shortTerm = [...this.shortTerm, ...shortTermChanges];
-    if (sensoryChanges.length > 0) this.sensory = [...this.sensory, ...sensoryChanges];
-  }
-}
-
-export const noMemory: MemoryBase = new Map();
-
-export interface ExecutionOptions<I> {
-  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now'>;
-  readonly run: Run<I>;
-  readonly step: number;
-  readonly action: PlannedAction;
-  readonly event: Event;
-  /** Undefined for a synchronous action. */
-  readonly work: WorkContext | undefined;
-  /** The key's memory. */
-  readonly memory: MemoryBase;
-  /** What the action sees of the run's changes. */
-  readonly shortTerm: readonly MemoryChange[];
-  readonly sensory: readonly MemoryChange[];
-}
-
-/** One execution of an action of a run. */
-export class Execution<I> implements ActionHost {
-  readonly action: PlannedAction;
-  readonly event: Event;
-  readonly work: WorkContext | undefined;
-  readonly #operator: ExecutionOptions<I>['operator'];
-  readonly #run: Run<I>;
-  readonly #step: number;
-  readonly #memory: MemoryBase;
-  readonly #shortTerm: readonly MemoryChange[];
-  readonly #sensory: readonly MemoryChange[];
-
-  constructor({ operator, run, step, action, event, work, memory, shortTerm, sensory }: ExecutionOptions<I>) {
-    this.action = action;
-    this.event = event;
-    this.work = work;
-    this.#operator = operator;
-    this.#run = run;
-    this.#step = step;
-    this.#memory = memory;
-    this.#shortTerm = shortTerm;
-    this.#sensory = sensory;
-  }
-
-  get id(): string {
-    return `${this.#run.id}.${this.#step}`;
-  }
-
-  get jobId(): string | undefined {
-    return this.#operator.jobId;
-  }
-
-  get key(): Key {
-    return this.#run.input.key;
-  }
-
-  get timestamp(): Timestamp | undefined {
-    const { timestamp } = this.#run.input;
-    return timestamp === MIN_TIMESTAMP ? undefined : timestamp;
-  }
-
-  get shortTermMemory(): MemorySnapshot {
-    return { base: this.#memory, changes: this.#shortTerm };
-  }
-
-  get sensoryMemory(): MemorySnapshot {
-    return { base: noMemory, changes: this.#sensory };
-  }
-
-  get resources(): ActionHost['resources'] {
-    return this.#operator.resources;
-  }
-
-  get metrics(): MetricGroup {
-    return this.#operator.metrics;
-  }
-
-  get warnings(): ActionHost['warnings'] {
-    return this.#operator.warnings;
-  }
-
-  now(): Timestamp {
-    return this.#operator.now();
+    if (shortTermChanges.length > 0) (this.shortTerm ??= new MemoryHistory()).add(shortTermChanges);
+    if (sensoryChanges.length > 0) (this.sensory ??= new MemoryHistory()).add(sensoryChanges);
   }
 }

@@ -1,51 +1,35 @@
 /**
- * Runs an agent on a keyed stream: `arrivals.pipe(keyedConcatMap(input => input.key, runOf))`. One input of a key starts one run: the
- * input event, the actions it triggers, their events, and so on until nothing is left. Keeps I1, I8 and I13.
+ * Runs an agent on a keyed stream: one input of a key starts one run, which is the input event, the actions it triggers, their events, and
+ * so on until nothing is left; the inputs of a key have their runs one after the other (`KeyTurns`). Keeps I1, I8, I10, I13 and I20.
  *
- * Synchronous actions are part of the turn in hand. Asynchronous ones are work; while one is open, the run and the inputs behind it are
- * keyed state. A run's changes to memory are collected, so that each action sees the memory as of its submission, and reach the key's
- * memory when the run ends.
+ * Synchronous actions are part of the turn in hand, up to a number of events; then the run goes on in a turn of its own. Asynchronous ones
+ * are work. While something of a run is open, the run and the inputs behind it are keyed state. A run's changes to memory are collected,
+ * so that each action sees the memory as of its submission, and reach the key's memory when the run ends.
  */
-import { EMPTY, Observable, Subject } from 'rxjs';
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { messageOf, StreamError, unreachable } from '../lib/core/errors.ts';
+import { messageOf, StreamError } from '../lib/core/errors.ts';
+import { Fifo } from '../lib/core/fifo.ts';
 import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
-import type { Meter, MetricGroup } from '../lib/core/metric.ts';
-import { listState, mapState, valueState, type Operator, type OperatorContext, type Outcome, type Processor, type WorkContext } from '../lib/core/operator.ts';
-import { encodeText } from '../lib/core/serde.ts';
-import { durationMs } from '../lib/core/options.ts';
-import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
-import { ChatErrorEvent, classOf, eventFromJson, EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/event.ts';
-import { chatActionName } from '../lib/agents/chat-action.ts';
-import { toolActionName } from '../lib/agents/tool-action.ts';
-import { applyChanges, type MemoryBase } from '../lib/agents/memory.ts';
+import type { Operator, OperatorContext, Outcome, Place, Processor, Work } from '../lib/core/operator.ts';
+import { storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
+import { classOf, EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/event.ts';
+import type { ActionEffects, PlannedAction } from '../lib/agents/contract.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
-import type { ActionEffects, ActionResult, PlannedAction } from '../lib/agents/contract.ts';
-import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
 import { Warnings } from '../lib/agents/warnings.ts';
+import { AgentActions } from './agent-actions.ts';
+import { AgentNotices } from './agent-notices.ts';
 import type { AgentOperatorOptions } from './agent-options.ts';
-import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
-import { Execution, noMemory, Run, type Accepted, type ActionTask, type StoredRun } from './agent-run.ts';
-import { keyedConcatMap } from './keyed-concat-map.ts';
+import { AgentOutputs, letterOf } from './agent-outputs.ts';
+import { Run, type Accepted, type ActionTask } from './agent-run.ts';
+import { AgentState } from './agent-state.ts';
+import { checkErrorOptions } from './dead-letter.ts';
+import { KeyTurns } from './key-turns.ts';
 
 /** The agent's resources, by type and name; resolved when the job starts. */
 export interface AgentResources {
   get(type: string, name: string): unknown;
 }
-
-/** What a run wants to happen outside the mailbox: done when the mailbox has returned, so that nothing throws through RxJS. */
-type Effect<I> = { readonly run: Run<I> } & (
-  | { readonly kind: 'output'; readonly output: unknown }
-  | { readonly kind: 'dead-letter'; readonly letter: DeadLetter<I> }
-  | { readonly kind: 'ended' }
-);
-
-/** What an action brings whose run has ended or begins anew. */
-const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
-
-/** Nothing but our own code stands behind their durable calls. */
-const builtInActions: ReadonlySet<string> = new Set([chatActionName, toolActionName]);
 
 /** An agent that is open, and where its warnings go. */
 export interface AgentParts {
@@ -57,6 +41,14 @@ export interface AgentParts {
   readonly onEvent?: ((event: Event) => void) | undefined;
 }
 
+/** Events of one turn. A run that has more goes on in another, so that the loop is given back (I20) and a signal is heard. */
+const eventsPerTurn = 500;
+
+/** A run goes on with the events that wait in it. */
+interface Continuation {
+  readonly run: string;
+}
+
 export const applyAgent =
   <I, O>(parts: AgentParts, options: AgentOperatorOptions = {}): Operator<I, O> =>
   (context) =>
@@ -64,96 +56,85 @@ export const applyAgent =
 
 class AgentOperator<I, O> implements Processor<I> {
   readonly #context: OperatorContext<O>;
-  /** What the name of every run has in it, and what such a name looks like. */
-  readonly #runName: string;
-  readonly #runNames: RegExp;
   readonly #agent: CompiledAgent;
   readonly #inputClass;
-  readonly resources: AgentResources;
-  readonly warnings: Warnings;
   readonly #onEvent: AgentParts['onEvent'];
-  readonly #options: AgentOperatorOptions;
+  readonly #onPlanChange: AgentOperatorOptions['onPlanChange'];
   readonly #onError: ReturnType<typeof checkErrorOptions>;
-  readonly #inbox;
-  readonly #run;
-  readonly #memory;
-  readonly #holds;
-  readonly #work;
-  readonly #inputs;
-  /** Full while the inbox of any key is. */
-  readonly #fullInboxes;
-  readonly #pendingPerKeyMax: number;
-  readonly #arrivals = new Subject<Accepted<I>>();
+  readonly #eventsMax: number;
+  readonly #state: AgentState<I>;
+  readonly #turns: KeyTurns<Accepted<I>>;
+  readonly #actions: AgentActions<I>;
+  readonly #continuations: Work<Continuation>;
+  readonly #outputs: AgentOutputs<O>;
+  readonly #notices: AgentNotices;
+  /** Inputs accepted and not finished. */
+  readonly #inputs: Place;
+  readonly #eventsProcessed;
+  /** Open runs. */
+  readonly #runs = new Map<MapKey, Run<I>>();
   /** The copy of the input in hand that its first actions get, until it is taken. */
   #given: { readonly value: I } | undefined;
-  /** Runs in progress. */
-  readonly #running = new Map<MapKey, Run<I>>();
-  #effects: Effect<I>[] = [];
-  #failure: { readonly error: unknown } | undefined;
-  readonly #eventsProcessed;
-  readonly #actionsExecuted;
-  readonly #actionMeters = new Map<string, Meter>();
+  /** Events of the run in hand whose turn this is. */
+  #queue = new Fifo<Event>();
+  /** How many more events this turn takes. */
+  #eventsLeft = eventsPerTurn;
 
-  constructor(context: OperatorContext<O>, { agent, resources, warnings = new Warnings(), onEvent }: AgentParts, options: AgentOperatorOptions) {
-    const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, actionTimeout } = options;
-    const { durability = 'call' } = options;
+  constructor(context: OperatorContext<O>, parts: AgentParts, options: AgentOperatorOptions) {
+    const { agent, resources, warnings = new Warnings(), onEvent } = parts;
+    const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, eventsMax = 10_000 } = options;
     this.#context = context;
-    this.#runName = `.${context.uid}.`;
-    this.#runNames = new RegExp(`\\d+\\.${context.uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
     this.#agent = agent;
     this.#inputClass = classOf(InputEvent.type, agent.eventClasses);
-    this.resources = resources;
-    this.warnings = warnings;
     this.#onEvent = onEvent;
-    this.#options = options;
+    this.#onPlanChange = options.onPlanChange;
     this.#onError = checkErrorOptions(options);
-    this.#inbox = context.state(listState<Accepted<I>>('inbox'));
-    this.#run = context.state(valueState<StoredRun<I>>('run'));
-    this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
-    this.#holds = context.holds({ order: outputOrder, overtakeWatermarks: outputOrder === 'completion' });
+    this.#eventsMax = eventsMax;
+    this.#state = new AgentState(context, agent.eventClasses);
+    this.#outputs = new AgentOutputs(context, { order: outputOrder, deadLetters: options.deadLetters });
+    this.#notices = new AgentNotices(context, agent.plan.agentName, warnings);
     this.#inputs = context.place({ name: 'inputs', max: pendingMax });
-    this.#pendingPerKeyMax = options.pendingPerKeyMax ?? Number.POSITIVE_INFINITY;
-    this.#fullInboxes = context.place({ name: 'full-inboxes', max: 1 });
+    this.#turns = new KeyTurns(context, { name: 'inbox', begin: (input) => this.#begin(input), waitingPerKeyMax: options.pendingPerKeyMax });
     this.#eventsProcessed = context.metrics.getMeter('numOfEventProcessed');
-    this.#actionsExecuted = context.metrics.getMeter('numOfActionsExecuted');
-    this.#work = context.work<ActionTask, ActionResult>(
-      {
-        name: 'action',
-        run: (task, work) => this.#runTask(task, work),
-        apply: (task, outcome) => this.#applyTask(task, outcome),
-        // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (takesFailure(this.#onError, error) ? 'outcome' : 'fail'),
-        identity: (task) => this.#identityOf(task),
-        describe: ({ action }, key) => `action '${action}' of agent '${agent.plan.agentName}' for key ${keyText(key)}`,
-        // Nothing that waits behind a call of a built-in action leaves before its end does.
-        durability: ({ action }) => (builtInActions.has(action) ? 'effect' : durability),
-        owned: true,
-      },
-      {
-        inFlightMax: asyncConcurrency,
-        pendingMax: Number.MAX_SAFE_INTEGER,
-        timeoutMs: actionTimeout === undefined ? undefined : durationMs('actionTimeout', actionTimeout, { min: 1 }),
-      },
-    );
-    this.#arrivals.pipe(keyedConcatMap((input: Accepted<I>) => mapKeyOf(input.key), (input: Accepted<I>) => this.#runOf(input))).subscribe();
+    this.#actions = new AgentActions({
+      context,
+      agent,
+      resources,
+      warnings,
+      options,
+      onError: this.#onError,
+      memory: this.#state.memoryOf,
+      runOf: (key) => this.#runs.get(mapKeyOf(key)),
+      apply: (task, outcome) => this.#applyAction(task, outcome),
+    });
+    this.#continuations = context.work<Continuation, null>({
+      name: 'continuation',
+      run: async () => null,
+      apply: ({ run }) => this.#continue(run),
+      identity: () => 'continuation',
+    });
   }
 
   process(value: I, timestamp: Timestamp): void {
-    const key = this.#context.currentKey();
     const own = this.#ownInput(value, timestamp);
     if (own === undefined) return;
+    this.#eventsLeft = eventsPerTurn;
     this.#inputs.add(1);
-    const busy = this.#running.has(mapKeyOf(key));
-    const hold = busy || this.#holds.blocks(timestamp) ? this.#holds.take() : undefined;
-    const input = { number: this.#context.sequence(), key, value, timestamp, hold };
-    if (busy) {
-      this.#inbox.add({ ...input, value: own.value });
-      if (this.#inbox.size === this.#pendingPerKeyMax) this.#fullInboxes.add(1);
-    }
-    this.#given = own;
-    this.#arrivals.next(input);
+    const { busy } = this.#turns;
+    const hold = this.#outputs.hold(timestamp, busy);
+    const input = { number: this.#context.sequence(), key: this.#context.currentKey(), value: busy ? own.value : value, timestamp, hold };
+    this.#given = busy ? undefined : own;
+    this.#turns.arrive(input, busy);
     this.#given = undefined;
-    this.#settle();
+  }
+
+  /** After a restart: runs that were open go on, inputs that waited wait again. */
+  async open(): Promise<void> {
+    this.#inputs.add(await this.#turns.open(this.#state.run, () => this.#resume()));
+  }
+
+  async close(): Promise<void> {
+    this.#turns.close();
   }
 
   /**
@@ -170,179 +151,169 @@ class AgentOperator<I, O> implements Processor<I> {
       const error = new StreamError('NOT_SERIALISABLE', message, { details: { agent: agentName, key } });
       if (this.#onError === 'fail') throw error;
       this.#context.metrics.getCounter('numOfInputsRefused').inc();
-      if (this.#onError === 'dead-letter') this.#letter(letterOf({ key, input: storableCopy(value) as I, action: this.#context.uid, error }), timestamp);
+      // In the letter stands what can be stored of it.
+      if (this.#onError === 'dead-letter') this.#outputs.refused(letterOf({ key, input: storableCopy(value), action: this.#context.uid, error }), timestamp);
       return undefined;
     }
   }
 
-  #letter(letter: DeadLetter<I>, timestamp: Timestamp): void {
-    const { deadLetters } = this.#options;
-    if (deadLetters === undefined) return;
-    if (!this.#holds.blocks(timestamp)) {
-      this.#context.output.side(deadLetters, letter, timestamp);
-      return;
-    }
-    const hold = this.#holds.take();
-    this.#holds.side(hold, deadLetters, letter, timestamp);
-    this.#holds.release(hold);
-  }
+  // ---------- runs
 
-  /** After a restart: runs that were open go on, inputs that waited wait again. */
-  async open(): Promise<void> {
-    await this.#run.forEachKey((key) => {
-      const run = this.#run.value();
-      if (run !== undefined) this.#readmit({ ...run.input, key, resumed: true });
-    });
-    await this.#inbox.forEachKey((key) => {
-      for (const input of this.#inbox.values()) this.#readmit({ ...input, key });
-      if (this.#inbox.size >= this.#pendingPerKeyMax) this.#fullInboxes.add(1);
-    });
-    if (this.#failure !== undefined) throw this.#failure.error;
-  }
-
-  async close(): Promise<void> {
-    this.#arrivals.complete();
-  }
-
-  #readmit(input: Accepted<I>): void {
-    this.#inputs.add(1);
-    this.#arrivals.next(input);
-  }
-
-  // ---------- what an execution of an action needs
-
-  get jobId(): string {
-    return this.#context.jobId;
-  }
-
-  get metrics(): MetricGroup {
-    return this.#context.metrics;
-  }
-
-  now(): Timestamp {
-    return this.#context.now();
-  }
-
-  // ---------- the mailbox
-
-  /** The run of one input as the mailbox sees it: nothing comes out, and its end lets the next input of the key begin. */
-  #runOf(input: Accepted<I>): Observable<never> {
-    let run: Run<I> | undefined;
-    try {
-      run = input.resumed === true ? this.#resume() : this.#begin(input);
-    } catch (error) {
-      this.#failure ??= { error }; // Thrown when the mailbox has returned, not through RxJS.
-      return EMPTY;
-    }
-    if (run === undefined) return EMPTY;
-    const open = run;
-    return new Observable((subscriber) => {
-      open.mailbox = subscriber;
-    });
-  }
-
-  /** After the mailbox has returned: does what runs want to happen outside it, so that nothing throws through RxJS. */
-  #settle(): void {
-    if (this.#failure !== undefined) throw this.#failure.error;
-    const effects = this.#effects;
-    if (effects.length === 0) return;
-    this.#effects = [];
-    for (const effect of effects) this.#happen(effect);
-  }
-
-  #happen(effect: Effect<I>): void {
-    const { hold, input } = effect.run;
-    switch (effect.kind) {
-      case 'output': {
-        const output = effect.output as O; // The agent says which type its outputs have.
-        if (hold === undefined) this.#context.output.emit(output, input.timestamp);
-        else this.#holds.emit(hold, output, input.timestamp);
-        return;
-      }
-      case 'dead-letter': {
-        const { deadLetters } = this.#options;
-        if (deadLetters === undefined) return;
-        if (hold === undefined) this.#context.output.side(deadLetters, effect.letter, input.timestamp);
-        else this.#holds.side(hold, deadLetters, effect.letter, input.timestamp);
-        return;
-      }
-      case 'ended':
-        this.#inputs.add(-1);
-        if (hold !== undefined) this.#holds.release(hold);
-        return;
-      default:
-        unreachable(effect);
-    }
-  }
-
-  /** Begins a run; undefined when it has ended in this turn. */
-  #begin(accepted: Accepted<I>): Run<I> | undefined {
-    // An input that had to wait is the oldest of its inbox.
-    const waited = accepted.hold !== undefined && this.#inbox.size > 0;
-    const input = waited ? (this.#inbox.shift() ?? accepted) : accepted;
-    if (waited && this.#inbox.size === this.#pendingPerKeyMax - 1) this.#fullInboxes.add(-1);
-    return this.#start(input);
-  }
-
-  #start(input: Accepted<I>, before?: Run<I>): Run<I> | undefined {
+  /** Begins the run of an input, as a new one or in the place of one of another plan. True while it is open. */
+  #begin(input: Accepted<I>, before?: Run<I>): boolean {
     const { branch, uid } = this.#context;
     // A run that begins anew makes other events than before, so it needs another name.
     const id = before === undefined ? `${branch}.${uid}.${this.#context.keyGroup()}.${input.number}` : `${before.id}r`;
     const run = new Run<I>({ id, input, planHash: this.#agent.plan.hash });
-    run.hold = before?.hold ?? input.hold;
-    run.mailbox = before?.mailbox;
+    if (before !== undefined) Object.assign(run, { hold: before.hold, kept: before.kept });
     run.borrows = this.#given !== undefined;
-    this.#running.set(mapKeyOf(input.key), run);
-    const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
     // Actions may change what they are given, and the input of a run is kept beside: for its letter, or to begin anew.
     const value = this.#given?.value ?? this.#context.handOver(input.value);
     this.#given = undefined;
-    return this.#dispatch(run, [stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
+    const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
+    this.#queue.push(stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass));
+    return this.#advance(run);
   }
 
-  #resume(): Run<I> | undefined {
-    const stored = this.#run.value();
-    if (stored === undefined) return undefined;
+  #resume(): void {
+    const run = this.#state.resume();
+    if (run === undefined) return;
     const { agentName, hash } = this.#agent.plan;
-    if (stored.planHash !== hash && this.#options.onPlanChange === 'fail') {
-      throw new StreamError('PLAN_CHANGED', `the plan of agent "${agentName}" changed while run ${stored.id} was open`);
+    const changed = run.planHash !== hash;
+    if (changed && this.#onPlanChange === 'fail') {
+      throw new StreamError('PLAN_CHANGED', `the plan of agent "${agentName}" changed while run ${run.id} was open`);
     }
-    const run = Run.resumed(stored, stored.planHash !== hash && this.#options.onPlanChange === 'restart-run');
-    this.#running.set(mapKeyOf(stored.input.key), run);
-    return run;
+    run.outdated = changed && this.#onPlanChange === 'restart-run';
+    this.#runs.set(mapKeyOf(run.input.key), run);
   }
 
-  /**
-   * Runs what these events trigger, breadth first; asynchronous actions are submitted. Undefined when nothing is open: the run ends. The
-   * list of events is its own from now on.
-   */
-  #dispatch(run: Run<I>, queue: Event[]): Run<I> | undefined {
-    for (let at = 0; at < queue.length; at += 1) {
-      const event = queue[at] as Event; // Inside the bounds.
+  #applyAction({ run: id, action }: ActionTask, outcome: Outcome<ActionEffects>): void {
+    const run = this.#reopened(id);
+    if (run === undefined) return;
+    let events: readonly Event[] = [];
+    if (outcome.ok) events = this.#take(run, action, outcome.value);
+    else if (this.#failed(run, action, outcome.error)) {
+      this.#end(run);
+      return;
+    }
+    const waits = run.queue !== undefined; // Behind those that wait already.
+    for (const event of events) {
+      if (waits) this.#state.enqueue(run, event);
+      else this.#queue.push(event);
+    }
+    if (waits) this.#keep(run);
+    else this.#advance(run);
+  }
+
+  #continue(id: string): void {
+    const run = this.#reopened(id);
+    if (run !== undefined) this.#advance(run);
+  }
+
+  /** The open run of the current key, of which something has ended. Undefined when it is over, or has begun anew. */
+  #reopened(id: string): Run<I> | undefined {
+    const run = this.#runs.get(mapKeyOf(this.#context.currentKey()));
+    if (run === undefined || run.id !== id) return undefined; // The run ended without it: a late result is refused.
+    this.#eventsLeft = eventsPerTurn;
+    run.open -= 1;
+    if (!run.outdated) return run;
+    this.#state.forget(run);
+    this.#begin(run.input, run);
+    return undefined;
+  }
+
+  /** Goes on with a run until nothing is left of it or this turn has had its share. False when it has ended. */
+  #advance(run: Run<I>): boolean {
+    if (this.#dispatch(run)) {
+      if (run.open > 0) {
+        this.#keep(run);
+        return true;
+      }
+      this.#state.remember(run, this.#notices.conflict);
+    }
+    this.#end(run);
+    return false;
+  }
+
+  /** Keeps an open run, with a hold that keeps later watermarks behind it. */
+  #keep(run: Run<I>): void {
+    if (!run.kept) this.#outputs.keep(run);
+    this.#state.keep(run);
+    this.#runs.set(mapKeyOf(run.input.key), run);
+  }
+
+  /** Ends a run; the next input of its key begins. */
+  #end(run: Run<I>): void {
+    this.#state.forget(run);
+    this.#inputs.add(-1);
+    this.#outputs.ended(run);
+    if (!run.kept) return;
+    this.#runs.delete(mapKeyOf(run.input.key));
+    this.#turns.ended();
+  }
+
+  // ---------- events
+
+  /** Runs what the events in hand trigger, breadth first; asynchronous actions are submitted. False when the run has failed. */
+  #dispatch(run: Run<I>): boolean {
+    for (let event = this.#next(run); event !== undefined; event = this.#next(run)) {
       this.#eventsProcessed.inc();
       if (this.#onEvent !== undefined) this.#onEvent(this.#ownEvent(event));
-      if (event.type === EventType.OutputEvent) {
-        this.#effects.push({ run, kind: 'output', output: event.attributes['output'] });
-        continue;
-      }
-      const actions = this.#agent.plan.actionsFor(event);
-      if (actions.length === 0) this.#unhandled(event);
-      for (const action of actions) {
-        if (action.kind === 'async') this.#submit(run, action, event);
-        else {
-          const result = this.#runNow(run, action, actions.length === 1 ? event : this.#ownEvent(event));
-          if (result === 'ended') return undefined;
-          if (result !== undefined) for (const sent of this.#take(run, action.name, result)) queue.push(sent);
-        }
+      if (event.type === EventType.OutputEvent) this.#outputs.emit(run, event.attributes['output']);
+      else if (this.#tooMany(run, event) || this.#trigger(run, event)) {
+        this.#queue = new Fifo();
+        return false;
       }
     }
-    if (run.open === 0) {
-      applyChanges(this.#memory, run.shortTerm, this.#onConflict);
-      this.#close(run);
+    return true;
+  }
+
+  /** The next event of the run; undefined when there is none, or when it waits for another turn. */
+  #next(run: Run<I>): Event | undefined {
+    if ((run.queue ?? this.#queue).size === 0) {
+      run.queue = undefined;
       return undefined;
     }
-    this.#store(run);
-    return run;
+    if (this.#eventsLeft > 0) {
+      this.#eventsLeft -= 1;
+      return run.queue === undefined ? this.#queue.shift() : this.#state.dequeue(run);
+    }
+    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) this.#state.enqueue(run, event);
+    run.open += 1;
+    this.#continuations.submit({ run: run.id });
+    return undefined;
+  }
+
+  /** Runs the actions of one event. True when the run has failed. */
+  #trigger(run: Run<I>, event: Event): boolean {
+    const actions = this.#agent.plan.actionsFor(event);
+    if (actions.length === 0) this.#notices.unhandled(event);
+    for (const action of actions) {
+      if (action.kind === 'async') this.#actions.submit(run, action, event);
+      else if (this.#runNow(run, action, actions.length === 1 ? event : this.#ownEvent(event))) return true;
+    }
+    return false;
+  }
+
+  #runNow(run: Run<I>, action: PlannedAction, event: Event): boolean {
+    let effects: ActionEffects;
+    try {
+      effects = this.#actions.runNow(run, action, event);
+    } catch (error) {
+      return this.#failed(run, action.name, error);
+    }
+    for (const sent of this.#take(run, action.name, effects)) {
+      if (run.queue === undefined) this.#queue.push(sent);
+      else this.#state.enqueue(run, sent);
+    }
+    return false;
+  }
+
+  /** Takes an action's changes, and gives its events. */
+  #take(run: Run<I>, action: string, effects: ActionEffects): readonly Event[] {
+    this.#actions.count(action);
+    run.take(effects);
+    return effects.events;
   }
 
   /** The event for one of several readers. */
@@ -352,148 +323,27 @@ class AgentOperator<I, O> implements Processor<I> {
     return stampEvent(event, event as EventStamp, this.#context.handOver(attributes), classOf(type, this.#agent.eventClasses));
   }
 
-  readonly #onConflict = (path: string): void => {
-    this.#context.metrics.getCounter('memoryConflicts').inc();
-    const message = `actions of one run set \`${path}\` of short-term memory to a value and to an object; the later one stays`;
-    this.#warnOnce('memory conflict', { path, key: this.#context.currentKey() }, message);
-  };
+  // ---------- failures
 
-  /** An event that triggers nothing is lost; a misspelt type looks just like that. */
-  #unhandled({ type, upstreamActionName }: Event): void {
-    if (type === ChatErrorEvent.type) return; // Sent to whom it may concern.
-    this.#context.metrics.getCounter('numOfEventsUnhandled').inc();
+  /** Whether the run has had its share of events and ends here. */
+  #tooMany(run: Run<I>, { type, upstreamActionName }: Event): boolean {
+    run.events += 1;
+    if (run.events <= this.#eventsMax) return false;
     const { agentName } = this.#agent.plan;
-    const message = `action '${upstreamActionName}' of agent '${agentName}' sent an event of type '${type}', which no action handles`;
-    this.#warnOnce(`unhandled ${type}`, { type, action: upstreamActionName }, message);
+    const message = `a run of agent '${agentName}' for key ${keyText(run.input.key)} has had ${this.#eventsMax} events, and then one of type '${type}'`;
+    const details = { agent: agentName, key: run.input.key, type, action: upstreamActionName ?? '' };
+    this.#failed(run, upstreamActionName ?? agentName, new StreamError('RUN_EVENTS_EXCEEDED', message, { details }));
+    return true;
   }
 
-  #warnOnce(topic: string, facts: Readonly<Record<string, unknown>>, message: string): void {
-    this.warnings.once(topic, { agent: this.#agent.plan.agentName, operator: this.#context.uid, ...facts }, message);
-  }
-
-  /** Takes an action's changes, and gives its events. */
-  #take(run: Run<I>, action: string, result: ActionEffects): readonly Event[] {
-    this.#actionsExecuted.inc();
-    this.#meterOf(action).inc();
-    run.take(result);
-    return result.events;
-  }
-
-  #meterOf(action: string): Meter {
-    const known = this.#actionMeters.get(action);
-    if (known !== undefined) return known;
-    const meter = this.#context.metrics.getSubGroup('action', action).getMeter('numOfActionsExecuted');
-    this.#actionMeters.set(action, meter);
-    return meter;
-  }
-
-  /** Keeps an open run, with a hold that keeps later watermarks behind it. */
-  #store(run: Run<I>): void {
-    if (run.borrows) this.#keepInput(run);
-    run.hold ??= this.#holds.take();
-    this.#run.update(run.stored());
-  }
-
-  #keepInput(run: Run<I>): void {
-    run.input = { ...run.input, value: ownCopy(run.input.value) };
-    run.borrows = false;
-  }
-
-  /** Ends a run; the next input of its key begins. */
-  #close(run: Run<I>): void {
-    if (run.hold !== undefined) this.#run.clear();
-    this.#running.delete(mapKeyOf(run.input.key));
-    this.#effects.push({ run, kind: 'ended' });
-    run.mailbox?.complete();
-  }
-
-  // ---------- actions
-
-  #runNow(run: Run<I>, action: PlannedAction, event: Event): ActionEffects | 'ended' | undefined {
-    const { shortTerm, sensory } = run;
-    const host = new Execution({ operator: this, run, step: run.steps++, action, event, work: undefined, memory: this.#memory, shortTerm, sensory });
-    try {
-      return runSyncAction(this.#agent, host);
-    } catch (error) {
-      return this.#failed(run, action.name, error);
-    }
-  }
-
-  #submit(run: Run<I>, action: PlannedAction, event: Event): void {
-    const { shortTerm, sensory } = run;
-    run.open += 1;
-    this.#work.submit({
-      run: run.id,
-      step: run.steps++,
-      action: action.name,
-      event: event.toJSON(),
-      shortTermView: shortTerm.length,
-      sensoryView: sensory.length,
-    });
-  }
-
-  /**
-   * What tells an action's task from others of its key, without names of runs: events are named by their run, and attributes may name
-   * events, those of a run of an earlier branch too.
-   */
-  #identityOf({ step, action, event: { type, attributes } }: ActionTask): string {
-    const text = encodeText(attributes);
-    const named = text.includes(this.#runName) ? text.replaceAll(this.#runNames, '') : text;
-    return `${step} ${action} ${type} ${named}`;
-  }
-
-  /** The body of an asynchronous action. */
-  #runTask(task: ActionTask, work: WorkContext): Promise<ActionResult> {
-    const { plan, eventClasses } = this.#agent;
-    const run = this.#running.get(mapKeyOf(work.key));
-    if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
-    const action = plan.actions.get(task.action);
-    if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
-    const event = eventFromJson({ ...task.event, attributes: this.#context.handOver(task.event.attributes) }, eventClasses);
-    const memory = work.read(() => this.#copyOfMemory());
-    const shortTerm = run.shortTerm.slice(0, task.shortTermView);
-    const sensory = run.sensory.slice(0, task.sensoryView);
-    return runAsyncAction(this.#agent, new Execution({ operator: this, run, step: task.step, action, event, work, memory, shortTerm, sensory }));
-  }
-
-  #applyTask(task: ActionTask, outcome: Outcome<ActionResult>): void {
-    const run = this.#running.get(mapKeyOf(this.#context.currentKey()));
-    if (run === undefined || run.id !== task.run) return; // The run ended without it: a late result is refused.
-    run.open -= 1;
-    if (run.outdated) this.#start(run.input, run);
-    else {
-      const result = outcome.ok ? effectsOf(outcome.value, this.#agent) : this.#failed(run, task.action, outcome.error);
-      if (result !== 'ended') this.#dispatch(run, result === undefined ? [] : [...this.#take(run, task.action, result)]);
-    }
-    this.#settle();
-  }
-
-  /** An action failed for good: the job fails, the run ends among the dead letters, or the action had no effect. */
-  #failed(run: Run<I>, action: string, error: unknown): 'ended' | undefined {
+  /** An action failed for good: the job fails, the run ends among the dead letters (true), or the action had no effect. */
+  #failed(run: Run<I>, action: string, error: unknown): boolean {
     if (!takesFailure(this.#onError, error)) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
-    if (this.#onError === 'ignore') return undefined;
-    if (run.borrows) this.#keepInput(run);
+    if (this.#onError === 'ignore') return false;
+    if (run.borrows) this.#state.keepInput(run);
     const { key, value: input } = run.input;
-    this.#effects.push({ run, kind: 'dead-letter', letter: letterOf({ key, input, action, error }) });
-    this.#close(run); // The key's memory stays as it was.
-    return 'ended';
-  }
-
-  /** The key's memory as it is now. */
-  #copyOfMemory(): MemoryBase {
-    const entries = [...this.#memory.entries()];
-    return entries.length === 0 ? noMemory : new Map(entries);
+    this.#outputs.letter(run, letterOf({ key, input, action, error }));
+    return true; // The key's memory stays as it was.
   }
 }
-
-const letterOf = <I>({ error, ...facts }: Pick<DeadLetter<I>, 'key' | 'input' | 'action'> & { readonly error: unknown }): DeadLetter<I> => {
-  const { code, hint } = error instanceof StreamError ? error : { code: 'ACTION_FAILED', hint: undefined };
-  return { ...facts, error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) } };
-};
-
-/** A journaled result with its events brought back. */
-const effectsOf = (result: ActionResult, { eventClasses }: CompiledAgent): ActionEffects => ({
-  ...result,
-  events: result.events.map((json) => eventFromJson(json, eventClasses)),
-});

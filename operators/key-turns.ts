@@ -54,9 +54,9 @@ export class KeyTurns<T> {
     return this.#open.has(this.#key);
   }
 
-  /** Begins an item of the current key, or lines it up behind the one that is open. */
-  arrive(item: T): void {
-    if (!this.busy) {
+  /** Begins an item of the current key, or lines it up behind the one that is open. `isBusy`: for who has asked already. */
+  arrive(item: T, isBusy = this.busy): void {
+    if (!isBusy) {
       if (this.#begin(item)) this.#take();
       return;
     }

@@ -58,6 +58,7 @@ export const errorTable = {
   AGENT_INVALID: entry(false, 'see the message; the agent as defined can not run'),
   RESOURCE_NOT_FOUND: entry(false, 'add the resource to the agent or to the environment, or correct its name'),
   ACTION_FAILED: entry(true, 'an action threw; see `cause`. Set `onError` or read the dead-letter output to keep the job running'),
+  RUN_EVENTS_EXCEEDED: entry(false, 'actions of the agent trigger each other without end; where a run really needs that many events, raise `eventsMax`'),
   PLAN_CHANGED: entry(false, "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'"),
   // models
   MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),

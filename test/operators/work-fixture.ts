@@ -15,6 +15,8 @@ export class WorkHarness<I, O> {
   readonly errors: unknown[] = [];
   readonly #abort = new AbortController();
   #harness: OperatorHarness<I, O> | undefined;
+  /** Items of a process that died: their bodies may end, and nobody hears of it. */
+  readonly #dead = new WeakSet<WorkItem>();
   readonly #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
 
   static async open<I, O>(operator: Operator<I, O>, keyOf?: (value: I) => Key, sides?: readonly OutputTag<unknown>[]): Promise<WorkHarness<I, O>> {
@@ -34,6 +36,7 @@ export class WorkHarness<I, O> {
   /** The process dies after what is in the journal; a new operator opens with the state as it is now. */
   async restart(): Promise<void> {
     const harness = this.#open();
+    for (const item of harness.host.workQueue?.items() ?? []) this.#dead.add(item);
     await harness.restore(await harness.snapshot());
     const queue = harness.host.workQueue;
     for (const item of queue?.items() ?? []) queue?.start(item);
@@ -85,7 +88,9 @@ export class WorkHarness<I, O> {
       jobId: 'test',
       signal: this.#abort.signal,
       accepting: true,
-      turn: (_, body) => this.#step((harness) => harness.turn(body)),
+      turn: (item, body) => {
+        if (!this.#dead.has(item)) this.#step((harness) => harness.turn(body));
+      },
       submitted: (queue, item) => this.#submitted.push({ queue, item }),
       recorded: () => undefined,
       diverged: (_, what) => this.errors.push(what),

@@ -1,0 +1,92 @@
+/** One execution of an action of a run: what the operator supplies for it. */
+import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
+import type { Key } from '../lib/core/key.ts';
+import type { MetricGroup } from '../lib/core/metric.ts';
+import type { WorkContext } from '../lib/core/operator.ts';
+import type { ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/contract.ts';
+import type { Event } from '../lib/agents/event.ts';
+import type { MemoryBase, MemoryChange } from '../lib/agents/memory.ts';
+import type { Run } from './agent-run.ts';
+
+export interface ExecutionOptions<I> {
+  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now'>;
+  readonly run: Run<I>;
+  readonly step: number;
+  readonly action: PlannedAction;
+  readonly event: Event;
+  /** Undefined for a synchronous action. */
+  readonly work: WorkContext | undefined;
+  /** The key's memory; asked for when the action looks at it. */
+  readonly memory: (run: Run<I>, work: WorkContext | undefined) => MemoryBase;
+  /** How many of the run's changes the action sees. */
+  readonly shortTermView: number;
+  readonly sensoryView: number;
+}
+
+const noChanges: readonly MemoryChange[] = [];
+
+const noMemory: MemoryBase = new Map();
+
+export class Execution<I> implements ActionHost {
+  readonly #options: ExecutionOptions<I>;
+
+  constructor(options: ExecutionOptions<I>) {
+    this.#options = options;
+  }
+
+  get action(): PlannedAction {
+    return this.#options.action;
+  }
+
+  get event(): Event {
+    return this.#options.event;
+  }
+
+  get work(): WorkContext | undefined {
+    return this.#options.work;
+  }
+
+  get id(): string {
+    return `${this.#options.run.id}.${this.#options.step}`;
+  }
+
+  get jobId(): string | undefined {
+    return this.#options.operator.jobId;
+  }
+
+  get key(): Key {
+    return this.#options.run.input.key;
+  }
+
+  get timestamp(): Timestamp | undefined {
+    const { timestamp } = this.#options.run.input;
+    return timestamp === MIN_TIMESTAMP ? undefined : timestamp;
+  }
+
+  get shortTermMemory(): MemorySnapshot {
+    const { run, work, memory, shortTermView } = this.#options;
+    const base = memory(run, work);
+    return { base: run.shortTerm?.at(shortTermView, base) ?? base, changes: noChanges };
+  }
+
+  get sensoryMemory(): MemorySnapshot {
+    const { run, sensoryView } = this.#options;
+    return { base: run.sensory?.at(sensoryView, noMemory) ?? noMemory, changes: noChanges };
+  }
+
+  get resources(): ActionHost['resources'] {
+    return this.#options.operator.resources;
+  }
+
+  get metrics(): MetricGroup {
+    return this.#options.operator.metrics;
+  }
+
+  get warnings(): ActionHost['warnings'] {
+    return this.#options.operator.warnings;
+  }
+
+  now(): Timestamp {
+    return this.#options.operator.now();
+  }
+}
