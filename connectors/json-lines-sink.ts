@@ -9,6 +9,7 @@ import type { Sink, SinkContext, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { invariant, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { plainJson } from '../lib/core/plain-json.ts';
 import { fileIdentity, realPath } from './file-identity.ts';
 import { checkPlace, failed, JsonLinesOutput, offsetOf, type JsonLinesCommittable, type OutputOptions } from './json-lines-output.ts';
 import { takeOutput } from './output-owner.ts';
@@ -25,7 +26,8 @@ export interface JsonLinesSinkOptions {
 const waitingBytesMax = 8 * 1024 * 1024;
 
 /**
- * A sink that writes each value as a line of JSON. The directory must exist. An output has one owner: two sinks of a job on one file are
+ * A sink that writes each value as a line of JSON: bigints as text, `Map` as an object or a list of pairs, `Set` as a list, bytes as base64,
+ * errors with name and message; what has no JSON form is refused with `NOT_SERIALISABLE`, nothing becomes `{}`. The directory must exist. An output has one owner: two sinks of a job on one file are
  * refused with `GRAPH_INVALID`, by whatever path they name it, and a second job with `OUTPUT_IN_USE`, or where it can't be seen, at its
  * next commit with `OUTPUT_CHANGED`. What somebody else writes into it is never cut. Reading it at any moment gives whole epochs, or
  * the beginning of one that is being committed. Files beside it (`NAME.*.pending`, `NAME.*.writing`) can be read by their owner alone.
@@ -150,14 +152,10 @@ class JsonLinesWriter<T> implements SinkWriter<T, JsonLinesCommittable> {
 }
 
 const lineOf = (value: unknown, number: number): string => {
-  let text: string | undefined;
-  let cause: unknown;
   try {
-    text = JSON.stringify(value);
+    if (value !== undefined) return `${plainJson(value)}\n`;
   } catch (error) {
-    cause = error;
+    throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: ${messageOf(error)}`, { cause: error });
   }
-  if (text !== undefined) return `${text}\n`;
-  const reason = cause === undefined ? `a value of type ${typeof value} has no JSON` : messageOf(cause);
-  throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: ${reason}`, { cause });
+  throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: it is undefined`);
 };

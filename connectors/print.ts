@@ -1,24 +1,27 @@
 /** A sink that prints each value on a line of the standard output, at least once. */
+import { inspect } from 'node:util';
 import type { Sink } from '../lib/core/connector.ts';
 import { knownOptions, refusal } from '../lib/core/options.ts';
+import { plainText } from '../lib/core/plain-json.ts';
+import { systemError } from '../lib/core/system-error.ts';
 import { defineSink } from './define-sink.ts';
 
 export interface PrintOptions {
   /** Before each line. @defaultValue '' */
   readonly prefix?: string | undefined;
   /** Takes the text, line breaks included. @defaultValue the standard output */
-  readonly write?: ((text: string) => void) | undefined;
+  readonly write?: ((text: string) => void | Promise<void>) | undefined;
 }
 
 /**
- * Prints strings as they are, and other values as JSON where they have one.
+ * Prints strings as they are, other values as the JSON that files get too, and what has none as Node shows it.
  *
  * @example
  * stream.sinkTo(printSink({ prefix: 'review> ' }));
  */
 export const printSink = <T>(options: PrintOptions = {}): Sink<T> => {
   knownOptions('printSink', options, { prefix: true, write: true });
-  const { prefix = '', write = (text: string) => void process.stdout.write(text) } = options;
+  const { prefix = '', write = writeOut } = options;
   if (typeof write !== 'function') throw refusal('write', 'a function', write);
   return defineSink<T>({
     name: 'print',
@@ -27,10 +30,22 @@ export const printSink = <T>(options: PrintOptions = {}): Sink<T> => {
 };
 
 const textOf = (value: unknown): string => {
-  if (typeof value === 'string') return value;
   try {
-    return JSON.stringify(value) ?? String(value);
+    return value === undefined ? 'undefined' : plainText(value);
   } catch {
-    return String(value);
+    return inspect(value, { breakLength: Number.POSITIVE_INFINITY }); // A job does not fail of what somebody wants to look at.
   }
 };
+
+/** Waits until the text is out: a reader that has gone away is a failure of the sink, and not of the process. */
+const writeOut = (text: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { stdout } = process;
+    const heard = (): void => {}; // The callback tells; without a listener the process would end of it.
+    stdout.once('error', heard);
+    stdout.write(text, (error) => {
+      if (error) return reject(systemError('SINK_FAILED', 'the standard output can not be written', error)); // The event is still to come.
+      stdout.off('error', heard);
+      return resolve();
+    });
+  });

@@ -21,8 +21,8 @@ export interface Source<T, P = unknown> {
   readonly name: string;
   readonly replayable: boolean;
   /**
-   * Values that it has left out since it was made: those that found no room, lines that were no data. The engine counts them as
-   * `numRecordsDropped` and warns at the first. Absent where nothing is ever left out.
+   * Values that the source has left out in this process: it had no room for them, had them left when it was closed, or they were lines
+   * that are no data. A metric, and logged once.
    */
   readonly dropped?: number | undefined;
   /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */

@@ -1,4 +1,5 @@
 /** Sinks made of a function: defined ones of both guarantees, the callback sink and the print sink. */
+import { spawn } from 'node:child_process';
 import type { SinkCall } from '../../connectors/define-sink.ts';
 import { expect, test } from 'vitest';
 import { callbackSink } from '../../connectors/callback-sink.ts';
@@ -146,9 +147,24 @@ test('print: strings as they are, the rest as JSON, and what has none as text', 
   const writer = await printSink<unknown>({ write: (part) => void (text += part) }).open(fresh);
   const loop: Record<string, unknown> = {};
   loop.self = loop;
-  for (const [index, value] of ['s', { a: [1] }, undefined, 3n, null, loop].entries()) writer.write(value, 0, index);
+  for (const [index, value] of ['s', { a: [1] }, undefined, 3n, null, new Map([['mug', 3n]]), loop].entries()) writer.write(value, 0, index);
   await writer.seal(1);
-  expect(text).toBe('s\n{"a":[1]}\nundefined\n3\nnull\n[object Object]\n');
+  expect(text).toBe('s\n{"a":[1]}\nundefined\n"3"\nnull\n{"mug":"3"}\n<ref *1> { self: [Circular *1] }\n');
+});
+
+test('print: a reader that goes away fails the sink, and does not end the process', async () => {
+  const program = `
+    import { callbackSink, printSink, StreamExecutionEnvironment } from 'millrace';
+    const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+    env.generate({ generate: (index) => 'x'.repeat(1000) + index, count: 100_000 }).sinkTo(printSink());
+    await env.execute().catch((error) => console.error(error.code, error.cause?.code));
+  `;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.once('data', () => child.stdout.destroy());
+  let told = '';
+  child.stderr.on('data', (part: Buffer) => (told += part.toString()));
+  await new Promise((resolve) => child.once('close', resolve));
+  expect(told.trim()).toBe('SINK_FAILED EPIPE');
 });
 
 test('options that make no sense are refused', () => {

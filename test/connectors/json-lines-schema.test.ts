@@ -3,8 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { pino } from 'pino';
+import { NEVER } from 'rxjs';
 import { z } from 'zod';
+import { callbackSink } from '../../connectors/callback-sink.ts';
 import { jsonLines, type JsonLinesOptions } from '../../connectors/json-lines-source.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 
@@ -90,4 +93,21 @@ test('what comes before a mistake is handed over first', async () => {
   expect((await reader.read(signal))?.values).toEqual([{ a: 1 }]);
   await expect(reader.read(signal)).rejects.toMatchObject({ code: 'SOURCE_FAILED', details: { line: 2 } });
   await reader.close();
+});
+
+test.each([
+  ['skipped', 'skip'],
+  ['sent to a side output that nobody reads', 'side-output'],
+] as const)('malformed lines that are %s are counted as a metric and logged once', async (_, onMalformed) => {
+  const path = join(directory, `bad-${onMalformed}`);
+  await writeFile(path, '1\nx\n2\ny\n');
+  const logged: unknown[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) });
+  const env = StreamExecutionEnvironment.create({ logger });
+  env.fromSource(jsonLines<number>(path, { onMalformed })).uid('lines').sinkTo(callbackSink(() => {}));
+  env.fromObservable(NEVER).sinkTo(callbackSink(() => {})); // Keeps the job, whose numbers are looked at.
+  const job = await env.executeAsync();
+  await vi.waitFor(async () => expect(await job.metrics.snapshot()).toMatchObject({ 'operator.lines.numRecordsDropped': 2 }), 20_000);
+  await job.cancel();
+  expect(logged).toEqual([expect.stringContaining('numRecordsDropped')]);
 });

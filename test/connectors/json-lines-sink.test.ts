@@ -108,11 +108,28 @@ test('full while more than 8 MB wait for the disk, and not for the checkpoint', 
   await writer.close();
 });
 
-test.each([[undefined], [() => 1], [1n], [Symbol('s')]])('%s is not serialisable', async (value) => {
+test.each([[undefined], [() => 1], [{ a: Promise.resolve() }], [Symbol('s')]])('%s is not serialisable', async (value) => {
   const writer = await openSink(await freshPath());
   expect(() => writer.write(value, 0, 7)).toThrow(
     expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }),
   );
+  await writer.close();
+});
+
+test('plain data keeps its meaning, and nothing becomes {}', async () => {
+  const path = await freshPath();
+  const writer = await openSink(path);
+  const data = [new Map([['mug', 3]]), new Map([[1, 2]]), new Set(['a']), new Uint8Array([1, 2]), { balance: 10n, at: new Date(0) }, new TypeError('sold out'), Number.NaN];
+  await writer.commit(await seal(writer, 1, data), signal);
+  expect((await textOf(path)).trim().split('\n')).toEqual([
+    '{"mug":3}',
+    '[[1,2]]',
+    '["a"]',
+    '"AQI="',
+    '{"balance":"10","at":"1970-01-01T00:00:00.000Z"}',
+    '{"name":"TypeError","message":"sold out"}',
+    '"NaN"',
+  ]);
   await writer.close();
 });
 

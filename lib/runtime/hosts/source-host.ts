@@ -11,7 +11,7 @@ import type { MetricGroup } from '../../core/metric.ts';
 import { assertSerialisable } from '../../core/serde.ts';
 import { isTimestamp } from '../../core/timestamp.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
-import { nowhere, type Receiver } from '../edges/receiver.ts';
+import type { Receiver } from '../edges/receiver.ts';
 import type { Places } from '../edges/places.ts';
 import { namedSource } from './source-failure.ts';
 import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
@@ -66,6 +66,8 @@ export class SourceHost<T> {
   readonly #out: Pick<Receiver<never>, 'watermark' | 'status'>;
   #toldRefused = false;
   #toldDropped = false;
+  /** Sent to a side output that nobody reads. */
+  #dropped = 0;
 
   constructor(options: SourceHostOptions<T>) {
     this.uid = options.uid;
@@ -157,9 +159,10 @@ export class SourceHost<T> {
     return keep(input, (at) => refusals[at] === undefined);
   }
 
-  /** Values that the source could not take, in this process. */
+  /** Values that the source has left out, or sent to a side output that nobody reads, in this process. */
   get dropped(): number | undefined {
-    return this.source.dropped;
+    const { dropped } = this.source;
+    return dropped === undefined && this.#dropped === 0 ? undefined : (dropped ?? 0) + this.#dropped;
   }
 
   /** Says so once when the source has begun to drop values. */
@@ -167,7 +170,7 @@ export class SourceHost<T> {
     const { dropped = 0 } = this;
     if (dropped === 0 || this.#toldDropped) return;
     this.#toldDropped = true;
-    this.#options.logger.warn({ source: this.uid, dropped }, `source \`${this.uid}\` drops values that it has no room for; see the metric numRecordsDropped`);
+    this.#options.logger.warn({ source: this.uid, dropped }, `source \`${this.uid}\` leaves out values, for which it has no room or nobody has a use, or which are no data; see the metric numRecordsDropped`);
   }
 
   /** The split has ended: it holds the watermark back no more. Runs in a turn. */
@@ -274,7 +277,9 @@ export class SourceHost<T> {
   }
 
   #side(tag: string, value: T): void {
-    (this.#options.sides.get(tag) ?? nowhere).record(value, MIN_TIMESTAMP);
+    const side = this.#options.sides.get(tag);
+    if (side === undefined) this.#dropped += 1; // Nobody reads that side output.
+    else side.record(value, MIN_TIMESTAMP);
   }
 }
 
