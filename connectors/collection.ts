@@ -6,6 +6,7 @@ import type { Source, SourceBatch } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, refusal } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface CollectionOptions {
   /** One per value, in milliseconds. @defaultValue none: the watermark strategy gives them, if any */
@@ -28,7 +29,8 @@ export const collection = <T>(values: readonly T[], options: CollectionOptions =
     throw refusal('timestamps', `as many as there are values (${values.length})`, timestamps.length);
   }
   const slice = (from: number): SourceBatch<T, number> => {
-    const part = values.slice(from, from + batchSize);
+    // A restart reads them again, so what the pipeline does with one must not be seen here.
+    const part = values.slice(from, from + batchSize).map(looseCopy);
     return { values: part, timestamps: timestamps?.slice(from, from + batchSize), position: (count) => from + count };
   };
   return {

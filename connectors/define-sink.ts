@@ -7,6 +7,7 @@ import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface SinkCall {
   /**
@@ -57,7 +58,8 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
   const send = async (sinkId: string, { values, epoch, firstNumber }: ValuesCommittable<T>, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     try {
-      await definition.write(values, { sinkId, epoch, firstNumber, signal });
+      // Sent again, they are as they were, whatever `write` has done with them.
+      await definition.write(values.map(looseCopy), { sinkId, epoch, firstNumber, signal });
     } catch (error) {
       if (error instanceof StreamError || signal.aborted) throw error;
       const last = firstNumber + values.length - 1;
@@ -105,7 +107,7 @@ class OutboxWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
 
   write(value: T, _timestamp: Timestamp, number: number): void {
     this.#part ??= { epoch: this.#epoch, firstNumber: number, values: [] };
-    this.#part.values.push(value);
+    this.#part.values.push(looseCopy(value)); // Until its epoch is sealed others may change it (I21).
   }
 
   seal(epoch: number): Promise<ValuesCommittable<T> | undefined> {

@@ -8,6 +8,7 @@ import type { Timestamp } from '../lib/core/element.ts';
 import type { Duration } from '../lib/core/options.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
 import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface SourcePage<T, P> {
   /** None: nothing new now; asked again after `pollInterval`. */
@@ -56,8 +57,10 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       signal.throwIfAborted();
       const page = await definition.read(position, signal);
       if (page === undefined) return undefined;
-      const { values, timestamps } = page;
-      onPage(values.length > 0);
+      const { timestamps } = page;
+      onPage(page.values.length > 0);
+      // `read` and `position` may hold them, and a restart may be given them again: what the pipeline does with one is not seen there.
+      const values = page.values.map(looseCopy);
       if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
       await sleep(time, pollMs, signal);
     }

@@ -5,6 +5,7 @@
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source } from '../lib/core/connector.ts';
 import { integer, knownOptions, refusal } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 import { paced } from './paced.ts';
 
 export interface GeneratorOptions<T> {
@@ -43,7 +44,7 @@ export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Sourc
           if (next >= count) return undefined;
           const first = next;
           const length = Math.min(batchSize, count - first);
-          const values = Array.from({ length }, (_, index) => generate(first + index));
+          const values = Array.from({ length }, (_, index) => looseCopy(generate(first + index))); // It may give one object again and again.
           next += length;
           return { values, position: (consumed) => first + consumed };
         },

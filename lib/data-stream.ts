@@ -6,6 +6,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
 import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
+import { looseCopy } from './core/own-copy.ts';
 import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
@@ -168,7 +169,7 @@ export class DataStream<T> {
   asObservable(): Observable<T> {
     const { environment } = this.#origin;
     const listeners = new Set<(value: T) => void>();
-    this.add('tap', { kind: 'tap', next: (value: T) => listeners.forEach((next) => next(value)) });
+    this.add('tap', { kind: 'tap', next: (value: T) => listeners.forEach((next) => next(looseCopy(value))) });
     return new Observable<T>((subscriber) => {
       const next = (value: T): void => subscriber.next(value);
       listeners.add(next);

@@ -7,6 +7,7 @@ import { backOffMs, type BackOff } from '../core/back-off.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
 import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
+import { ownCopy } from '../core/own-copy.ts';
 import { durationMs, integer, oneOf, type Duration } from '../core/options.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
 import type { ActionDefinition, ChatModelSetup, ErrorHandling, RunnerContext } from './contract.ts';
@@ -147,7 +148,7 @@ const request = (
   const asked = requestOf(conversation, messages, setup, context);
   const { output_schema: schema } = conversation;
   const send = async (call: CallContext): Promise<Answer> => {
-    const answer = withCallIds(await connection.chat(asked, optionsOf(call, context)));
+    const answer = withCallIds(await connection.chat(ownCopy(asked), optionsOf(call, context)));
     const isFinal = (answer.tool_calls?.length ?? 0) === 0;
     return { message: schema !== undefined && isFinal ? parseStructured(answer, schema) : answer, attempts: call.attempt };
   };

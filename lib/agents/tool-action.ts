@@ -3,6 +3,7 @@
  * fails is told to the model.
  */
 import { messageOf, StreamError } from '../core/errors.ts';
+import { ownCopy } from '../core/own-copy.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
 import type { ActionDefinition, RunnerContext } from './contract.ts';
 import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './event.ts';
@@ -36,8 +37,9 @@ const callTool = async (call: RequestedToolCall, context: ActionContext): Promis
   if (tool === undefined) return { response: `Tool ${name} does not exist.`, error: `Tool ${name} does not exist.` };
   const { timeoutMs, retry } = tool;
   try {
+    // A copy for each attempt: what one does to its arguments is not seen by the next, which may be made after a crash.
     const options = { args: { name, arguments: args }, timeoutMs, retry };
-    return { response: (await context.callDurably('tool-call', (durable) => tool.call(args, durable), options)) ?? null };
+    return { response: (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null };
   } catch (error) {
     if (!isOwnFailure(error)) throw error;
     const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';

@@ -96,7 +96,10 @@ export interface SinkContext<C> {
 }
 
 export interface SinkWriter<T, C = unknown> {
-  /** `number` counts the records of this sink from 0 and is the same after a crash. */
+  /**
+   * `number` counts the records of this sink from 0 and is the same after a crash. The value may be changed by others when this has returned:
+   * who keeps it keeps a copy, or what it is written as.
+   */
   write(value: T, timestamp: Timestamp, number: number): void;
   /** While true, sources are not pulled. */
   readonly full: boolean;

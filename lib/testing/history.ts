@@ -4,6 +4,7 @@
  * engine's own readers; the live turns are told by the environment's `onTurn`.
  */
 import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
+import { ownCopy } from '../core/own-copy.ts';
 import { decode } from '../core/serde.ts';
 import { emptyHeader, type Header } from '../runtime/checkpoint/header.ts';
 import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal/journal-format.ts';
@@ -56,7 +57,8 @@ export class SimulatedDisk {
   }
 
   note(turn: Turn): void {
-    this.#history.push(turn);
+    // Operators may change what they are given; the log does not see that.
+    this.#history.push(turn.kind === 'input' ? { ...turn, input: ownCopy(turn.input) } : turn);
   }
 
   crash(landed: MemoryCrash): void {

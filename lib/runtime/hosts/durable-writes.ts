@@ -6,6 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import type { Place } from '../../core/operator.ts';
+import { looseCopy } from '../../core/own-copy.ts';
 import type { Journal } from '../journal/journal.ts';
 
 interface Waiting<T> {
@@ -38,7 +39,7 @@ export class DurableWrites<T> {
   }
 
   add(value: T, timestamp: Timestamp, number: number): void {
-    this.#waiting.push({ value, timestamp, number });
+    this.#waiting.push({ value: looseCopy(value), timestamp, number }); // It leaves behind this turn (I21).
     this.#options.place.add(1);
     this.#ask();
   }

@@ -8,7 +8,7 @@ import type { Source, SourceBatch } from '../../core/connector.ts';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { invariant, messageOf } from '../../core/errors.ts';
 import type { MetricGroup } from '../../core/metric.ts';
-import { assertSerialisable } from '../../core/serde.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import { isTimestamp } from '../../core/timestamp.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
 import type { Receiver } from '../edges/receiver.ts';
@@ -145,8 +145,17 @@ export class SourceHost<T> {
    * job for all others: it is left out, counted as `numRecordsRefused`, and the first one is logged (I22).
    */
   acceptable(split: Split<T>, batch: SourceBatch<T>): RecordedInput {
-    const input = recordedFrom(batch, 0, batch.position(batch.values.length));
-    const refusals = batch.values.map((value) => whyNotSerialisable(value));
+    const refusals: (string | undefined)[] = Array.from(batch.values, () => undefined);
+    // Copies, since who made them may change them before they are journaled (I21).
+    const values = batch.values.map((value, at) => {
+      try {
+        return ownCopy(value);
+      } catch (error) {
+        refusals[at] = messageOf(error);
+        return value;
+      }
+    });
+    const input = { ...recordedFrom(batch, 0, batch.position(batch.values.length)), values };
     const refused = refusals.filter((why) => why !== undefined).length;
     if (refused === 0) return input;
     this.#options.metrics.getCounter('numRecordsRefused').inc(refused);
@@ -283,15 +292,6 @@ export class SourceHost<T> {
   }
 }
 
-/** Why a value can't be stored, with the path to what can't. */
-const whyNotSerialisable = (value: unknown): string | undefined => {
-  try {
-    assertSerialisable(value);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
-};
 
 /** The records of an input that are kept, by their place. */
 const keep = ({ values, timestamps, sides, position }: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
