@@ -4,6 +4,7 @@
  */
 import { refuseThenable } from '../lib/core/errors.ts';
 import { valueState, type Operator } from '../lib/core/operator.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 
 /**
  * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one and leaves the
@@ -48,7 +49,7 @@ export const reduce =
         const before = reduced.value();
         const after = before === undefined ? value : refuseThenable(fn(before, value), 'the function', context.uid);
         reduced.update(after);
-        context.output.emit(after, timestamp);
+        context.output.emit(looseCopy(after), timestamp); // It is kept too (I21).
       },
     };
   };
@@ -64,7 +65,7 @@ export const aggregate =
       process(value, timestamp) {
         const after = add(value, accumulator.value() ?? createAccumulator());
         accumulator.update(after);
-        context.output.emit(getResult(after), timestamp);
+        context.output.emit(looseCopy(getResult(after)), timestamp); // It may be part of what is kept (I21).
       },
     };
   };

@@ -100,10 +100,10 @@ export const process =
     };
   };
 
-/** Makes the handles of a spec. */
+/** Makes the handles of a spec, for user code. */
 export const openStates = <S extends StateSpec>(context: OperatorContext<never>, spec: S | undefined): StateHandles<S> => {
   const handles: Record<string, unknown> = {};
-  for (const [name, descriptor] of Object.entries(spec ?? {})) handles[name] = context.state(descriptor);
+  for (const [name, descriptor] of Object.entries(spec ?? {})) handles[name] = context.state({ ...descriptor, copies: true });
   return handles as StateHandles<S>; // Name by name what the mapped type says.
 };
 

@@ -14,6 +14,7 @@ import { refuseThenable, StreamError } from '../lib/core/errors.ts';
 import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
 import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
 import type { StateSpec } from './process.ts';
 import { WindowCall, type ProcessWindowFunction } from './window-function.ts';
@@ -32,7 +33,8 @@ interface Contents<T, P, C> {
   /** Whether `add` changes the pane that it is given. */
   readonly inPlace?: boolean | undefined;
   add(pane: P | undefined, value: T, start: Timestamp): P;
-  get(pane: P, start: Timestamp): C;
+  /** `kept`: the pane stays, so what is given is a copy (I21). */
+  get(pane: P, start: Timestamp, kept: boolean): C;
   /** Forgets what is kept beside the pane. */
   clear?(pane: P, start: Timestamp): void;
 }
@@ -51,7 +53,7 @@ export function reduceWindow<T>(
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, T, T> => ({
     add: (pane, value) => (pane === undefined ? value : refuseThenable(reduce(pane, value), 'the reducing function', uid)),
-    get: (pane) => pane,
+    get: (pane, _start, kept) => (kept ? looseCopy(pane) : pane),
   });
   return windowOperator(options, { contents, fn });
 }
@@ -79,7 +81,11 @@ export function aggregateWindow<T, A, R>(
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, A, R> => {
     const { createAccumulator, add, getResult } = synchronous(aggregate, uid);
-    return { inPlace: aggregate.mutable, add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane), get: (pane) => getResult(pane) };
+    return {
+      inPlace: aggregate.mutable,
+      add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane),
+      get: (pane, _start, kept) => getResult(kept ? looseCopy(pane) : pane),
+    };
   };
   return windowOperator(options, { contents, fn });
 }
@@ -118,11 +124,11 @@ class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
     return { chunks: chunks + 1, tail: [value] };
   }
 
-  get({ chunks, tail }: ListPane<T>, start: Timestamp): readonly T[] {
+  get({ chunks, tail }: ListPane<T>, start: Timestamp, kept: boolean): readonly T[] {
     const elements: T[] = [];
     for (let chunk = 0; chunk < chunks; chunk += 1) for (const element of this.#rows.get(`${start}/${chunk}`) ?? []) elements.push(element);
     for (const element of tail) elements.push(element);
-    return elements;
+    return kept ? looseCopy(elements) : elements;
   }
 
   clear({ chunks }: ListPane<T>, start: Timestamp): void {
@@ -154,7 +160,7 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
       const pane = panes.get(start);
       if (pane === undefined) return;
       if (latenessMs > 0 && fired.get(start) === undefined) fired.set(start, true);
-      call.fire(start, contents.get(pane, start));
+      call.fire(start, contents.get(pane, start, latenessMs > 0));
     };
     const clear = (start: Timestamp, stayed: boolean): void => {
       const pane = panes.get(start);

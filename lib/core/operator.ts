@@ -104,6 +104,11 @@ export interface StateDescriptor<H> {
   readonly indexed?: boolean | undefined;
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
+  /**
+   * Values are handed to user code: what is put in and what is read are copies, so that what the code changes in them is changed nowhere
+   * else, before a crash as after it (I21). @defaultValue false: a value that is read is not to be changed
+   */
+  readonly copies?: boolean | undefined;
   /** Carries the type only; never present at run time. */
   readonly handle?: H;
 }

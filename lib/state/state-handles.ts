@@ -17,7 +17,7 @@ import { assertStorable, isStorable } from '../core/storable.ts';
 import { Cell } from './state-table.ts';
 import { keyOfMapKey, parseStateRow, stateRange } from './layout.ts';
 import { mapKeyOf } from '../core/key.ts';
-import { deepFreeze } from '../core/own-copy.ts';
+import { deepFreeze, ownCopy } from '../core/own-copy.ts';
 import { outsideTurn, readOnlyState } from './key-context.ts';
 
 /** What a handle needs of its operator. */
@@ -45,7 +45,7 @@ export class KeyedValueState<T> implements ValueState<T> {
 
   value(): T | undefined {
     if (this.#version !== this.#keys.version) this.#find();
-    return this.#cell.value as T | undefined; // only `update` and the store put values in
+    return given(this.#table, this.#cell.value) as T | undefined; // only `update` and the store put values in
   }
 
   /** Undefined is the same as `clear()`. Throws `NOT_SERIALISABLE` for what can not be stored. */
@@ -117,8 +117,13 @@ abstract class RowsHandle {
 /** A value that becomes part of a state. */
 const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V): V => {
   if (!isStorable(value)) assertStorable(value, () => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``);
-  return table.freeze ? deepFreeze(value) : value;
+  if (table.freeze) return deepFreeze(value);
+  return table.copies ? ownCopy(value) : value;
 };
+
+/** A value of a state, as it is handed out. */
+const given = (table: ValueTable | RowTable, value: unknown): unknown =>
+  typeof value === 'object' && table.copies ? ownCopy(value) : value;
 
 /** Elements of a full row of a list. */
 const chunkMax = 64;
@@ -154,13 +159,13 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
   add(value: T): void {
     const rows = this.ownRows();
     const root = this.#root(rows) ?? { first: 0, next: 0, head: 0, open: [] };
-    this.own(value);
+    const own = this.own(value);
     if (root.open.length === chunkMax) {
       rows.set(root.next, root.open, false);
       root.next += 1;
       root.open = [];
     }
-    root.open.push(value);
+    root.open.push(own);
     rows.set(undefined, root, false);
   }
 
@@ -185,7 +190,7 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
       for (let i = number === root.first ? root.head : 0; i < chunk.length; i += 1) values.push(chunk[i]);
     }
     for (const value of root.open) values.push(value);
-    return values as T[]; // as in `shift`
+    return given(rows, values) as T[]; // as in `shift`
   }
 
   clear(): void {
@@ -229,7 +234,7 @@ export const mapCodec = (indexed: boolean): RowCodec => ({
 
 export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements MapState<K, V> {
   get(key: K): V | undefined {
-    return this.rows().read(mapSub(key))?.value as V | undefined; // only `set` and the store put values in
+    return given(this.table, this.rows().read(mapSub(key))?.value) as V | undefined; // only `set` and the store put values in
   }
 
   /** Undefined is the same as `delete(key)`. */
@@ -240,14 +245,14 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     }
     const rows = this.ownRows();
     const sub = mapSub(key);
-    this.own(value);
+    const own = this.own(value);
     if (!this.table.rooted) {
-      rows.set(sub, value);
+      rows.set(sub, own);
       return;
     }
     const index = this.#index(rows) ?? new Set();
     const known = index.has(sub);
-    rows.set(sub, value, known);
+    rows.set(sub, own, known);
     if (known) return;
     index.add(sub);
     rows.set(undefined, index, false);
@@ -278,7 +283,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     return [...(this.#index(rows) ?? [])].map((sub) => {
       const row = rows.read(sub);
       if (row === undefined) throw missing(rows);
-      return [sub, row.value] as [K, V]; // as in `keys` and `get`
+      return [sub, given(rows, row.value)] as [K, V]; // as in `keys` and `get`
     });
   }
 
@@ -287,7 +292,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     for await (const { mapKey, sub, value } of heldRows(this.table)) {
       if (sub === undefined) continue;
       const key = keyOfMapKey(mapKey);
-      visitRow(this.owner, key, () => visit(key, sub as K, value as () => V)); // as in `get`
+      visitRow(this.owner, key, () => visit(key, sub as K, () => given(this.table, value()) as V)); // as in `get`
     }
   }
 

@@ -95,6 +95,8 @@ export abstract class StateTable<C extends Cell> {
   complete: boolean;
   readonly epochs: Epochs;
   readonly freeze: boolean;
+  /** Values that come in and go out are copied; those that are frozen need not be. */
+  readonly copies: boolean;
   #dirty: C[] = [];
   #frozen: C[] = [];
   #tombstones: C[] = [];
@@ -108,6 +110,7 @@ export abstract class StateTable<C extends Cell> {
     this.complete = !options.restored;
     this.epochs = options.epochs;
     this.freeze = options.freeze && options.descriptor.inPlace !== true;
+    this.copies = options.descriptor.copies === true && options.descriptor.inPlace !== true && !options.freeze;
   }
 
   /** Takes the cell out of the table's map. */

@@ -7,6 +7,7 @@
 import { Observable, type Observer } from 'rxjs';
 import type { StreamElement, Timestamp } from '../../core/element.ts';
 import { checkKey, type Key } from '../../core/key.ts';
+import { looseCopy } from '../../core/own-copy.ts';
 import { decode, encode } from '../../core/serde.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { RecordCounter } from './fusion.ts';
@@ -51,10 +52,17 @@ export class Wire<T> implements Receiver<T> {
 
   readonly #wrapped = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
 
+  /** Of several consumers each but the last gets a copy of a record, since they may keep it (I21). */
   #next(element: StreamElement<T>): void {
-    for (const consumer of this.#consumers) consumer.next(element);
+    const consumers = this.#consumers;
+    const last = consumers.length - 1;
+    for (let at = 0; at < last; at += 1) consumers[at]?.next(copyOf(element));
+    consumers[last]?.next(element);
   }
 }
+
+const copyOf = <T>(element: StreamElement<T>): StreamElement<T> =>
+  element.kind === 'record' ? { ...element, value: looseCopy(element.value) } : element;
 
 class ElementObserver<T> extends DirectObserver<StreamElement<T>> {
   readonly record: Receiver<T>['record'];
