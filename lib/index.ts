@@ -1,4 +1,5 @@
 /** The whole public surface, and the only barrel. */
+import './copies.ts';
 
 // ---------- pipelines
 export { StreamExecutionEnvironment, type ApplyAgentOptions, type CheckpointOptions, type EnvironmentOptions } from './environment.ts';

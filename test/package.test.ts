@@ -3,7 +3,7 @@
  * `MILLRACE_PACKAGE=all` adds other layouts, older compilers and packages, newer versions of Node, and an install from git.
  */
 import { build } from 'esbuild';
-import { readFile, rm } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from './house.ts';
@@ -117,6 +117,18 @@ describe('in a strict layout with the peers alone', () => {
     expect(await all.typesOf(['services.ts'])).toBe('');
     expect((await all.node('out/services.js')).output).toBe('12\n');
   }, ms);
+});
+
+test('a second copy in one process is told, one is not', async () => {
+  const two = kept(await Project.strict(unpacked));
+  const store = join(two.directory, 'node_modules/.store/node_modules');
+  await cp(join(store, 'millrace'), join(store, 'copy'), { recursive: true });
+  await two.write({
+    'one.cjs': "require('millrace'); import('millrace/testing');",
+    'two.mjs': `import 'millrace'; import '${store}/copy/dist/lib/index.js';`,
+  });
+  expect((await two.node('one.cjs')).output).not.toContain('MILLRACE_TWICE');
+  expect((await two.node('two.mjs')).output).toContain('[MILLRACE_TWICE] Warning: millrace is loaded twice');
 });
 
 test('importing it costs little more than rxjs, zod and pino, which it can not do without', async () => {

@@ -163,6 +163,7 @@ describe('the rules find', () => {
     ['lib/state/a.ts', "import type { Observable } from 'rxjs';"],
     ['lib/state/a.ts', "let a: import('../runtime/job/job.ts').Job;"],
     ['lib/runtime/job/a.ts', "export { z } from 'zod';"],
+    ['lib/runtime/hosts/a.ts', "import type { Logger } from 'pino';"],
     ['lib/runtime/work/a.ts', "export * from '../../../operators/window.ts';"],
     ['lib/runtime/work/a.ts', "import { Domain } from '../domain/domain.ts';"],
     ['lib/runtime/recovery/a.ts', "import type { Domain } from '../domain/domain.ts';"],

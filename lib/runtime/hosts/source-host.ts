@@ -2,11 +2,11 @@
  * Hosts one source: its splits, each with a watermark generator. Watermarks are emitted at record counts, and in front of a record that is
  * behind its bound, so that neither they nor what is late depends on the wall clock (I3, I9, I17). No timestamp is taken unchecked (I16).
  */
-import type { Logger } from 'pino';
 import type { Clock } from '../../core/clock.ts';
 import type { Source, SourceBatch } from '../../core/connector.ts';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { invariant, messageOf } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import { isTimestamp } from '../../core/timestamp.ts';
