@@ -93,19 +93,19 @@ export class DataStream<T> {
 
   /** Gives what `fn` makes of each value. */
   map<O>(fn: (value: T) => O): DataStream<O> {
-    return this.transform('map', map(fn));
+    return this.apply('map', map(fn));
   }
 
   /** Keeps the values for which `keep` is true. */
   filter<S extends T>(keep: (value: T) => value is S): DataStream<S>;
   filter(keep: (value: T) => boolean): DataStream<T>;
   filter(keep: (value: T) => boolean): DataStream<T> {
-    return this.transform('filter', filter(keep));
+    return this.apply('filter', filter(keep));
   }
 
   /** Gives all that `fn` makes of each value. */
   flatMap<O>(fn: (value: T) => Iterable<O>): DataStream<O> {
-    return this.transform('flat-map', flatMap(fn));
+    return this.apply('flat-map', flatMap(fn));
   }
 
   /**
@@ -113,12 +113,17 @@ export class DataStream<T> {
    * `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
    */
   process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
-    return this.transform('process', process(fn));
+    return this.apply('process', process(fn));
   }
 
-  /** Runs an operator of your own. */
+  /** Runs an operator of your own. Timestamps that it hands on must be finite numbers, or those of records that have none. */
   transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
-    return this.add(name, { kind: 'operator', operator, boundary: false });
+    return this.apply(name, operator, true);
+  }
+
+  /** @internal Runs an operator; `foreign`: what it hands on is looked at. */
+  apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, foreign = false): DataStream<O> {
+    return this.add(name, { kind: 'operator', operator, boundary: false, foreign });
   }
 
   /** Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. */
@@ -211,8 +216,9 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     throw new TypeError(`Expected \`${method}\` to follow an operator; \`keyBy\` is the way to one: call it in front of \`keyBy\` or behind what comes next`);
   }
 
-  override transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
-    return this.add(name, { kind: 'operator', operator, boundary: false }, [this.#keyedEdge()]);
+  /** @internal */
+  override apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, foreign = false): DataStream<O> {
+    return this.add(name, { kind: 'operator', operator, boundary: false, foreign }, [this.#keyedEdge()]);
   }
 
   /**
@@ -224,17 +230,17 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   }
 
   override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
-    return this.transform('process', process(fn));
+    return this.apply('process', process(fn));
   }
 
   /** Folds the values of each key into one; gives the result after each value. */
   reduce(fn: ReduceFunction<T>): DataStream<T> {
-    return this.transform('reduce', reduce(fn));
+    return this.apply('reduce', reduce(fn));
   }
 
   /** Folds the values of each key into an accumulator; gives its result after each value. */
   aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
-    return this.transform('aggregate', aggregate(fn));
+    return this.apply('aggregate', aggregate(fn));
   }
 
   /** Cuts each key's values into windows. */
@@ -298,6 +304,6 @@ export class WindowedStream<T, K extends Key = Key> {
   }
 
   #apply<O>(operator: Operator<T, O>): DataStream<O> {
-    return this.#stream.transform<O>('window', operator);
+    return this.#stream.apply<O>('window', operator);
   }
 }

@@ -5,7 +5,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
-import { invalidTimestamp, isTimestamp } from '../lib/core/timestamp.ts';
+import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
 
@@ -151,21 +151,16 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
-    if (timestamp !== this.timestamp) this.#check(timestamp);
+    // That of the record in hand may be none; another one is a time.
+    if (timestamp !== this.timestamp) checkTimestamp(timestamp, this.#context.uid, 'a record that it emits');
     this.#output.emit(value, timestamp);
   };
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
-    if (timestamp !== this.timestamp) this.#check(timestamp);
+    if (timestamp !== this.timestamp) checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
     this.#output.side(tag, value, timestamp);
   };
-
-  /** That of the record in hand may be none; another one is a time. */
-  #check(timestamp: Timestamp): void {
-    const { uid } = this.#context;
-    if (!isTimestamp(timestamp)) throw invalidTimestamp(`a record that operator \`${uid}\` emits`, timestamp, { uid });
-  }
 
   /** A value is emitted while a record or timer is in hand, and is there already. */
   #refusal(value: unknown): StreamError {

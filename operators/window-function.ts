@@ -5,7 +5,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
-import { invalidTimestamp, isTimestamp } from '../lib/core/timestamp.ts';
+import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import { mapState, type MapState, type OperatorContext, type DerivedTimers, type OutputTag } from '../lib/core/operator.ts';
 import { openStates, type StateHandles, type StateSpec } from './process.ts';
@@ -112,9 +112,8 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
 
   // Bound, so that a function may take it out of its context.
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void => {
-    const { uid, output } = this.#context;
-    if (!isTimestamp(timestamp)) throw invalidTimestamp(`a record that operator \`${uid}\` sends to side output \`${tag.id}\``, timestamp, { uid });
-    output.side(tag, value, timestamp);
+    checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
+    this.#context.output.side(tag, value, timestamp);
   };
 
   readonly now = (): Timestamp => this.#context.now();

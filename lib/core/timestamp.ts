@@ -13,11 +13,18 @@ export const timestampLimit = Number.MAX_SAFE_INTEGER;
 export const isTimestamp = (value: unknown): value is Timestamp =>
   typeof value === 'number' && value >= -timestampLimit && value <= timestampLimit;
 
-/** The timestamp of a record that the engine or an operator hands on: one, or none. */
-export const isTimestampOrNone = (value: unknown): value is Timestamp => isTimestamp(value) || value === MIN_TIMESTAMP;
-
 /** The refusal. `what` says who gave it: ``source `orders`, split `0`: record 7``. */
 export const invalidTimestamp = (what: string, value: unknown, details: Readonly<Record<string, unknown>>): StreamError => {
   const told = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
   return new StreamError('TIMESTAMP_INVALID', `${what} has the timestamp \`${told}\` (${typeof value})`, { details: { ...details, timestamp: told } });
+};
+
+/** Refuses a timestamp that an operator was given by a user's function. */
+export const checkTimestamp = (timestamp: unknown, uid: string, what: string): void => {
+  if (!isTimestamp(timestamp)) throw invalidTimestamp(`operator \`${uid}\`: ${what}`, timestamp, { uid });
+};
+
+/** The same, where a record may have none. */
+export const checkTimestampOrNone = (timestamp: unknown, uid: string, what: string): void => {
+  if (timestamp !== MIN_TIMESTAMP) checkTimestamp(timestamp, uid, what);
 };

@@ -5,7 +5,7 @@
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { invariant, StreamError } from '../core/errors.ts';
-import { invalidTimestamp, isTimestampOrNone } from '../core/timestamp.ts';
+import { checkTimestampOrNone } from '../core/timestamp.ts';
 import type { JournalEntry } from '../core/journal.ts';
 import type { Key } from '../core/key.ts';
 import type { Operator, OutputTag, StateDescriptor, Step } from '../core/operator.ts';
@@ -108,7 +108,7 @@ export class OperatorHarness<I, O> {
     timestamp: Timestamp = MIN_TIMESTAMP,
     key: Key | undefined = this.#options.keyOf?.(value),
   ): readonly HarnessOutput<O>[] {
-    if (!isTimestampOrNone(timestamp)) throw invalidTimestamp('an element', timestamp, {});
+    checkTimestampOrNone(timestamp, 'operator', 'an element that it is given');
     return this.#step(() => {
       if (key === undefined) {
         this.host.record(value, timestamp);

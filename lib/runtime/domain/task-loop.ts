@@ -7,7 +7,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { SourceBatch } from '../../core/connector.ts';
 import type { Places } from '../edges/places.ts';
-import type { SourceHost } from '../hosts/source-host.ts';
+import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type Turn } from '../journal/turn.ts';
 import { TurnSize } from './turn-size.ts';
@@ -43,6 +43,8 @@ export class TaskLoop {
   #stopped = false;
   #wake: (() => void) | undefined;
   #sliceStart = 0;
+  #turnStart = 0;
+  readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < sliceMs };
 
   constructor(options: TaskLoopOptions) {
     this.#options = options;
@@ -100,10 +102,10 @@ export class TaskLoop {
       );
     }
     const start = clock.elapsed();
-    const mayGoOn = (): boolean => clock.elapsed() - start < sliceMs;
+    this.#turnStart = start;
     let count = 0;
     const done = turn(
-      () => (count = host.push(split, this.#size.records, { mayGoOn })),
+      () => (count = host.push(split, this.#size.records, this.#push)),
       () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
     );
     this.#size.took(count, clock.elapsed() - start);

@@ -22,8 +22,13 @@ export interface GraphEdge {
 
 export type NodeBody =
   | { readonly kind: 'source'; readonly source: Source<unknown>; readonly strategy: WatermarkStrategy<never> }
-  /** `boundary`: results leave in turns of their own, so its chain ends here. */
-  | { readonly kind: 'operator'; readonly operator: Operator<never, unknown> | Step<never, unknown>; readonly boundary: boolean }
+  /** `boundary`: results leave in turns of their own, so its chain ends here. `foreign`: it is a user's own, so its timestamps are checked. */
+  | {
+      readonly kind: 'operator';
+      readonly operator: Operator<never, unknown> | Step<never, unknown>;
+      readonly boundary: boolean;
+      readonly foreign?: boolean | undefined;
+    }
   | { readonly kind: 'union' }
   | { readonly kind: 'pipe'; readonly operator: OperatorFunction<never, unknown>; readonly stateless: boolean }
   | { readonly kind: 'tap'; readonly next: (value: never) => void }

@@ -118,7 +118,7 @@ export interface GeneratorSnapshot {
 
 /** Makes the watermarks of one split. */
 export class WatermarkGenerator {
-  readonly #boundMs: number | undefined;
+  readonly #lagMs: number;
   readonly #idlenessMs: number | undefined;
   #max = MIN_TIMESTAMP;
   #emitted = MIN_TIMESTAMP;
@@ -128,7 +128,7 @@ export class WatermarkGenerator {
   #quietSince: Timestamp | undefined;
 
   constructor(strategy: Pick<WatermarkStrategy<never>, 'outOfOrdernessMs' | 'idlenessMs'>) {
-    this.#boundMs = strategy.outOfOrdernessMs;
+    this.#lagMs = strategy.outOfOrdernessMs === undefined ? Number.POSITIVE_INFINITY : strategy.outOfOrdernessMs + 1;
     this.#idlenessMs = strategy.idlenessMs;
   }
 
@@ -147,14 +147,20 @@ export class WatermarkGenerator {
     return this.#max;
   }
 
-  /** How far a record may be behind the greatest timestamp and not behind the watermark. */
+  /** How far a record may be behind the greatest timestamp; infinity without any bound. */
   get boundMs(): number {
-    return this.#boundMs ?? Number.POSITIVE_INFINITY;
+    return this.#lagMs - 1;
+  }
+
+  /** A record before this time is behind the bound, and meets a watermark that is not emitted yet. `MIN_TIMESTAMP`: there is none. */
+  get bound(): Timestamp {
+    const next = this.#next();
+    return next > this.#emitted ? next + 1 : MIN_TIMESTAMP;
   }
 
   /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
   onRecords(greatest: Timestamp): void {
-    if (greatest > this.#max) this.#max = greatest;
+    if (greatest > this.#max) this.#max = Math.min(greatest, timestampLimit); // So no watermark is that of an end (I16).
     this.#seen = true;
   }
 
@@ -227,9 +233,8 @@ export class WatermarkGenerator {
     this.#quietSince = quietSince;
   }
 
-  /** Below `MAX_TIMESTAMP`, whatever the timestamps were (I16). */
   #next(): Timestamp {
-    return this.#boundMs === undefined ? MIN_TIMESTAMP : Math.min(this.#max - this.#boundMs - 1, timestampLimit);
+    return this.#max - this.#lagMs;
   }
 
   #isOverdue(now: Timestamp): boolean {

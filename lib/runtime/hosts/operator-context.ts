@@ -20,10 +20,9 @@ import type {
   Worker,
   WorkOptions,
 } from '../../core/operator.ts';
-import type { StreamError } from '../../core/errors.ts';
 import { refusal } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
-import { invalidTimestamp, isTimestamp, isTimestampOrNone } from '../../core/timestamp.ts';
+import { checkTimestamp } from '../../core/timestamp.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
 import { DerivedTimers } from '../../state/derived-timers.ts';
@@ -33,6 +32,7 @@ import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Places } from '../edges/places.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';
 import { WorkQueue, workRows, type WorkServices } from '../work/work.ts';
+import { checkedHolds, checkedOutput } from './checked-output.ts';
 import { Sequence } from './sequence.ts';
 
 /** What a host needs of its job. */
@@ -65,6 +65,8 @@ export interface ContextOptions<O> {
   /** Receivers of the side outputs by tag id. */
   readonly sides: ReadonlyMap<string, Receiver<unknown>>;
   readonly services: HostServices;
+  /** It is a user's own: the timestamps that it hands on are checked. */
+  readonly foreign?: boolean | undefined;
 }
 
 /** What one operator has asked for. */
@@ -144,7 +146,7 @@ export class HostContext<O> implements OperatorContext<O> {
         return timers.watermark;
       },
       register: (timestamp, { namespace = 0, domain = 'event' } = {}) => {
-        if (!isTimestamp(timestamp)) throw this.#invalid('a timer that operator', 'registers', timestamp);
+        checkTimestamp(timestamp, this.uid, 'a timer that it registers');
         timers.register(timestamp, namespace, domain);
       },
       delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
@@ -171,7 +173,7 @@ export class HostContext<O> implements OperatorContext<O> {
     const { keys } = this.#options;
     const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out: behindHolds(this.#options) });
     this.#asked.holds = holds;
-    return holds;
+    return this.#options.foreign === true ? checkedHolds(this.uid, holds) : holds;
   }
 
   currentKey(): ReturnType<OperatorContext<O>['currentKey']> {
@@ -200,22 +202,12 @@ export class HostContext<O> implements OperatorContext<O> {
   }
 
   #makeOutput(): Output<O> {
-    const { output, sides } = this.#options;
-    const { record } = output;
-    return {
-      emit: (value, timestamp) => {
-        if (!isTimestampOrNone(timestamp)) throw this.#invalid('a record that operator', 'emits', timestamp);
-        record(value, timestamp);
-      },
-      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => {
-        if (!isTimestampOrNone(timestamp)) throw this.#invalid('a record that operator', `sends to side output \`${tag.id}\``, timestamp);
-        (sides.get(tag.id) ?? nowhere).record(value, timestamp);
-      },
+    const { output, sides, foreign } = this.#options;
+    const made: Output<O> = {
+      emit: output.record,
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
     };
-  }
-
-  #invalid(what: string, does: string, timestamp: unknown): StreamError {
-    return invalidTimestamp(`${what} \`${this.uid}\` ${does}`, timestamp, { uid: this.uid });
+    return foreign === true ? checkedOutput(this.uid, made) : made;
   }
 
   #askOnceForTimers(): void {

@@ -248,10 +248,10 @@ export class SourceHost<T> {
     const { timestampOf } = strategy;
     const { record } = output;
     const { generator } = split;
-    const { boundMs } = generator;
     const { to, cursor, ignorePlaces } = run;
     let at = run.from;
-    let { greatest } = generator;
+    const { boundMs } = generator;
+    let { greatest, bound } = generator;
     while (at < to) {
       const value = values[at] as T; // Inside the bounds.
       if (sides?.has(at) === true) this.#side(sides.get(at) as string, value);
@@ -261,10 +261,14 @@ export class SourceHost<T> {
           timestamp = timestampOf(value);
           if (!isTimestamp(timestamp)) throw split.invalidTimestamp(split.records + at - cursor, timestamp);
         }
-        if (timestamp > greatest) greatest = timestamp;
-        else if (timestamp <= greatest - boundMs - 1 && timestamp !== MIN_TIMESTAMP) {
+        if (timestamp > greatest) {
+          greatest = timestamp;
+          bound = greatest - boundMs;
+        } else if (timestamp < bound) {
+          // It is behind its bound: what is late does not depend on when the next watermark would come.
           generator.onRecords(greatest);
           this.#emit(split);
+          bound = MIN_TIMESTAMP;
         }
         record(value, timestamp);
       }

@@ -112,6 +112,7 @@ class Compiler {
       uid: node.uid,
       number,
       operator: body.operator,
+      foreign: body.foreign ?? false,
       stateNumbers: this.#services.stateNumbersOf(node.uid),
       nextState: this.#services.nextStateOf(node.uid),
       keys,
