@@ -142,9 +142,10 @@ describe('the style', () => {
 
   test('names say what a thing does', () => {
     expect(findings(all, rules.names)).toEqual([]);
-    expect(
-      ['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow).flatMap((path) => rules.badFileName(path) ?? []),
-    ).toEqual([]);
+    const files = ['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow);
+    // The files of a golden store are named by LevelDB.
+    const named = files.filter((path) => !/^test\/golden\/stores\/\d/.test(path));
+    expect(named.flatMap((path) => rules.badFileName(path) ?? [])).toEqual([]);
   });
 });
 
