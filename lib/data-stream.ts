@@ -11,6 +11,7 @@ import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
+import type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
 import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';
@@ -127,9 +128,12 @@ export class DataStream<T> {
   }
 
   /** Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. */
-  asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
-    const operator = asyncMap(fn, options);
-    if (options.perKey === true) throw new TypeError('Expected `perKey` to follow `keyBy`: the records of this stream have no key, so no call could have the turn of one');
+  asyncMap<O, D = DeadLetter<T>>(
+    fn: (value: T, call: CallContext) => O | Promise<O>,
+    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<Awaited<O>> {
+    const operator = asyncMap(fn, options as AsyncMapOptions | undefined); // as above: the tag takes what is written to it
+    if (options?.perKey === true) throw new TypeError('Expected `perKey` to follow `keyBy`: the records of this stream have no key, so no call could have the turn of one');
     return this.add('async-map', { kind: 'operator', operator, boundary: true });
   }
 
@@ -225,8 +229,12 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey: true` lets the
    * call for a key's value end before that for its next begins. What a call gave is journaled, so that it is not made again after a crash.
    */
-  override asyncMap<O>(fn: (value: T, call: CallContext) => O | Promise<O>, options: AsyncMapOptions = {}): DataStream<Awaited<O>> {
-    return this.add('async-map', { kind: 'operator', operator: asyncMap(fn, options), boundary: true }, [this.#keyedEdge()]);
+  override asyncMap<O, D = DeadLetter<T>>(
+    fn: (value: T, call: CallContext) => O | Promise<O>,
+    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<Awaited<O>> {
+    const operator = asyncMap(fn, options as AsyncMapOptions | undefined); // as above
+    return this.add('async-map', { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
   }
 
   override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
@@ -250,8 +258,12 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   }
 
   /** Runs an agent: one input of a key at a time, many keys at once. */
-  applyAgent<O>(agent: Agent<T, O> | AgentClass<T, O>, options: AgentOperatorOptions = {}): DataStream<O> {
-    const { name, operator } = this.environment.agentOperator(agent, options);
+  applyAgent<O, D = DeadLetter<T>>(
+    agent: Agent<T, O> | AgentClass<T, O>,
+    options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<O> {
+    // The tag takes what the operator writes to it, as the type of the options says.
+    const { name, operator } = this.environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
     return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
   }
 

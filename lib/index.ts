@@ -21,7 +21,9 @@ export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type } from '../operators/process.ts';
 export type { ProcessContext, ProcessFunction, ProcessObject, StateHandles, StateSpec, TypeOf } from '../operators/process.ts';
 export type { AgentOperatorOptions } from '../operators/agent-options.ts';
-export type { DeadLetter } from '../operators/dead-letter.ts';
+export type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
+export type { ErrorFacts } from './core/error-facts.ts';
+export type { AccessError } from './core/own-failure.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
 export { TumblingEventTimeWindows, type AlignedWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
 export type {
@@ -64,7 +66,7 @@ export type {
 export { listState, mapState, outputTag, valueState } from './core/operator.ts';
 
 // ---------- agents
-export { agent, Agent, AgentBuilder, type AgentClass } from './agents/agent.ts';
+export { agent, Agent, AgentBuilder, type AgentClass, type EventOf, type OutputOf } from './agents/agent.ts';
 export type {
   ActionDefinition,
   ActionHandler,
@@ -83,7 +85,9 @@ export type {
   ResourceType,
   RetrySettings,
   RunnerContext,
+  Sendable,
   Trigger,
+  UnfitAnswer,
 } from './agents/contract.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
 export {

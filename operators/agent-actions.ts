@@ -10,6 +10,7 @@ import { durationMs } from '../lib/core/options.ts';
 import { takesFailure, type FailureStrategy } from '../lib/core/own-failure.ts';
 import { encodeText } from '../lib/core/serde.ts';
 import { chatActionName } from '../lib/agents/chat-action.ts';
+import { accessErrorOf } from '../lib/agents/chat-config.ts';
 import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../lib/agents/contract.ts';
 import { eventFromJson, type Event } from '../lib/agents/event.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
@@ -89,7 +90,8 @@ export class AgentActions<I> {
   }
 
   #makeWork(agentName: string): Work<ActionTask> {
-    const { context, options, onError, apply } = this.#options;
+    const { context, agent, options, onError, apply } = this.#options;
+    const onAccessError = accessErrorOf(agent.plan.config);
     const { asyncConcurrency = 1000, durability = 'call', actionTimeout } = options;
     return context.work<ActionTask, ActionResult>(
       {
@@ -97,7 +99,7 @@ export class AgentActions<I> {
         run: (task, work) => this.#run(task, work),
         apply: (task, outcome) => apply(task, outcome.ok ? { ok: true, value: this.#effectsOf(outcome.value) } : outcome),
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
+        onRejection: (error) => (takesFailure(onError, error, onAccessError) ? 'outcome' : 'fail'),
         identity: (task) => this.#identityOf(task),
         describe: ({ action }, key) => `action '${action}' of agent '${agentName}' for key ${keyText(key)}`,
         // Nothing that waits behind a call of a built-in action leaves before its end does.

@@ -3,7 +3,8 @@ import type { Durability, OutputOrder, OutputTag } from '../lib/core/operator.ts
 import { durationMs, integer, knownOptions, oneOf, type Duration, type OptionNames } from '../lib/core/options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 
-export interface AgentOperatorOptions {
+/** `D` is the type that the tag of the dead letters carries. */
+export interface AgentOperatorOptions<D = DeadLetter> {
   /**
    * `completion`: results leave as runs end. A watermark waits for the runs before it; a result leaves before a watermark that waits, if
    * its timestamp is greater than that watermark or it has none. So a slow key delays the watermark and nobody else's results, and a
@@ -36,7 +37,7 @@ export interface AgentOperatorOptions {
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where inputs go whose run failed. */
-  readonly deadLetters?: OutputTag<DeadLetter> | undefined;
+  readonly deadLetters?: OutputTag<D> | undefined;
   /**
    * What happens to runs that were open when the plan changed. `restart-run`: such a run begins anew with its input; its changes to memory
    * and its open actions are dropped, what it has emitted stays. @defaultValue 'continue'

@@ -3,7 +3,6 @@
  * unless something waits that its results must not overtake.
  */
 import type { Timestamp } from '../lib/core/element.ts';
-import { messageOf, StreamError } from '../lib/core/errors.ts';
 import type { Hold, Holds, OperatorContext, OutputOrder, OutputTag } from '../lib/core/operator.ts';
 import type { Run } from './agent-run.ts';
 import type { DeadLetter } from './dead-letter.ts';
@@ -61,8 +60,3 @@ export class AgentOutputs<O> {
     if (hold !== undefined) this.#holds.release(hold);
   }
 }
-
-export const letterOf = <I>({ error, ...facts }: Pick<DeadLetter<I>, 'key' | 'input' | 'action'> & { readonly error: unknown }): DeadLetter<I> => {
-  const { code, hint } = error instanceof StreamError ? error : { code: 'ACTION_FAILED', hint: undefined };
-  return { ...facts, error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) } };
-};

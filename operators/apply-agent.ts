@@ -13,6 +13,7 @@ import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { Operator, OperatorContext, Outcome, Place, Processor, Work } from '../lib/core/operator.ts';
 import { storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
+import { accessErrorOf } from '../lib/agents/chat-config.ts';
 import { classOf, EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/event.ts';
 import type { ActionEffects, PlannedAction } from '../lib/agents/contract.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
@@ -20,10 +21,10 @@ import { Warnings } from '../lib/agents/warnings.ts';
 import { AgentActions } from './agent-actions.ts';
 import { AgentNotices } from './agent-notices.ts';
 import type { AgentOperatorOptions } from './agent-options.ts';
-import { AgentOutputs, letterOf } from './agent-outputs.ts';
+import { AgentOutputs } from './agent-outputs.ts';
 import { Run, type Accepted, type ActionTask } from './agent-run.ts';
 import { AgentState } from './agent-state.ts';
-import { checkErrorOptions } from './dead-letter.ts';
+import { checkErrorOptions, letterOf } from './dead-letter.ts';
 import { KeyTurns } from './key-turns.ts';
 
 /** The agent's resources, by type and name; resolved when the job starts. */
@@ -338,7 +339,7 @@ class AgentOperator<I, O> implements Processor<I> {
 
   /** An action failed for good: the job fails, the run ends among the dead letters (true), or the action had no effect. */
   #failed(run: Run<I>, action: string, error: unknown): boolean {
-    if (!takesFailure(this.#onError, error)) throw error;
+    if (!takesFailure(this.#onError, error, accessErrorOf(this.#agent.plan.config))) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return false;
     if (run.borrows) this.#state.keepInput(run);

@@ -22,10 +22,11 @@ import {
 import { ownCopy, storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
 import { checkRetry } from '../lib/core/retry-options.ts';
-import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
+import { checkErrorOptions, letterOf, type DeadLetter } from './dead-letter.ts';
 import { KeyTurns } from './key-turns.ts';
 
-export interface AsyncMapOptions {
+/** `D` is the type that the tag of the dead letters carries. */
+export interface AsyncMapOptions<D = DeadLetter> {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
   /**
@@ -51,7 +52,7 @@ export interface AsyncMapOptions {
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
-  readonly deadLetters?: OutputTag<DeadLetter> | undefined;
+  readonly deadLetters?: OutputTag<D> | undefined;
 }
 
 const optionNames = {
@@ -220,8 +221,7 @@ class AsyncMap<I, O> implements Processor<I> {
     if (!(failure instanceof StreamError) || !takesFailure(onError, failure)) throw failure;
     this.#context.metrics.getCounter('numOfCallsFailed').inc();
     if (deadLetters === undefined) return;
-    const { code, message, hint } = failure;
-    this.#holds.side(hold, deadLetters, { key, input: value, action: this.#context.uid, error: { code, message, hint } }, timestamp);
+    this.#holds.side(hold, deadLetters, letterOf({ key, input: value, action: this.#context.uid, error: failure }), timestamp);
   }
 
   /** What a call failed with, as an error that says which call it was. */

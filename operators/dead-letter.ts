@@ -1,4 +1,5 @@
 /** What happens to an input that fails for good: the letter of the dead-letter side output, and the options that say so. */
+import { errorFacts, type ErrorFacts } from '../lib/core/error-facts.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { OutputTag } from '../lib/core/operator.ts';
 import { oneOf, refusal } from '../lib/core/options.ts';
@@ -8,8 +9,12 @@ export interface DeadLetter<I = unknown> {
   readonly key: Key;
   readonly input: I;
   readonly action: string;
-  readonly error: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
+  /** Code, message, hint, whether trying again can help, the status of a provider, and the code of what caused it. */
+  readonly error: ErrorFacts;
 }
+
+/** Refuses a tag that carries something else than the dead letters of inputs `I`; of `D` it says what it carries. */
+export type FitsDeadLetters<I, D> = DeadLetter<I> extends D ? unknown : { readonly deadLetters: OutputTag<DeadLetter<I>> };
 
 type OnError = 'fail' | 'ignore' | 'dead-letter';
 
@@ -27,3 +32,9 @@ export const checkErrorOptions = ({ onError, deadLetters }: ErrorOptions): OnErr
     throw refusal('onError', "'dead-letter' or left out where `deadLetters` are given", onError);
   return onError ?? (deadLetters === undefined ? 'fail' : 'dead-letter');
 };
+
+/** The letter of a failure. */
+export const letterOf = <I>({ error, ...facts }: Pick<DeadLetter<I>, 'key' | 'input' | 'action'> & { readonly error: unknown }): DeadLetter<I> => ({
+  ...facts,
+  error: errorFacts(error),
+});

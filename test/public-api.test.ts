@@ -91,6 +91,7 @@ test('millrace', () => {
     resourceToken
     systemClock
     type
+    type AccessError
     type ActionDefinition
     type ActionHandler
     type ActionKind
@@ -137,14 +138,17 @@ test('millrace', () => {
     type Duration
     type EnvironmentOptions
     type ErrorCode
+    type ErrorFacts
     type ErrorHandling
     type ErrorType
     type EventAttributes
     type EventClass
     type EventJson
+    type EventOf
     type EventStamp
     type ExponentialDelayOptions
     type FileRange
+    type FitsDeadLetters
     type Gauge
     type GeneratorOptions
     type Histogram
@@ -190,6 +194,7 @@ test('millrace', () => {
     type OperatorContext
     type Outcome
     type Output
+    type OutputOf
     type OutputOrder
     type OutputTag
     type PackedTurn
@@ -223,6 +228,7 @@ test('millrace', () => {
     type RetryOptions
     type RetrySettings
     type RunnerContext
+    type Sendable
     type ServiceBinding
     type ServiceContainer
     type ServiceContext
@@ -268,6 +274,7 @@ test('millrace', () => {
     type Turn
     type TurnsRecord
     type TypeOf
+    type UnfitAnswer
     type ValueState
     type ValuesCommittable
     type VoidedRecord

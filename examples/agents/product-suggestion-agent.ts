@@ -33,7 +33,7 @@ const Suggestions = z.object({ suggestions: z.array(z.string()).max(3) });
 export class ProductSuggestionAgent extends Agent<ProductSummary, ProductSuggestion> {
   static override readonly options = { errorHandling: 'retry', maxRetries: 3 } as const;
 
-  @ChatModel() model = { connection: 'default', prompt: 'suggestionPrompt' };
+  @ChatModel() model = { connection: 'default', prompt: 'suggestionPrompt', outputSchema: Suggestions };
 
   @Prompt() suggestionPrompt = Prompt.fromMessages([
     {
@@ -50,7 +50,7 @@ Answer with JSON only, in this form: {"suggestions": ["Improve the seal of the l
     const { complaints, ...facts } = input;
     ctx.sensoryMemory.set('facts', facts);
     const summary = { id: facts.id, scoreHistogram: facts.scoreHistogram, complaints };
-    ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { summary }, outputSchema: Suggestions }));
+    ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { summary } }));
   }
 
   @Action(ChatResponseEvent)

@@ -39,7 +39,7 @@ export class ReviewAnalysisAgent extends Agent<Review, ReviewAnalysis> {
   /** A model that fails or talks nonsense is asked three times more, and then fails the job, which starts again where it was. */
   static override readonly options = { errorHandling: 'retry', maxRetries: 3 } as const;
 
-  @ChatModel() model = { connection: 'default', prompt: 'reviewPrompt' };
+  @ChatModel() model = { connection: 'default', prompt: 'reviewPrompt', outputSchema: Analysis };
 
   @Prompt() reviewPrompt = Prompt.fromMessages([
     {
@@ -56,7 +56,7 @@ Answer with JSON only, in this form: {"score": 3, "complaints": ["the lid leaks"
     // Sensory memory lives as long as this run: the answer comes in another action, perhaps after a crash.
     ctx.sensoryMemory.set('id', input.id);
     const { id, review } = input;
-    ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { id, review }, outputSchema: Analysis }));
+    ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { id, review } }));
   }
 
   @Action(ChatResponseEvent)

@@ -4,6 +4,7 @@
  */
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
+import { refusal } from '../core/options.ts';
 import type {
   ActionDefinition,
   ActionHandler,
@@ -17,7 +18,7 @@ import type {
   RetrySettings,
   Trigger,
 } from './contract.ts';
-import type { Event, EventClass, InputEvent } from './event.ts';
+import type { ChatResponseEvent, Event, EventClass, InputEvent, OutputEvent } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup, invalidAgent } from './option-checks.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
@@ -47,14 +48,35 @@ export type AgentClass<I, O> = (new (...parameters: never[]) => Agent<I, O>) & {
   readonly options?: AgentOptions | undefined;
 };
 
-/** What a trigger of an agent with inputs `I` brings. A type string says nothing of the event's class. */
-type EventOf<T, I> = T extends typeof InputEvent ? InputEvent<I> : T extends EventClass<infer E> ? E : Event;
+/** What a trigger brings, to an agent with inputs `I` whose chat models answer with `A`. A type string says nothing of the event's class. */
+export type EventOf<T, I, A> = T extends typeof InputEvent
+  ? InputEvent<I>
+  : T extends typeof ChatResponseEvent
+    ? ChatResponseEvent<[A] extends [never] ? unknown : A>
+    : T extends typeof OutputEvent
+      ? OutputEvent
+      : T extends EventClass<infer E>
+        ? E
+        : Event;
 
-/** Starts an agent without decorators. */
-export const agent = <I, O>(name: string): AgentBuilder<I, O> => new AgentBuilder<I, O>(name);
+type One<T> = T extends readonly (infer E)[] ? E : T;
 
-/** An agent put together by calls; each returns the builder. */
-export class AgentBuilder<I, O> extends Agent<I, O> {
+/** The type of what a schema gives. */
+export type OutputOf<S> = S extends z.ZodType ? z.output<S> : unknown;
+
+/**
+ * Starts an agent without decorators.
+ *
+ * @example
+ * agent<string, string>('greeter').on(InputEvent, ({ input }, ctx) => ctx.output(`hello ${input}`));
+ */
+export const agent = <I, O>(name: string, ...rest: readonly never[]): AgentBuilder<I, O> => {
+  if (rest.length > 0) throw refusal('agent', 'called with a name alone: actions, resources and options are added by its methods', rest[0]);
+  return new AgentBuilder<I, O>(name);
+};
+
+/** An agent put together by calls; each returns the builder. `A` is what its chat models answer with, by the schemas they declare. */
+export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
   readonly name: string;
   readonly #actions = new Map<string, ActionDefinition>();
   readonly #resources = new Map<string, ResourceDefinition>();
@@ -66,17 +88,15 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     this.name = name;
   }
 
-  /** Adds an action for one or several types of events. Without a name it is called after the first of them. */
-  on(trigger: typeof InputEvent, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
-  on(trigger: typeof InputEvent, name: string, handler: ActionHandler<InputEvent<I>, O>, options?: ActionOptions): this;
-  on<T extends readonly Trigger[]>(triggers: T, handler: ActionHandler<EventOf<T[number], I>, O>, options?: ActionOptions): this;
-  on<T extends readonly Trigger[]>(triggers: T, name: string, handler: ActionHandler<EventOf<T[number], I>, O>, options?: ActionOptions): this;
-  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
-  on<E extends Event>(trigger: Trigger<E> | readonly Trigger<E>[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
+  /** Adds an action for one or several types of events. Without a name it is called after them: `on_input_event`. */
+  on<T extends EventClass | readonly Trigger[]>(trigger: T, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
+  on<T extends EventClass | readonly Trigger[]>(trigger: T, name: string, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: string | readonly string[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
+  on<E extends Event>(trigger: string | readonly string[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {
     const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
     const [given, handler, options = {}] = typeof rest[0] === 'string' ? rest : [undefined, ...rest];
-    const name = (given as string | undefined) ?? this.#freeName(triggers[0], handler);
+    const name = (given as string | undefined) ?? this.#freeName(triggers);
     if (this.#actions.has(name))
       throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
     checkActionOptions('on', options as ActionOptions);
@@ -85,8 +105,11 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     return this;
   }
 
-  chatModel(name: string, setup: ChatModelSetup): this {
-    return this.resource('chat_model', name, checkSetup(setup));
+  chatModel<S extends z.ZodType | JsonSchema = never>(
+    name: string,
+    setup: ChatModelSetup & { readonly outputSchema?: S | undefined },
+  ): AgentBuilder<I, O, A | ([S] extends [never] ? never : OutputOf<S>)> {
+    return this.#checked(`chat_model '${name}'`, () => this.resource('chat_model', name, checkSetup(setup)));
   }
 
   prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
@@ -94,7 +117,8 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
   }
 
   tool<P extends z.ZodType | JsonSchema>(name: string, definition: ToolDefinition<P>): this {
-    return this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)); // the tool checks arguments by P before it passes them
+    // The tool checks arguments by P before it passes them.
+    return this.#checked(`tool '${name}'`, () => this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)));
   }
 
   /** Adds a resource of any type. `{ factory: () => ... }` is asked for it each time the job starts. */
@@ -120,9 +144,20 @@ export class AgentBuilder<I, O> extends Agent<I, O> {
     return { name: this.name, actions: [...this.#actions.values()], resources: [...this.#resources.values()], options: this.#options };
   }
 
-  #freeName(trigger: Trigger | undefined, handler: unknown): string {
-    const own = typeof handler === 'function' ? handler.name : '';
-    const base = own !== '' ? own : `on${typeof trigger === 'string' ? trigger : (trigger?.type ?? '')}`;
+  /** Says of what is refused where it stands. */
+  #checked<R>(what: string, make: () => R): R {
+    try {
+      return make();
+    } catch (error) {
+      if (error instanceof TypeError) throw new TypeError(`agent '${this.name}', ${what}: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** Called after the triggers: the name of a function is code, which a minifier changes (I19). */
+  #freeName(triggers: readonly Trigger[]): string {
+    const types = triggers.map((each) => (typeof each === 'string' ? each : (each?.type ?? '')).replace(/^_+/, ''));
+    const base = `on_${types.join('_and_')}`;
     let name = base;
     for (let number = 2; this.#actions.has(name); number += 1) name = `${base}_${number}`;
     return name;

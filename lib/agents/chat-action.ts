@@ -1,17 +1,18 @@
 /**
- * The built-in action that asks the chat model; the tools that the model wants are called by `tool-action.ts`. A model request is one
- * durable call with a digest over the request, retries and the reading of structured output included, so it is never paid twice (I8) and
- * back-off blocks nobody. The loop over tool calls is kept in sensory memory between the two actions and is bounded (I10).
+ * The built-in action that asks the chat model (`chat-request.ts`) and reads its answers; the tools that the model wants are called by
+ * `tool-action.ts`. Reading stands outside the durable calls, so each paid answer is journaled, one that does not fit too, and attempts
+ * are counted over crashes (I8). The loop over tool calls is kept in sensory memory between the two actions; all loops are bounded (I10).
  */
-import { backOffMs, type BackOff } from '../core/back-off.ts';
+import * as z from 'zod';
+import { backOffMs } from '../core/back-off.ts';
+import { errorFacts } from '../core/error-facts.ts';
 import { messageOf, StreamError } from '../core/errors.ts';
-import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
-import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
-import { ownCopy } from '../core/own-copy.ts';
-import { durationMs, integer, oneOf, type Duration } from '../core/options.ts';
-import { isOwnFailure } from '../core/own-failure.ts';
-import type { ActionDefinition, ChatModelSetup, ErrorHandling, RunnerContext } from './contract.ts';
-import { callLimits, type CallLimits } from './call-limits.ts';
+import type { ChatMessage } from '../core/model.ts';
+import { takesFailure } from '../core/own-failure.ts';
+import { forgetSchema, schemaOf } from './asked-schemas.ts';
+import { chatConfigOf, type ChatConfig } from './chat-config.ts';
+import { backOffOf, requestAnswer } from './chat-request.ts';
+import type { ActionDefinition, ChatModelSetup, RunnerContext } from './contract.ts';
 import {
   ChatErrorEvent,
   ChatRequestEvent,
@@ -20,34 +21,13 @@ import {
   ToolResponseEvent,
   type RequestedToolCall,
 } from './event.ts';
-import { sentSchema, type JsonSchema } from './json-schema.ts';
-import { Prompt, promptText } from './prompt.ts';
+import { isZod, outputSchemaOf, saysMore, type JsonSchema } from './json-schema.ts';
+import { promptText } from './prompt.ts';
 import type { ActionContext } from './runner-context.ts';
-import { parseStructured } from './structured-output.ts';
-import type { FunctionTool } from './tool.ts';
+import { checkOf, type Check } from './schema-check.ts';
+import { readAnswer, unfitAnswer, type ReadAnswer } from './structured-output.ts';
 
 export const chatActionName = 'chat_model_action';
-
-export interface ChatConfig {
-  readonly errorHandling: ErrorHandling;
-  readonly maxRetries: number;
-  readonly retryWaitMs: number;
-  readonly maxToolRounds: number;
-}
-
-/** Reads the settings by our names or by those of Flink Agents (`retry-wait-interval` in seconds). Throws a `TypeError` that names the setting. */
-export const chatConfigOf = (config: Readonly<Record<string, unknown>>): ChatConfig => {
-  const strategy = config['errorHandling'] ?? config['error-handling-strategy'] ?? 'fail';
-  const word = (typeof strategy === 'string' ? strategy.toLowerCase() : strategy) as ErrorHandling; // checked by `oneOf`
-  const waitSec = config['retry-wait-interval'];
-  const wait = config['retryWaitInterval'] ?? (typeof waitSec === 'number' ? waitSec * 1000 : (waitSec ?? 1000));
-  return {
-    errorHandling: oneOf('errorHandling', word, ['fail', 'retry', 'ignore']),
-    maxRetries: integer('maxRetries', (config['maxRetries'] ?? config['max-retries'] ?? 3) as number),
-    retryWaitMs: durationMs('retryWaitInterval', wait as Duration),
-    maxToolRounds: integer('maxToolRounds', (config['maxToolRounds'] ?? config['max-tool-rounds'] ?? 10) as number),
-  };
-};
 
 /** One chat request on its way through the rounds of its tool calls; plain data. */
 interface Conversation {
@@ -61,14 +41,6 @@ interface Conversation {
   readonly total_retry_wait_sec: number;
 }
 
-interface Answer {
-  readonly message: ChatMessage;
-  readonly attempts: number;
-}
-
-/** Longest wait between two attempts, in milliseconds. */
-const retryWaitMaxMs = 60_000;
-
 // Paths in sensory memory. An event id becomes one name of a path.
 const nameOf = (id: string): string => id.replaceAll('.', '-');
 const historyPath = (requestId: string): string => `_TOOL_CALL_CONTEXT.${nameOf(requestId)}`;
@@ -79,10 +51,18 @@ const chat = async (event: ChatRequestEvent | ToolResponseEvent, context: Runner
     await goOn(event, context as ActionContext); // the runtime makes every context
     return;
   }
-  const { id = '', model, messages, promptArgs, outputSchema } = event;
+  const { id = '', model, messages, promptArgs } = event;
+  const ours = context as ActionContext; // likewise
+  const outputSchema = event.outputSchema ?? declaredSchemaOf(model, ours);
   const schema = outputSchema === undefined ? {} : { output_schema: outputSchema };
   const counts = { rounds: 0, retry_count: 0, total_retry_wait_sec: 0 };
-  await ask({ initialRequestId: id, model, prompt_args: promptArgs, ...schema, ...counts }, messages, context as ActionContext);
+  await ask({ initialRequestId: id, model, prompt_args: promptArgs, ...schema, ...counts }, messages, ours);
+};
+
+/** The schema of a request that names none: its model's. */
+const declaredSchemaOf = (model: string, context: ActionContext): JsonSchema | undefined => {
+  const { outputSchema } = context.getResource<ChatModelSetup>('chat_model', model);
+  return outputSchema === undefined ? undefined : outputSchemaOf(outputSchema);
 };
 
 /** Takes what the tools returned back to the model. */
@@ -102,26 +82,115 @@ const ask = async (conversation: Conversation, messages: readonly ChatMessage[],
   const { initialRequestId: requestId } = conversation;
   const config = chatConfigOf({ ...context.agentConfig, ...context.actionConfig });
   const setup = context.getResource<ChatModelSetup>('chat_model', conversation.model);
+  const check = await answerCheckOf(conversation, setup, context);
   try {
-    const { message, attempts } = await request(conversation, messages, setup, config, context);
-    const after = counted(conversation, attempts, setup, config, context);
-    countTokens(message, context);
-    if ((message.tool_calls?.length ?? 0) > 0) {
-      askTools(after, [...messages, message], config, context);
+    const { message, history, retries, waitMs } = await answerOf({ conversation, messages, setup, config, check }, context);
+    const after = counted(conversation, { retries, waitMs }, setup, context);
+    if (asksTools(message)) {
+      askTools(after, [...history, message], config, context);
       return;
     }
     const { retry_count: retryCount, total_retry_wait_sec: totalRetryWaitSec } = after;
     forget(conversation, context);
     context.sendEvent(new ChatResponseEvent({ requestId, response: message, retryCount, totalRetryWaitSec }));
   } catch (error) {
-    if (config.errorHandling !== 'ignore' || !isOwnFailure(error)) throw error;
+    if (config.errorHandling !== 'ignore' || !takesFailure('ignore', error, config.onAccessError)) throw error;
     forget(conversation, context);
     ignore(error, conversation, setup, context);
   }
 };
 
-/** The history of tool calls, where there is one. */
+const asksTools = ({ tool_calls: calls }: ChatMessage): boolean => (calls?.length ?? 0) > 0;
+
+interface Question {
+  readonly conversation: Conversation;
+  readonly messages: readonly ChatMessage[];
+  readonly setup: ChatModelSetup;
+  readonly config: ChatConfig;
+  readonly check: Check | undefined;
+}
+
+interface Answered extends Retries {
+  readonly message: ChatMessage;
+  /** What the model was told, corrections included. */
+  readonly history: readonly ChatMessage[];
+}
+
+interface Retries {
+  readonly retries: number;
+  /** What was planned: the time that passed is not part of an outcome. */
+  readonly waitMs: number;
+}
+
+/** Asks until an answer fits or no attempt is left. The model is told why an answer did not fit. */
+const answerOf = async ({ conversation, messages, setup, config, check }: Question, context: ActionContext): Promise<Answered> => {
+  const { model, prompt_args: promptArgs, output_schema: schema } = conversation;
+  const attemptsMax = config.errorHandling === 'retry' ? config.maxRetries + 1 : 1;
+  let history = messages;
+  let waitMs = 0;
+  for (let taken = 0; ; ) {
+    const asked = { model, setup, messages: history, promptArgs, schema, config, attempts: attemptsMax - taken };
+    const { message, attempts } = await requestAnswer(asked, context);
+    taken += attempts;
+    for (let failures = 1; failures < attempts; failures += 1) waitMs += backOffMs(backOffOf(config), failures);
+    if (check === undefined || asksTools(message)) return { message, history, retries: taken - 1, waitMs };
+    const read = readBy(check, message, model);
+    if (read.ok) return { message: read.message, history, retries: taken - 1, waitMs };
+    context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('unfitAnswers').inc();
+    if (config.onUnfitAnswer === 'fail' || taken >= attemptsMax) throw unfitAnswer(model, read);
+    history = [...history, ...(message.content === '' ? [] : [message]), { role: 'user', content: correctionOf(read.reason) }];
+  }
+};
+
+/** Characters of a reason that the model is told. */
+const reasonMax = 1000;
+
+const correctionOf = (reason: string): string =>
+  `Your answer does not fit what was asked for:\n${reason.slice(0, reasonMax)}\nAnswer again, with JSON that fits and nothing else.`;
+
+/** What a refinement or a transform throws is a mistake in code and says nothing of the answer. */
+const readBy = (check: Check, message: ChatMessage, model: string): ReadAnswer => {
+  try {
+    return readAnswer(message, check);
+  } catch (cause) {
+    const isAsync = cause instanceof z.core.$ZodAsyncError;
+    const what = isAsync ? 'has an asynchronous refinement or transform' : `threw while it checked an answer: ${messageOf(cause)}`;
+    throw new StreamError('AGENT_INVALID', `the output schema for model '${model}' ${what}`, {
+      cause,
+      hint: isAsync ? 'check in the action that takes the answer: what waits may say something else after a crash' : 'mend the schema; the answer is journaled',
+      details: { model },
+    });
+  }
+};
+
+/** How the answers of a conversation are checked: by the schema that the user wrote, while there is one to be had. */
+const answerCheckOf = async (conversation: Conversation, setup: ChatModelSetup, context: ActionContext): Promise<Check | undefined> => {
+  const { initialRequestId: requestId, model, output_schema: json } = conversation;
+  if (json === undefined) return undefined;
+  const schema = schemaOf(context.jobId, requestId) ?? declaredAs(json, setup.outputSchema) ?? json;
+  if (schema === json && saysMore(json)) {
+    throw new StreamError('AGENT_INVALID', `the output schema of a request to model '${model}' is not known after a restart, and its JSON does not say all`, {
+      hint: 'give it to the chat model as `outputSchema`, where it is found again; the request goes on then',
+      details: { agent: context.agentName, model },
+    });
+  }
+  try {
+    return await checkOf(schema);
+  } catch (cause) {
+    throw new StreamError('AGENT_INVALID', `the output schema of a request to model '${model}' is refused: ${messageOf(cause)}`, {
+      cause,
+      details: { agent: context.agentName, model },
+    });
+  }
+};
+
+/** The schema that the agent declares for a model, when it is the one of which only the JSON is left. */
+const declaredAs = (json: JsonSchema, declared: ChatModelSetup['outputSchema']): z.ZodType | undefined =>
+  declared !== undefined && isZod(declared) && JSON.stringify(outputSchemaOf(declared)) === JSON.stringify(json) ? declared : undefined;
+
+/** The schema, and the history of tool calls, where there is one. */
 const forget = ({ rounds, initialRequestId }: Conversation, context: ActionContext): void => {
+  forgetSchema(context.jobId, initialRequestId);
   if (rounds > 0) context.sensoryMemory.delete(historyPath(initialRequestId));
 };
 
@@ -129,123 +198,22 @@ const forget = ({ rounds, initialRequestId }: Conversation, context: ActionConte
 const ignore = (error: unknown, conversation: Conversation, setup: ChatModelSetup, context: ActionContext): void => {
   const { initialRequestId: requestId, model } = conversation;
   context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('ignoredErrors').inc();
-  const hint = `handle ${ChatErrorEvent.name} (${ChatErrorEvent.type}) to see each of them`;
-  context.warnOnce(`ignored ${model}`, { model, key: context.key, error, hint }, `chat model '${model}' failed and \`errorHandling\` is 'ignore': its request gets no answer`);
-  const errorType = error instanceof StreamError ? error.code : error instanceof Error ? error.name : typeof error;
+  const hint = `handle ChatErrorEvent (${ChatErrorEvent.type}) to see each of them`;
+  const what = `chat model '${model}' failed and \`errorHandling\` is 'ignore': its request gets no answer`;
+  context.warnOnce(`ignored ${model}`, { model, key: context.key, error, hint }, what);
+  const { code: errorType, message: errorMessage, retryable, status, cause } = errorFacts(error);
   const problemCategory = errorType === 'MODEL_RESPONSE' ? 'model_output_parse_error' : 'model_call_failed';
-  context.sendEvent(new ChatErrorEvent({ requestId, model, problemCategory, errorType, errorMessage: messageOf(error) }));
+  context.sendEvent(new ChatErrorEvent({ requestId, model, problemCategory, errorType, errorMessage, retryable, status, causeCode: cause?.code }));
 };
 
-/** One durable call: the request, its retries and the reading of its answer. */
-const request = (
-  conversation: Conversation,
-  messages: readonly ChatMessage[],
-  setup: ChatModelSetup,
-  config: ChatConfig,
-  context: ActionContext,
-): Promise<Answer> => {
-  const connection = context.getResource<ChatModelConnection>('chat_model_connection', setup.connection);
-  const asked = requestOf(conversation, messages, setup, context);
-  const { output_schema: schema } = conversation;
-  const send = async (call: CallContext): Promise<Answer> => {
-    const answer = withCallIds(await connection.chat(ownCopy(asked), optionsOf(call, context)));
-    const isFinal = (answer.tool_calls?.length ?? 0) === 0;
-    return { message: schema !== undefined && isFinal ? parseStructured(answer, schema) : answer, attempts: call.attempt };
-  };
-  const timeoutMs = setup.timeout === undefined ? undefined : durationMs('timeout', setup.timeout, { min: 1 });
-  return context.callDurably('chat', send, { args: asked, timeoutMs, retry: retryOf(config, connection), limit: limitOf(connection, setup, context) });
-};
-
-const limitOf = (connection: ChatModelConnection, { model = '', concurrency }: ChatModelSetup, context: ActionContext): CallLimit | undefined =>
-  concurrency === undefined
-    ? undefined
-    : context.getResource<CallLimits>(callLimits.type, callLimits.name).of(connection, model, concurrency);
-
-const retryOf = (config: ChatConfig, { retryAfterMaxMs }: ChatModelConnection): RetryOptions | undefined => {
-  const { firstMs: initialIntervalMs, factor: backoffFactor, maxMs: maxIntervalMs } = backOffOf(config);
-  const waits = { initialIntervalMs, backoffFactor, maxIntervalMs, jitter: 0, retryAfterMax: retryAfterMaxMs };
-  return config.errorHandling === 'retry' ? { attempts: config.maxRetries + 1, ...waits } : undefined;
-};
-
-const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({ firstMs: retryWaitMs, factor: 2, maxMs: retryWaitMaxMs });
-
-/** The signal is made only for a connection that reads it. */
-const optionsOf = (call: CallContext, context: ActionContext): ChatOptions => ({
-  get signal() {
-    return call.signal;
-  },
-  callId: call.id,
-  key: context.key,
-  idempotencyKey: call.idempotencyKey,
-});
-
-const requestOf = (
-  conversation: Conversation,
-  messages: readonly ChatMessage[],
-  setup: ChatModelSetup,
-  context: ActionContext,
-): ChatRequest => {
-  const { prompt_args: args, output_schema: outputSchema } = conversation;
-  const prompt = typeof setup.prompt === 'string' ? context.getResource<Prompt>('prompt', setup.prompt) : setup.prompt;
-  const prompted = prompt?.formatMessages('user', args) ?? [];
-  const given = messages.filter(({ content, role }) => content !== '' || role === 'assistant' || role === 'tool');
-  if (prompted.length + given.length === 0)
-    throw new StreamError('MODEL_REQUEST', `a chat request to model '${conversation.model}' has neither a prompt nor messages with content`, {
-      hint: 'give the chat model a `prompt`, or the ChatRequestEvent `messages`',
-    });
-  const tools = (setup.tools ?? []).map((name) => context.getResource<FunctionTool>('tool', name).metadata);
-  return {
-    ...(setup.model === undefined ? {} : { model: setup.model }),
-    messages: [...prompted, ...given],
-    ...(tools.length === 0 ? {} : { tools }),
-    ...(setup.args === undefined ? {} : { args: setup.args }),
-    ...(outputSchema === undefined ? {} : { outputSchema: sentSchema(outputSchema) }),
-  };
-};
-
-/**
- * Tool calls need ids that differ, to bring their results back, and that are no names which every object has. Where the provider gave none
- * such, the place in the list makes one.
- */
-const withCallIds = (message: ChatMessage): ChatMessage => {
-  if (message.tool_calls === undefined) return message;
-  const taken = new Set<string>();
-  const fits = (id: unknown): id is string => typeof id === 'string' && id !== '' && !taken.has(id) && !(id in Object.prototype);
-  const calls = message.tool_calls.map((call, index): ToolCall => {
-    let { id } = call;
-    for (let other = 0; !fits(id); other += 1) id = `call_${index}_${other}`;
-    taken.add(id);
-    return id === call.id ? call : { ...call, id };
-  });
-  return { ...message, tool_calls: calls };
-};
-
-/** Adds the retries of one request. The wait is what was planned, since the time that passed is not part of the outcome. */
-const counted = (
-  conversation: Conversation,
-  attempts: number,
-  setup: ChatModelSetup,
-  config: ChatConfig,
-  context: ActionContext,
-): Conversation => {
-  const retries = attempts - 1;
+/** Adds the retries of one request. */
+const counted = (conversation: Conversation, { retries, waitMs }: Retries, setup: ChatModelSetup, context: ActionContext): Conversation => {
   if (retries <= 0) return conversation;
-  let waitMs = 0;
-  for (let each = 1; each <= retries; each += 1) waitMs += backOffMs(backOffOf(config), each);
   const group = context.actionMetricGroup.getSubGroup('model', setup.connection);
   group.getCounter('retryCount').inc(retries);
   group.getCounter('retryWaitSec').inc(waitMs / 1000);
   const { retry_count, total_retry_wait_sec } = conversation;
   return { ...conversation, retry_count: retry_count + retries, total_retry_wait_sec: total_retry_wait_sec + waitMs / 1000 };
-};
-
-const countTokens = ({ extra_args: facts = {} }: ChatMessage, context: ActionContext): void => {
-  const { model_name: model, promptTokens, completionTokens } = facts;
-  if (typeof model !== 'string' || typeof promptTokens !== 'number' || typeof completionTokens !== 'number') return;
-  if (promptTokens <= 0 || completionTokens <= 0) return;
-  const group = context.actionMetricGroup.getSubGroup('model', model);
-  group.getCounter('promptTokens').inc(promptTokens);
-  group.getCounter('completionTokens').inc(completionTokens);
 };
 
 const askTools = (conversation: Conversation, history: readonly ChatMessage[], config: ChatConfig, context: ActionContext): void => {

@@ -2,13 +2,16 @@
  * The contracts of this floor on one page: what an agent is made of, what an action may do, and what the operator supplies for one
  * execution of it and takes from it. Types only, so that every other file may lean on them.
  */
+import type * as z from 'zod';
 import type { Timestamp } from '../core/element.ts';
 import type { Key } from '../core/key.ts';
 import type { MetricGroup } from '../core/metric.ts';
 import type { CallContext, RetryOptions, WorkContext } from '../core/operator.ts';
 import type { Duration } from '../core/options.ts';
-import type { Event, EventClass, EventJson } from './event.ts';
+import type { AccessError } from '../core/own-failure.ts';
+import type { Event, EventClass, EventJson, OutputEvent } from './event.ts';
 import type { MemoryBase, MemoryChange, MemoryObject } from './memory.ts';
+import type { JsonSchema } from './json-schema.ts';
 import type { Prompt } from './prompt.ts';
 import type { Warnings } from './warnings.ts';
 
@@ -18,6 +21,9 @@ import type { Warnings } from './warnings.ts';
 export type ResourceType = 'chat_model' | 'chat_model_connection' | 'prompt' | 'tool' | (string & {});
 
 export type ErrorHandling = 'fail' | 'retry' | 'ignore';
+
+/** What follows an answer that does not fit the output schema: the model is asked again and told why, or the request has failed. */
+export type UnfitAnswer = 'retry' | 'fail';
 
 export interface RetrySettings {
   /** Attempts after the first one. @defaultValue 3 */
@@ -36,6 +42,12 @@ export interface ChatModelSetup {
   readonly prompt?: string | Prompt | undefined;
   /** Names of the tools that the model may ask for. */
   readonly tools?: readonly string[] | undefined;
+  /**
+   * What its answers must look like, for requests that name no schema of their own: a zod schema or a JSON Schema. Declared here it is
+   * refused when the agent is composed if a model can not be told it, is known again after a restart, and gives `event.output` its type.
+   * @defaultValue none
+   */
+  readonly outputSchema?: z.ZodType | JsonSchema | undefined;
   /** Temperature and the like, passed on to the provider. */
   readonly args?: Readonly<Record<string, unknown>> | undefined;
   /** Limit of one attempt. @defaultValue none */
@@ -54,6 +66,17 @@ export interface AgentOptions {
   readonly errorHandling?: ErrorHandling | undefined;
   readonly maxRetries?: number | undefined;
   readonly retryWaitInterval?: Duration | undefined;
+  /**
+   * What follows an answer that does not fit the output schema, under `errorHandling: 'retry'`: `retry` asks again within `maxRetries` and
+   * tells the model what was wrong; `fail` takes it as the failure of the request. Such an answer is paid and journaled either way.
+   * @defaultValue 'retry'
+   */
+  readonly onUnfitAnswer?: UnfitAnswer | undefined;
+  /**
+   * What becomes of an error that would meet every input alike: a model that answers 401, 403 or 404. `fail-job` fails the job, so that a
+   * revoked key does not drain the stream into the dead letters; `as-input` takes it as the failure of the input. @defaultValue 'fail-job'
+   */
+  readonly onAccessError?: AccessError | undefined;
   /** Rounds of tool calls that one chat request may take. @defaultValue 10 */
   readonly maxToolRounds?: number | undefined;
   /** Settings by the names of Flink Agents, such as `error-handling-strategy`. */
@@ -65,8 +88,8 @@ export interface AgentOptions {
 /** The name of an event type, or a class of events. */
 export type Trigger<E extends Event = Event> = string | EventClass<E>;
 
-/** `O` is the type of the agent's outputs. */
-export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, context: RunnerContext<O>) => void | Promise<void>;
+/** `O` is the type of the agent's outputs. What a handler returns is not looked at, but for the promise of an asynchronous one. */
+export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, context: RunnerContext<O>) => unknown;
 
 export interface ActionOptions {
   /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
@@ -138,6 +161,9 @@ export interface DurableCallable<R> {
   reconciler?(): R | Promise<R>;
 }
 
+/** An output is of the type that the agent gives. */
+export type Sendable<E, O> = E extends OutputEvent<infer T> ? ([T] extends [O] ? unknown : OutputEvent<O>) : unknown;
+
 /** What an action may do. `O` is the type of the agent's outputs. */
 export interface RunnerContext<O = unknown> {
   readonly key: Key;
@@ -150,7 +176,7 @@ export interface RunnerContext<O = unknown> {
   /** A UUID; the same after a crash. */
   uuid(): string;
   /** Takes effect when the action has ended. Returns the event with the id it will have. */
-  sendEvent<E extends Event>(event: E): E;
+  sendEvent<E extends Event>(event: E & Sendable<E, O>): E;
   /** Sends an `OutputEvent` whose value is checked against the type of the agent's outputs. */
   output(value: O): void;
   /** Lives as long as the run. */

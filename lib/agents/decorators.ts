@@ -8,7 +8,7 @@ import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { CallContext } from '../core/operator.ts';
-import { AgentBuilder, type Agent, type AgentClass } from './agent.ts';
+import { AgentBuilder, type Agent, type AgentClass, type EventOf, type OutputOf } from './agent.ts';
 import type { ActionDefinition, ActionOptions, AgentDefinition, ResourceDefinition, ResourceType, RunnerContext, Trigger } from './contract.ts';
 import { note, ownNote } from './class-notes.ts';
 import type { EventClass } from './event.ts';
@@ -42,15 +42,18 @@ interface FieldDecorator {
   (value: undefined, context: ClassFieldDecoratorContext): void;
 }
 
+/** What the chat models of a class of agents answer with: of those fields that declare an `outputSchema`. */
+type AnswersOf<C> = { [F in keyof C]: C[F] extends { readonly connection: string; readonly outputSchema: infer S } ? OutputOf<S> : never }[keyof C];
+
 /** A type string says nothing of the event's class, so it leaves the handler free to say. */
-type EventOf<T> = T extends EventClass<infer E> ? E : never;
+type TriggeredBy<T, C> = T extends EventClass ? (C extends Agent<infer I, unknown> ? EventOf<T, I, AnswersOf<C>> : never) : never;
 
-type Handles<E, O> = (event: E, context: RunnerContext<O>) => void | Promise<void>;
+/** A handler of the class `C`: its event is what the trigger brings there, and its outputs are those of the class. */
+type Handles<T, C> = C extends Agent<unknown, infer O> ? (event: TriggeredBy<T, C>, context: RunnerContext<O>) => unknown : never;
 
-/** `O` is the type of the outputs of the class that the method is in: a handler that says `RunnerContext<...>` says the same. */
-interface ActionDecorator<E> {
-  <O, H extends Handles<E, O>>(target: Agent<unknown, O>, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
-  <O, H extends Handles<E, O>>(value: H, context: ClassMethodDecoratorContext<Agent<unknown, O>>): void;
+interface ActionDecorator<T> {
+  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(target: C, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(value: H, context: ClassMethodDecoratorContext<C>): void;
 }
 
 /**
@@ -62,7 +65,7 @@ interface ActionDecorator<E> {
  *   double(event: InputEvent<number>, ctx: RunnerContext) { ctx.sendEvent(new OutputEvent(event.input * 2)); }
  * }
  */
-export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parameters: T): ActionDecorator<EventOf<T[number]>> => {
+export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parameters: T): ActionDecorator<T[number]> => {
   const last = parameters.at(-1);
   const options = typeof last === 'object' && last !== null ? last : undefined;
   const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[]; // each is checked below

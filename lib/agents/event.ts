@@ -7,7 +7,10 @@ import type * as z from 'zod';
 import type { ChatMessage, ToolCall } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { Timestamp } from '../core/element.ts';
-import { outputSchemaOf, type JsonSchema } from './json-schema.ts';
+import { noteSchema } from './asked-schemas.ts';
+import { isZod, outputSchemaOf, type JsonSchema } from './json-schema.ts';
+import { reasonOf } from './schema-check.ts';
+import { checkZod } from './zod-schema.ts';
 
 /** The type strings of Flink Agents. */
 export const EventType = {
@@ -102,6 +105,8 @@ export class InputEvent<T = unknown> extends Event {
 /** A result: it leaves the agent. */
 export class OutputEvent<T = unknown> extends Event {
   static override readonly type = EventType.OutputEvent;
+  /** Tells its type from those of other events with an `output`; never present at run time. */
+  declare private readonly leaves: true;
 
   constructor(output: T) {
     super(OutputEvent.type, { output });
@@ -120,9 +125,10 @@ export interface ChatRequestOptions {
   /** Fill the placeholders of the model's prompt. */
   readonly promptArgs?: Readonly<Record<string, unknown>> | undefined;
   /**
-   * What the answer must look like: a zod schema or a JSON Schema. Kept as JSON Schema, so transforms and refinements do not take part.
+   * What the answer must look like: a zod schema, which checks it with its refinements and transforms, or a JSON Schema (draft 2020-12).
    * Keys that a zod schema does not have are dropped from the answer, by `z.strictObject` refused, by `z.looseObject` kept; a JSON Schema
-   * says so itself by `additionalProperties`.
+   * says so itself by `additionalProperties`. The event keeps the schema as JSON; declared with the chat model a zod schema is known
+   * again after a restart, and `event.output` has its type. @defaultValue the `outputSchema` of the chat model
    */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
 }
@@ -136,6 +142,7 @@ export class ChatRequestEvent extends Event {
     if (typeof model !== 'string' || model === '') throw refusal('model', 'the name of a chat model', model);
     const schema = outputSchema === undefined ? {} : { output_schema: outputSchemaOf(outputSchema) };
     super(ChatRequestEvent.type, { model, messages, prompt_args: promptArgs, ...schema });
+    if (outputSchema !== undefined && isZod(outputSchema)) noteSchema(this, outputSchema);
   }
 
   get model(): string {
@@ -163,7 +170,7 @@ export interface ChatResponseOptions {
   readonly totalRetryWaitSec?: number | undefined;
 }
 
-/** The answer of a chat model. `T` is the type of the request's output schema. */
+/** The answer of a chat model. `T` is the type that the output schemas of the agent's chat models give; unknown where none declares one. */
 export class ChatResponseEvent<T = unknown> extends Event {
   static override readonly type = EventType.ChatResponseEvent;
 
@@ -180,12 +187,25 @@ export class ChatResponseEvent<T = unknown> extends Event {
     return this.attributes['response'] as ChatMessage;
   }
 
-  /** The structured output. Throws a `TypeError` when the request named no output schema. */
+  /** The structured output, as the schema gave it. Throws a `TypeError` when there was no output schema. */
   get output(): T {
     const structured = this.response.extra_args?.['structured_output'];
     if (structured === undefined)
       throw new TypeError('Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`');
     return structured as T; // the chat action checked it against the schema
+  }
+
+  /**
+   * The answer as a schema reads it: for requests that name their schema themselves, which no type can follow. Throws a `TypeError` when
+   * it does not fit.
+   *
+   * @example
+   * agent<string, number>('scorer').on(ChatResponseEvent, (event, ctx) => ctx.output(event.outputAs(z.object({ score: z.int() })).score));
+   */
+  outputAs<S extends z.ZodType>(schema: S): z.output<S> {
+    const checked = checkZod(schema, jsonOf(this.response.content));
+    if (checked.success) return checked.data as z.output<S>; // it is the schema's own answer
+    throw new TypeError(`Expected the answer to fit the schema, got: ${reasonOf(checked.error.issues)}`);
   }
 
   get retryCount(): number {
@@ -269,6 +289,12 @@ export interface ChatErrorOptions {
   /** The error's code, or the name of its class. */
   readonly errorType: string;
   readonly errorMessage: string;
+  /** Whether trying again without a change can help. @defaultValue nobody knows */
+  readonly retryable?: boolean | undefined;
+  /** The HTTP status that the provider answered with. @defaultValue none */
+  readonly status?: number | undefined;
+  /** The code of what caused the error. @defaultValue none */
+  readonly causeCode?: string | undefined;
 }
 
 /** In the words of Flink Agents. */
@@ -282,8 +308,9 @@ export class ChatErrorEvent extends Event {
   static override readonly type = '_chat_error_event';
 
   constructor(options: ChatErrorOptions) {
-    const { requestId, model, problemCategory, errorType, errorMessage } = options;
-    super(ChatErrorEvent.type, { request_id: requestId, model, problemCategory, errorType, errorMessage });
+    const { requestId, model, problemCategory, errorType, errorMessage, retryable, status, causeCode } = options;
+    const facts = { ...(retryable === undefined ? {} : { retryable }), ...(status === undefined ? {} : { status }), ...(causeCode === undefined ? {} : { causeCode }) };
+    super(ChatErrorEvent.type, { request_id: requestId, model, problemCategory, errorType, errorMessage, ...facts });
   }
 
   get requestId(): string {
@@ -304,6 +331,18 @@ export class ChatErrorEvent extends Event {
 
   get errorMessage(): string {
     return this.attributes['errorMessage'] as string;
+  }
+
+  get retryable(): boolean | undefined {
+    return this.attributes['retryable'] as boolean | undefined;
+  }
+
+  get status(): number | undefined {
+    return this.attributes['status'] as number | undefined;
+  }
+
+  get causeCode(): string | undefined {
+    return this.attributes['causeCode'] as string | undefined;
   }
 }
 
@@ -338,6 +377,14 @@ export const builtInClasses: ReadonlyMap<string, EventClass> = new Map<string, E
     each,
   ]),
 );
+
+const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text; // An answer that was no JSON is text.
+  }
+};
 
 type Writable<T> = { -readonly [P in keyof T]: T[P] };
 

@@ -7,6 +7,7 @@ import { durationMs, flag, integer, knownOptions, refusal, withMethods, type Opt
 import type { ChatModelConnection } from '../core/model.ts';
 import type { ActionOptions, AgentOptions, ChatModelSetup, RetrySettings } from './contract.ts';
 import { Event } from './event.ts';
+import { jsonSchemaOf } from './json-schema.ts';
 import { Prompt } from './prompt.ts';
 
 const setupNames = {
@@ -17,11 +18,12 @@ const setupNames = {
   args: true,
   timeout: true,
   concurrency: true,
+  outputSchema: true,
 } as const satisfies OptionNames<ChatModelSetup>;
 
 export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
   knownOptions('chatModel', setup, setupNames);
-  const { connection, model, prompt, tools, args, timeout, concurrency } = setup;
+  const { connection, model, prompt, tools, args, timeout, concurrency, outputSchema } = setup;
   if (!isName(connection)) throw refusal('connection', 'the name of a chat_model_connection', connection);
   if (model !== undefined && !isName(model)) throw refusal('model', 'the name of a model at the provider', model);
   if (prompt !== undefined && !isName(prompt) && !(prompt instanceof Prompt)) throw refusal('prompt', 'a Prompt or the name of one', prompt);
@@ -29,6 +31,7 @@ export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
   if (args !== undefined && (typeof args !== 'object' || args === null)) throw refusal('args', 'an object', args);
   if (timeout !== undefined) durationMs('timeout', timeout, { min: 1 });
   if (concurrency !== undefined) integer('concurrency', concurrency, { min: 1 });
+  if (outputSchema !== undefined) jsonSchemaOf(outputSchema, 'outputSchema');
   return setup;
 };
 
@@ -51,6 +54,8 @@ const agentNames = {
   maxRetries: true,
   retryWaitInterval: true,
   maxToolRounds: true,
+  onUnfitAnswer: true,
+  onAccessError: true,
   config: true,
   events: true,
 } as const satisfies OptionNames<AgentOptions>;

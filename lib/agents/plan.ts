@@ -5,9 +5,11 @@
  * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in actions come first.
  */
 import { messageOf } from '../core/errors.ts';
+import { plainJson } from '../core/plain-json.ts';
 import { digest, encodeText } from '../core/serde.ts';
 import type { Agent } from './agent.ts';
-import { chatAction, chatConfigOf } from './chat-action.ts';
+import { chatAction } from './chat-action.ts';
+import { chatConfigOf } from './chat-config.ts';
 import type {
   ActionDefinition,
   ActionHandler,
@@ -21,6 +23,7 @@ import type {
 } from './contract.ts';
 import { definitionOf } from './decorators.ts';
 import { builtInClasses, EventType, type EventClass } from './event.ts';
+import { outputSchemaOf } from './json-schema.ts';
 import { checkAgentOptions, checkSetup, invalidAgent, isAsyncFunction } from './option-checks.ts';
 import { Prompt } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
@@ -244,8 +247,9 @@ const resourceProviders = (resources: readonly ResourceDefinition[]): PlanJson['
 const resourceJson = (type: string, value: unknown): unknown => {
   if (value instanceof Prompt) return value.toJSON();
   if (value instanceof FunctionTool) return value.metadata;
-  if (type !== 'chat_model' || typeof value !== 'object' || isFactory(value)) return {};
-  return JSON.parse(JSON.stringify(value)) as unknown;
+  if (type !== 'chat_model' || typeof value !== 'object' || value === null || isFactory(value)) return {};
+  const { outputSchema, ...setup } = value as ChatModelSetup; // that is what was checked
+  return JSON.parse(plainJson(outputSchema === undefined ? setup : { ...setup, outputSchema: outputSchemaOf(outputSchema) })) as unknown;
 };
 
 const planOf = (json: unknown): AgentPlan => {

@@ -16,6 +16,7 @@ import { checkConnection, checkSetup } from './option-checks.ts';
 import { AgentPlan, type CompiledAgent } from './plan.ts';
 import { Prompt, type PromptLike } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
+import { checkOf } from './schema-check.ts';
 import { makeContainer, type ConfigureServices, type OwnContainer } from './service-container.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
@@ -215,7 +216,9 @@ class Scope {
     for (const { type, name, value } of definitions) {
       try {
         const made: unknown = isFactory(value) ? await value.factory() : value;
-        this.put(idOf(type, name), normalised(type, name, made));
+        const resource = normalised(type, name, made);
+        await prepare(type, resource);
+        this.put(idOf(type, name), resource);
       } catch (cause) {
         await this.close().catch(() => {}); // The first failure is the one to tell.
         const whose = agent === undefined ? 'of the environment' : `of agent '${agent}'`;
@@ -243,6 +246,14 @@ const normalised = (type: ResourceType, name: string, value: unknown): unknown =
   if (type === 'chat_model_connection') return checkConnection(value as ChatModelConnection);
   if (type === 'tool' && !(value instanceof FunctionTool)) return new FunctionTool(name, value as ToolDefinition);
   return value;
+};
+
+/** What a schema needs to be checked by is loaded and compiled, and a schema that can not be is refused. */
+const prepare = async (type: ResourceType, resource: unknown): Promise<void> => {
+  if (resource instanceof FunctionTool) await resource.prepare();
+  if (type !== 'chat_model') return;
+  const { outputSchema } = resource as ChatModelSetup; // that is what was checked
+  if (outputSchema !== undefined) await checkOf(outputSchema);
 };
 
 const instanceOf = async <I, O>(agent: Agent<I, O> | AgentClass<I, O>, scope: Scope): Promise<Agent<I, O>> => {

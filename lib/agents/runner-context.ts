@@ -26,6 +26,7 @@ import type {
   RunnerContext,
   RunningAgent,
 } from './contract.ts';
+import { noteSent } from './asked-schemas.ts';
 import { bodyOf, runBody, type DurableBody } from './durable-body.ts';
 import { classOf, Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
@@ -108,6 +109,7 @@ export class ActionContext implements RunnerContext {
       sourceTimestamp: timestamp,
     };
     this.#events.push(stampEvent(event, stamp, this.#attributes(event), type));
+    noteSent(event, this.jobId, stamp.id);
     // The sender keeps its own attributes: what it does with them later is nothing that was sent (I21).
     return stampEvent(event, stamp, event.attributes, type);
   }
@@ -145,6 +147,10 @@ export class ActionContext implements RunnerContext {
 
   get actionMetricGroup(): MetricGroup {
     return this.#host.metrics.getSubGroup('action', this.#host.action.name);
+  }
+
+  get jobId(): string {
+    return this.#host.jobId ?? '';
   }
 
   get agentName(): string {

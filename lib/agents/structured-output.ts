@@ -1,122 +1,47 @@
 /**
- * Reads a model's answer as JSON that fits a schema. The schema is kept as JSON Schema, so a request read back after a crash is checked
- * alike. Keys that a zod schema does not have are dropped, so that a model can not write to fields that nobody asked it for.
+ * Reads a model's answer as what fits a schema. Of all that may be the answer the last that fits wins, so a draft is not taken for it; when
+ * nothing fits, what is told is why the last that is JSON does not.
  */
-import * as z from 'zod';
 import { StreamError } from '../core/errors.ts';
 import type { ChatMessage } from '../core/model.ts';
-import { dropsUnknown, type JsonSchema } from './json-schema.ts';
+import { candidates, nestingMax, nestingOf } from './answer-text.ts';
+import type { Check } from './schema-check.ts';
 
-/** Schemas compiled so far, by their JSON; past the bound the oldest is forgotten. */
-const compiled = new Map<string, z.ZodType>();
-const compiledMax = 200;
+export type ReadAnswer =
+  | { readonly ok: true; readonly message: ChatMessage }
+  /** Words for the model. */
+  | { readonly ok: false; readonly reason: string; readonly content: string };
 
-/**
- * The message with its object in `extra_args.structured_output` and the bare JSON as content. Throws `MODEL_RESPONSE` when the content is
- * not JSON or does not fit.
- */
-export const parseStructured = (message: ChatMessage, schema: JsonSchema): ChatMessage => {
-  const { content, value } = jsonIn(message.content);
-  const checked = fitted(value, schema);
-  if (!checked.success) {
-    const reason = `the model's answer does not fit the output schema: ${z.prettifyError(checked.error)}`;
-    throw new StreamError('MODEL_RESPONSE', reason, { details: { content: excerpt(content) } });
+/** The message with its value in `extra_args.structured_output` and the bare JSON as content, or why there is none. */
+export const readAnswer = (message: ChatMessage, check: Check): ReadAnswer => {
+  let refused: { readonly reason: string; readonly content: string } | undefined;
+  for (const content of candidates(message.content)) {
+    const json = parsed(content);
+    if (json === undefined) continue;
+    const checked = check(json.value);
+    if (checked.ok) return { ok: true, message: { ...message, content, extra_args: { ...message.extra_args, structured_output: checked.value } } };
+    refused ??= { reason: checked.reason, content };
   }
-  return { ...message, content, extra_args: { ...message.extra_args, structured_output: checked.data } };
+  const content = message.content.trim();
+  return { ok: false, ...(refused ?? { reason: content === '' ? 'the answer is empty' : 'the answer is not JSON', content }) };
 };
 
-interface JsonText {
-  readonly content: string;
-  readonly value: unknown;
-}
-
-/** The JSON of an answer: the whole of it, or else what its first code fence holds. Models like to say something around it. */
-const jsonIn = (answer: string): JsonText => {
-  const text = answer.trim();
-  let cause: unknown;
-  for (const content of candidates(text)) {
-    try {
-      return { content, value: JSON.parse(content) as unknown };
-    } catch (error) {
-      cause ??= error;
-    }
-  }
-  throw new StreamError('MODEL_RESPONSE', `the model answered something that is not JSON: ${excerpt(text)}`, {
-    cause,
-    details: { content: excerpt(text) },
+/** The refusal of an answer that does not fit, for people. Trying again asks the model; the same answer will not fit better. */
+export const unfitAnswer = (model: string, { reason, content }: { readonly reason: string; readonly content: string }): StreamError =>
+  new StreamError('MODEL_RESPONSE', `the answer of model '${model}' does not fit the output schema: ${reason}`, {
+    retryable: false,
+    hint: "the answer is journaled: let the model be asked again, told what was wrong (`errorHandling: 'retry'`, `maxRetries`), or change what is asked",
+    details: { model, reason, content: excerpt(content) },
   });
-};
 
-/** Ends of a fence that are tried; more than one because the JSON may hold a fence within a string. */
-const fenceEndsMax = 20;
-
-function* candidates(text: string): Iterable<string> {
-  yield text;
-  const open = /```[A-Za-z]*/.exec(text);
-  if (open === null) return;
-  const start = open.index + open[0].length;
-  let end = text.indexOf('```', start);
-  for (let tries = 0; end >= 0 && tries < fenceEndsMax; tries += 1) {
-    yield text.slice(start, end).trim();
-    end = text.indexOf('```', end + 3);
-  }
-  yield text.slice(start).trim(); // The answer was cut off before the fence ends, and the JSON was not.
-}
-
-/** Checks as it is first, so that of two forms the one wins that has all the keys; then without the keys that no form has. */
-const fitted = (value: unknown, schema: JsonSchema): z.ZodSafeParseResult<unknown> => {
-  const type = schemaOf(schema);
-  const exact = type.safeParse(value);
-  return exact.success || !dropsUnknown(schema) ? exact : type.safeParse(withoutUnknown(value, schema, schema));
-};
-
-/** The value without the keys that the schema does not have. */
-const withoutUnknown = (value: unknown, schema: JsonSchema, root: JsonSchema): unknown => {
-  if (typeof value !== 'object' || value === null) return value;
-  const { $ref, anyOf, oneOf, items, properties, additionalProperties: others } = schema;
-  if (typeof $ref === 'string') return withoutUnknown(value, resolved($ref, root), root);
-  const forms = (anyOf ?? oneOf) as readonly JsonSchema[] | undefined;
-  if (forms !== undefined) {
-    const fitting = forms.map((form) => ({ form, value: withoutUnknown(value, form, root) })).find((each) => fits(each.value, each.form, root));
-    return fitting === undefined ? value : fitting.value;
-  }
-  if (Array.isArray(value)) return isSchema(items) ? value.map((item) => withoutUnknown(item, items, root)) : value;
-  const kept: [string, unknown][] = [];
-  const names = isSchema(properties) ? properties : {};
-  for (const [name, member] of Object.entries(value)) {
-    const of = Object.hasOwn(names, name) ? names[name] : others;
-    if (of !== false) kept.push([name, isSchema(of) ? withoutUnknown(member, of, root) : member]);
-  }
-  return Object.fromEntries(kept);
-};
-
-const fits = (value: unknown, form: JsonSchema, { $defs }: JsonSchema): boolean =>
-  schemaOf($defs === undefined ? form : { ...form, $defs }).safeParse(value).success;
-
-const resolved = ($ref: string, root: JsonSchema): JsonSchema => {
-  const name = $ref.replace('#/$defs/', '').replaceAll('~1', '/').replaceAll('~0', '~');
-  const found = $ref === '#' ? root : (root['$defs'] as Record<string, unknown> | undefined)?.[name];
-  return isSchema(found) ? found : {};
-};
-
-const isSchema = (value: unknown): value is JsonSchema => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const schemaOf = (schema: JsonSchema): z.ZodType => {
-  const id = JSON.stringify(schema);
-  const found = compiled.get(id);
-  if (found !== undefined) return found;
-  let made: z.ZodType;
+/** Undefined when a text is no JSON, or is nested too deep to be read. */
+const parsed = (text: string): { readonly value: unknown } | undefined => {
+  if (nestingOf(text) > nestingMax) return undefined;
   try {
-    made = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
-  } catch (cause) {
-    throw new StreamError('AGENT_INVALID', 'the output schema is not a JSON Schema that can be checked', {
-      cause,
-      details: { schema: excerpt(id) },
-    });
+    return { value: JSON.parse(text) as unknown };
+  } catch {
+    return undefined;
   }
-  if (compiled.size >= compiledMax) compiled.delete(compiled.keys().next().value ?? '');
-  compiled.set(id, made);
-  return made;
 };
 
 const excerpt = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}...` : text);

@@ -5,6 +5,7 @@
 import { messageOf, StreamError } from '../core/errors.ts';
 import { ownCopy } from '../core/own-copy.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
+import { plainText } from '../core/plain-json.ts';
 import type { ActionDefinition, RunnerContext } from './contract.ts';
 import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './event.ts';
 import type { ActionContext } from './runner-context.ts';
@@ -39,12 +40,25 @@ const callTool = async (call: RequestedToolCall, context: ActionContext): Promis
   try {
     // A copy for each attempt: what one does to its arguments is not seen by the next, which may be made after a crash.
     const options = { args: { name, arguments: args }, timeoutMs, retry };
-    return { response: (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null };
+    const response = (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null;
+    plainText(response); // What a model can not be told is a failure of the tool.
+    return { response };
   } catch (error) {
     if (!isOwnFailure(error)) throw error;
-    const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
-    return { response: `Tool ${name} execute failed.`, error: isTimeout ? `tool '${name}': ${error.message}` : messageOf(error) };
+    return failed(name, error, context);
   }
+};
+
+/** Characters of a reason that the model is told. */
+const reasonMax = 1000;
+
+/** The model is told why, so that it can do better; the log hears of it once, and the counter each time. */
+const failed = (tool: string, error: unknown, context: ActionContext): ToolOutcome => {
+  const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
+  const reason = isTimeout ? 'it took too long' : messageOf(error);
+  context.actionMetricGroup.getSubGroup('tool', tool).getCounter('failures').inc();
+  context.warnOnce(`tool ${tool}`, { tool, key: context.key, error }, `tool '${tool}' failed, and the model is told why: ${reason.slice(0, reasonMax)}`);
+  return { response: `Tool ${tool} execute failed: ${reason.slice(0, reasonMax)}`, error: isTimeout ? `tool '${tool}': ${error.message}` : reason };
 };
 
 const findTool = (name: string, context: ActionContext): FunctionTool | undefined => {

@@ -5,7 +5,9 @@ import type { CallContext, RetryOptions } from '../core/operator.ts';
 import { durationMs, knownOptions, refusal, type Duration, type OptionNames } from '../core/options.ts';
 import { isPlainObject } from '../core/plain-object.ts';
 import { checkRetry } from '../core/retry-options.ts';
-import { jsonSchemaOf, type JsonSchema } from './json-schema.ts';
+import { messageOf } from '../core/errors.ts';
+import { jsonSchemaOf, sentSchema, type JsonSchema } from './json-schema.ts';
+import { checkOf, reasonOf, type Check, type Checked } from './schema-check.ts';
 
 export interface ToolOptions<P extends z.ZodType | JsonSchema = z.ZodType | JsonSchema> {
   /** Tells the model what the tool does. */
@@ -51,31 +53,63 @@ export class FunctionTool {
   /** Limit of one attempt, in milliseconds. */
   readonly timeoutMs: number | undefined;
   readonly retry: RetryOptions | undefined;
-  readonly #schema: z.ZodType;
+  readonly #parameters: z.ZodType | JsonSchema;
+  #check: Promise<Check> | undefined;
   readonly #execute: (args: never, call: CallContext) => unknown;
 
+  /** Throws a `TypeError` that names the option and, of a schema that a model can not be told, the field. */
   constructor(name: string, definition: ToolDefinition) {
-    if (typeof definition !== 'object' || definition === null) throw refusal('tool', 'an object with `description`, `parameters` and `execute`', definition);
+    if (typeof definition !== 'object' || definition === null)
+      throw refusal('tool', 'an object with `description`, `parameters` and `execute`', definition);
     // An instance of a class of tools may have what it likes beside.
     if (isPlainObject(definition)) knownOptions('tool', definition, { ...optionNames, execute: true });
     checkValues(definition);
     const { description, parameters, execute, timeout, retry } = definition;
     if (typeof execute !== 'function') throw refusal('execute', 'a function', execute);
-    this.metadata = { name, description, inputSchema: jsonSchemaOf(parameters, 'parameters') };
+    this.metadata = { name, description, inputSchema: toldParameters(parameters) };
     this.timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 });
     this.retry = retry;
-    this.#schema =
-      '_zod' in parameters ? (parameters as z.ZodType) : z.fromJSONSchema(parameters as Parameters<typeof z.fromJSONSchema>[0]);
+    this.#parameters = parameters;
     this.#execute = execute.bind(definition);
   }
 
-  /** Throws what the function throws, or a `TypeError` when the arguments do not fit. */
+  /** Makes ready what checks the arguments. Rejects with a `TypeError` when the schema can not be checked. */
+  async prepare(): Promise<void> {
+    await this.#checkOfArguments();
+  }
+
+  /** Throws what the function throws, or a `TypeError` that says why the arguments do not fit. */
   async call(args: unknown, call: CallContext): Promise<unknown> {
-    const checked = this.#schema.safeParse(args);
-    if (!checked.success) {
-      const error = new TypeError(`Arguments of tool \`${this.metadata.name}\` do not fit: ${z.prettifyError(checked.error)}`);
+    const checked = await this.#checked(args);
+    if (!checked.ok) {
+      const error = new TypeError(`Arguments of tool \`${this.metadata.name}\` do not fit: ${checked.reason}`);
       throw Object.assign(error, { retryable: false }); // They will not fit better the next time.
     }
-    return await this.#execute(checked.data as never, call); // the schema is the one that the function was typed with
+    return await this.#execute(checked.value as never, call); // the schema is the one that the function was typed with
+  }
+
+  async #checked(args: unknown): Promise<Checked> {
+    const check = await this.#checkOfArguments();
+    try {
+      return check(args);
+    } catch (error) {
+      if (!(error instanceof z.core.$ZodAsyncError)) throw error;
+      // A tool waits anyway, and what it gives is journaled as a whole: its arguments may be checked asynchronously.
+      const checked = await (this.#parameters as z.ZodType).safeParseAsync(args); // only zod throws that
+      return checked.success ? { ok: true, value: checked.data } : { ok: false, reason: reasonOf(checked.error.issues) };
+    }
+  }
+
+  #checkOfArguments(): Promise<Check> {
+    return (this.#check ??= checkOf(this.#parameters).catch((cause: unknown) => {
+      throw new TypeError(`Expected \`parameters\` to be a schema, but ${messageOf(cause)}`, { cause });
+    }));
   }
 }
+
+/** The parameters as a model is told them: one object. */
+const toldParameters = (parameters: z.ZodType | JsonSchema): JsonSchema => {
+  const told = sentSchema(jsonSchemaOf(parameters, 'parameters'));
+  if (told['type'] !== undefined && told['type'] !== 'object') throw refusal('parameters', 'the schema of one object', told);
+  return told;
+};

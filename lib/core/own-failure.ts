@@ -5,6 +5,7 @@
  * Tells the failure of an action, a model or a tool from an error about the job. Strategies (`onError`, `errorHandling`, a tool's answer)
  * take the former only: a missing resource, a store that fails or a bug of ours would otherwise drop every input in silence.
  */
+import { concernsEveryInput } from './error-facts.ts';
 import { InvariantError, isMistake, StreamError, type ErrorCode } from './errors.ts';
 
 const aboutTheJob: ReadonlySet<ErrorCode> = new Set([
@@ -22,11 +23,20 @@ const aboutTheJob: ReadonlySet<ErrorCode> = new Set([
   'WORK_ABORTED',
 ]);
 
-/** Whether an error says something about the work in hand, and not about the job. Sees through `ACTION_FAILED`. */
-export const isOwnFailure = (error: unknown): boolean => {
+/** What becomes of an error that would meet every input alike, such as a key that a model refuses. */
+export type AccessError = 'fail-job' | 'as-input';
+
+/**
+ * Whether an error says something about the work in hand, and not about the job. Sees through `ACTION_FAILED`.
+ * `onAccessError` @defaultValue 'fail-job'
+ */
+export const isOwnFailure = (error: unknown, onAccessError: AccessError = 'fail-job'): boolean =>
+  (onAccessError === 'as-input' || !concernsEveryInput(error)) && isOfWork(error);
+
+const isOfWork = (error: unknown): boolean => {
   if (error instanceof InvariantError) return false;
   if (!(error instanceof StreamError)) return true;
-  if (error.code === 'ACTION_FAILED') return error.cause === undefined || isOwnFailure(error.cause);
+  if (error.code === 'ACTION_FAILED') return error.cause === undefined || isOfWork(error.cause);
   return !aboutTheJob.has(error.code);
 };
 
@@ -38,8 +48,8 @@ export type FailureStrategy = 'fail' | 'ignore' | 'dead-letter';
  * dead letter keeps the input with its error and may be sent again when the code is mended, but what no input can cause, a name that
  * does not exist, fails the job at the first.
  */
-export const takesFailure = (strategy: FailureStrategy, error: unknown): boolean => {
-  if (strategy === 'fail' || !isOwnFailure(error)) return false;
+export const takesFailure = (strategy: FailureStrategy, error: unknown, onAccessError?: AccessError): boolean => {
+  if (strategy === 'fail' || !isOwnFailure(error, onAccessError)) return false;
   const root = rootOf(error);
   return strategy === 'ignore' ? !isMistake(root) : !(isMistake(root) && nameOf(root) === 'ReferenceError');
 };

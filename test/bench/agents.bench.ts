@@ -27,7 +27,7 @@ const inputsOf = (count: number, keyCount: number): readonly Input[] =>
 const makeSyncAgent = () =>
   agent<Input, number>('sync')
     .on(InputEvent, 'score', (event, ctx) => void ctx.sendEvent(new Event('scored', { score: event.input.value * 2 })))
-    .on('scored', 'answer', (event, ctx) => void ctx.sendEvent(new OutputEvent(event.attributes['score'])));
+    .on('scored', 'answer', (event, ctx) => void ctx.sendEvent(new OutputEvent(event.attributes['score'] as number)));
 
 const engineSync = async (inputs: readonly Input[], directory?: string): Promise<number> => {
   let sum = 0;

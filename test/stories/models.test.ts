@@ -45,7 +45,7 @@ class Model implements ChatModelConnectionContract {
   }
 
   async chat(request: { readonly messages: readonly ChatMessage[] }, options: { readonly signal: AbortSignal }): Promise<ChatMessage> {
-    const n = Number(/review (\d+)/.exec(request.messages.at(-1)?.content ?? '')?.[1]);
+    const n = Number(/review (\d+)/.exec(request.messages[0]?.content ?? '')?.[1]);
     this.requests.set(n, (this.requests.get(n) ?? 0) + 1);
     if (this.broken && n === bad) return this.#fault(options);
     return { role: 'assistant', content: JSON.stringify({ score: n % 5 }) };
@@ -57,14 +57,14 @@ const Score = z.object({ score: z.number() });
 const scorer = (options: AgentOptions & { readonly timeout?: number } = {}): Agent<Review, string> => {
   const { timeout, ...settings } = options;
   return agent<Review, string>('scorer')
-    .chatModel('model', { connection: 'default', prompt: 'ask', ...(timeout === undefined ? {} : { timeout }) })
+    .chatModel('model', { connection: 'default', prompt: 'ask', outputSchema: Score, ...(timeout === undefined ? {} : { timeout }) })
     .prompt('ask', 'Score review {n}')
     .options(settings)
     .on(InputEvent, 'ask', (event: InputEvent<Review>, ctx) => {
       ctx.sensoryMemory.set('review', event.input);
-      ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { n: event.input.n }, outputSchema: Score }));
+      ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { n: event.input.n } }));
     })
-    .on(ChatResponseEvent, 'answer', (event: ChatResponseEvent<z.infer<typeof Score>>, ctx) => {
+    .on(ChatResponseEvent, 'answer', (event, ctx) => {
       const { id, n } = ctx.sensoryMemory.get<Review>('review') as Review; // set by `ask`
       ctx.sendEvent(new OutputEvent(`${id}:${n}:${event.output?.score}`));
     });
@@ -109,9 +109,15 @@ describe.each(faults)('a model with %s', (_what, fault, code) => {
     const error = await failure(run({ model, storage, ledger, agent: timed }), 'ACTION_FAILED');
     expect((error.cause as { code: string }).code).toMatch(code);
     expect(error.retryable).toBe((error.cause as { retryable: boolean }).retryable);
-    const before = new Map(model.requests);
+    let before = new Map(model.requests);
     model.broken = false;
-    await run({ model, storage, ledger, agent: timed });
+    if (code.source === 'MODEL_RESPONSE') {
+      // The answer was paid and journaled: it fails again and nobody is asked, until the model may be asked again.
+      await failure(run({ model, storage, ledger, agent: timed }), 'ACTION_FAILED');
+      expect(model.requests.get(bad)).toBe(before.get(bad));
+      before = new Map(model.requests);
+      await run({ model, storage, ledger, agent: { ...timed, errorHandling: 'retry' } });
+    } else await run({ model, storage, ledger, agent: timed });
     expect(ledger.values).toEqual(scored);
     // Requests whose answers were on their way when the job failed are asked again; the failed one is; no other.
     for (const [n, count] of model.requests) expect(count).toBeLessThanOrEqual(1 + (before.get(n) ?? 0));
@@ -152,8 +158,9 @@ describe.each(faults)('a model with %s', (_what, fault, code) => {
   test('the restart strategy starts the job again until the model is restored', async () => {
     const [model, storage, ledger] = [new Model(fault), new MemoryStorage(), new Ledger<string>()];
     const job = run({ model, storage, ledger, agent: timed, environment: { restart: exponentialDelay({ initial: 5, max: 5 }) } });
-    if (code.source === 'MODEL_REQUEST') {
+    if (code.source !== 'MODEL_UNAVAILABLE' && code.source !== 'WORK_TIMEOUT') {
       await failure(job, 'ACTION_FAILED'); // No restart can help, so none is tried.
+      expect(model.requests.get(bad)).toBe(1);
       return;
     }
     await later(timed.timeout + 30);

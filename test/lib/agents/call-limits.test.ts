@@ -129,7 +129,7 @@ it('a tool that takes longer than its limit has failed: the model is told, and t
     .on(ToolResponseEvent, 'look', ({ error }) => void told.push(error['1']));
   const harness = await open(new JobResources().add('chat_model_connection', 'link', link), builder);
   harness.element('a', 1);
-  await settled(() => expect(outputsOf(harness)).toEqual(['Tool hang execute failed.']));
+  await settled(() => expect(outputsOf(harness)).toEqual(['Tool hang execute failed: it took too long']));
   expect(told).toEqual([expect.stringMatching(/^tool 'hang': durable call `tool-call` \(.*\) took longer than 5 ms$/)]);
 });
 

@@ -4,7 +4,7 @@ import { StreamError } from '../../../lib/core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../../../lib/core/model.ts';
 import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
 import type { ChatModelSetup } from '../../../lib/agents/contract.ts';
-import { chatConfigOf } from '../../../lib/agents/chat-action.ts';
+import { chatConfigOf } from '../../../lib/agents/chat-config.ts';
 import { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, type ChatRequestOptions } from '../../../lib/agents/event.ts';
 import { drive, type DrivenRun, type TestJournal } from './drive.ts';
 
@@ -122,7 +122,7 @@ describe('one request', () => {
     ]);
   });
 
-  it('counts tokens when the model says all of them', async () => {
+  it('counts tokens when the model says them, of each answer', async () => {
     const facts = { model_name: 'big', promptTokens: 3, completionTokens: 4 };
     const { run, metrics } = await drive(
       asking(new ScriptedModel({ content: 'x', extra_args: facts }, { extra_args: { ...facts, completionTokens: 0 } })),
@@ -130,7 +130,7 @@ describe('one request', () => {
     await run('a');
     await run('b');
     expect(Object.fromEntries(metrics.values)).toEqual({
-      'action=chat_model_action.model=big.promptTokens': 3,
+      'action=chat_model_action.model=big.promptTokens': 6,
       'action=chat_model_action.model=big.completionTokens': 4,
     });
   });
@@ -144,7 +144,9 @@ describe('structured output', () => {
     ['```json\n{"score":4,"reasons":["x"]}\n```', { score: 4, reasons: ['x'] }, '{"score":4,"reasons":["x"]}'],
     ['  ```\n{"score":1}```  ', { score: 1, reasons: [] }, '{"score":1}'],
     ['Here it is:\n```json\n{"score":2}\n```\nAnything else?', { score: 2, reasons: [] }, '{"score":2}'],
-    ['```\n{"score":2}\n```\nor\n```\n{"score":3}\n```', { score: 2, reasons: [] }, '{"score":2}'],
+    ['```\n{"score":2}\n```\nno, rather\n```\n{"score":3}\n```', { score: 3, reasons: [] }, '{"score":3}'],
+    ['<think>```json\n{"score":1}\n```</think>{"score":4}', { score: 4, reasons: [] }, '{"score":4}'],
+    ['{"score":4} (not {"score":9})', { score: 4, reasons: [] }, '{"score":4}'],
     ['So: ```json\n{"score":2,"reasons":["use ```x```"]}\n``` done', { score: 2, reasons: ['use ```x```'] }, '{"score":2,"reasons":["use ```x```"]}'],
     ['{"score":2,"reasons":["```no``` fence"]}', { score: 2, reasons: ['```no``` fence'] }, '{"score":2,"reasons":["```no``` fence"]}'],
     ['```json\n{"score":5}', { score: 5, reasons: [] }, '{"score":5}'],
@@ -163,14 +165,15 @@ describe('structured output', () => {
   });
 
   it.each([
-    ['not json', /not JSON: not json/],
+    ['not json', /does not fit.*not JSON/],
     ['{"score":9}', /does not fit.*score/s],
-    ['', /not JSON/],
+    ['', /does not fit.*empty/],
     ['[]', /does not fit/],
   ])('refuses %j', async (content, words) => {
     const { run } = await drive(asking(new ScriptedModel({ content }), { request: { outputSchema } }));
     await expect(run('hi')).rejects.toMatchObject({
       code: 'ACTION_FAILED',
+      retryable: false, // the answer is journaled
       cause: { code: 'MODEL_RESPONSE', message: expect.stringMatching(words) },
     });
   });
@@ -180,8 +183,14 @@ describe('structured output', () => {
     const { run, journal } = await drive(asking(model, { request: { outputSchema }, more: (each) => each.onError('retry') }));
     const done = await run('hi');
     expect(done.outputs).toEqual([{ score: 2, reasons: [] }]);
-    expect(done.events[1]?.attributes).toMatchObject({ retry_count: 1, total_retry_wait_sec: 1 });
-    expect(journal.size).toBe(1);
+    expect(done.events[1]?.attributes).toMatchObject({ retry_count: 1, total_retry_wait_sec: 0 });
+    expect(journal.size).toBe(2); // Both answers are paid.
+    const [first, second] = model.requests;
+    expect(second?.messages.slice(0, -2)).toEqual(first?.messages);
+    expect(second?.messages.slice(-2)).toEqual([
+      { role: 'assistant', content: 'Sorry' },
+      { role: 'user', content: expect.stringMatching(/does not fit.*the answer is not JSON/s) },
+    ]);
   });
 });
 
@@ -225,6 +234,7 @@ describe('error strategies', () => {
       problemCategory: 'model_call_failed',
       errorType: 'MODEL_UNAVAILABLE',
       errorMessage: 'down',
+      retryable: true,
     });
     await run('again');
     expect(warnings).toHaveLength(1);
@@ -263,7 +273,14 @@ describe('error strategies', () => {
   });
 
   it('reads the settings by both names and refuses nonsense', () => {
-    expect(chatConfigOf({})).toEqual({ errorHandling: 'fail', maxRetries: 3, retryWaitMs: 1000, maxToolRounds: 10 });
+    expect(chatConfigOf({})).toEqual({
+      errorHandling: 'fail',
+      maxRetries: 3,
+      retryWaitMs: 1000,
+      maxToolRounds: 10,
+      onUnfitAnswer: 'retry',
+      onAccessError: 'fail-job',
+    });
     expect(chatConfigOf({ 'error-handling-strategy': 'ignore', 'max-retries': 1, 'retry-wait-interval': 2 })).toMatchObject({
       errorHandling: 'ignore',
       maxRetries: 1,
@@ -294,7 +311,7 @@ describe('tools', () => {
         description: 'broken',
         parameters,
         execute: () => {
-          throw new Error('secret reason');
+          throw new Error('the reason');
         },
       });
   const setup = { tools: ['slow', 'fast', 'nothing', 'broken'] };
@@ -361,11 +378,11 @@ describe('tools', () => {
     const { run } = await drive(asking(model, { setup, more: withTools }));
     const done = await run('hi');
     expect(done.events[2]?.attributes).toMatchObject({
-      responses: { c0: 'Tool broken execute failed.', c1: 'Tool missing does not exist.', c9: 'Tool fast execute failed.' },
+      responses: { c0: 'Tool broken execute failed: the reason', c1: 'Tool missing does not exist.', c9: expect.stringMatching(/^Tool fast execute failed: .*n: .*expected number/) },
       success: { c0: false, c1: false, c9: false },
-      error: { c0: 'secret reason', c1: 'Tool missing does not exist.', c9: expect.stringContaining('do not fit') },
+      error: { c0: 'the reason', c1: 'Tool missing does not exist.', c9: expect.stringContaining('do not fit') },
     });
-    expect(model.requests[1]?.messages.some(({ content }) => content.includes('secret'))).toBe(false);
+    expect(model.requests[1]?.messages.at(-3)?.content).toBe('Tool broken execute failed: the reason'); // No stack.
   });
 
   it('keep calls apart whose ids are missing or the same', async () => {

@@ -62,7 +62,7 @@ const modern = (): new () => Agent<{ text: string }, number> => {
   const at = (kind: 'method' | 'field', name: string) => ({ kind, name, static: false, private: false, metadata }) as never;
   // Methods are decorated before fields.
   Tool({ description: 'Greets', parameters: z.object({ name: z.string() }) })(Modern.prototype.greet, at('method', 'greet'));
-  Action(InputEvent)(Modern.prototype.ask, at('method', 'ask'));
+  Action(InputEvent)(Modern.prototype.ask, at('method', 'ask') as ClassMethodDecoratorContext<Modern>);
   Action(ChatResponseEvent, 'x', { config: { n: 1 } })(Modern.prototype.answer, at('method', 'answer'));
   ChatModel()(undefined, at('field', 'model'));
   ChatModelConnection()(undefined, at('field', 'link'));

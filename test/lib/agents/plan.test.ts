@@ -49,14 +49,15 @@ describe('routing', () => {
     expect([...plan.actions.values()].map(({ kind }) => kind)).toEqual(['async', 'async', 'sync', 'async', 'async', 'sync']);
   });
 
-  it('names actions after their function or their trigger', () => {
+  it('names actions after their triggers, never after what their function is called', () => {
     const plan = compile(
       agent<number, number>('a')
         .on(InputEvent, () => {})
         .on(InputEvent, () => {})
-        .on('x', function handle() {}),
+        .on('x', function handle() {})
+        .on(['y', ChatResponseEvent], nothing),
     );
-    expect([...plan.actions.keys()].slice(2)).toEqual(['on_input_event', 'on_input_event_2', 'handle']);
+    expect([...plan.actions.keys()].slice(2)).toEqual(['on_input_event', 'on_input_event_2', 'on_x', 'on_y_and_chat_response_event']);
   });
 });
 
@@ -212,7 +213,8 @@ describe('refusals name agent, action, rule and value', () => {
 
 // Types infer from the triggers; this must compile.
 agent<{ n: number }, number>('typed')
-  .on(InputEvent, (event, ctx) => ctx.sendEvent(new OutputEvent(event.input.n.toFixed())) && undefined)
-  .on(ChatResponseEvent, (event: ChatResponseEvent<{ score: number }>) => void event.output.score)
+  .on(InputEvent, (event, ctx) => ctx.sendEvent(new OutputEvent(event.input.n)))
+  .chatModel('m', { connection: 'c', outputSchema: z.object({ score: z.number() }) })
+  .on(ChatResponseEvent, (event) => void event.output.score)
   .on('plain', (event) => void event.attributes)
   .tool('t', { description: 'd', parameters: z.object({ id: z.string() }), execute: ({ id }) => id.length });
