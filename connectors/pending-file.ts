@@ -94,9 +94,12 @@ export class PendingFile {
   async seal(): Promise<void> {
     this.#cutPiece();
     this.#writeBehind();
-    await this.#writing;
-    await this.#handle?.sync();
-    await this.#release();
+    try {
+      await this.#writing;
+      await this.#handle?.sync();
+    } finally {
+      await this.#release();
+    }
     await syncDirectory(this.#path);
   }
 

@@ -1,0 +1,102 @@
+/**
+ * Whatever the operating system refuses on the way of a file or of a state directory, a user meets an error with a code, what to do, the
+ * cause, and whether waiting helps; never a raw one.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
+import { jsonLines } from '../../connectors/json-lines-source.ts';
+import { errorTable, StreamError } from '../../lib/core/errors.ts';
+import { LevelStorage } from '../../lib/state/level-store.ts';
+
+/** The next call of this name fails, after so many that do not. */
+const fault = vi.hoisted(() => ({ name: '', after: 0, code: '' }));
+
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  const failing = <F extends (...args: never[]) => unknown>(name: string, fn: F): F =>
+    (async (...args: Parameters<F>) => {
+      if (fault.name === name && (fault.after -= 1) < 0) {
+        fault.name = '';
+        throw Object.assign(new Error(`${fault.code}: injected, ${name}`), { code: fault.code, errno: -1, syscall: name });
+      }
+      return fn(...args);
+    }) as unknown as F; // Every one of these functions gives a promise.
+  const open = async (...args: Parameters<typeof real.open>): Promise<FileHandle> => {
+    const handle = await real.open(...args);
+    for (const name of ['read', 'readFile', 'appendFile', 'writeFile', 'sync', 'stat', 'truncate'] as const) {
+      Object.defineProperty(handle, name, { value: failing(`handle.${name}`, handle[name].bind(handle)) });
+    }
+    return handle;
+  };
+  const wrapped = { open: failing('open', open) } as Record<string, unknown>;
+  for (const name of ['stat', 'readdir', 'rm', 'mkdir', 'rename'] as const) wrapped[name] = failing(name, real[name]);
+  return { ...real, ...wrapped };
+});
+
+const lasting = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EINVAL', 'EFBIG'] as const;
+const passing = ['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'EBUSY'] as const;
+const names = ['open', 'stat', 'readdir', 'rm', 'mkdir', 'rename', 'handle.read', 'handle.readFile', 'handle.appendFile', 'handle.writeFile', 'handle.sync', 'handle.stat'];
+
+const { signal } = new AbortController();
+let root = '';
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'system-errors-'));
+  await writeFile(join(root, 'in'), '1\n2\n');
+});
+afterAll(() => rm(root, { recursive: true }));
+
+const places = {
+  source: async () => {
+    const path = join(root, 'in');
+    const reader = await jsonLines(path).open(path, undefined, signal);
+    try {
+      while ((await reader.read(signal)) !== undefined);
+    } finally {
+      await reader.close();
+    }
+  },
+  sink: async () => {
+    const path = join(await mkdtemp(join(root, 'sink-')), 'out');
+    const writer = await jsonLinesSink<number>(path, { onExisting: 'append' }).open({ sinkId: 'a.b.1', pending: [], last: undefined, epoch: 1, signal });
+    try {
+      writer.write(1, 0, 0);
+      const sealed = await writer.seal(1);
+      if (sealed !== undefined) await writer.commit(sealed, signal);
+    } finally {
+      fault.name = ''; // What fails to close is logged by the job.
+      await writer.close();
+    }
+  },
+  directory: async () => {
+    const directory = join(await mkdtemp(join(root, 'store-')), 'a');
+    for (const _ of ['made', 'opened again']) await (await new LevelStorage(directory).open()).close();
+  },
+} as const;
+
+test.each(Object.entries(places))('%s', async (_, go) => {
+  let met = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...names), fc.nat({ max: 5 }), fc.constantFrom(...lasting, ...passing), async (name, after, code) => {
+      Object.assign(fault, { name: '', after, code });
+      const ended = (fault.name = name, go());
+      const error: unknown = await ended.then(() => undefined, (reason: unknown) => reason);
+      const hit = fault.name === '' && after >= 0 && error !== undefined;
+      fault.name = '';
+      if (!hit) return;
+      met += 1;
+      expect(error).toBeInstanceOf(StreamError);
+      const { code: ours, hint, cause, retryable } = error as StreamError;
+      expect(Object.keys(errorTable)).toContain(ours);
+      expect(hint.length).toBeGreaterThan(5);
+      expect([name, (cause as { code?: unknown } | undefined)?.code]).toEqual([name, code]);
+      expect([name, code, retryable]).toEqual([name, code, (passing as readonly string[]).includes(code)]);
+    }),
+    { numRuns: 150 },
+  );
+  expect(met).toBeGreaterThan(10);
+}, 60_000);
