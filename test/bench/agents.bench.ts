@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { agent } from '../../lib/agents/agent.ts';
 import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
+import { callbackSink } from '../../connectors/callback-sink.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
-import { alternate, atLeast, atMost, cpuOf, median, short, timed, type BenchCase, type Row, type Scale } from './case.ts';
+import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
+import { alternate, atLeast, atMost, cpuOf, median, quantile, short, timed, type BenchCase, type Row, type Scale } from './case.ts';
 import { laps, meteredStorage, voidSink, withDirectory } from './places.ts';
 
 interface Input {
@@ -237,6 +239,61 @@ const waiting: BenchCase = {
   },
 };
 
+// ---------- one slow key
+
+interface Lags {
+  /** Milliseconds from the end of a fast key's call to its result at the sink. */
+  readonly fast: readonly number[];
+  /** Those whose result came behind the slow key's. */
+  readonly behindSlow: number;
+}
+
+/** One key whose call takes `slowMs` and others whose call takes 5 ms, with a watermark behind each record or without any. */
+const besideSlowKey = async (others: number, slowMs: number, watermarks: boolean): Promise<Lags> => {
+  const inputs = Array.from({ length: others + 1 }, (_, i): Input => ({ key: i === 0 ? 'slow' : `key-${i}`, value: i }));
+  const [ended, fast]: [Map<string, number>, number[]] = [new Map(), []];
+  let [slowAt, behindSlow] = [Number.POSITIVE_INFINITY, 0];
+  const waiting = agent<Input, string>('waiting').on(InputEvent, async ({ input: { key } }, ctx) => {
+    await ctx.durableExecute('call', () => new Promise<void>((resolve) => void setTimeout(resolve, key === 'slow' ? slowMs : 5)));
+    ended.set(key, performance.now());
+    ctx.output(key);
+  });
+  const came = (key: string): void => {
+    const now = performance.now();
+    if (key === 'slow') slowAt = now;
+    else {
+      fast.push(now - (ended.get(key) ?? Number.NaN));
+      if (now > slowAt) behindSlow += 1;
+    }
+  };
+  const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+  const strategy = WatermarkStrategy.monotonous<Input>().withTimestamps(({ value }) => value * 1000).withEmitEvery(1);
+  const source = watermarks ? env.fromCollection(inputs, strategy) : env.fromCollection(inputs);
+  source.keyBy(({ key }) => key).applyAgent(waiting).sinkTo(callbackSink(came));
+  await env.execute();
+  return { fast, behindSlow };
+};
+
+const slowKey: BenchCase = {
+  name: 'slow-key',
+  async run(scale) {
+    const [others, slowMs] = [scale.size(200, 20), scale.size(3000, 100)];
+    await besideSlowKey(others, 50, true); // Loads and compiles.
+    const rows: Row[] = [];
+    for (const watermarks of [true, false]) {
+      const { fast, behindSlow } = await besideSlowKey(others, slowMs, watermarks);
+      assert.equal(fast.length, others);
+      const [p50, p99] = [quantile(fast, 0.5), quantile(fast, 0.99)];
+      rows.push({
+        name: `${others} keys beside one of ${short(slowMs / 1000)} s, ${watermarks ? 'a watermark behind each record' : 'no watermarks'}`,
+        figures: [`from the call's end to the sink p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`, `${behindSlow} behind the slow one`],
+        goals: [atMost('p99 ms', p99, 50)],
+      });
+    }
+    return rows;
+  },
+};
+
 export const agents: readonly BenchCase[] = [
   syncCase,
   callCase(1, 2000),
@@ -244,4 +301,5 @@ export const agents: readonly BenchCase[] = [
   callCase(1000, 60_000),
   callCase(10_000, 100_000),
   waiting,
+  slowKey,
 ];
