@@ -40,7 +40,7 @@ export interface SimulationOptions {
   /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
   readonly environment?:
-    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart'>
+    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart' | 'freezeState' | 'freeze'>
     | undefined;
   /** Is told what happens, line by line. */
   readonly trace?: ((line: string) => void) | undefined;
@@ -196,10 +196,10 @@ class Simulation {
 
   #environment(intervalMs: number): EnvironmentOptions {
     return {
+      freezeState: true,
       ...this.#options.environment,
       checkpoint: { directory: 'simulated', interval: intervalMs },
       strictReplay: this.#options.strictReplay ?? true,
-      freezeState: true,
       logger: silent,
     };
   }

@@ -4,6 +4,7 @@
  * behind its checkpoint (I7), and one number always means one value.
  */
 import type { Sink, Source, SourceBatch } from '../core/connector.ts';
+import { ownCopy } from '../core/own-copy.ts';
 import { encodeText } from '../core/serde.ts';
 import type { CallContext } from '../core/operator.ts';
 import { sleep, type Clock } from '../core/clock.ts';
@@ -157,7 +158,7 @@ export class SimulatedProcess {
             if (next >= values.length) return undefined;
             const from = next;
             next = Math.min(values.length, from + 1 + Math.floor(this.random() * batchMax));
-            return { values: values.slice(from, next), position: (count) => from + count };
+            return { values: values.slice(from, next).map(ownCopy), position: (count) => from + count };
           },
           close: async () => {},
         };

@@ -80,7 +80,7 @@ const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeou
 
 /** Lets everything happen that needs nothing from outside. */
 const quiet = async (): Promise<void> => {
-  for (let turn = 0; turn < 12; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 24; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
 describe('applyAgent', () => {
