@@ -137,7 +137,7 @@ export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './
 export { callName } from './core/journal.ts';
 export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal/journal-format.ts';
 export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal/journal-format.ts';
-export type { PackedTurn, RecordedInput, Turn } from './runtime/journal/turn.ts';
+export type { PackedTurn, RecordedInput, TickTurn, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';
 export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';

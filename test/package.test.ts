@@ -129,7 +129,7 @@ test('a second copy in one process is told, one is not', async () => {
   });
   expect((await two.node('one.cjs')).output).not.toContain('MILLRACE_TWICE');
   expect((await two.node('two.mjs')).output).toContain('[MILLRACE_TWICE] Warning: millrace is loaded twice');
-});
+}, ms);
 
 test('importing it costs little more than rxjs, zod and pino, which it can not do without', async () => {
   const some = kept(await Project.strict(unpacked, ['pino']));
@@ -160,7 +160,7 @@ describe('in a bundle', () => {
     const stdin = { contents, resolveDir: project.directory, loader: 'ts' } as const;
     await build({ stdin, bundle: true, platform: 'node', format, outfile, external, logLevel: 'error', ...options });
     expect((await run(process.execPath, [outfile], directory)).output).toBe(printedFirst);
-  });
+  }, ms);
 });
 
 /** The guide's line for an install, with the tarball in place of the name. */

@@ -258,6 +258,7 @@ test('millrace', () => {
     type StreamErrorOptions
     type StreamRecord
     type StreamStatus
+    type TickTurn
     type TimeDomain
     type TimeWindow
     type Timer
