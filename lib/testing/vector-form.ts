@@ -12,6 +12,7 @@ export interface VectorStep {
   readonly channel?: number;
   readonly output?: string;
   readonly deferred?: boolean;
+  readonly results?: number;
 }
 
 export type VectorConfig = Readonly<Record<string, unknown>>;

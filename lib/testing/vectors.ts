@@ -5,6 +5,7 @@
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../runtime/edges/watermarks.ts';
 import { forward } from '../runtime/edges/wire.ts';
+import { asyncVectorRunner } from './vector-async.ts';
 import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';
 import {
   timeOf,
@@ -134,13 +135,14 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '01': windowVectorRunner,
   '06': timerVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
+  '11': asyncVectorRunner,
 };
 
 /** Makes what runs the steps of one case of a family (`'01-tumbling-event'`). `config` is that of the family; the case's own goes over it. */
 export const openVector = async (family: string, config: VectorConfig, { config: ownConfig }: VectorCase): Promise<VectorRunner> => {
   const makeRunner = runners[family.slice(0, 2)];
   if (makeRunner === undefined)
-    throw new TypeError(`Expected \`family\` to be one of ${Object.keys(runners).join(', ')}, got \`${family}\``);
+    throw new TypeError(`Expected \`family\` to be one of ${Object.keys(runners).sort().join(', ')}, got \`${family}\``);
   return makeRunner({ ...config, ...ownConfig });
 };
 

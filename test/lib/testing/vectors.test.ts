@@ -52,6 +52,18 @@ describe.each(['01-tumbling-event.json', '06-timers.json'])('timers left in %s',
   });
 });
 
+describe('11-async.json', () => {
+  const { family, config, cases } = read('11-async.json');
+  const ours = cases.filter(({ config: { retry, timeout } }) => retry === undefined && Number(timeout) >= 1000);
+  /** Watermarks that wait together leave as one. */
+  const asOne = (outputs: readonly VectorOutput[]): readonly VectorOutput[] =>
+    outputs.filter(({ type }, at) => !(type === 'watermark' && outputs[at + 1]?.type === 'watermark'));
+  it.each(ours.map((each) => [each.name, each] as const))('%s', async (_, each) => {
+    const outputs = await runVector(family, config, each);
+    expect(outputs.map(asOne)).toEqual(each.expected.map(asOne));
+  });
+});
+
 it('refuses a family it does not know', async () => {
-  await expect(runVector('99-unknown', {}, { name: 'x', config: {}, steps: [] })).rejects.toThrow('01, 06, 09');
+  await expect(runVector('99-unknown', {}, { name: 'x', config: {}, steps: [] })).rejects.toThrow('01, 06, 09, 11');
 });
