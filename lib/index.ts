@@ -5,7 +5,7 @@ import './copies.ts';
 export { StreamExecutionEnvironment, type ApplyAgentOptions, type CheckpointOptions, type EnvironmentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export { DataStreamSink } from './data-stream-sink.ts';
-export { WatermarkStrategy } from './runtime/edges/watermarks.ts';
+export { WatermarkStrategy, type Quiet } from './runtime/edges/watermarks.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';
 export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
 export type { LogLevel } from './runtime/job/logging.ts';
@@ -137,7 +137,7 @@ export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './
 export { callName } from './core/journal.ts';
 export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal/journal-format.ts';
 export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal/journal-format.ts';
-export type { PackedTurn, RecordedInput, TickTurn, Turn } from './runtime/journal/turn.ts';
+export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';
 export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';

@@ -216,6 +216,7 @@ test('millrace', () => {
     type PromptJson
     type PromptLike
     type PromptResource
+    type Quiet
     type RecordedInput
     type ReduceFunction
     type Rejection
@@ -259,6 +260,7 @@ test('millrace', () => {
     type StreamRecord
     type StreamStatus
     type TickTurn
+    type TickedSplit
     type TimeDomain
     type TimeWindow
     type Timer
