@@ -23,11 +23,18 @@ import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
 
+/** The operator that runs an agent: the name that its uid is made of, and the one that people read. */
+export interface AgentNode {
+  readonly name: string;
+  readonly label: string;
+  readonly operator: Operator<never, unknown>;
+}
+
 /** @internal What streams need of the environment that they belong to. */
 export interface PipelineOwner {
   readonly graph: StreamGraph;
   /** The operator that runs an agent, and what it is called. */
-  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: AgentOperatorOptions): { name: string; operator: Operator<never, unknown> };
+  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: AgentOperatorOptions): AgentNode;
   executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]>;
   /** Calls the listener when the job ends, at once when it has ended. Returns how to stop listening. */
   onEnd(listener: (error: unknown) => void): () => void;
@@ -263,8 +270,8 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<O> {
     // The tag takes what the operator writes to it, as the type of the options says.
-    const { name, operator } = this.environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
-    return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
+    const { name, label, operator } = this.environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
+    return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]).name(label);
   }
 
   #keyedEdge(): GraphEdge {

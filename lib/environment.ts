@@ -26,7 +26,7 @@ import { JobMetrics } from './runtime/job/metrics.ts';
 import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/job/restart.ts';
 import type { Turn } from './runtime/journal/turn.ts';
 import { WatermarkStrategy } from './runtime/edges/watermarks.ts';
-import type { Agent, AgentClass } from './agents/agent.ts';
+import { AgentBuilder, type Agent, type AgentClass } from './agents/agent.ts';
 import type { ResourceType } from './agents/contract.ts';
 import { checkAgent, JobResources, type OpenAgent } from './agents/resources.ts';
 import type { ConfigureServices } from './agents/service-container.ts';
@@ -38,7 +38,7 @@ import { collectSink } from '../connectors/collect.ts';
 import { collection } from '../connectors/collection.ts';
 import { generator, type GeneratorOptions } from '../connectors/generator.ts';
 import { observableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
-import { DataStream } from './data-stream.ts';
+import { DataStream, type AgentNode } from './data-stream.ts';
 
 export interface CheckpointOptions {
   /** Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner alone. */
@@ -186,10 +186,10 @@ export class StreamExecutionEnvironment {
   }
 
   /** @internal The operator that runs an agent. Its resources are resolved when the job starts. */
-  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): { name: string; operator: Operator<never, unknown> } {
+  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: ApplyAgentOptions): AgentNode {
     checkAgentOptions(options);
     this.graph.refuseWhileRunning(); // Else the agent would be opened, though nothing runs it.
-    const name = checkAgent(agent)?.agentName ?? agentNameOf(agent);
+    const name = checkAgent(agent)?.agentName ?? labelOf(agent);
     const slot: AgentSlot = { make: () => this.#resources.open(agent), open: undefined };
     this.#agents.push(slot);
     const warnings = new Warnings((facts, message) => this.#settings.logger.warn(facts, message));
@@ -203,7 +203,7 @@ export class StreamExecutionEnvironment {
       return applyAgent<I, O>({ agent: slot.open, resources: slot.open.open, warnings }, options)(context);
     };
     // The keyed stream ties the agent's types to those of its input and output.
-    return { name: kebab(name), operator: operator as Operator<never, unknown> };
+    return { name: kebab(declaredNameOf(agent) ?? 'agent'), label: kebab(name), operator: operator as Operator<never, unknown> };
   }
 
   /** The id of a side output that the operator writes to and nobody reads. */
@@ -368,10 +368,15 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   };
 };
 
-const agentNameOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string => {
-  if (typeof agent === 'function') return agent.agentName ?? agent.name;
-  return agent.constructor.name;
+
+/** The name of an agent as far as somebody has declared it. That of a class is code, which a minifier changes (I19). */
+const declaredNameOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string | undefined => {
+  if (agent instanceof AgentBuilder) return agent.name;
+  return (typeof agent === 'function' ? agent : (agent.constructor as AgentClass<I, O>)).agentName; // the class of an agent is one of agents
 };
+
+const labelOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string =>
+  declaredNameOf(agent) ?? (typeof agent === 'function' ? agent : agent.constructor).name;
 
 const kebab = (name: string): string =>
   name

@@ -105,7 +105,8 @@ export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp }
 export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, ProblemCategory, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
-export type { CompiledAgent, PlanJson } from './agents/plan.ts';
+export type { CompiledAgent } from './agents/plan.ts';
+export type { PlanJson } from './agents/plan-json.ts';
 export { resourceToken } from './agents/resources.ts';
 export type { ConfigureServices, ServiceBinding, ServiceContainer } from './agents/service-container.ts';
 export type { ServiceContext, ServiceHooks, ServiceIdentifier, ServiceScope } from './agents/service-container.ts';

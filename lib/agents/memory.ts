@@ -16,7 +16,8 @@ import { ownCopy } from '../core/own-copy.ts';
 export type MemoryChange =
   | { readonly path: string; readonly value: unknown }
   | { readonly path: string; readonly deleted: true }
-  | { readonly path: string; readonly object: true };
+  /** `overwrites`: said to take the place of a value, so a value that stands there is no conflict. */
+  | { readonly path: string; readonly object: true; readonly overwrites?: true | undefined };
 
 /** What stands under the changes, stored flat: a `MapState<string, unknown>` in a turn, a `Map` anywhere. */
 export interface MemoryBase {
@@ -73,7 +74,7 @@ const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (pat
   }
   for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) mark(store, path.slice(0, dot), onConflict);
   if ('object' in change) {
-    mark(store, path, onConflict);
+    mark(store, path, change.overwrites === true ? undefined : onConflict);
     return;
   }
   if (store.get(markerOf(path)) !== undefined) {
@@ -164,9 +165,9 @@ export class MemoryView implements MemoryObject {
     if (this.#store.get(path) !== undefined) {
       if (!overwrite)
         throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
-      this.#write({ path, deleted: true });
-    }
-    this.#write({ path, object: true }); // Also of one that is there: an action beside this one may have deleted it.
+      // No delete: what an action beside this one has put under the path by then stays, since only the value gives way.
+      this.#write({ path, object: true, overwrites: true });
+    } else this.#write({ path, object: true }); // Also of one that is there: an action beside this one may have deleted it.
     return new MemoryNode(this, path);
   }
 

@@ -25,26 +25,11 @@ import { definitionOf } from './decorators.ts';
 import { builtInClasses, EventType, type EventClass } from './event.ts';
 import { outputSchemaOf } from './json-schema.ts';
 import { checkAgentOptions, checkSetup, invalidAgent, isAsyncFunction } from './option-checks.ts';
+import { readPlan, type PlanJson, type PlannedActionJson } from './plan-json.ts';
 import { Prompt } from './prompt.ts';
 import { isFactory } from './resource-factory.ts';
 import { FunctionTool } from './tool.ts';
 import { toolAction } from './tool-action.ts';
-
-/** The JSON of a plan. */
-export interface PlanJson {
-  readonly agent_name: string;
-  readonly actions: Readonly<Record<string, PlannedActionJson>>;
-  readonly resource_providers: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  readonly config: { readonly conf_data: Config };
-  readonly version?: string | undefined;
-}
-
-interface PlannedActionJson {
-  readonly name: string;
-  readonly exec: { readonly func_type: 'TypeScriptFunction'; readonly qualname: string; readonly async: boolean };
-  readonly trigger_conditions: readonly string[];
-  readonly config: Config | null;
-}
 
 /** An agent ready to run: the plan and the functions that stand behind it. */
 export interface CompiledAgent {
@@ -253,26 +238,13 @@ const resourceJson = (type: string, value: unknown): unknown => {
 };
 
 const planOf = (json: unknown): AgentPlan => {
-  const plan = (typeof json === 'object' && json !== null ? json : {}) as Partial<PlanJson>;
-  const agent = plan.agent_name ?? '';
-  if (typeof plan.actions !== 'object' || plan.actions === null) throw invalidAgent({ agent, rule: 'a plan has `actions`', value: json });
-  const actions = Object.entries(plan.actions).map(([name, action]) => {
-    if ('listen_event_types' in action)
-      throw invalidAgent({ agent, action: name, rule: '`listen_event_types` is called `trigger_conditions`', value: action });
-    const { trigger_conditions: conditions, exec, config } = action;
-    if (action.name !== name || !Array.isArray(conditions) || conditions.length === 0) {
-      throw invalidAgent({ agent, action: name, rule: 'an action has its name and `trigger_conditions`', value: action });
-    }
-    const triggers = conditions.map((each: string) => triggerType(agent, name, each));
-    return { name, kind: exec?.async === true ? ('async' as const) : ('sync' as const), triggers, config: config ?? {} };
+  const plan = readPlan(json);
+  const actions = Object.entries(plan.actions).map(([name, { trigger_conditions: conditions, exec, config }]): PlannedAction => {
+    const triggers = conditions.map((each) => triggerType(plan.agent_name, name, each));
+    return { name, kind: exec.async === true ? 'async' : 'sync', triggers, config: config ?? {} };
   });
-  return new AgentPlan({
-    agentName: agent,
-    version: plan.version,
-    actions,
-    resources: plan.resource_providers ?? {},
-    config: plan.config?.conf_data ?? {},
-  });
+  const { agent_name: agentName, version, resource_providers: resources = {}, config } = plan;
+  return new AgentPlan({ agentName, version, actions, resources, config: settings(agentName, { config: config?.conf_data ?? {} }) });
 };
 
 const sorted = (config: Config): unknown => Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));

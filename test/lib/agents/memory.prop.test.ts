@@ -143,7 +143,22 @@ describe('memory against a tree', () => {
         }
         expect(sorted(contentOf(new MemoryView({ type: 'SENSORY', base: mergeChanges(base, written) })))).toEqual(sorted(plain(tree)));
       }),
-      { numRuns: 400 },
+      {
+        numRuns: 400,
+        examples: [
+          // Seed 667485178: an object in place of a value took along what an action beside it had put there.
+          [
+            [{ kind: 'set', path: 'a', value: 0 }],
+            [
+              [
+                { kind: 'delete', path: 'a' },
+                { kind: 'set', path: 'a.a', value: 0 },
+              ],
+              [{ kind: 'object', path: 'a', overwrite: true }],
+            ],
+          ],
+        ],
+      },
     );
   });
 

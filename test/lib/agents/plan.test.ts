@@ -62,6 +62,7 @@ describe('routing', () => {
 });
 
 describe('JSON', () => {
+  const plannedX = { name: 'x', exec: { func_type: 'TypeScriptFunction', qualname: 'a.x' }, trigger_conditions: ['e'] };
   const full = simple()
     .on(['x', "'true'"], 'second', async () => {}, { config: { top: 3 } })
     .chatModel('m', { connection: 'c', prompt: 'p', tools: ['t'] })
@@ -102,11 +103,20 @@ describe('JSON', () => {
   });
 
   it.each([
-    [{}, '`actions`'],
-    [null, '`actions`'],
-    [{ agent_name: 'a', actions: { x: { name: 'x', listen_event_types: ['y'] } } }, 'trigger_conditions'],
-    [{ agent_name: 'a', actions: { x: { name: 'x', trigger_conditions: [] } } }, 'trigger_conditions'],
-    [{ agent_name: 'a', actions: { x: { name: 'x', trigger_conditions: ['a == 1'] } } }, 'conditions come later'],
+    [{}, 'actions: '],
+    [null, 'expected object'],
+    [{ agent_name: 'a', actions: { x: 7 } }, 'actions.x: '],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, exec: { func_type: 'Nothing', qualname: 'y' } } } }, 'actions.x.exec.func_type: '],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, exec: undefined } } }, 'actions.x.exec: '],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, config: 'text' } } }, 'actions.x.config: '],
+    [{ agent_name: 'a', actions: { y: plannedX } }, 'actions.y.name: '],
+    [{ agent_name: 'a', actions: [] }, 'actions: '],
+    [{ agent_name: 7, actions: { x: plannedX } }, 'agent_name: '],
+    [{ agent_name: 'a', actions: { x: plannedX }, resource_providers: { tool: 1 } }, 'resource_providers.tool: '],
+    [{ agent_name: 'a', actions: { x: plannedX }, config: { conf_data: { 'max-retries': -1 } } }, 'maxRetries'],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, listen_event_types: ['y'] } } }, 'trigger_conditions'],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, trigger_conditions: [] } } }, 'trigger_conditions'],
+    [{ agent_name: 'a', actions: { x: { ...plannedX, trigger_conditions: ['a == 1'] } } }, 'conditions come later'],
   ])('refuses %j', (json, words) => {
     expect(refused(() => AgentPlan.fromJSON(json))).toMatchObject({ code: 'AGENT_INVALID', message: expect.stringContaining(words) });
   });
