@@ -136,8 +136,8 @@ export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 // ---------- storage and its contracts
 export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
-export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord, type WorkRecord } from './runtime/journal/journal-format.ts';
-export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord } from './runtime/journal/journal-format.ts';
+export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord } from './runtime/journal/journal-format.ts';
+export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord, WorkRecord } from './runtime/journal/work-record.ts';
 export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
 export { MemoryStorage } from './state/memory-store.ts';

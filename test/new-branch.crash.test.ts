@@ -94,7 +94,7 @@ const keyed = (records: readonly Keyed[]) => {
     const job = await env.executeAsync();
     if (ends) await job.done;
     else {
-      await later(60);
+      await later(300);
       await job.cancel();
     }
     return calls;

@@ -6,7 +6,8 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { ActionStateStore, JournalEntry } from '../../core/journal.ts';
-import { encodeTurns, encodeWork, turnsKey, type Lsn, type TurnsRecord, type WorkRecord } from './journal-format.ts';
+import { encodeTurns, encodeWork, turnsKey, type TurnsRecord } from './journal-format.ts';
+import type { Lsn, WorkRecord } from './work-record.ts';
 import { mergeTurns, packTurn, type Turn } from './turn.ts';
 
 /** Where a journal goes on after a restart, and what the checkpoint header keeps of it. */

@@ -50,54 +50,84 @@ export type PackedTurn = readonly unknown[];
 /** By their number in the log. */
 const quiets: readonly Quiet[] = ['waits', 'reads', 'held'];
 
-/** `i` and `t` were an input and a tick of a form before this one. */
-const letters = { records: 'r', input: 'a', split: 's', end: 'e', work: 'w', tick: 'c', start: 'l' } as const;
+interface TurnKind<T extends Turn> {
+  /** Stands first in the log. `i` and `t` were an input and a tick of a form before this one. */
+  readonly letter: string;
+  /** What stands behind the letter. */
+  pack(turn: T): readonly unknown[];
+  /** The checksum of the record has been verified, so the fields are what `pack` gave; null stands for what was not there. */
+  unpack(fields: readonly never[]): T;
+}
+
+/** The kinds of turns in one table. */
+const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly kind: K }>> } = {
+  records: {
+    letter: 'r',
+    pack: ({ source, split, count, now, submitted, position }) => packed([source, split, count, now, submitted, position]),
+    unpack: ([source, split, count, now, submitted, position]) => ({
+      kind: 'records',
+      source: number(source),
+      split: text(split),
+      count: number(count),
+      ...marks(now, submitted),
+      ...(isAbsent(position) ? {} : { position }),
+    }),
+  },
+  input: {
+    letter: 'a',
+    pack: ({ source, split, input }) => [source, split, input],
+    unpack: ([source, split, input]) => ({ kind: 'input', source: number(source), split: text(split), input: input as unknown as RecordedInput }),
+  },
+  split: {
+    letter: 's',
+    pack: ({ source, split }) => [source, split],
+    unpack: ([source, split]) => ({ kind: 'split', source: number(source), split: text(split) }),
+  },
+  end: {
+    letter: 'e',
+    pack: ({ source, split, now, submitted }) => packed([source, split, now, submitted]),
+    unpack: ([source, split, now, submitted]) => ({ kind: 'end', source: number(source), split: text(split), ...marks(now, submitted) }),
+  },
+  work: {
+    letter: 'w',
+    pack: ({ work, now, submitted }) => packed([work.operator, work.keyGroup, work.number, work.branch, now, submitted]),
+    unpack: ([operator, keyGroup, at, branch, now, submitted]) => ({
+      kind: 'work',
+      work: { operator: number(operator), keyGroup: number(keyGroup), number: number(at), branch: number(branch) },
+      ...marks(now, submitted),
+    }),
+  },
+  tick: {
+    letter: 'c',
+    pack: ({ now, submitted, splits }) =>
+      packed([now, submitted, splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)])]),
+    unpack: ([now, submitted, splits]) => ({
+      kind: 'tick',
+      ...marks(undefined, submitted),
+      now: number(now),
+      ...(isAbsent(splits) ? {} : { splits: unpackSplits(splits) }),
+    }),
+  },
+  start: { letter: 'l', pack: () => [], unpack: () => ({ kind: 'start' }) },
+};
+
+const byLetter = new Map(Object.values(kinds).map((kind) => [kind.letter, kind as TurnKind<Turn>])); // Given what they unpack.
 
 export const packTurn = (turn: Turn): PackedTurn => {
-  const letter = letters[turn.kind];
-  switch (turn.kind) {
-    case 'records':
-      return packed([letter, turn.source, turn.split, turn.count, turn.now, turn.submitted, turn.position]);
-    case 'input':
-      return [letter, turn.source, turn.split, turn.input];
-    case 'split':
-      return [letter, turn.source, turn.split];
-    case 'end':
-      return packed([letter, turn.source, turn.split, turn.now, turn.submitted]);
-    case 'work': {
-      const { operator, keyGroup, number, branch } = turn.work;
-      return packed([letter, operator, keyGroup, number, branch, turn.now, turn.submitted]);
-    }
-    case 'tick':
-      return packed([letter, turn.now, turn.submitted, turn.splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)])]);
-    case 'start':
-      return [letter];
-  }
+  const kind = kinds[turn.kind] as unknown as TurnKind<Turn>; // It is the row of the turn's kind.
+  return [kind.letter, ...kind.pack(turn)];
 };
 
 /** Throws `STORE_FORMAT` for a kind of turn that this version does not know. */
-export const unpackTurn = (packedTurn: PackedTurn): Turn => {
-  // The checksum of the record has been verified, so the shape is what packTurn wrote.
-  const [letter, a, b, c, d, e, f] = packedTurn as [string, number, never, never, never, never, never];
-  switch (letter) {
-    case letters.records:
-      return { kind: 'records', source: a, split: b, count: c, ...marks(d, e), ...(isAbsent(f) ? {} : { position: f }) };
-    case letters.input:
-      return { kind: 'input', source: a, split: b, input: c };
-    case letters.split:
-      return { kind: 'split', source: a, split: b };
-    case letters.end:
-      return { kind: 'end', source: a, split: b, ...marks(c, d) };
-    case letters.work:
-      return { kind: 'work', work: { operator: a, keyGroup: b, number: c, branch: d }, ...marks(e, f) };
-    case letters.tick:
-      return { kind: 'tick', ...marks(undefined, b), now: a, ...(isAbsent(c) ? {} : { splits: unpackSplits(c) }) };
-    case letters.start:
-      return { kind: 'start' };
-    default:
-      throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${letter}\`, which this version does not know`);
-  }
+export const unpackTurn = ([letter, ...fields]: PackedTurn): Turn => {
+  const kind = byLetter.get(String(letter));
+  if (kind === undefined) throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${String(letter)}\`, which this version does not know`);
+  return kind.unpack(fields as never[]);
 };
+
+/** Fields of a packed turn, whose types their row knows. */
+const number = (field: unknown): number => field as number;
+const text = (field: unknown): string => field as string;
 
 /** One turn for two that follow each other, where that means the same; undefined where it does not. */
 export const mergeTurns = (first: Turn, second: Turn): Turn | undefined => {

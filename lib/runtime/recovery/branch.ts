@@ -8,6 +8,7 @@ import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type { Replayed } from './replayed.ts';
 import type { Header, LeftOverSnapshot } from '../checkpoint/header.ts';
+import { branchesMax } from '../journal/journal-format.ts';
 import { tailOf, unrecordedOf } from './left-over.ts';
 import { acceptAgain, type Divergence } from './replay.ts';
 import type { Turn } from '../journal/turn.ts';
@@ -24,6 +25,10 @@ export interface NewBranch {
 
 /** After the turns before the divergence: sorts out what is left over, and takes again what sources have accepted that can't be read again. */
 export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranch): void => {
+  if (job.branch >= branchesMax) {
+    const hint = 'start with a new state directory: this one has been left by changed code or inputs as often as it can be';
+    throw new StreamError('DIVERGED', `a history has ${branchesMax} branches at most: ${divergence.message}`, { hint });
+  }
   const { code, hint } = new StreamError('DIVERGED', divergence.message);
   logger.warn({ code, hint }, `replay stopped: ${divergence.message}; going on in branch ${job.branch}`);
   const open = job.openItems();

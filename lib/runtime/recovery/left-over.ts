@@ -6,7 +6,7 @@
  */
 import { mapKeyOf, type MapKey } from '../../core/key.ts';
 import type { LeftOverSnapshot } from '../checkpoint/header.ts';
-import type { JournaledItem } from './journaled-item.ts';
+import type { JournaledItem } from '../journal/work-record.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Turn } from '../journal/turn.ts';
 import { fingerprintOf, type WorkItem } from '../work/work-item.ts';

@@ -4,7 +4,7 @@
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Outcome } from '../../core/operator.ts';
-import type { CalledRecord, PendingRecord } from '../journal/journal-format.ts';
+import type { CalledRecord, PendingRecord } from '../journal/work-record.ts';
 import type { Macrotasks } from './macrotasks.ts';
 
 /** What the journal holds of one item. */

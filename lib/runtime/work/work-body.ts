@@ -16,7 +16,8 @@ import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { digest, encodeText } from '../../core/serde.ts';
 import { DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
 import type { Appended, Journal } from '../journal/journal.ts';
-import { workKey, type WorkRecord } from '../journal/journal-format.ts';
+import { callsMax, workKey } from '../journal/journal-format.ts';
+import type { WorkRecord } from '../journal/work-record.ts';
 import { fixed, handOver, type HandedOver } from './hand-over.ts';
 import type { Macrotasks } from './macrotasks.ts';
 import { noteOutside } from './outside.ts';
@@ -407,9 +408,6 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
 }
 
 const none: readonly FailedCall[] = [];
-
-/** As many as the key of a record can name. */
-const callsMax = 2 ** 16;
 
 const digestOf = (id: string, args: unknown): string => {
   if (args === undefined) return '';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../../lib/core/operator.ts';
-import type { CalledRecord } from '../../../../lib/runtime/journal/journal-format.ts';
+import type { CalledRecord } from '../../../../lib/runtime/journal/work-record.ts';
 import { Macrotasks } from '../../../../lib/runtime/work/macrotasks.ts';
 import { RecordedCalls } from '../../../../lib/runtime/work/recorded-calls.ts';
 import { ManualClock, settled as macrotask } from '../../../../lib/testing/clock.ts';
