@@ -106,7 +106,7 @@ export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, Problem
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
 export type { CompiledAgent } from './agents/plan.ts';
-export type { PlanJson } from './agents/plan-json.ts';
+export type { PlanJson, PlannedActionJson } from './agents/plan-json.ts';
 export { resourceToken } from './agents/resources.ts';
 export type { ConfigureServices, ServiceBinding, ServiceContainer } from './agents/service-container.ts';
 export type { ServiceContext, ServiceHooks, ServiceIdentifier, ServiceScope } from './agents/service-container.ts';

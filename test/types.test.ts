@@ -33,6 +33,7 @@ import {
 } from 'millrace';
 import type { Observable } from 'rxjs';
 import { map, of } from 'rxjs';
+import * as z from 'zod';
 import { expect, expectTypeOf, test } from 'vitest';
 import { once } from './stories/story.ts';
 
@@ -279,3 +280,55 @@ export const ends = async (env: StreamExecutionEnvironment, stream: DataStream<R
   // @ts-expect-error the strategy reads a field that the records do not have
   env.fromCollection([{ other: 1 }], byTime);
 };
+
+// The schema of a chat model reaches the result, and wrong annotations do not compile.
+const Verdict = z.object({ n: z.number(), at: z.string().transform(Number) });
+
+export const answering = agent<string, number>('answering')
+  .chatModel('m', { connection: 'default', outputSchema: Verdict })
+  .on(ChatResponseEvent, ({ output }, ctx) => {
+    expectTypeOf(output).toEqualTypeOf<{ n: number; at: number }>();
+    ctx.output(output.n + output.at);
+  })
+  .on(ChatResponseEvent, ({ output }: ChatResponseEvent<{ n: number }>, ctx) => ctx.output(output.n))
+  // @ts-expect-error the schema says otherwise
+  .on(ChatResponseEvent, ({ output }: ChatResponseEvent<{ wrong: string }>, ctx) => ctx.output(output.wrong.length))
+  // @ts-expect-error its outputs are numbers
+  .on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new OutputEvent(input)))
+  .on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new OutputEvent(input.length)))
+  .on(InputEvent, async (_event, ctx) => ctx.sendEvent(new Event('seen')));
+
+export const undeclared = agent<string, number>('undeclared').on(ChatResponseEvent, (event, ctx) => {
+  expectTypeOf(event.output).toEqualTypeOf<unknown>();
+  ctx.output(event.outputAs(Verdict).n);
+  // @ts-expect-error nobody has declared what it is
+  ctx.output(event.output.n);
+});
+
+export class AnsweringClass extends Agent<string, number> {
+  model = { connection: 'default', outputSchema: Verdict };
+
+  @Action(ChatResponseEvent)
+  right({ output }: ChatResponseEvent<z.output<typeof Verdict>>, ctx: RunnerContext<number>): void {
+    ctx.output(output.at);
+  }
+
+  // @ts-expect-error the schema of its model says otherwise
+  @Action(ChatResponseEvent)
+  wrong({ output }: ChatResponseEvent<{ wrong: string }>, ctx: RunnerContext<number>): void {
+    ctx.output(output.wrong.length);
+  }
+}
+
+export const letters = (stream: KeyedStream<string>): void => {
+  stream.applyAgent(answering, { deadLetters: outputTag<DeadLetter<string>>('letters') });
+  // @ts-expect-error the inputs are strings
+  stream.applyAgent(answering, { deadLetters: outputTag<DeadLetter<number>>('letters') });
+  // @ts-expect-error a letter is no text
+  stream.asyncMap((text) => text, { deadLetters: outputTag<string>('letters') });
+};
+
+test('an agent is added to by methods, not by a second argument', () => {
+  // @ts-expect-error it takes a name alone
+  expect(() => agent('x', { on: {} })).toThrow(TypeError);
+});
