@@ -37,15 +37,16 @@ const textOf = (value: unknown): string => {
   }
 };
 
-/** Waits until the text is out: a reader that has gone away is a failure of the sink, and not of the process. */
-const writeOut = (text: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const { stdout } = process;
-    const heard = (): void => {}; // The callback tells; without a listener the process would end of it.
-    stdout.once('error', heard);
-    stdout.write(text, (error) => {
-      if (error) return reject(systemError('SINK_FAILED', 'the standard output can not be written', error)); // The event is still to come.
-      stdout.off('error', heard);
-      return resolve();
-    });
-  });
+/** What the standard output has failed with; undefined so far. Only there once somebody prints. */
+let failure: { error?: Error } | undefined;
+
+/** A reader that has gone away is a failure of the sink at its next write, and not the end of the process, as it is where nobody listens. */
+const writeOut = (text: string): void => {
+  const { stdout } = process;
+  if (failure === undefined) {
+    const heard: { error?: Error } = (failure = {});
+    stdout.on('error', (error: Error) => (heard.error = error));
+  }
+  if (failure.error !== undefined) throw systemError('SINK_FAILED', 'the standard output can not be written', failure.error);
+  stdout.write(text);
+};

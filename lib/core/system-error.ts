@@ -30,6 +30,7 @@ const systemTable: Readonly<Record<string, SystemEntry>> = {
   EINVAL: lasts('correct the path: the file system does not take it'),
   ENXIO: lasts('give the path of a regular file'),
   ENODEV: lasts('give the path of a regular file'),
+  EPIPE: lasts('whoever read it has gone away'),
   EXDEV: lasts('give paths on one file system'),
   EFBIG: lasts('the file has grown to the limit of its file system: give another one'),
   ENOSYS: lasts('the file system can not do this: give a path on another one'),
