@@ -8,7 +8,6 @@
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
-import { Fifo } from '../lib/core/fifo.ts';
 import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { Operator, OperatorContext, Outcome, Place, Processor, Work } from '../lib/core/operator.ts';
 import { storableCopy } from '../lib/core/own-copy.ts';
@@ -76,8 +75,6 @@ class AgentOperator<I, O> implements Processor<I> {
   readonly #runs = new Map<MapKey, Run<I>>();
   /** The copy of the input in hand that its first actions get, until it is taken. */
   #given: { readonly value: I } | undefined;
-  /** Events of the run in hand whose turn this is. */
-  #queue = new Fifo<Event>();
   /** How many more events this turn takes. */
   #eventsLeft = eventsPerTurn;
 
@@ -172,8 +169,7 @@ class AgentOperator<I, O> implements Processor<I> {
     const value = this.#given?.value ?? this.#context.handOver(input.value);
     this.#given = undefined;
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
-    this.#queue.push(stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass));
-    return this.#advance(run);
+    return this.#advance(run, [stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
   }
 
   #resume(): void {
@@ -197,18 +193,17 @@ class AgentOperator<I, O> implements Processor<I> {
       this.#end(run);
       return;
     }
-    const waits = run.queue !== undefined; // Behind those that wait already.
-    for (const event of events) {
-      if (waits) this.#state.enqueue(run, event);
-      else this.#queue.push(event);
+    if (run.queue === undefined) {
+      this.#advance(run, [...events]);
+      return;
     }
-    if (waits) this.#keep(run);
-    else this.#advance(run);
+    for (const event of events) this.#state.enqueue(run, event); // Behind those that wait already.
+    this.#keep(run);
   }
 
   #continue(id: string): void {
     const run = this.#reopened(id);
-    if (run !== undefined) this.#advance(run);
+    if (run !== undefined) this.#advance(run, []);
   }
 
   /** The open run of the current key, of which something has ended. Undefined when it is over, or has begun anew. */
@@ -223,9 +218,12 @@ class AgentOperator<I, O> implements Processor<I> {
     return undefined;
   }
 
-  /** Goes on with a run until nothing is left of it or this turn has had its share. False when it has ended. */
-  #advance(run: Run<I>): boolean {
-    if (this.#dispatch(run)) {
+  /**
+   * Goes on with a run until nothing is left of it or this turn has had its share. False when it has ended. The list of events is its own
+   * from now on.
+   */
+  #advance(run: Run<I>, events: Event[]): boolean {
+    if (this.#dispatch(run, events)) {
       if (run.open > 0) {
         this.#keep(run);
         return true;
@@ -255,48 +253,49 @@ class AgentOperator<I, O> implements Processor<I> {
 
   // ---------- events
 
-  /** Runs what the events in hand trigger, breadth first; asynchronous actions are submitted. False when the run has failed. */
-  #dispatch(run: Run<I>): boolean {
-    for (let event = this.#next(run); event !== undefined; event = this.#next(run)) {
+  /**
+   * Runs what these events trigger, or those that wait in the run, breadth first; asynchronous actions are submitted. False when the run
+   * has failed.
+   */
+  #dispatch(run: Run<I>, events: Event[]): boolean {
+    for (let at = 0; at < events.length || run.queue !== undefined; at += 1) {
+      if (this.#eventsLeft === 0) {
+        this.#postpone(run, events.slice(at));
+        return true;
+      }
+      this.#eventsLeft -= 1;
+      const event = run.queue === undefined ? events[at] : this.#state.dequeue(run);
+      if (event === undefined) {
+        run.queue = undefined;
+        return true;
+      }
       this.#eventsProcessed.inc();
       if (this.#onEvent !== undefined) this.#onEvent(this.#ownEvent(event));
       if (event.type === EventType.OutputEvent) this.#outputs.emit(run, event.attributes['output']);
-      else if (this.#tooMany(run, event) || this.#trigger(run, event)) {
-        this.#queue = new Fifo();
-        return false;
-      }
+      else if (this.#tooMany(run, event) || this.#trigger(run, event, events)) return false;
     }
     return true;
   }
 
-  /** The next event of the run; undefined when there is none, or when it waits for another turn. */
-  #next(run: Run<I>): Event | undefined {
-    if ((run.queue ?? this.#queue).size === 0) {
-      run.queue = undefined;
-      return undefined;
-    }
-    if (this.#eventsLeft > 0) {
-      this.#eventsLeft -= 1;
-      return run.queue === undefined ? this.#queue.shift() : this.#state.dequeue(run);
-    }
-    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) this.#state.enqueue(run, event);
+  /** The run goes on in a turn of its own: these events wait for it, behind those that do already. */
+  #postpone(run: Run<I>, events: readonly Event[]): void {
+    for (const event of events) this.#state.enqueue(run, event);
     run.open += 1;
     this.#continuations.submit({ run: run.id });
-    return undefined;
   }
 
-  /** Runs the actions of one event. True when the run has failed. */
-  #trigger(run: Run<I>, event: Event): boolean {
+  /** Runs the actions of one event; what they send comes behind `events`. True when the run has failed. */
+  #trigger(run: Run<I>, event: Event, events: Event[]): boolean {
     const actions = this.#agent.plan.actionsFor(event);
     if (actions.length === 0) this.#notices.unhandled(event);
     for (const action of actions) {
       if (action.kind === 'async') this.#actions.submit(run, action, event);
-      else if (this.#runNow(run, action, actions.length === 1 ? event : this.#ownEvent(event))) return true;
+      else if (this.#runNow(run, action, { event: actions.length === 1 ? event : this.#ownEvent(event), events })) return true;
     }
     return false;
   }
 
-  #runNow(run: Run<I>, action: PlannedAction, event: Event): boolean {
+  #runNow(run: Run<I>, action: PlannedAction, { event, events }: { readonly event: Event; readonly events: Event[] }): boolean {
     let effects: ActionEffects;
     try {
       effects = this.#actions.runNow(run, action, event);
@@ -304,7 +303,7 @@ class AgentOperator<I, O> implements Processor<I> {
       return this.#failed(run, action.name, error);
     }
     for (const sent of this.#take(run, action.name, effects)) {
-      if (run.queue === undefined) this.#queue.push(sent);
+      if (run.queue === undefined) events.push(sent);
       else this.#state.enqueue(run, sent);
     }
     return false;
