@@ -16,7 +16,10 @@ export interface CallbackContext {
  * called again, from the first value of its batch on, until it does not.
  *
  * @example
- * stream.sinkTo(callbackSink((order, { number }) => archive.put(number, order)));
+ * orders.sinkTo(callbackSink(({ id }, { number }) => console.log(number, id)));
+ * // prints 0 1
+ * // prints 1 2
+ * // prints 2 3
  */
 export const callbackSink = <T>(fn: (value: T, context: CallbackContext) => void | Promise<void>): Sink<T> => {
   if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);

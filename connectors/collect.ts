@@ -3,12 +3,14 @@ import type { Sink } from '../lib/core/connector.ts';
 import { defineSink } from './define-sink.ts';
 
 /**
- * Adds the values to an array, in order. A commit that is repeated, or a job that begins anew in this process, brings numbers that were
- * taken before; they are left out.
+ * Adds the values to an array, in order. A commit that is repeated, or a job that begins anew in this process, brings
+ * numbers that were taken before; they are left out.
  *
  * @example
  * const totals: number[] = [];
- * stream.sinkTo(collectSink(totals));
+ * orders.map(({ euros }) => euros).sinkTo(collectSink(totals));
+ * await env.execute();
+ * console.log(totals); // prints [ 25, 5, 40 ]
  */
 export const collectSink = <T>(into: T[]): Sink<T> => {
   /** The number that comes next; undefined before the first value, since a job that goes on does not begin at 0. */

@@ -20,6 +20,7 @@ export interface CollectionOptions {
  *
  * @example
  * const letters = collection(['a', 'b', 'c'], { timestamps: [0, 10, 20] });
+ * console.log(await env.fromSource(letters).executeAndCollect()); // prints [ 'a', 'b', 'c' ]
  */
 export const collection = <T>(values: readonly T[], options: CollectionOptions = {}): Source<T, number> => {
   knownOptions('collection', options, { timestamps: true, batchSize: true });

@@ -47,7 +47,17 @@ export interface ValuesCommittable<T> {
  * A sink that calls `write` with the values.
  *
  * @example
- * const metrics = defineSink({ write: (values, { signal }) => api.post(values, { signal }) });
+ * const table = new Map<number, Order>();
+ * const upserts = defineSink<Order>({
+ *   name: 'orders',
+ *   async write(values, { firstNumber, signal }) {
+ *     signal.throwIfAborted();
+ *     for (const [index, order] of values.entries()) table.set(firstNumber + index, order);
+ *   },
+ * });
+ * orders.sinkTo(upserts);
+ * await env.execute();
+ * console.log([...table.keys()]); // prints [ 0, 1, 2 ]
  */
 export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesCommittable<T>> => {
   knownOptions('defineSink', definition, { name: true, guarantee: true, pendingMax: true, write: true });

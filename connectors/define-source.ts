@@ -39,10 +39,15 @@ export interface SourceDefinition<T, P> {
  * A source of what `read` gives. It waits on the clock of the job, unless it is given another one.
  *
  * @example
- * const orders = defineSource({ start: 0, async read(after, signal) {
- *   const page = await api.orders({ after, signal });
- *   return { values: page.items, position: (count) => page.items[count - 1].id };
- * } });
+ * const pages = [['a', 'b'], ['c']];
+ * const letters = defineSource({
+ *   start: 0,
+ *   async read(page) {
+ *     const values = pages[page];
+ *     return values === undefined ? undefined : { values, position: () => page + 1 };
+ *   },
+ * });
+ * console.log(await env.fromSource(letters).executeAndCollect()); // prints [ 'a', 'b', 'c' ]
  */
 export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
   knownOptions('defineSource', definition, { name: true, start: true, replayable: true, pollInterval: true, read: true });

@@ -23,7 +23,8 @@ export interface GeneratorOptions<T> {
  * A source of `generate(0)`, `generate(1)`, ... in one split.
  *
  * @example
- * const ticks = generator({ count: 100, generate: (index) => ({ index }), perSecond: 10 });
+ * const squares = generator({ count: 4, generate: (index) => index * index, perSecond: 1000 });
+ * console.log(await env.fromSource(squares).executeAndCollect()); // prints [ 0, 1, 4, 9 ]
  */
 export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Source<T, number> => {
   knownOptions('generator', options, { generate: true, count: true, perSecond: true, batchSize: true });

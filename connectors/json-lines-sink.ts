@@ -26,14 +26,16 @@ export interface JsonLinesSinkOptions {
 const waitingBytesMax = 8 * 1024 * 1024;
 
 /**
- * A sink that writes each value as a line of JSON: bigints as text, `Map` as an object or a list of pairs, `Set` as a list, bytes as base64,
- * errors with name and message; what has no JSON form is refused with `NOT_SERIALISABLE`, nothing becomes `{}`. The directory must exist. An output has one owner: two sinks of a job on one file are
- * refused with `GRAPH_INVALID`, by whatever path they name it, and a second job with `OUTPUT_IN_USE`, or where it can't be seen, at its
- * next commit with `OUTPUT_CHANGED`. What somebody else writes into it is never cut. Reading it at any moment gives whole epochs, or
- * the beginning of one that is being committed. Files beside it (`NAME.*.pending`, `NAME.*.writing`) can be read by their owner alone.
+ * A sink that writes each value as a line of JSON: bigints as text, `Map` as an object or a list of pairs, `Set` as a
+ * list, bytes as base64, errors with name and message; what has no JSON form is refused with `NOT_SERIALISABLE`,
+ * nothing becomes `{}`. The directory must exist. An output has one owner: two sinks of a job on one file are refused
+ * with `GRAPH_INVALID`, by whatever path they name it, and a second job with `OUTPUT_IN_USE`, or where it can't be
+ * seen, at its next commit with `OUTPUT_CHANGED`. What somebody else writes into it is never cut. Reading it at any
+ * moment gives whole epochs, or the beginning of one that is being committed. Files beside it (`NAME.*.pending`,
+ * `NAME.*.writing`) can be read by their owner alone.
  *
  * @example
- * stream.sinkTo(jsonLinesSink('suggestions.jsonl'));
+ * orders.sinkTo(jsonLinesSink('orders.jsonl', { onExisting: 'overwrite' }));
  */
 export const jsonLinesSink = <T>(path: string, options: JsonLinesSinkOptions = {}): Sink<T, JsonLinesCommittable> => {
   knownOptions('jsonLinesSink', options, { onExisting: true, mode: true });

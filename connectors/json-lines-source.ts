@@ -53,7 +53,16 @@ export interface MalformedLine {
   readonly error: string;
 }
 
-/** Where malformed lines go with `onMalformed: 'side-output'`. */
+/**
+ * Names the side output of `jsonLines` to which malformed lines go with `onMalformed: 'side-output'`.
+ *
+ * @example
+ * import { writeFile } from 'node:fs/promises';
+ * await writeFile('mixed.jsonl', '{"page":"home"}\nhome\n');
+ * const visits = env.fromSource(jsonLines<{ page: string }>('mixed.jsonl', { onMalformed: 'side-output' }));
+ * visits.sinkTo(callbackSink(({ page }) => console.log(page))); // prints home
+ * visits.sideOutput(malformedLines).sinkTo(callbackSink(({ line, text }) => console.log(line, text))); // prints 2 home
+ */
 export const malformedLines: OutputTag<MalformedLine> = { id: 'malformed-lines' };
 
 export interface JsonLinesSource<T> extends Source<T, JsonLinesPosition> {
@@ -71,12 +80,16 @@ const newline = 0x0a;
 const carriageReturn = 0x0d;
 
 /**
- * A source of the values in one or more JSON Lines files. Blank lines, CRLF, a byte order mark and a last line without newline are
- * taken. The end of a file as found is the end of its split. What is no regular file (a named pipe, a device, a directory) is refused.
- * Rejects with `INPUT_NOT_FOUND`, `INPUT_MALFORMED`, `INPUT_CHANGED` or `SOURCE_FAILED`.
+ * A source of the values in one or more JSON Lines files. Blank lines, CRLF, a byte order mark and a last line without
+ * newline are taken. The end of a file as found is the end of its split. What is no regular file (a named pipe, a
+ * device, a directory) is refused. Rejects with `INPUT_NOT_FOUND`, `INPUT_MALFORMED`, `INPUT_CHANGED` or
+ * `SOURCE_FAILED`.
  *
  * @example
- * const reviews = jsonLines<Review>('reviews.jsonl', { onMalformed: 'side-output' });
+ * import { writeFile } from 'node:fs/promises';
+ * await writeFile('visits.jsonl', '{"page":"home"}\n{"page":"help"}\n');
+ * const visits = env.fromSource(jsonLines<{ page: string }>('visits.jsonl'));
+ * console.log(await visits.map(({ page }) => page).executeAndCollect()); // prints [ 'home', 'help' ]
  */
 export const jsonLines = <T>(path: string | readonly string[], options: JsonLinesOptions<T> = {}): JsonLinesSource<T> => {
   knownOptions('jsonLines', options, { onMalformed: true, onSkipped: true, batchSize: true, schema: true, bigints: true });

@@ -25,12 +25,15 @@ export interface ObservableSource<T> extends Source<T, number> {
 }
 
 /**
- * A source of the values of an Observable, in one split; a position counts them over all runs of the job. It subscribes when the job
- * starts, keeps that subscription when the job starts again after a failure, and ends it when the job is over. Completion is the end; an
- * error rejects the read after the values before it were handed out, and the next start subscribes anew.
+ * A source of the values of an Observable, in one split; a position counts them over all runs of the job. It subscribes
+ * when the job starts, keeps that subscription when the job starts again after a failure, and ends it when the job is
+ * over. Completion is the end; an error rejects the read after the values before it were handed out, and the next start
+ * subscribes anew.
  *
  * @example
- * const clicks = observableSource(clicks$, { capacity: 10_000, overflow: 'drop' });
+ * import { of } from 'rxjs';
+ * const clicks = observableSource(of('a', 'b'), { capacity: 10_000, overflow: 'drop' });
+ * console.log(await env.fromSource(clicks).executeAndCollect()); // prints [ 'a', 'b' ]
  */
 export const observableSource = <T>(observable: Subscribable<T>, options: ObservableSourceOptions = {}): ObservableSource<T> => {
   knownOptions('observableSource', options, { capacity: true, overflow: true });

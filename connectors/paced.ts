@@ -11,10 +11,12 @@ import { refusal } from '../lib/core/options.ts';
 const catchUpMs = 100;
 
 /**
- * Hands out at most `perSecond` records per second, counted over all splits, by the clock of the job unless it is given another one.
+ * Hands out at most `perSecond` records per second, counted over all splits, by the clock of the job unless it is given
+ * another one.
  *
  * @example
- * const live = paced(jsonLines<Review>('reviews.jsonl'), 500);
+ * const live = paced(collection([1, 2, 3]), 500);
+ * console.log(await env.fromSource(live).executeAndCollect()); // prints [ 1, 2, 3 ]
  */
 export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock?: Clock): Source<T, P> => {
   if (!Number.isFinite(perSecond) || perSecond <= 0) throw refusal('perSecond', 'a number above 0', perSecond);

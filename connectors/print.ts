@@ -17,7 +17,10 @@ export interface PrintOptions {
  * Prints strings as they are, other values as the JSON that files get too, and what has none as Node shows it.
  *
  * @example
- * stream.sinkTo(printSink({ prefix: 'review> ' }));
+ * orders.map(({ id, customer }) => ({ id, customer })).sinkTo(printSink({ prefix: 'order> ' }));
+ * // prints order> {"id":1,"customer":"ann"}
+ * // prints order> {"id":2,"customer":"bob"}
+ * // prints order> {"id":3,"customer":"ann"}
  */
 export const printSink = <T>(options: PrintOptions = {}): Sink<T> => {
   knownOptions('printSink', options, { prefix: true, write: true });

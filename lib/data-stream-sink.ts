@@ -2,10 +2,10 @@
 import type { GraphNode, StreamGraph } from './runtime/edges/graph.ts';
 
 /**
- * A sink of the pipeline.
+ * A sink of the pipeline, as `sinkTo` gives it.
  *
  * @example
- * stream.sinkTo(jsonLinesSink('totals.jsonl')).uid('totals');
+ * orders.map(({ euros }) => euros).sinkTo(jsonLinesSink('totals.jsonl')).uid('totals').name('totals of orders');
  */
 export class DataStreamSink {
   readonly #graph: StreamGraph;

@@ -47,7 +47,14 @@ interface Origin {
   readonly tag?: string | undefined;
 }
 
-/** A stream of records, as a graph node gives them. */
+/**
+ * A stream of records. Each method that transforms it puts an operator behind it and gives that operator's output; a
+ * stream may have several.
+ *
+ * @example
+ * const names = orders.filter(({ euros }) => euros >= 10).map(({ customer }) => customer);
+ * console.log(await names.executeAndCollect()); // prints [ 'ann', 'ann' ]
+ */
 export class DataStream<T> {
   readonly #origin: Origin;
 
@@ -78,13 +85,26 @@ export class DataStream<T> {
     return this.#origin.environment === environment;
   }
 
-  /** Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are an error. */
+  /**
+   * Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are
+   * refused with `UID_CLASH` when the job starts.
+   *
+   * @example
+   * const names = orders.map(({ customer }) => customer).uid('names');
+   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
+   */
   uid(uid: string): this {
     this.environment.graph.pin(this.operatorFor('uid'), uid);
     return this;
   }
 
-  /** Names the operator that makes this stream, in messages and metrics. */
+  /**
+   * Names the operator that makes this stream, in messages and metrics.
+   *
+   * @example
+   * const names = orders.map(({ customer }) => customer).name('customers');
+   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
+   */
   name(name: string): this {
     this.environment.graph.rename(this.operatorFor('name'), name);
     return this;
@@ -99,32 +119,64 @@ export class DataStream<T> {
     return node;
   }
 
-  /** Gives what `fn` makes of each value. */
+  /**
+   * Gives what `fn` makes of each value.
+   *
+   * @example
+   * console.log(await orders.map(({ euros }) => euros * 100).executeAndCollect()); // prints [ 2500, 500, 4000 ]
+   */
   map<O>(fn: (value: T) => O): DataStream<O> {
     return this.apply('map', map(fn));
   }
 
-  /** Keeps the values for which `keep` is true. */
+  /**
+   * Keeps the values for which `keep` is true; a type guard narrows the stream.
+   *
+   * @example
+   * const large = orders.filter(({ euros }) => euros > 10);
+   * console.log(await large.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
+   */
   filter<S extends T>(keep: (value: T) => value is S): DataStream<S>;
   filter(keep: (value: T) => boolean): DataStream<T>;
   filter(keep: (value: T) => boolean): DataStream<T> {
     return this.apply('filter', filter(keep));
   }
 
-  /** Gives all that `fn` makes of each value. */
+  /**
+   * Gives all that `fn` makes of each value.
+   *
+   * @example
+   * const words = env.fromCollection(['to be', 'or not']).flatMap((line) => line.split(' '));
+   * console.log(await words.executeAndCollect()); // prints [ 'to', 'be', 'or', 'not' ]
+   */
   flatMap<O>(fn: (value: T) => Iterable<O>): DataStream<O> {
     return this.apply('flat-map', flatMap(fn));
   }
 
   /**
-   * Runs a process function; on a stream that is not keyed its state has one key. What it emits can't be inferred, so say it:
-   * `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
+   * Runs a process function; on a stream that is not keyed its state has one key. What it emits can't be inferred, so
+   * say it: `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
+   *
+   * @example
+   * const seconds = orders.process<number>(({ euros }, ctx) => void (euros > 10 && ctx.emit(ctx.timestamp / 1000)));
+   * console.log(await seconds.executeAndCollect()); // prints [ 1, 12 ]
    */
   process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
     return this.apply('process', process(fn));
   }
 
-  /** Runs an operator of your own. Timestamps that it hands on must be finite numbers, or those of records that have none. */
+  /**
+   * Runs an operator of your own, called `name` in messages and metrics. Timestamps that it hands on must be finite
+   * numbers, or those of records that have none; else the job fails with `TIMESTAMP_INVALID`.
+   *
+   * @example
+   * const doubled = orders.map(({ euros }) => euros).transform<number>('twice', ({ output }) => ({
+   *   process(value, timestamp) {
+   *     for (const each of [value, value]) output.emit(each, timestamp);
+   *   },
+   * }));
+   * console.log(await doubled.executeAndCollect()); // prints [ 25, 25, 5, 5, 40, 40 ]
+   */
   transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
     return this.apply(name, operator, true);
   }
@@ -134,7 +186,19 @@ export class DataStream<T> {
     return this.add(name, { kind: 'operator', operator, boundary: false, foreign });
   }
 
-  /** Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. */
+  /**
+   * Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. A call
+   * that fails for good fails the job, unless `onError` or `deadLetters` say otherwise.
+   *
+   * @example
+   * const rates = new Map([['ann', 0.5]]);
+   * const prices = orders.asyncMap(async ({ customer, euros }) => euros * (rates.get(customer) ?? 1), {
+   *   order: 'arrival',
+   *   timeout: '10s',
+   *   retry: { attempts: 3 },
+   * });
+   * console.log(await prices.executeAndCollect()); // prints [ 12.5, 5, 20 ]
+   */
   asyncMap<O, D = DeadLetter<T>>(
     fn: (value: T, call: CallContext) => O | Promise<O>,
     options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
@@ -144,7 +208,14 @@ export class DataStream<T> {
     return this.add('async-map', { kind: 'operator', operator, boundary: true });
   }
 
-  /** This stream and others as one. */
+  /**
+   * This stream and others as one, of all their types. Throws a `TypeError` for a stream of another environment, and
+   * for one given twice.
+   *
+   * @example
+   * const both = orders.map(({ id }) => id).union(orders.map(({ customer }) => customer));
+   * console.log((await both.executeAndCollect()).length); // prints 6
+   */
   union<U extends readonly unknown[]>(...others: { readonly [N in keyof U]: DataStream<U[N]> }): DataStream<T | U[number]> {
     for (const other of others) {
       if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
@@ -156,21 +227,40 @@ export class DataStream<T> {
     return this.add('union', { kind: 'union' }, edges);
   }
 
-  /** What the operator that makes this stream sends to a side output. */
+  /**
+   * What the operator that makes this stream sends to a side output. A value that nobody reads is dropped.
+   *
+   * @example
+   * const large = outputTag<Order>('large');
+   * const rest = orders.process<Order>((order, ctx) => (order.euros > 30 ? ctx.side(large, order) : ctx.emit(order)));
+   * console.log(await rest.sideOutput(large).map(({ id }) => id).executeAndCollect()); // prints [ 3 ]
+   */
   sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
     return new DataStream<S>({ ...this.#origin, tag: tag.id });
   }
 
-  /** Puts records with equal keys in the hands of one owner, in order. */
+  /**
+   * Puts records with equal keys in the hands of one owner, in order. A key is a string, a finite number, a bigint, a
+   * boolean, or an array of these; another is refused with `KEY_INVALID`.
+   *
+   * @example
+   * const latest = orders.keyBy(({ customer }) => customer).reduce((_before, order) => order);
+   * console.log(await latest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
   keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
     return new KeyedStream<T, K>(this.#origin, keyOf);
   }
 
   /**
-   * Puts an RxJS operator into the stream. It must emit while it handles a value, or when its input completes, which it does with the
-   * last value of a bounded input: what it holds then (`reduce`, a buffer) comes out with the timestamp of that value, or behind the
-   * watermark if that is later. What it keeps is in no checkpoint, and lost by a stop or a restart: with a state directory it must be
-   * declared `{ stateless: true }`.
+   * Puts an RxJS operator into the stream. It must emit while it handles a value, or when its input completes, which it
+   * does with the last value of a bounded input: what it holds then (`reduce`, a buffer) comes out with the timestamp
+   * of that value, or behind the watermark if that is later. What it keeps is in no checkpoint, and lost by a stop or a
+   * restart: with a state directory it must be declared `{ stateless: true }`.
+   *
+   * @example
+   * import { map as rxMap } from 'rxjs';
+   * const ids = orders.pipe(rxMap(({ id }) => id), { stateless: true });
+   * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
    */
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
     callable('operator', operator);
@@ -179,8 +269,15 @@ export class DataStream<T> {
   }
 
   /**
-   * Values as they pass while the job runs: at least once, and before any checkpoint. Completes with the job or fails with it, at once
-   * for who subscribes when it is over.
+   * Values as they pass while the job runs: at least once, and before any checkpoint. Completes with the job or fails
+   * with it, at once for who subscribes when it is over.
+   *
+   * @example
+   * orders.map(({ id }) => id).asObservable().subscribe((id) => console.log(id));
+   * await env.execute();
+   * // prints 1
+   * // prints 2
+   * // prints 3
    */
   asObservable(): Observable<T> {
     const { environment } = this.#origin;
@@ -194,24 +291,54 @@ export class DataStream<T> {
     });
   }
 
-  /** Prints each value as a line of JSON: at least once. */
+  /**
+   * Prints each value as a line of the standard output, strings as they are and others as JSON: at least once.
+   *
+   * @example
+   * orders.map(({ id }) => id).print({ prefix: 'order ' });
+   * // prints order 1
+   * // prints order 2
+   * // prints order 3
+   */
   print(options: PrintOptions = {}): DataStreamSink {
     return this.sinkTo(printSink(options), 'print');
   }
 
-  /** Ends the stream in a sink. A stream may have several. */
+  /**
+   * Ends the stream in a sink, called `name` in messages, metrics and, unless it is pinned, its uid. A stream may have
+   * several.
+   *
+   * @example
+   * orders.sinkTo(jsonLinesSink('orders.jsonl'));
+   * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
+   */
   sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
     const { graph } = this.environment;
     return new DataStreamSink(graph, graph.add(name, { kind: 'sink', sink: sink as Sink<never> }, [this.edge()]));
   }
 
-  /** Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data. */
+  /**
+   * Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data.
+   *
+   * @example
+   * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
   executeAndCollect(name?: string): Promise<T[]> {
     return this.environment.executeAndCollect(this, name);
   }
 }
 
-/** A stream whose records have a key: their operators have state per key. */
+/**
+ * A stream whose records have a key: their operators have state per key.
+ *
+ * @example
+ * const totals = orders.keyBy(({ customer }) => customer).aggregate({
+ *   createAccumulator: () => 0,
+ *   add: ({ euros }, total) => total + euros,
+ *   getResult: (total) => total,
+ * });
+ * console.log(await totals.executeAndCollect()); // prints [ 25, 5, 65 ]
+ */
 export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   /** Declared so that a stream of a type is also one of a wider type. */
   readonly #keyOf: (value: never) => K;
@@ -233,8 +360,14 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   }
 
   /**
-   * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey: true` lets the
-   * call for a key's value end before that for its next begins. What a call gave is journaled, so that it is not made again after a crash.
+   * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey:
+   * true` lets the call for a key's value end before that for its next begins. What a call gave is journaled, so that
+   * it is not made again after a crash.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const ids = customers.asyncMap(async ({ id }) => id, { perKey: true, order: 'arrival' });
+   * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
    */
   override asyncMap<O, D = DeadLetter<T>>(
     fn: (value: T, call: CallContext) => O | Promise<O>,
@@ -244,27 +377,67 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     return this.add('async-map', { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
   }
 
+  /**
+   * Runs a process function with state and timers per key; `ctx.key` is the key of the record or timer in hand.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const named = customers.process<string>(({ euros }, ctx) => ctx.emit(`${ctx.key} ${euros}`));
+   * console.log(await named.executeAndCollect()); // prints [ 'ann 25', 'bob 5', 'ann 40' ]
+   */
   override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
     return this.apply('process', process(fn));
   }
 
-  /** Folds the values of each key into one; gives the result after each value. */
+  /**
+   * Folds the values of each key into one; gives the result after each value.
+   *
+   * @example
+   * const euros = orders.map(({ customer, euros }) => ({ customer, euros }));
+   * const totals = euros.keyBy(({ customer }) => customer).reduce((a, b) => ({ ...b, euros: a.euros + b.euros }));
+   * console.log(await totals.map((total) => total.euros).executeAndCollect()); // prints [ 25, 5, 65 ]
+   */
   reduce(fn: ReduceFunction<T>): DataStream<T> {
     return this.apply('reduce', reduce(fn));
   }
 
-  /** Folds the values of each key into an accumulator; gives its result after each value. */
+  /**
+   * Folds the values of each key into an accumulator; gives its result after each value.
+   *
+   * @example
+   * const counts = orders.keyBy(({ customer }) => customer).aggregate({
+   *   createAccumulator: () => 0,
+   *   add: (_order, count) => count + 1,
+   *   getResult: (count) => count,
+   * });
+   * console.log(await counts.executeAndCollect()); // prints [ 1, 1, 2 ]
+   */
   aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
     return this.apply('aggregate', aggregate(fn));
   }
 
-  /** Cuts each key's values into windows. */
+  /**
+   * Cuts each key's values into windows. A record without a timestamp is refused with `TIMESTAMP_MISSING`.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+   * const largest = windows.reduce((a, b) => (a.euros > b.euros ? a : b));
+   * console.log(await largest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
+   */
   window(assigner: WindowAssigner): WindowedStream<T, K> {
     withMethods('assigner', assigner, 'a WindowAssigner', ['lastStart']);
     return new WindowedStream<T, K>(this, { assigner });
   }
 
-  /** Runs an agent: one input of a key at a time, many keys at once. */
+  /**
+   * Runs an agent: one input of a key at a time, many keys at once. Throws `AGENT_INVALID` for an agent that can not
+   * run, here or when the job starts.
+   *
+   * @example
+   * const clerk = agent<Order, string>('clerk').on(InputEvent, ({ input }, ctx) => ctx.output(`bill ${input.id}`));
+   * const bills = orders.keyBy(({ customer }) => customer).applyAgent(clerk, { outputOrder: 'arrival' });
+   * console.log(await bills.executeAndCollect()); // prints [ 'bill 1', 'bill 2', 'bill 3' ]
+   */
   applyAgent<O, D = DeadLetter<T>>(
     agent: Agent<T, O> | AgentClass<T, O>,
     options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
@@ -279,7 +452,14 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   }
 }
 
-/** Windows of a keyed stream, waiting for the function that makes their results. */
+/**
+ * Windows of a keyed stream, waiting for the function that makes their results.
+ *
+ * @example
+ * const counts = orders.keyBy(({ customer }) => customer).window(TumblingEventTimeWindows.of('10s'));
+ * const lines = counts.process((values, { key, window }) => `${key} from ${window.start}: ${values.length}`);
+ * console.log(await lines.executeAndCollect()); // prints [ 'ann from 0: 1', 'bob from 0: 1', 'ann from 10000: 1' ]
+ */
 export class WindowedStream<T, K extends Key = Key> {
   readonly #stream: KeyedStream<T, K>;
   readonly #options: WindowOptions<T>;
@@ -290,18 +470,41 @@ export class WindowedStream<T, K extends Key = Key> {
     this.#options = options;
   }
 
-  /** Keeps each window this long behind its end; a record that comes then makes it fire again, with all its content. */
+  /**
+   * Keeps each window this long behind its end; a record that comes then makes it fire again, with all its content.
+   * @defaultValue 0
+   *
+   * @example
+   * const counts = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s')).allowedLateness('1m');
+   * console.log(await counts.process((values) => values.length).executeAndCollect()); // prints [ 2, 1 ]
+   */
   allowedLateness(duration: Duration): WindowedStream<T, K> {
     durationMs('allowedLateness', duration);
     return new WindowedStream(this.#stream, { ...this.#options, allowedLateness: duration });
   }
 
-  /** Sends records that come after their windows are gone to a side output. */
+  /**
+   * Sends records that come after their windows are gone to a side output. Without it they are dropped, and counted as
+   * `numLateRecordsDropped`.
+   *
+   * @example
+   * const late = outputTag<Order>('late');
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s')).sideOutputLateData(late);
+   * const largest = windows.reduce((a, b) => (a.euros > b.euros ? a : b));
+   * console.log(await largest.sideOutput(late).executeAndCollect()); // prints []
+   */
   sideOutputLateData(tag: OutputTag<T>): WindowedStream<T, K> {
     return new WindowedStream(this.#stream, { ...this.#options, lateTag: tag });
   }
 
-  /** Folds the values of a window into one as they come; `fn` may make the result, looking at key and window. */
+  /**
+   * Folds the values of a window into one as they come; `fn` may make the result, looking at key and window.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+   * const last = windows.reduce((_before, order) => order, ({ id }, { window }) => `${window.end}: ${id}`);
+   * console.log(await last.executeAndCollect()); // prints [ '10000: 2', '20000: 3' ]
+   */
   reduce(reduce: ReduceFunction<T>): DataStream<T>;
   reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S, K>): DataStream<O>;
   reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S, K>): DataStream<T | O> {
@@ -309,7 +512,18 @@ export class WindowedStream<T, K extends Key = Key> {
     return fn === undefined ? this.#apply<T | O>(reduceWindow(options, reduce)) : this.#apply<T | O>(reduceWindow(options, reduce, fn));
   }
 
-  /** Folds the values of a window into an accumulator as they come; `fn` may make the result, looking at key and window. */
+  /**
+   * Folds the values of a window into an accumulator as they come; `fn` may make the result, looking at key and window.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+   * const totals = windows.aggregate({
+   *   createAccumulator: () => 0,
+   *   add: ({ euros }, total) => total + euros,
+   *   getResult: (total) => total,
+   * });
+   * console.log(await totals.executeAndCollect()); // prints [ 30, 40 ]
+   */
   aggregate<A, R>(aggregate: AggregateFunction<T, A, R>): DataStream<R>;
   aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S, K>): DataStream<O>;
   aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S, K>): DataStream<R | O> {
@@ -317,7 +531,15 @@ export class WindowedStream<T, K extends Key = Key> {
     return fn === undefined ? this.#apply<R | O>(aggregateWindow(options, aggregate)) : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
   }
 
-  /** Gives what `fn` makes of all values of a window. */
+  /**
+   * Gives what `fn` makes of all values of a window; `undefined` gives nothing. Every value is kept until the window
+   * has fired.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+   * const ids = windows.process((values) => values.map(({ id }) => id).join());
+   * console.log(await ids.executeAndCollect()); // prints [ '1,2', '3' ]
+   */
   process<O, W, S extends StateSpec>(fn: ProcessWindowFunction<readonly T[], O, W, S, K>): DataStream<O> {
     return this.#apply<O>(processWindow(this.#options, fn));
   }

@@ -129,6 +129,18 @@ interface EnvironmentSettings {
   readonly onTurn: ((turn: Turn) => void) | undefined;
 }
 
+/**
+ * Where a pipeline begins: it has the sources, holds what its agents share, and runs the pipeline as a job, one at a
+ * time. With a place for state (`checkpoint` or `storage`) a job that is started again goes on from its last checkpoint
+ * and journal.
+ *
+ * @example
+ * const env = StreamExecutionEnvironment.create({ checkpoint: { directory: '.millrace/words', interval: '10s' } });
+ * env.fromCollection(['to', 'be']).map((word) => word.length).print();
+ * await env.execute('words');
+ * // prints 2
+ * // prints 2
+ */
 export class StreamExecutionEnvironment {
   readonly graph = new StreamGraph();
   readonly #settings: EnvironmentSettings;
@@ -144,42 +156,98 @@ export class StreamExecutionEnvironment {
     this.#settings = settings;
   }
 
-  /** Throws a `TypeError` that names the option, the rule and the value. */
+  /**
+   * Makes an environment. Throws a `TypeError` that names the option, the rule and the value.
+   *
+   * @example
+   * const env = StreamExecutionEnvironment.create({ checkpoint: { directory: '.millrace/reviews' }, logger: 'info' });
+   */
   static create(options: EnvironmentOptions = {}): StreamExecutionEnvironment {
     return new StreamExecutionEnvironment(settingsOf(options));
   }
 
   // ---------- sources
 
+  /**
+   * The values of a source. `strategy` says where timestamps come from (default: there are none but those of the
+   * source, and no watermark but the final one); `name` is that of the source in messages, metrics and, unless it is
+   * pinned, its uid.
+   *
+   * @example
+   * const strategy = WatermarkStrategy.monotonous().withTimestamps((visit: { ts: number }) => visit.ts);
+   * const source = generator({ count: 3, generate: (index) => ({ ts: index * 1000 }) });
+   * const visits = env.fromSource(source, strategy, 'visits');
+   * console.log((await visits.executeAndCollect()).length); // prints 3
+   */
   fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(), name: string = source.name): DataStream<T> {
     if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
     return this.#stream(name, source, strategy);
   }
 
-  /** The values of an array, in order. */
+  /**
+   * The values of an array, in order.
+   *
+   * @example
+   * const doubled = env.fromCollection([1, 2, 3]).map((value) => value * 2);
+   * console.log(await doubled.executeAndCollect()); // prints [ 2, 4, 6 ]
+   */
   fromCollection<T>(values: readonly T[], strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(collection(values), strategy, 'collection');
   }
 
-  /** What an Observable emits while the job runs. It can't be replayed, so what was accepted is journaled. */
+  /**
+   * What an Observable emits while the job runs. It can't be replayed, so what was accepted is journaled. The job fails
+   * with `INPUT_OVERFLOW` when more than `capacity` values wait, unless `overflow` says otherwise.
+   *
+   * @example
+   * import { of } from 'rxjs';
+   * env.fromObservable(of('a', 'b'), { capacity: 10_000 }).print();
+   * // prints a
+   * // prints b
+   */
   fromObservable<T>(observable: Observable<T>, options: ObservableSourceOptions = {}, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(observableSource(observable, options), strategy, 'observable');
   }
 
-  /** The values that a function makes of 0, 1, 2 ... */
+  /**
+   * The values that a function makes of 0, 1, 2 ...
+   *
+   * @example
+   * env.generate({ count: 3, generate: (index) => index * index, perSecond: 100 }).print();
+   * // prints 0
+   * // prints 1
+   * // prints 4
+   */
   generate<T>(options: GeneratorOptions<T>, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
     return this.fromSource(generator(options), strategy, 'generator');
   }
 
   // ---------- what agents share
 
-  /** Adds a resource that every agent finds by type and name; an agent's own of that name wins. */
+  /**
+   * Adds a resource that every agent finds by type and name; an agent's own of that name wins. `{ factory: () => ... }`
+   * is asked for it each time the job starts, and what it made is closed with the job. Throws a `TypeError` for a name
+   * that is taken.
+   *
+   * @example
+   * import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
+   * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 5 }));
+   */
   addResource(type: ResourceType, name: string, value: unknown): this {
     this.#resources.add(type, name, value);
     return this;
   }
 
-  /** Binds services of your own, which agents get by their constructors. */
+  /**
+   * Binds services of your own, which agents get by their constructors. Needs the package `inversify`; runs each time
+   * the job starts.
+   *
+   * @example
+   * class Bank {
+   *   readonly rate = 2;
+   * }
+   * env.services((container) => void container.bind(Bank).toSelf().inSingletonScope());
+   */
   services(configure: ConfigureServices): this {
     this.#resources.services(configure);
     return this;
@@ -214,16 +282,29 @@ export class StreamExecutionEnvironment {
 
   // ---------- running
 
-  /** Runs to the end of the input, or until the job is stopped. Rejects with why it failed. */
+  /**
+   * Runs to the end of the input, or until the job is stopped. Rejects with why it failed: a `StreamError`, when it is
+   * the pipeline or its surroundings that did.
+   *
+   * @example
+   * orders.map(({ id }) => id).sinkTo(jsonLinesSink('ids.jsonl'));
+   * await env.execute('ids');
+   */
   async execute(name = 'job'): Promise<void> {
     const job = await this.executeAsync(name);
     await job.done;
   }
 
   /**
-   * Starts the job and gives it while it runs, one at a time. With a source that can't be read again, such as an Observable, it is given
-   * when its sources are open, so that what is pushed from then on is taken; or when the start has failed, or takes longer than 30 s.
-   * Throws `UID_CLASH` or `GRAPH_INVALID`.
+   * Starts the job and gives it while it runs, one at a time. With a source that can't be read again, such as an
+   * Observable, it is given when its sources are open, so that what is pushed from then on is taken; or when the start
+   * has failed, or takes longer than 30 s. Throws `UID_CLASH` or `GRAPH_INVALID`.
+   *
+   * @example
+   * orders.print({ write: () => {} });
+   * const job = await env.executeAsync('orders');
+   * await job.done;
+   * console.log(job.status.state); // prints finished
    */
   async executeAsync(name = 'job'): Promise<Job> {
     const { domain, ...rest } = this.#settings;
@@ -274,7 +355,12 @@ export class StreamExecutionEnvironment {
     }
   }
 
-  /** Runs to the end of the input and gives what a stream brought. Meant for tests and small data. */
+  /**
+   * Runs to the end of the input and gives what a stream brought. Meant for tests and small data.
+   *
+   * @example
+   * console.log(await env.executeAndCollect(orders.map(({ euros }) => euros))); // prints [ 25, 5, 40 ]
+   */
   async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
     if (!stream.belongsTo(this)) throw new TypeError('Expected `stream` to be of this environment, got one of another');
     const values: T[] = [];

@@ -7,8 +7,8 @@ import { valueState, type Operator } from '../lib/core/operator.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 
 /**
- * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one and leaves the
- * old one as it is, unless the function says that it is `mutable`.
+ * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one
+ * and leaves the old one as it is, unless the function says that it is `mutable`.
  *
  * @example
  * const mean: AggregateFunction<number, { sum: number; count: number }, number> = {
@@ -38,7 +38,14 @@ export interface AggregateFunction<T, A, R> {
 /** Combines what there is with the next value. */
 export type ReduceFunction<T> = (accumulated: T, value: T) => T;
 
-/** Emits the key's values so far, reduced to one. */
+/**
+ * Makes the operator of `reduce`: emits the key's values so far, reduced to one.
+ *
+ * @example
+ * const harness = await OperatorHarness.open(reduce<number>((a, b) => a + b), { keyOf: () => 'all' });
+ * console.log(harness.element(1, 0)[0]); // prints { kind: 'record', value: 1, timestamp: 0 }
+ * console.log(harness.element(2, 5)[0]); // prints { kind: 'record', value: 3, timestamp: 5 }
+ */
 export const reduce =
   <T>(fn: ReduceFunction<T>): Operator<T, T> =>
   (context) => {
@@ -54,7 +61,19 @@ export const reduce =
     };
   };
 
-/** Emits the result over the key's values so far. */
+/**
+ * Makes the operator of `aggregate`: emits the result over the key's values so far.
+ *
+ * @example
+ * const count = aggregate<string, number, number>({
+ *   createAccumulator: () => 0,
+ *   add: (_word, count) => count + 1,
+ *   getResult: (count) => count,
+ * });
+ * const harness = await OperatorHarness.open(count, { keyOf: (word) => word });
+ * harness.element('a', 0);
+ * console.log(harness.element('a', 5)); // prints [ { kind: 'record', value: 2, timestamp: 5 } ]
+ */
 export const aggregate =
   <T, A, R>(fn: AggregateFunction<T, A, R>): Operator<T, R> =>
   (context) => {

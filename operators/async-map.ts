@@ -83,17 +83,16 @@ interface Turns<I> {
 }
 
 /**
- * Emits what the promise of `fn` resolves with; a call that fails for good fails the job, unless `onError` or `deadLetters` say otherwise.
- * Calls overlap, those of one key too: with `order: 'arrival'` their results leave in order, but only with `perKey` has the call for a
- * key's value ended before that for its next begins. `call.signal` is aborted on timeout and when the job stops, and
- * `call.idempotencyKey` is the same across crashes and attempts.
+ * Emits what the promise of `fn` resolves with; a call that fails for good fails the job, unless `onError` or
+ * `deadLetters` say otherwise. Calls overlap, those of one key too: with `order: 'arrival'` their results leave in
+ * order, but only with `perKey` has the call for a key's value ended before that for its next begins. `call.signal` is
+ * aborted on timeout and when the job stops, and `call.idempotencyKey` is the same across crashes and attempts.
  *
  * @example
- * const priced = asyncMap(async (id: string, call) => (await fetch(`https://prices.example/${id}`, { signal: call.signal })).json(), {
- *   inFlightMax: 20,
- *   timeout: '10s',
- *   retry: { attempts: 3, initialInterval: '500ms' },
- * });
+ * const lengths = asyncMap(async (word: string) => word.length, { inFlightMax: 20, retry: { attempts: 3 } });
+ * const harness = await OperatorHarness.open(lengths);
+ * harness.element('abc', 0);
+ * console.log(await harness.settled()); // prints [ { kind: 'record', value: 3, timestamp: 0 } ]
  */
 export const asyncMap = <I, O>(
   fn: (value: I, call: CallContext) => O | Promise<O>,

@@ -41,7 +41,16 @@ export interface TypeOf<O> {
   readonly type?: O;
 }
 
-/** Names a type where a value is needed: `emits: type<Summary>()`. */
+/**
+ * Names a type where a value is needed: `emits: type<Summary>()` says what a process function emits.
+ *
+ * @example
+ * const large = orders.process({
+ *   emits: type<number>(),
+ *   process: ({ id, euros }, ctx) => void (euros > 20 && ctx.emit(id)),
+ * });
+ * console.log(await large.executeAndCollect()); // prints [ 1, 3 ]
+ */
 export const type = <O>(): TypeOf<O> => ({});
 
 export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
@@ -64,15 +73,18 @@ export type ProcessFunction<I, O, S extends StateSpec = StateSpec, K = Key> =
  * Makes an operator of a process function.
  *
  * @example
- * const alarms = process({
+ * const counts = processOperator({
  *   emits: type<string>(),
  *   state: { count: valueState<number>('count') },
- *   process(order: { sum: number }, ctx) {
+ *   process(word: string, ctx) {
  *     const count = (ctx.state.count.value() ?? 0) + 1;
  *     ctx.state.count.update(count);
- *     if (count > 3) ctx.emit(`${String(ctx.key)} ordered ${count} times, last for ${order.sum}`);
+ *     ctx.emit(`${word} ${count}`);
  *   },
  * });
+ * const harness = await OperatorHarness.open(counts, { keyOf: (word) => word });
+ * harness.element('a', 0);
+ * console.log(harness.element('a', 5)); // prints [ { kind: 'record', value: 'a 2', timestamp: 5 } ]
  */
 export const process =
   <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(fn: ProcessFunction<I, O, S, K>): Operator<I, O> =>

@@ -32,7 +32,14 @@ export const windowStart = (timestamp: Timestamp, offsetMs: number, sizeMs: numb
   return timestamp - (rest < 0 ? rest + sizeMs : rest);
 };
 
-/** Windows that follow each other without a gap: each record is in one. */
+/**
+ * Windows of one size that follow each other without a gap: each record is in one.
+ *
+ * @example
+ * const totals = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+ * const counted = totals.process((values, { window }) => `${window.start}-${window.end}: ${values.length}`);
+ * console.log(await counted.executeAndCollect()); // prints [ '0-10000: 2', '10000-20000: 1' ]
+ */
 export class TumblingEventTimeWindows implements AlignedWindows {
   readonly kind = 'aligned';
   readonly isEventTime = true;
@@ -46,11 +53,12 @@ export class TumblingEventTimeWindows implements AlignedWindows {
   }
 
   /**
-   * `size`: whole milliseconds from 1 up. `offset` shifts the starts, which else are whole sizes since the epoch in UTC: days of a place
-   * 8 hours ahead are `of('1d', -8 * 3_600_000)`. It is smaller than the size.
+   * `size`: whole milliseconds from 1 up. `offset` shifts the starts, which else are whole sizes since the epoch in
+   * UTC: days of a place 8 hours ahead are `of('1d', -8 * 3_600_000)`. It is smaller than the size.
    *
    * @example
-   * TumblingEventTimeWindows.of('1d');
+   * const days = TumblingEventTimeWindows.of('1d', -8 * 3_600_000);
+   * console.log(days.sizeMs, days.offsetMs); // prints 86400000 -28800000
    */
   static of(size: Duration, offset: Duration = 0): TumblingEventTimeWindows {
     const sizeMs = wholeMs('size', durationMs('size', size, { min: 1 }), size);

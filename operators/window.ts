@@ -39,7 +39,16 @@ interface Contents<T, P, C> {
   clear?(pane: P, start: Timestamp): void;
 }
 
-/** Reduces the records of each window to one. With `fn` its result is what leaves, called with the reduced record. */
+/**
+ * Reduces the records of each window to one. With `fn` its result is what leaves, called with the reduced record.
+ *
+ * @example
+ * const largest = reduceWindow<number>({ assigner: TumblingEventTimeWindows.of('1h') }, (a, b) => Math.max(a, b));
+ * const harness = await OperatorHarness.open(largest, { keyOf: () => 'all' });
+ * harness.element(3, 0);
+ * harness.element(2, 1_000);
+ * console.log(harness.watermark(3_600_000)[0]); // prints { kind: 'record', value: 3, timestamp: 3599999 }
+ */
 export function reduceWindow<T>(options: WindowOptions<T>, reduce: ReduceFunction<T>): Operator<T, T>;
 export function reduceWindow<T, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
@@ -64,9 +73,12 @@ export function reduceWindow<T>(
  * @example
  * const counts = aggregateWindow<string, number, number>({ assigner: TumblingEventTimeWindows.of('1h') }, {
  *   createAccumulator: () => 0,
- *   add: (_, count) => count + 1,
+ *   add: (_value, count) => count + 1,
  *   getResult: (count) => count,
  * });
+ * const harness = await OperatorHarness.open(counts, { keyOf: (value) => value });
+ * harness.element('a', 0);
+ * console.log(harness.watermark(3_600_000)[0]); // prints { kind: 'record', value: 1, timestamp: 3599999 }
  */
 export function aggregateWindow<T, A, R>(options: WindowOptions<T>, aggregate: AggregateFunction<T, A, R>): Operator<T, R>;
 export function aggregateWindow<T, A, R, O, W, S extends StateSpec, K extends Key = Key>(
@@ -90,7 +102,16 @@ export function aggregateWindow<T, A, R>(
   return windowOperator(options, { contents, fn });
 }
 
-/** Keeps all records of each window, in the order of arrival, and calls `fn` with them. */
+/**
+ * Keeps all records of each window, in the order of arrival, and calls `fn` with them.
+ *
+ * @example
+ * const hours = { assigner: TumblingEventTimeWindows.of('1h') };
+ * const lines = processWindow(hours, (words: readonly string[]) => words.join(' '));
+ * const harness = await OperatorHarness.open(lines, { keyOf: () => 'all' });
+ * for (const word of ['to', 'be']) harness.element(word, 0);
+ * console.log(harness.watermark(3_600_000)[0]); // prints { kind: 'record', value: 'to be', timestamp: 3599999 }
+ */
 export const processWindow = <T, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
   fn: ProcessWindowFunction<readonly T[], O, W, S, K>,

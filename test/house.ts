@@ -21,6 +21,8 @@ export interface SourceFile {
   readonly program: SyntaxNode;
   /** Every node of the tree, parents first. */
   readonly nodes: readonly SyntaxNode[];
+  /** In order. */
+  readonly comments: readonly { readonly start: number; readonly end: number }[];
   /** The line of an offset, from 1. */
   lineOf(offset: number): number;
 }
@@ -41,7 +43,7 @@ export const filesBelow = (folder: string): readonly string[] => {
 };
 
 export const parse = (path: string, text: string): SourceFile => {
-  const { program, errors } = parseSync(path, text);
+  const { program, comments, errors } = parseSync(path, text);
   const [error] = errors;
   if (error !== undefined) throw new SyntaxError(`${path}: ${error.message}`);
   const starts = [0, ...[...text.matchAll(/\n/g)].map(({ index }) => index + 1)];
@@ -51,6 +53,7 @@ export const parse = (path: string, text: string): SourceFile => {
     text,
     program: tree,
     nodes: [...nodesOf(tree)],
+    comments,
     lineOf: (offset) => starts.findLastIndex((start) => start <= offset) + 1,
   };
 };

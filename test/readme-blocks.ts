@@ -2,15 +2,10 @@
  * The TypeScript blocks of a page, as modules: what is shown to users must compile, and run unless it says `no-run`. What a block prints
  * is what the page says it prints: in comments `// prints ...`, a line each, or in a `text` block right behind it.
  */
+import { printsOf, type ShownModule } from './shown-code.ts';
 
-export interface Block {
-  /** The page, from the root of the project. */
-  readonly path: string;
-  /** The line of the page on which the module's own block starts, from 1. */
-  readonly line: number;
+export interface Block extends ShownModule {
   readonly run: boolean;
-  /** The module; each of its lines is on the line that it has in the page, so that errors point there. */
-  readonly text: string;
   /** The lines that the page says it prints, in order: those of comments first. */
   readonly prints: readonly string[];
 }
@@ -31,7 +26,7 @@ export const blocksOf = (path: string, page: string): readonly Block[] => {
     const text = [...(before.text === '' ? [] : [before.text]), ...Array.from({ length: line - 1 - lines }, () => ''), ...body].join('\n');
     if (before === blocks.at(-1) && run === before.run) blocks.pop();
     const joined = before.run === run;
-    const prints = [...before.prints, ...body.flatMap((each) => /\/\/ prints (.*)$/.exec(each)?.[1] ?? [])];
+    const prints = [...before.prints, ...printsOf(body)];
     blocks.push({ path, line: joined ? before.line : line, run: run && before.run, text, prints });
   }
   return blocks;

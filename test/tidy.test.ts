@@ -242,6 +242,9 @@ describe('the rules find', () => {
     expect(found(rules.functionSize, `const a = () => {\n${body(69)}\n};`)).toHaveLength(1);
     expect(found(rules.fileSize, '\n'.repeat(500))).toEqual([]);
     expect(found(rules.fileSize, '\n'.repeat(501))).toHaveLength(1);
+    const shown = '/**\n * Runs.\n *\n * @example\n * run();\n *\n * stop();\n */\n';
+    expect(found(rules.fileSize, `${shown}${'\n'.repeat(496)}`)).toEqual([]);
+    expect(found(rules.fileSize, `${shown}${'\n'.repeat(497)}`)).toHaveLength(1);
   });
 
   test('a missing header, and barrels', () => {

@@ -30,8 +30,12 @@ import { FunctionTool, type ToolDefinition } from './tool.ts';
  * @example
  * class Greeter extends Agent<string, string> {
  *   @Action(InputEvent)
- *   greet(event: InputEvent<string>, ctx: RunnerContext) { ctx.sendEvent(new OutputEvent(`hello ${event.input}`)); }
+ *   greet({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.output(`hello ${input}`);
+ *   }
  * }
+ * const greetings = env.fromCollection(['ann']).keyBy((name) => name).applyAgent(Greeter);
+ * console.log(await greetings.executeAndCollect()); // prints [ 'hello ann' ]
  */
 export abstract class Agent<I, O> {
   /** Name in plans and traces. @defaultValue the name of the class */
@@ -65,17 +69,35 @@ type One<T> = T extends readonly (infer E)[] ? E : T;
 export type OutputOf<S> = S extends z.ZodType ? z.output<S> : unknown;
 
 /**
- * Starts an agent without decorators.
+ * Starts an agent without decorators: `AgentBuilder` says what it is made of. `name` is its name in plans, metrics and
+ * traces.
  *
  * @example
- * agent<string, string>('greeter').on(InputEvent, ({ input }, ctx) => ctx.output(`hello ${input}`));
+ * const greeter = agent<string, string>('greeter').on(InputEvent, ({ input }, ctx) => ctx.output(`hello ${input}`));
+ * const harness = await AgentHarness.open(greeter);
+ * console.log((await harness.run('ann')).outputs); // prints [ 'hello ann' ]
  */
 export const agent = <I, O>(name: string, ...rest: readonly never[]): AgentBuilder<I, O> => {
   if (rest.length > 0) throw refusal('agent', 'called with a name alone: actions, resources and options are added by its methods', rest[0]);
   return new AgentBuilder<I, O>(name);
 };
 
-/** An agent put together by calls; each returns the builder. `A` is what its chat models answer with, by the schemas they declare. */
+/**
+ * An agent put together by calls; each returns the builder. `A` is what its chat models answer with, by the schemas
+ * they declare.
+ *
+ * @example
+ * const scorer = agent<string, string>('scorer')
+ *   .chatModel('model', { connection: 'default', prompt: 'ask', timeout: '30s' })
+ *   .prompt('ask', 'Score this review from 1 to 5: {text}')
+ *   .on(InputEvent, ({ input: text }, ctx) => {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { text } }));
+ *   })
+ *   .on(ChatResponseEvent, ({ response }, ctx) => ctx.output(response.content))
+ *   .onError('retry', { maxRetries: 5 });
+ * const harness = await AgentHarness.open(scorer, { models: { default: scriptedChatModel(['4']) } });
+ * console.log((await harness.run('Works well.')).outputs); // prints [ '4' ]
+ */
 export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
   readonly name: string;
   readonly #actions = new Map<string, ActionDefinition>();

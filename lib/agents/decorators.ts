@@ -62,8 +62,11 @@ interface ActionDecorator<T> {
  * @example
  * class Doubler extends Agent<number, number> {
  *   @Action(InputEvent)
- *   double(event: InputEvent<number>, ctx: RunnerContext) { ctx.sendEvent(new OutputEvent(event.input * 2)); }
+ *   double({ input }: InputEvent<number>, ctx: RunnerContext<number>) {
+ *     ctx.output(input * 2);
+ *   }
  * }
+ * console.log((await (await AgentHarness.open(Doubler)).run(21)).outputs); // prints [ 42 ]
  */
 export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parameters: T): ActionDecorator<T[number]> => {
   const last = parameters.at(-1);
@@ -75,29 +78,101 @@ export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parame
   return noting((name) => ({ name, action: { ...(options as ActionOptions | undefined), triggers } }));
 };
 
-/** Makes a method a tool that the agent's models may ask for. */
+/**
+ * Makes a method a tool that the agent's models may ask for, if their `tools` name it. It is given the arguments as the
+ * schema reads them; what it returns, or the message of what it throws, is told to the model.
+ *
+ * @example
+ * import * as z from 'zod';
+ * class Clerk extends Agent<string, string> {
+ *   @ChatModel() model = { connection: 'default', tools: ['stock'] };
+ *   @Tool({ description: 'Pieces left of an article', parameters: z.object({ article: z.string() }) })
+ *   stock({ article }: { article: string }) {
+ *     return article === 'mug' ? 3 : 0;
+ *   }
+ *   @Action(InputEvent)
+ *   ask({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages: [{ role: 'user', content: input }] }));
+ *   }
+ *   @Action(ChatResponseEvent)
+ *   answer({ response }: ChatResponseEvent, ctx: RunnerContext<string>) {
+ *     ctx.output(response.content);
+ *   }
+ * }
+ * const call = { id: '1', function: { name: 'stock', arguments: { article: 'mug' } } };
+ * const model = scriptedChatModel([{ role: 'assistant', content: '', tool_calls: [call] }, 'Three mugs are left.']);
+ * const harness = await AgentHarness.open(Clerk, { models: { default: model } });
+ * console.log((await harness.run('Are there mugs?')).outputs); // prints [ 'Three mugs are left.' ]
+ */
 export const Tool = <P extends z.ZodType | JsonSchema>(options: ToolOptions<P>): ToolDecorator<ToolArguments<P>> => {
   checkToolOptions(options);
   return noting((name) => ({ name, resource: 'tool', tool: options }));
 };
 
-/** Makes a field a resource of a type of its own. */
+/**
+ * Makes a field a resource of a type of its own, which actions find by `ctx.getResource(type, name)`; the name is that
+ * of the field.
+ *
+ * @example
+ * class Greeter extends Agent<string, string> {
+ *   @Resource('greeting') formal = 'Good morning';
+ *   @Action(InputEvent)
+ *   greet({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.output(`${ctx.getResource<string>('greeting', 'formal')}, ${input}`);
+ *   }
+ * }
+ * console.log((await (await AgentHarness.open(Greeter)).run('ann')).outputs); // prints [ 'Good morning, ann' ]
+ */
 export const Resource = (type: ResourceType): FieldDecorator => noting((name) => ({ name, resource: type }));
 
-/** Makes a field (a `ChatModelSetup`) a chat model. */
+/**
+ * Makes a field (a `ChatModelSetup`) a chat model, which a `ChatRequestEvent` names by the name of the field.
+ *
+ * @example
+ * class Scorer extends Agent<string, string> {
+ *   @ChatModel() model = { connection: 'default', prompt: 'ask', args: { temperature: 0 }, timeout: '30s' };
+ *   @Prompt() ask = 'Score this review from 1 to 5: {text}';
+ *   @Action(InputEvent)
+ *   begin({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { text: input } }));
+ *   }
+ *   @Action(ChatResponseEvent)
+ *   end({ response }: ChatResponseEvent, ctx: RunnerContext<string>) {
+ *     ctx.output(response.content);
+ *   }
+ * }
+ * const harness = await AgentHarness.open(Scorer, { models: { default: scriptedChatModel(['4']) } });
+ * console.log((await harness.run('Works well.')).outputs); // prints [ '4' ]
+ */
 export const ChatModel = (): FieldDecorator => Resource('chat_model');
 
-/** Makes a field the connection of chat models. */
+/**
+ * Makes a field a connection of chat models, for this agent alone; `env.addResource` adds one for all.
+ *
+ * @example
+ * import { openAIChatModel } from 'millrace/connectors/openai-chat-model';
+ * class Scorer extends Agent<string, string> {
+ *   @ChatModelConnection() local = openAIChatModel({ baseUrl: 'http://localhost:11434/v1', model: 'qwen3:8b' });
+ *   @ChatModel() model = { connection: 'local' };
+ *   @Action(InputEvent)
+ *   begin({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages: [{ role: 'user', content: input }] }));
+ *   }
+ * }
+ * await (await AgentHarness.open(Scorer)).close();
+ */
 export const ChatModelConnection = (): FieldDecorator => Resource('chat_model_connection');
 
 /**
- * Makes a field (text, messages or a prompt) a prompt. Also the place of `Prompt.fromText` and `Prompt.fromMessages`, so that one name serves both.
+ * Makes a field (text, messages or a prompt) a prompt. Also the place of `Prompt.fromText` and `Prompt.fromMessages`,
+ * so that one name serves both.
  *
  * @example
  * class Scorer extends Agent<string, number> {
  *   @Prompt() score = 'Score this from 1 to 5: {text}';
  *   @Prompt() strict = Prompt.fromMessages([{ role: 'system', content: 'Be strict.' }]);
  * }
+ * console.log(new Scorer().strict.formatMessages()); // prints [ { role: 'system', content: 'Be strict.' } ]
  */
 export const Prompt = Object.assign((): FieldDecorator => Resource('prompt'), {
   fromText: (text: string): PromptResource => PromptResource.fromText(text),

@@ -12,7 +12,14 @@ import { isZod, outputSchemaOf, type JsonSchema } from './json-schema.ts';
 import { reasonOf } from './schema-check.ts';
 import { checkZod } from './zod-schema.ts';
 
-/** The type strings of Flink Agents. */
+/**
+ * The type strings of Flink Agents.
+ *
+ * @example
+ * const types = [EventType.InputEvent, 'order-created'];
+ * const log = agent<string, string>('log').on(types, ({ type }, ctx) => ctx.output(type));
+ * console.log((await (await AgentHarness.open(log)).run('an order')).outputs); // prints [ '_input_event' ]
+ */
 export const EventType = {
   InputEvent: '_input_event',
   OutputEvent: '_output_event',
@@ -51,10 +58,16 @@ export interface EventJson extends Partial<EventStamp> {
 }
 
 /**
- * An event of any type: a type string and attributes.
+ * An event of any type: a type string and attributes, which are plain data. Attributes are all that is sent: a class of
+ * your own has a static `type` and reads them by accessors. Throws a `TypeError` for an empty type and for attributes
+ * that are no object.
  *
  * @example
- * ctx.sendEvent(new Event('order-created', { id: 7 }));
+ * const shop = agent<Order, string>('shop')
+ *   .on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new Event('order-created', { id: input.id })))
+ *   .on('order-created', ({ attributes }, ctx) => ctx.output(`order ${String(attributes['id'])}`));
+ * const created = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
+ * console.log(await created.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]
  */
 export class Event {
   static readonly type: string = '';
@@ -89,7 +102,13 @@ export interface EventClass<E extends Event = Event> {
   readonly prototype: E;
 }
 
-/** The input that starts a run. */
+/**
+ * The input that starts a run.
+ *
+ * @example
+ * const lengths = agent<string, number>('lengths').on(InputEvent, ({ input }, ctx) => ctx.output(input.length));
+ * console.log((await (await AgentHarness.open(lengths)).run('four')).outputs); // prints [ 4 ]
+ */
 export class InputEvent<T = unknown> extends Event {
   static override readonly type = EventType.InputEvent;
 
@@ -102,7 +121,14 @@ export class InputEvent<T = unknown> extends Event {
   }
 }
 
-/** A result: it leaves the agent. */
+/**
+ * A result: it leaves the agent. `ctx.output(value)` sends one and checks the type of the value.
+ *
+ * @example
+ * const lengths = agent<string, number>('lengths');
+ * lengths.on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new OutputEvent(input.length)));
+ * console.log((await (await AgentHarness.open(lengths)).run('four')).outputs); // prints [ 4 ]
+ */
 export class OutputEvent<T = unknown> extends Event {
   static override readonly type = EventType.OutputEvent;
   /** Tells its type from those of other events with an `output`; never present at run time. */
@@ -133,7 +159,16 @@ export interface ChatRequestOptions {
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
 }
 
-/** Asks a chat model; the built-in chat action answers with a `ChatResponseEvent`. */
+/**
+ * Asks a chat model; the built-in chat action answers with a `ChatResponseEvent`. Throws a `TypeError` for a model
+ * without a name, or a schema that can not be told to a model.
+ *
+ * @example
+ * import * as z from 'zod';
+ * const outputSchema = z.object({ score: z.int() });
+ * const request = new ChatRequestEvent({ model: 'model', promptArgs: { text: 'Works well.' }, outputSchema });
+ * console.log(request.model, request.promptArgs); // prints model { text: 'Works well.' }
+ */
 export class ChatRequestEvent extends Event {
   static override readonly type = EventType.ChatRequestEvent;
 
@@ -170,7 +205,22 @@ export interface ChatResponseOptions {
   readonly totalRetryWaitSec?: number | undefined;
 }
 
-/** The answer of a chat model. `T` is the type that the output schemas of the agent's chat models give; unknown where none declares one. */
+/**
+ * The answer of a chat model. `T` is the type that the output schemas of the agent's chat models give; unknown where
+ * none declares one.
+ *
+ * @example
+ * import * as z from 'zod';
+ * const scorer = agent<string, number>('scorer')
+ *   .prompt('ask', 'Score this review from 1 to 5: {text}')
+ *   .chatModel('model', { connection: 'default', prompt: 'ask', outputSchema: z.object({ score: z.int() }) })
+ *   .on(InputEvent, ({ input: text }, ctx) => {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { text } }));
+ *   })
+ *   .on(ChatResponseEvent, ({ output }, ctx) => ctx.output(output.score));
+ * const harness = await AgentHarness.open(scorer, { models: { default: scriptedChatModel(['{"score":4}']) } });
+ * console.log((await harness.run('Works well.')).outputs); // prints [ 4 ]
+ */
 export class ChatResponseEvent<T = unknown> extends Event {
   static override readonly type = EventType.ChatResponseEvent;
 
@@ -196,11 +246,13 @@ export class ChatResponseEvent<T = unknown> extends Event {
   }
 
   /**
-   * The answer as a schema reads it: for requests that name their schema themselves, which no type can follow. Throws a `TypeError` when
-   * it does not fit.
+   * The answer as a schema reads it: for requests that name their schema themselves, which no type can follow. Throws a
+   * `TypeError` when it does not fit.
    *
    * @example
-   * agent<string, number>('scorer').on(ChatResponseEvent, (event, ctx) => ctx.output(event.outputAs(z.object({ score: z.int() })).score));
+   * import * as z from 'zod';
+   * const scorer = agent<string, number>('scorer')
+   *   .on(ChatResponseEvent, (event, ctx) => ctx.output(event.outputAs(z.object({ score: z.int() })).score));
    */
   outputAs<S extends z.ZodType>(schema: S): z.output<S> {
     const checked = checkZod(schema, jsonOf(this.response.content));
@@ -222,7 +274,14 @@ export interface RequestedToolCall extends ToolCall {
   readonly original_id?: string | undefined;
 }
 
-/** Asks for tools; the built-in tool action answers with a `ToolResponseEvent`. */
+/**
+ * Asks for tools; the built-in tool action answers with a `ToolResponseEvent`.
+ *
+ * @example
+ * const call = { id: '1', function: { name: 'stock', arguments: { article: 'mug' } } };
+ * const request = new ToolRequestEvent({ model: 'model', toolCalls: [call] });
+ * console.log(request.toolCalls[0]?.function.name); // prints stock
+ */
 export class ToolRequestEvent extends Event {
   static override readonly type = EventType.ToolRequestEvent;
 
@@ -251,7 +310,19 @@ export interface ToolResponseOptions {
   readonly externalIds?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What the tools returned. */
+/**
+ * What the tools of a `ToolRequestEvent` returned, or why they failed, by the id of the tool call.
+ *
+ * @example
+ * const clerk = agent<string, unknown>('clerk')
+ *   .tool('stock', { description: 'Pieces left', parameters: { type: 'object' }, execute: () => 3 })
+ *   .on(InputEvent, (_event, ctx) => {
+ *     const call = { id: '1', function: { name: 'stock', arguments: {} } };
+ *     ctx.sendEvent(new ToolRequestEvent({ model: 'none', toolCalls: [call] }));
+ *   })
+ *   .on(ToolResponseEvent, ({ responses, success }, ctx) => ctx.output([responses, success]));
+ * console.log((await (await AgentHarness.open(clerk)).run('mug')).outputs); // prints [ [ { '1': 3 }, { '1': true } ] ]
+ */
 export class ToolResponseEvent extends Event {
   static override readonly type = EventType.ToolResponseEvent;
 
@@ -301,8 +372,19 @@ export interface ChatErrorOptions {
 export type ProblemCategory = 'model_call_failed' | 'model_output_parse_error';
 
 /**
- * Says that a chat request gets no answer, since its model failed and `errorHandling` is `'ignore'`. Flink Agents, which has no such
- * event, ends the run in silence there; the attributes have the names that it gives them in its log.
+ * Says that a chat request gets no answer, since its model failed and `errorHandling` is `'ignore'`. Flink Agents,
+ * which has no such event, ends the run in silence there; the attributes have the names that it gives them in its log.
+ *
+ * @example
+ * const messages = [{ role: 'user', content: 'Score this: works well.' }] as const;
+ * const scorer = agent<string, string>('scorer')
+ *   .chatModel('model', { connection: 'default' })
+ *   .onError('ignore')
+ *   .on(InputEvent, (_event, ctx) => void ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages })))
+ *   .on(ChatErrorEvent, ({ errorType, retryable }, ctx) => ctx.output(`${errorType} ${String(retryable)}`));
+ * const model = scriptedChatModel([new StreamError('MODEL_REFUSED', 'I do not score reviews')]);
+ * const harness = await AgentHarness.open(scorer, { models: { default: model } });
+ * console.log((await harness.run('review 7')).outputs); // prints [ 'MODEL_REFUSED false' ]
  */
 export class ChatErrorEvent extends Event {
   static override readonly type = '_chat_error_event';

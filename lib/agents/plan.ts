@@ -48,6 +48,15 @@ interface PlanParts {
   readonly config: Config;
 }
 
+/**
+ * An agent as data, in the JSON of Flink Agents: its actions with their triggers, its resources and its settings.
+ *
+ * @example
+ * const greeter = agent<string, string>('greeter').on(InputEvent, ({ input }, ctx) => ctx.output(`hello ${input}`));
+ * const { plan } = AgentPlan.compile(greeter);
+ * console.log(plan.actionsFor({ type: EventType.InputEvent }).map(({ name }) => name)); // prints [ 'on_input_event' ]
+ * console.log(AgentPlan.fromJSON(plan.toJSON()).hash === plan.hash); // prints true
+ */
 export class AgentPlan {
   readonly agentName: string;
   readonly version: string | undefined;

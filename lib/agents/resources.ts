@@ -20,7 +20,23 @@ import { checkOf } from './schema-check.ts';
 import { makeContainer, type ConfigureServices, type OwnContainer } from './service-container.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
-/** The token of a resource, for `@inject(resourceToken('tool', 'search'))` and `container.bind(...)`. */
+/**
+ * Gives the token of a resource, for `@inject(resourceToken('tool', 'search'))` and `container.bind(...)`.
+ *
+ * @example
+ * import { inject } from 'inversify';
+ * class Greeter extends Agent<string, string> {
+ *   constructor(@inject(resourceToken('greeting', 'formal')) private readonly greeting: string) {
+ *     super();
+ *   }
+ *   @Action(InputEvent)
+ *   greet({ input }: InputEvent<string>, ctx: RunnerContext<string>) {
+ *     ctx.output(`${this.greeting}, ${input}`);
+ *   }
+ * }
+ * const harness = await AgentHarness.open(Greeter, { resources: { greeting: { formal: 'Good morning' } } });
+ * console.log((await harness.run('ann')).outputs); // prints [ 'Good morning, ann' ]
+ */
 export const resourceToken = (type: ResourceType, name: string): symbol => tokenOf(idOf(type, name));
 
 const idOf = (type: ResourceType, name: string): string => `${type}:${name}`;
@@ -57,7 +73,8 @@ export class JobResources {
     return this;
   }
 
-  /** @example env.services((container) => container.bind(Bank).toSelf().inSingletonScope()); */
+  /**
+   */
   services(configure: ConfigureServices): this {
     this.#configure.push(configure);
     return this;

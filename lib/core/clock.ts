@@ -21,6 +21,14 @@ export interface Clock {
 /** Longest delay that a Node timer takes, in milliseconds. */
 const timerMax = 2 ** 31 - 1;
 
+/**
+ * The clock of the machine: what a job goes by unless its environment is given another `clock`.
+ *
+ * @example
+ * const before = systemClock.elapsed();
+ * await settled();
+ * console.log(systemClock.elapsed() >= before, systemClock.now() > Date.UTC(2026)); // prints true true
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),

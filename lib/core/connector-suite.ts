@@ -29,10 +29,11 @@ export interface SinkUnderTest<T> {
 }
 
 /**
- * Cases for a source; `make` is called for each.
+ * Gives the cases that a source must pass, for any test runner; `make` is called for each.
  *
  * @example
- * for (const { name, run } of sourceSuite('orders', makeOrders)) test(name, run);
+ * const makeOrders = async () => ({ source: collection([1, 2, 3]), expected: [1, 2, 3], cleanup: async () => {} });
+ * for (const { run } of sourceSuite('orders', makeOrders)) await run(); // in a test runner: `test(name, run)`
  */
 export const sourceSuite = <T>(name: string, make: () => Promise<SourceUnderTest<T>>): readonly SuiteCase[] => {
   const testCase = (title: string, body: (test: SourceUnderTest<T>) => Promise<void>): SuiteCase => ({
@@ -132,11 +133,22 @@ const closesTwice = async <T>({ source }: SourceUnderTest<T>): Promise<void> => 
 // ---------- sinks
 
 /**
- * Cases for a sink; `make` is called for each. A crash is a writer that is left as it is, or closed as the engine closes it when a job
- * fails; then the same sink is opened again with what a checkpoint would hold.
+ * Gives the cases that a sink must pass, for any test runner; `make` is called for each. A crash is a writer that is
+ * left as it is, or closed as the engine closes it when a job fails; then the same sink is opened again with what a
+ * checkpoint would hold.
  *
  * @example
- * for (const { name, run } of sinkSuite('table', makeTable)) test(name, run);
+ * const makeTable = async () => {
+ *   const rows: number[] = [];
+ *   const sink = defineSink<number>({
+ *     guarantee: 'exactly-once',
+ *     write(values, { firstNumber }) {
+ *       for (const [index, value] of values.entries()) rows[firstNumber + index] = value;
+ *     },
+ *   });
+ *   return { sink, values: [1, 2, 3, 4, 5, 6], visible: async () => rows, cleanup: async () => {} };
+ * };
+ * for (const { run } of sinkSuite('table', makeTable)) await run(); // in a test runner: `test(name, run)`
  */
 export const sinkSuite = <T>(name: string, make: () => Promise<SinkUnderTest<T>>): readonly SuiteCase[] => {
   const testCase = (title: string, body: (run: SinkRun<T>) => Promise<void>): SuiteCase => ({

@@ -6,10 +6,26 @@
 /** Event or processing time in milliseconds since the Unix epoch. */
 export type Timestamp = number;
 
-/** The timestamp of a record that has none, and the watermark before the first one. Arithmetic on it saturates. */
+/**
+ * The timestamp of a record that has none, and the watermark before the first one. Arithmetic on it saturates.
+ *
+ * @example
+ * const harness = await OperatorHarness.open(map((word: string) => word.length));
+ * const [record] = harness.element('five');
+ * console.log(record?.kind === 'record' && record.timestamp === MIN_TIMESTAMP); // prints true
+ */
 export const MIN_TIMESTAMP: Timestamp = -Infinity;
 
-/** The final watermark: the input has ended. Arithmetic on it saturates. */
+/**
+ * The final watermark: the input has ended. Arithmetic on it saturates.
+ *
+ * @example
+ * const operator = reduceWindow<number>({ assigner: TumblingEventTimeWindows.of('10s') }, (a, b) => a + b);
+ * const harness = await OperatorHarness.open(operator, { keyOf: () => 'all' });
+ * harness.element(1, 0);
+ * harness.element(2, 5_000);
+ * console.log(harness.watermark(MAX_TIMESTAMP)[0]); // prints { kind: 'record', value: 3, timestamp: 9999 }
+ */
 export const MAX_TIMESTAMP: Timestamp = Infinity;
 
 export interface StreamRecord<T> {

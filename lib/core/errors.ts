@@ -13,6 +13,14 @@ interface ErrorEntry {
 
 const entry = (retryable: boolean, hint: string): ErrorEntry => ({ retryable, hint });
 
+/**
+ * Every operating error by its code: whether trying again without a change can help, and what to do about it. Codes
+ * never change.
+ *
+ * @example
+ * console.log(errorTable.STORE_LOCKED.retryable); // prints true
+ * console.log(errorTable.UID_CLASH.hint); // prints give each operator a uid of its own
+ */
 export const errorTable = {
   // input
   INPUT_NOT_FOUND: entry(false, 'check the path; the source reads only what exists when it is opened'),
@@ -79,7 +87,17 @@ export interface StreamErrorOptions {
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** An operating error: something outside the program's control, or input it can't take. */
+/**
+ * An operating error: something outside the program's control, or input it can't take. `code` is one of `errorTable`,
+ * which also gives `hint` and `retryable` where the error brings none of its own; `details` are facts for programs.
+ * Throw one in code of your own, such as a tool or a source, to say whether a retry can help.
+ *
+ * @example
+ * const summed = orders.keyBy(({ euros }) => (euros < 10 ? Number.NaN : euros)).reduce((first) => first);
+ * await summed.executeAndCollect().catch((error: unknown) => {
+ *   if (error instanceof StreamError) console.log(error.code, error.retryable); // prints KEY_INVALID false
+ * });
+ */
 export class StreamError extends Error {
   override readonly name: string = 'StreamError';
   readonly code: ErrorCode;
@@ -97,12 +115,37 @@ export class StreamError extends Error {
   }
 }
 
-/** Thrown by a reconciler: the call did not take effect, so run it (again). */
+/**
+ * Thrown by a reconciler: the call did not take effect, so run it (again).
+ *
+ * @example
+ * const receipts = new Map<string, string>();
+ * const charging = agent<Order, string>('charging').on(InputEvent, async ({ input }, ctx) => {
+ *   const charge = (): string => {
+ *     receipts.set(ctx.idempotencyKey, `${input.customer} paid ${input.euros} euros`);
+ *     return receipts.get(ctx.idempotencyKey) ?? '';
+ *   };
+ *   const reconciler = (): string => {
+ *     const receipt = receipts.get(ctx.idempotencyKey);
+ *     if (receipt === undefined) throw new CallNotExecuted();
+ *     return receipt;
+ *   };
+ *   ctx.output(await ctx.durableExecute('charge', charge, { args: input.id, reconciler }));
+ * });
+ * const paid = orders.filter(({ id }) => id === 1).keyBy(({ id }) => id).applyAgent(charging);
+ * console.log(await paid.executeAndCollect()); // prints [ 'ann paid 25 euros' ]
+ */
 export class CallNotExecuted extends Error {
   override readonly name = 'CallNotExecuted';
 }
 
-/** A broken invariant: a bug in Millrace, not in the job. It stops the job for good. */
+/**
+ * A broken invariant: a bug in Millrace, not in the job. It stops the job for good.
+ *
+ * @example
+ * const isBug = (error: unknown): boolean => error instanceof InvariantError;
+ * console.log(isBug(new StreamError('SINK_FAILED', 'the table is away'))); // prints false
+ */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }

@@ -41,7 +41,12 @@ export interface WorkId {
   readonly number: number;
 }
 
-/** The unique name of the `call`-th durable call of an item of work. */
+/**
+ * The unique name of the `call`-th durable call of an item of work.
+ *
+ * @example
+ * console.log(callName({ branch: 0, operator: 2, keyGroup: 17, number: 5 }, 1)); // prints 0.2.17.5.1
+ */
 export const callName = (work: WorkId, call: number): string => `${workName(work)}.${call}`;
 
 export const workName = ({ branch, operator, keyGroup, number }: WorkId): string => `${branch}.${operator}.${keyGroup}.${number}`;

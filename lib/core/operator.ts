@@ -43,7 +43,15 @@ export interface OutputTag<S> {
   readonly type?: S;
 }
 
-/** Names a side output and the type of what it carries. */
+/**
+ * Names a side output and the type of what it carries. Two tags with one id are the same tag. Throws a `TypeError` for
+ * an empty id.
+ *
+ * @example
+ * const large = outputTag<Order>('large');
+ * const rest = orders.process<Order>((order, ctx) => (order.euros > 30 ? ctx.side(large, order) : ctx.emit(order)));
+ * rest.sideOutput(large).map(({ id }) => `order ${id} is large`).print(); // prints order 3 is large
+ */
 export const outputTag = <S>(id: string): OutputTag<S> => {
   if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
   return { id };
@@ -154,6 +162,22 @@ export interface MapState<K extends string | number, V> extends KeyedHandle {
   forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void>;
 }
 
+/**
+ * Names a state of one value per key. `name` is the stored one, unique within the operator; values are plain data. A
+ * new version of the stored form brings `migrate`, which reads what an older one wrote.
+ *
+ * @example
+ * const numbered = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<string>(),
+ *   state: { count: valueState<number>('count') },
+ *   process({ customer }, ctx) {
+ *     const count = (ctx.state.count.value() ?? 0) + 1;
+ *     ctx.state.count.update(count);
+ *     ctx.emit(`${customer} ${count}`);
+ *   },
+ * });
+ * console.log(await numbered.executeAndCollect()); // prints [ 'ann 1', 'bob 1', 'ann 2' ]
+ */
 export const valueState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ValueState<T>> => ({
   kind: 'value',
   name,
@@ -162,6 +186,23 @@ export const valueState = <T>(name: string, options: StateOptions = {}): StateDe
   inPlace: options.inPlace,
 });
 
+/**
+ * Names a state of a list per key: elements are added at the end and taken from the front, each stored by itself.
+ * `name` is the stored one, unique within the operator; elements are plain data.
+ *
+ * @example
+ * const pairs = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<readonly number[]>(),
+ *   state: { waiting: listState<number>('waiting') },
+ *   process({ id }, ctx) {
+ *     ctx.state.waiting.add(id);
+ *     if (ctx.state.waiting.size < 2) return;
+ *     ctx.emit([...ctx.state.waiting.values()]);
+ *     ctx.state.waiting.clear();
+ *   },
+ * });
+ * console.log(await pairs.executeAndCollect()); // prints [ [ 1, 3 ] ]
+ */
 export const listState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ListState<T>> => ({
   kind: 'list',
   name,
@@ -171,8 +212,22 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
 });
 
 /**
- * `indexed: false` saves the index of a map whose keys are never listed. It is meant for maps whose keys are shared by many keys of the
- * stream (the windows of panes, say): its rows are kept by them first.
+ * Names a state of a map per key, each entry stored by itself. `name` is the stored one, unique within the operator;
+ * values are plain data. `indexed: false` (default true) saves the index of a map whose keys are never listed. It is
+ * meant for maps whose keys are shared by many keys of the stream (the windows of panes, say): its rows are kept by
+ * them first.
+ *
+ * @example
+ * const firsts = orders.keyBy(() => 'all').process({
+ *   emits: type<number>(),
+ *   state: { seen: mapState<string, number>('seen') },
+ *   process({ id, customer }, ctx) {
+ *     if (ctx.state.seen.get(customer) !== undefined) return;
+ *     ctx.state.seen.set(customer, id);
+ *     ctx.emit(id);
+ *   },
+ * });
+ * console.log(await firsts.executeAndCollect()); // prints [ 1, 2 ]
  */
 export const mapState = <K extends string | number, V>(
   name: string,

@@ -38,7 +38,15 @@ export interface MemoryCrash {
   readonly journal?: number | undefined;
 }
 
-/** @example const storage = new MemoryStorage(); const { state, journal, close } = await storage.open(); */
+/**
+ * Keeps state and journal in memory, as long as the object lives: for tests, which can make it crash
+ * (`CrashingStorage`).
+ *
+ * @example
+ * const storage = new MemoryStorage();
+ * const env = StreamExecutionEnvironment.create({ storage });
+ * console.log(await env.fromCollection([1, 2]).executeAndCollect()); // prints [ 1, 2 ]
+ */
 export class MemoryStorage implements Storage {
   readonly name = 'memory';
   readonly #jobId: string;

@@ -20,13 +20,27 @@ export interface StorageFixture {
 export type MakeStorage = () => Promise<StorageFixture>;
 
 /**
- * Cases for `Store`.
+ * Gives the cases that a `Store` must pass, for any test runner; `makeStorage` is called for each.
  *
- * @example for (const { name, run } of stateStoreSuite('memory', makeStorage)) test(name, run);
+ * @example
+ * const makeStorage = async () => {
+ *   const storage = new CrashingStorage();
+ *   return { storage, reopen: async () => storage.crash(), cleanup: async () => {} };
+ * };
+ * for (const { run } of stateStoreSuite('mine', makeStorage)) await run(); // in a test runner: `test(name, run)`
  */
 export const stateStoreSuite = (name: string, makeStorage: MakeStorage): readonly SuiteCase[] => cases(name, makeStorage, stateCases);
 
-/** Cases for `ActionStateStore`. */
+/**
+ * Gives the cases that an `ActionStateStore` must pass, for any test runner; `makeStorage` is called for each.
+ *
+ * @example
+ * const makeStorage = async () => {
+ *   const storage = new CrashingStorage();
+ *   return { storage, reopen: async () => storage.crash(), cleanup: async () => {} };
+ * };
+ * for (const { run } of actionStateStoreSuite('mine', makeStorage)) await run(); // in a test runner: `test(name, run)`
+ */
 export const actionStateStoreSuite = (name: string, makeStorage: MakeStorage): readonly SuiteCase[] =>
   cases(name, makeStorage, journalCases);
 

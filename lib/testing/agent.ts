@@ -46,6 +46,8 @@ export interface AgentRun<O> {
 const shortTermMemory = mapState<string, unknown>('short-term-memory');
 
 /**
+ * Runs one agent by hand, one input at a time: its outputs, its events and its memory can be looked at after each.
+ *
  * @example
  * const greeter = agent<string, string>('greeter').on(InputEvent, async ({ input }, ctx) => {
  *   const name = await ctx.durableExecute('look-up', () => input.toUpperCase());
@@ -53,7 +55,8 @@ const shortTermMemory = mapState<string, unknown>('short-term-memory');
  *   ctx.output(`hello ${name}`);
  * });
  * const harness = await AgentHarness.open(greeter);
- * const { outputs, memory } = await harness.run('ann', 'key'); // ['hello ANN'], { last: 'ANN' }
+ * const { outputs, memory } = await harness.run('ann', 'key');
+ * console.log(outputs, memory); // prints [ 'hello ANN' ] { last: 'ANN' }
  */
 export class AgentHarness<I, O> {
   /** The operator under it: for watermarks, snapshots, restarts, or inputs of many keys at once. */

@@ -6,7 +6,14 @@
 import { systemClock, type Cancel, type Clock } from '../core/clock.ts';
 import { integer } from '../core/options.ts';
 
-/** Numbers from 0 (included) to 1 (excluded), the same for the same seed (mulberry32). */
+/**
+ * Gives numbers from 0 (included) to 1 (excluded), the same for the same seed (mulberry32). `seed`: a whole number from
+ * 0 to 2^32 - 1.
+ *
+ * @example
+ * const random = seededRandom(7);
+ * console.log(random() === seededRandom(7)()); // prints true
+ */
 export const seededRandom = (seed: number): (() => number) => {
   let state = integer('seed', seed, { max: 2 ** 32 - 1 });
   return () => {
@@ -17,7 +24,15 @@ export const seededRandom = (seed: number): (() => number) => {
   };
 };
 
-/** Resolves when the promise jobs that are ready now, and those they bring about, have run. */
+/**
+ * Resolves when the promise jobs that are ready now, and those they bring about, have run.
+ *
+ * @example
+ * const order: string[] = [];
+ * void Promise.resolve().then(() => order.push('job'));
+ * await settled();
+ * console.log(order); // prints [ 'job' ]
+ */
 export const settled = (): Promise<void> => new Promise((resolve) => systemClock.defer(resolve));
 
 interface Scheduled {
@@ -27,7 +42,15 @@ interface Scheduled {
   readonly fn: () => void;
 }
 
-/** A clock that a test moves by hand. Deferred callbacks run in macrotasks as usual. */
+/**
+ * A clock that a test moves by hand. Deferred callbacks run in macrotasks as usual.
+ *
+ * @example
+ * const clock = new ManualClock({ now: 1_000 });
+ * clock.setTimer(500, () => console.log(clock.now())); // prints 1500
+ * await clock.advance(2_000);
+ * console.log(clock.now()); // prints 3000
+ */
 export class ManualClock implements Clock {
   #nowMs: number;
   #timers: Scheduled[] = [];
@@ -118,7 +141,16 @@ export interface SimulatedClockOptions {
 const slow = { probability: 0.02, ms: 5 } as const;
 const timerFirst = 0.15;
 
-/** The event queue of a simulated world. Nothing runs by itself. */
+/**
+ * The event queue of a simulated world. Nothing runs by itself.
+ *
+ * @example
+ * const clock = new SimulatedClock({ seed: 7, now: 0, order: 'fixed' });
+ * for (const ms of [20, 10]) clock.setTimer(ms, () => console.log(clock.now()));
+ * while (clock.step()) await settled();
+ * // prints 10
+ * // prints 20
+ */
 export class SimulatedClock implements Clock {
   readonly #random: () => number;
   readonly #seeded: boolean;
@@ -184,7 +216,16 @@ export class SimulatedClock implements Clock {
   }
 }
 
-/** The clock of a process that can die. */
+/**
+ * What one simulated process sees of a `SimulatedClock`: when it is killed, nothing of it happens any more.
+ *
+ * @example
+ * const world = new SimulatedClock({ seed: 7 });
+ * const clock = world.process();
+ * clock.setTimer(10, () => console.log('never'));
+ * clock.kill();
+ * while (world.step()) await settled();
+ */
 export class ProcessClock implements Clock {
   readonly #world: SimulatedClock;
   #alive = true;

@@ -61,15 +61,17 @@ export interface HarnessSnapshot {
 const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) };
 
 /**
- * @example
- * const harness = await OperatorHarness.open(reduce<number>((a, b) => a + b), { keyOf: (value) => value % 2 });
- * harness.element(1, 0);
- * harness.element(3, 1); // [{ kind: 'record', value: 4, timestamp: 1 }]
+ * Runs one operator by hand, with its state, timers and work: records, watermarks and time come from the test, and each
+ * call gives what came out.
  *
  * @example
- * const harness = await OperatorHarness.open(asyncMap(async (id: string) => id.length));
- * harness.element('abc', 0);
- * await harness.settled(); // [{ kind: 'record', value: 3, timestamp: 0 }]
+ * const sums = await OperatorHarness.open(reduce<number>((a, b) => a + b), { keyOf: (value) => value % 2 });
+ * sums.element(1, 0);
+ * console.log(sums.element(3, 1)); // prints [ { kind: 'record', value: 4, timestamp: 1 } ]
+ *
+ * const lengths = await OperatorHarness.open(asyncMap(async (id: string) => id.length));
+ * lengths.element('abc', 0);
+ * console.log(await lengths.settled()); // prints [ { kind: 'record', value: 3, timestamp: 0 } ]
  */
 export class OperatorHarness<I, O> {
   readonly clock: ManualClock;

@@ -8,10 +8,25 @@ import { StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../core/model.ts';
 import { durationMs, integer, knownOptions, type Duration } from '../core/options.ts';
 
-/** The reader that comes to this mark fails, once: the job dies there, and a restart goes on behind it. */
+/**
+ * Marks a crash in a script: the reader that comes to it fails, once. The job dies there, and a restart goes on behind
+ * it.
+ *
+ * @example
+ * const env = StreamExecutionEnvironment.create({ restart: noRestart() });
+ * const numbers = env.fromSource(scriptedSource([1, ABORT, 2]));
+ * await numbers.executeAndCollect().catch(({ code }: StreamError) => console.log(code)); // prints SOURCE_FAILED
+ */
 export const ABORT: unique symbol = Symbol('ABORT');
 
-/** The input ends here for the reader that comes to this mark, once: who is opened later finds what stands behind it. */
+/**
+ * Marks the end of the input in a script, once, for the reader that comes to it: who is opened later finds what stands
+ * behind it.
+ *
+ * @example
+ * const source = scriptedSource([1, EOF, 2]);
+ * console.log(await env.fromSource(source).executeAndCollect()); // prints [ 1 ]
+ */
 export const EOF: unique symbol = Symbol('EOF');
 
 export interface ScriptedSourceOptions {
@@ -26,10 +41,13 @@ export interface ScriptedSourceOptions {
 }
 
 /**
- * A source of one split that follows a script. The marks are spent for all readers of this source, so keep the source over restarts.
+ * A source of one split that follows a script. The marks are spent for all readers of this source, so keep the source
+ * over restarts.
  *
  * @example
- * env.fromSource(scriptedSource([0, 1, ABORT, 2])).sinkTo(sink); // reads 0 and 1, fails, starts again and ends behind 2
+ * const env = StreamExecutionEnvironment.create({ restart: fixedDelay({ attempts: 1, delay: 0 }), logger: 'fatal' });
+ * const source = scriptedSource([0, 1, ABORT, 2]); // reads 0 and 1, fails, starts again and ends behind 2
+ * console.log(await env.fromSource(source).executeAndCollect()); // prints [ 0, 1, 2 ]
  */
 export const scriptedSource = <T>(
   script: readonly (T | typeof ABORT | typeof EOF)[],
@@ -107,7 +125,20 @@ export interface ScriptedChatModel extends ChatModelConnection {
  * A chat model that gives the answers of a list, in the order of the requests. Asked for more it fails for good.
  *
  * @example
- * const model = scriptedChatModel(['{"score":5}', new StreamError('MODEL_UNAVAILABLE', 'overloaded'), { after: '2s', answer: 'ok' }]);
+ * const overloaded = new StreamError('MODEL_UNAVAILABLE', 'overloaded');
+ * const model = scriptedChatModel(['4', overloaded, { after: '10ms', answer: '5' }]);
+ * const scorer = agent<string, string>('scorer')
+ *   .prompt('ask', 'Score this review from 1 to 5: {text}')
+ *   .chatModel('model', { connection: 'default', prompt: 'ask' })
+ *   .onError('retry', { retryWaitInterval: '1ms' })
+ *   .on(InputEvent, ({ input: text }, ctx) => {
+ *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { text } }));
+ *   })
+ *   .on(ChatResponseEvent, ({ response }, ctx) => ctx.output(response.content));
+ * env.addResource('chat_model_connection', 'default', model);
+ * const scores = env.fromCollection(['Works well.', 'Perfect.']).keyBy(() => 'all').applyAgent(scorer);
+ * console.log(await scores.executeAndCollect()); // prints [ '4', '5' ]
+ * model.assertComplete();
  */
 export const scriptedChatModel = (script: readonly ScriptedAnswer[], options: ScriptedChatModelOptions = {}): ScriptedChatModel => {
   knownOptions('scriptedChatModel', options, { clock: true });

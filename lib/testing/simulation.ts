@@ -90,9 +90,10 @@ const silent = makeLogger('silent');
  *   pipeline: (env, process) =>
  *     env
  *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, 2, 3] } }))
- *       .asyncMap((value, call) => process.call(call, { answer: () => value * 2 }))
+ *       .asyncMap((value, call) => process.call(call, { answer: () => value * 2 }), { order: 'arrival' })
  *       .sinkTo(process.collect('doubles')),
  * });
+ * console.log(received.get('doubles')); // prints [ 2, 4, 6 ]
  */
 export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
   const { seed, pipeline } = options;

@@ -147,11 +147,13 @@ export const openVector = async (family: string, config: VectorConfig, { config:
 };
 
 /**
- * Runs one case and gives what came out after each step. A case ends at its error.
+ * Runs one recorded case of an operator and gives what came out after each step. A case ends at its error. `family`
+ * begins with the number of a kind of cases: `01` tumbling windows, `06` timers, `09` watermarks.
  *
  * @example
- * const { family, config, cases } = JSON.parse(await readFile('test/golden/09-watermarks.json', 'utf8'));
- * for (const each of cases) assert.deepEqual(await runVector(family, config, each), each.expected);
+ * const vector = { name: 'one channel', config: {}, steps: [{ op: 'watermark', ts: 5, channel: 0 }] };
+ * console.log(await runVector('09-watermarks', { kind: 'valve', channels: 1 }, vector));
+ * // prints [ [ { type: 'watermark', ts: 5 } ] ]
  */
 export const runVector = async (family: string, config: VectorConfig, vector: VectorCase): Promise<(readonly VectorOutput[])[]> => {
   const runner = await openVector(family, config, vector);

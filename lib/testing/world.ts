@@ -12,7 +12,20 @@ import { defineSink } from '../../connectors/define-sink.ts';
 import type { SimulatedDisk } from './history.ts';
 import type { ProcessClock } from './clock.ts';
 
-/** A rule that the job has broken. */
+/**
+ * A rule that the job has broken, in a simulation.
+ *
+ * @example
+ * const failing = simulate({
+ *   seed: 7,
+ *   pipeline: (env, process) =>
+ *     env
+ *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, -1] } }))
+ *       .map((value) => void (value < 0 && process.fail('a number below 0')))
+ *       .sinkTo(process.collect('numbers')),
+ * });
+ * await failing.catch((error: unknown) => console.log(error instanceof SimulationFailure)); // prints true
+ */
 export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
 }
@@ -94,7 +107,17 @@ export class SimulatedWorld {
   }
 }
 
-/** One simulated process, as the pipeline that it runs sees it. After its death nothing it does has an effect. */
+/**
+ * One simulated process, as the pipeline that it runs sees it. After its death nothing it does has an effect.
+ *
+ * @example
+ * const { received } = await simulate({
+ *   seed: 7,
+ *   pipeline: (env, process) =>
+ *     env.fromSource(process.source({ name: 'numbers', splits: { a: [1, 2] } })).sinkTo(process.collect('numbers')),
+ * });
+ * console.log(received.get('numbers')); // prints [ 1, 2 ]
+ */
 export class SimulatedProcess {
   readonly clock: ProcessClock;
   readonly #world: SimulatedWorld;

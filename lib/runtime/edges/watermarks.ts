@@ -23,7 +23,10 @@ const defaultEmitEvery = 64;
  * Says where timestamps come from and how far records may be out of order. Immutable: each `with...` gives a new one.
  *
  * @example
- * WatermarkStrategy.boundedOutOfOrderness('5s').withTimestamps((review: { ts: number }) => review.ts * 1000);
+ * const visits = [{ seconds: 1 }, { seconds: 3 }, { seconds: 2 }];
+ * const strategy = WatermarkStrategy.boundedOutOfOrderness('5s').withIdleness('1m');
+ * const stream = env.fromCollection(visits, strategy.withTimestamps(({ seconds }) => seconds * 1000));
+ * console.log((await stream.executeAndCollect()).length); // prints 3
  */
 export class WatermarkStrategy<T = unknown> {
   readonly outOfOrdernessMs: number | undefined;

@@ -58,6 +58,20 @@ interface Life {
   readonly close: (limitMs: number) => Promise<void>;
 }
 
+/**
+ * A running job, as `executeAsync` gives it: its status and metrics, and how to take a checkpoint, to stop it and to
+ * cancel it.
+ *
+ * @example
+ * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
+ * const job = await env.executeAsync('ticks');
+ * job.status$.subscribe(({ state }) => console.log(state));
+ * await job.stop({ timeout: '5s' });
+ * // prints starting
+ * // prints running
+ * // prints stopping
+ * // prints stopped
+ */
 export class Job {
   readonly name: string;
   /** Resolves when the job has finished or was stopped; rejects with why it failed. */

@@ -102,12 +102,16 @@ export class JobMetrics {
   }
 
   /**
-   * Puts the job's metrics, those to come too, into a registry of your prom-client, beside what else is in there. Several jobs may share
-   * one: the label `job` tells them apart.
+   * Puts the job's metrics, those to come too, into a registry of your prom-client, beside what else is in there.
+   * Several jobs may share one: the label `job` tells them apart.
    *
    * @example
+   * import { Registry } from 'prom-client';
    * const registry = new Registry();
+   * orders.sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('orders');
    * job.metrics.registerIn(registry);
+   * await job.done;
    */
   registerIn(registry: MetricRegistry): void {
     this.#tree.registerIn(withMethods('registry', registry, 'a Registry of prom-client', ['registerMetric']));

@@ -38,10 +38,23 @@ const exponentialNames = {
   attempts: true,
 } as const satisfies OptionNames<ExponentialDelayOptions>;
 
-/** The job fails with its first failure. */
+/**
+ * Fails the job with its first failure. The default without a place for state.
+ *
+ * @example
+ * const env = StreamExecutionEnvironment.create({ checkpoint: { directory: '.millrace/once' }, restart: noRestart() });
+ */
 export const noRestart = (): RestartStrategy => ({ name: 'none', make: () => ({ onFailure: () => undefined }) });
 
-/** Starts again `attempts` times, `delay` after each failure. */
+/**
+ * Starts again `attempts` times (from 1 up), `delay` after each failure; the next failure is the end of the job.
+ *
+ * @example
+ * const restart = fixedDelay({ attempts: 3, delay: '50ms' });
+ * const env = StreamExecutionEnvironment.create({ restart, logger: 'fatal' });
+ * const numbers = env.fromSource(scriptedSource([1, ABORT, 2])); // fails once, behind the first record
+ * console.log(await numbers.executeAndCollect()); // prints [ 1, 2 ]
+ */
 export const fixedDelay = (options: { readonly attempts: number; readonly delay: Duration }): RestartStrategy => {
   knownOptions('fixedDelay', options, { attempts: true, delay: true });
   const attempts = integer('attempts', options.attempts, { min: 1 });
@@ -56,8 +69,13 @@ export const fixedDelay = (options: { readonly attempts: number; readonly delay:
 };
 
 /**
- * Waits longer after each failure in a row: `initial * multiplier^(n-1)`, at most `max`, varied by `jitter`. A failure while it waits
- * belongs to the same attempt: what is left of the wait is all it costs.
+ * Waits longer after each failure in a row: `initial * multiplier^(n-1)`, at most `max`, varied by `jitter`. A failure
+ * while it waits belongs to the same attempt: what is left of the wait is all it costs. The default with a place for
+ * state.
+ *
+ * @example
+ * const restarts = exponentialDelay({ initial: '1s', multiplier: 2, jitter: 0, max: '30s' }).make(new ManualClock());
+ * console.log(restarts.onFailure()); // prints 1000
  */
 export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
   knownOptions('exponentialDelay', options, exponentialNames);
@@ -93,7 +111,14 @@ export const exponentialDelay = (options: ExponentialDelayOptions = {}): Restart
   };
 };
 
-/** Starts again, `delay` after each failure, unless more than `failures` of them fall into one `interval`. */
+/**
+ * Starts again, `delay` after each failure, unless more than `failures` of them fall into one `interval`.
+ *
+ * @example
+ * const strategy = failureRate({ failures: 3, interval: '1m', delay: '5s' });
+ * const restarts = strategy.make(new ManualClock());
+ * console.log([1, 2, 3, 4].map(() => restarts.onFailure())); // prints [ 5000, 5000, 5000, undefined ]
+ */
 export const failureRate = (options: {
   readonly failures: number;
   readonly interval: Duration;

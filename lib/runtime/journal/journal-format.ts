@@ -60,7 +60,24 @@ export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
   value: sealValue([record.lsn, record.first, record.turns]),
 });
 
-/** Names of the durable calls whose outcome a record keeps. */
+/**
+ * Gives the names of the durable calls whose outcome a record keeps, as `callName` makes them.
+ *
+ * @example
+ * import { concat, firstValueFrom, NEVER, of } from 'rxjs';
+ * const storage = new MemoryStorage();
+ * const env = StreamExecutionEnvironment.create({ storage });
+ * const lengths = env.fromObservable(concat(of('four'), NEVER)).asyncMap((word) => word.length);
+ * const length = firstValueFrom(lengths.asObservable());
+ * const job = await env.executeAsync();
+ * console.log(await length); // prints 4
+ * await job.cancel();
+ * const { journal } = await storage.open();
+ * for await (const entry of journal.rebuildState()) {
+ *   const calls = journaledCalls(decodeJournalEntry(entry));
+ *   if (calls.length > 0) console.log(calls.length); // prints 1
+ * }
+ */
 export const journaledCalls = (record: JournalRecord): readonly string[] =>
   record.kind === 'turns' ? [] : kindOf(record.kind).outcomes(record);
 
@@ -70,7 +87,14 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
   return { key: workKey(work, call, record.kind), value: sealValue([lsn, key, digest, ...kindOf(record.kind).pack(record)]) };
 };
 
-/** Reads one entry. Throws `VALUE_DAMAGED` when it is not what was written. */
+/**
+ * Reads one entry of the journal. Throws `VALUE_DAMAGED` when it is not what was written.
+ *
+ * @example
+ * const { journal, close } = await new LevelStorage('.millrace/reviews').open();
+ * for await (const entry of journal.rebuildState()) console.log(decodeJournalEntry(entry).kind);
+ * await close();
+ */
 export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord => {
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
   const fields = unsealValue(value, 'a journal record') as readonly unknown[]; // Its checksum was verified: it is what was sealed.
