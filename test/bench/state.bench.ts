@@ -177,8 +177,7 @@ const restart: BenchCase = {
           `running after ${median(runs.map((run) => run[how].runningMs)).toFixed(0)} ms`,
           `first record after ${firstMs.toFixed(0)} ms`,
         ],
-        // Flink reads the same state back in 180 ms (RocksDB) or 3.5 s (heap).
-        goals: [atMost('Flink RocksDB, ms:', firstMs, 180)],
+        goals: [atMost('ms:', firstMs, 180)],
       };
     });
   },

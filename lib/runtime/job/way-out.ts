@@ -2,6 +2,7 @@
  * How a job is asked to leave, and how long what it waits for from then on may take (I18): a stop gives it a time, a cancel none. Code of
  * a user or a service that hangs can make a job leave something behind, and never keeps it.
  */
+import { setMaxListeners } from 'node:events';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
 
@@ -21,6 +22,7 @@ export class WayOut {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.asked = this.#asked.signal;
+    setMaxListeners(0, this.asked, this.#nearer.signal); // All that closes listens to them.
   }
 
   get wanted(): 'run' | 'stop' | 'cancel' {
@@ -53,6 +55,7 @@ export class WayOut {
     this.#asked.abort(new StreamError('WORK_ABORTED', `the job is to ${how}`));
     this.#nearer.abort();
     this.#nearer = new AbortController();
+    setMaxListeners(0, this.#nearer.signal);
   }
 
   async #first(promise: Promise<unknown>, limits: (left: AbortSignal) => readonly Promise<void>[]): Promise<boolean> {
