@@ -59,15 +59,16 @@ const opened = ['lang', 'net', 'io', 'nio', 'util', 'util.concurrent', 'util.con
 
 /** Compiles the Flink side where that has not been done. Gives the class path. */
 const buildFlink = async (root: string): Promise<string> => {
-  const folder = `${root}test/bench/flink`;
-  const classPathFile = `${folder}/target/class-path.txt`;
-  const goals = ['-q', '-B', 'compile', 'dependency:build-classpath', `-Dmdep.outputFile=${classPathFile}`];
+  // Where the compiled bench is too: nothing of it is committed.
+  const built = `${root}node_modules/.cache/millrace-bench-flink`;
+  const classPathFile = `${built}/class-path.txt`;
   if (!existsSync(classPathFile)) {
-    await promisify(execFile)('mvn', goals, { cwd: folder }).catch((cause: unknown) => {
+    const goals = ['-q', '-B', 'compile', 'dependency:build-classpath', `-Dmdep.outputFile=${classPathFile}`, `-Dbuild.folder=${built}`];
+    await promisify(execFile)('mvn', goals, { cwd: `${root}test/bench/flink` }).catch((cause: unknown) => {
       throw new Error('the Flink side could not be built: it needs Maven, Java 17 or newer and Maven Central', { cause });
     });
   }
-  return `${folder}/target/classes:${(await readFile(classPathFile, 'utf8')).trim()}`;
+  return `${built}/classes:${(await readFile(classPathFile, 'utf8')).trim()}`;
 };
 
 const runFlink = (classPath: string, workload: Workload, backend: 'hashmap' | 'rocksdb'): Promise<readonly Measurement[]> =>
