@@ -4,7 +4,7 @@
  */
 import { build } from 'esbuild';
 import { cp, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from './house.ts';
 import { declarationsOf } from './package/declarations.ts';
@@ -33,12 +33,13 @@ beforeAll(async () => {
   clone = await freshClone();
   tarball = await pack(clone);
   unpacked = await unpack(tarball);
+  directories.push(clone, dirname(tarball), dirname(unpacked));
   project = kept(await Project.strict(unpacked));
   await project.write({ 'first.ts': firstPipeline.text, 'first.mjs': firstPipeline.text, 'many-parts.ts': manyParts, 'use.cts': commonJs });
 }, ms);
 
 afterAll(async () => {
-  for (const directory of [clone, ...directories]) if (directory !== '') await rm(directory, { recursive: true, force: true });
+  for (const directory of directories) await rm(directory, { recursive: true, force: true });
 });
 
 const printed = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
