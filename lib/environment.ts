@@ -69,6 +69,11 @@ export interface EnvironmentOptions {
   readonly stateCacheMax?: number | undefined;
   /** Changed entries that start a checkpoint early. @defaultValue 500000 */
   readonly dirtyMax?: number | undefined;
+  /**
+   * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its own, between which the
+   * event loop is given back, while the watermark is held and sources wait. @defaultValue 128
+   */
+  readonly timersPerTurn?: number | undefined;
   /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
   readonly serialiseEdges?: boolean | undefined;
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
@@ -97,6 +102,7 @@ const optionNames = {
   allowUnclaimedState: true,
   stateCacheMax: true,
   dirtyMax: true,
+  timersPerTurn: true,
   serialiseEdges: true,
   freezeState: true,
   freeze: true,
@@ -422,7 +428,7 @@ export class StreamExecutionEnvironment {
 const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
   const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
-  const { strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
+  const { timersPerTurn = 128, strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
   if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
@@ -439,6 +445,7 @@ const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
       allowUnclaimedState: flag('allowUnclaimedState', allowUnclaimedState),
       dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
       dirtyBytesMax,
+      timersPerTurn: integer('timersPerTurn', timersPerTurn, { min: 1 }),
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
       freezeState: flag('freezeState', freezeState),

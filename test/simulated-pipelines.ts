@@ -57,6 +57,7 @@ export interface PipelineSpec {
   readonly maxParallelism: number;
   readonly stateCacheMax: number;
   readonly dirtyMax: number;
+  readonly timersPerTurn: number;
   readonly serialiseEdges: boolean;
   /** Answers depend on the question alone. */
   readonly deterministic: boolean;
@@ -109,16 +110,18 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     maxParallelism: one([1, 4, 128]),
     stateCacheMax: one([1, 8, 1_000_000]),
     dirtyMax: one([8, 50_000, 50_000, 50_000]),
+    timersPerTurn: [1, 1, 2, 3, 128][seed % 5] ?? 128, // Not drawn, so that all else of a seed stays as it was.
     serialiseEdges: chance(0.2),
     deterministic: fixed || chance(0.3),
     fixed,
   };
 };
 
-export const environmentOf = ({ maxParallelism, stateCacheMax, dirtyMax, serialiseEdges }: PipelineSpec) => ({
+export const environmentOf = ({ maxParallelism, stateCacheMax, dirtyMax, timersPerTurn, serialiseEdges }: PipelineSpec) => ({
   maxParallelism,
   stateCacheMax,
   dirtyMax,
+  timersPerTurn,
   serialiseEdges,
 });
 

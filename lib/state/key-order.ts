@@ -6,11 +6,9 @@
 import { keyBytes, type MapKey } from '../core/key.ts';
 import { keyOfMapKey } from './layout.ts';
 
-/** Fewer keys are compared with each other. */
-const fewMax = 4096;
-
-/** Keys that are worked on in one step. */
-const stepMax = 4096;
+/** Keys that are worked on in one step; as many or fewer are sorted by comparing them. */
+export const manyKeys = 4096;
+const stepMax = manyKeys;
 
 /** A text whose UTF-16 units compare as its UTF-8 bytes do, and that stands for itself as a key. */
 const comparable = /^[^\0\ud800-\udfff][^\ud800-\udfff]*$|^$/;
@@ -32,11 +30,11 @@ export const sortKeys = (keys: MapKey[]): void => {
   while (steps.next().done !== true);
 };
 
-/** Sorts the keys in place, once it has been driven to its end. They must be left alone until then. */
+/** Sorts the keys in place, once it has been driven to its end; before, they are as they were. */
 export function* sortSteps(keys: MapKey[]): Generator<void, void> {
   if (keys.length < 2) return;
   const kind = yield* kindOf(keys);
-  if (keys.length <= fewMax) sortFew(keys, kind);
+  if (keys.length <= manyKeys) sortFew(keys, kind);
   else yield* sortMany(keys, kind);
 }
 
@@ -75,11 +73,10 @@ function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
   for (let from = 0; from < sorted.length; ) {
     const end = endOfEqual(parts, order, from);
     if (end - from > 1) yield* sortRun(sorted, from, end);
-    for (; from < end; from += 1) {
-      keys[from] = sorted[from] as MapKey;
-      if (from % stepMax === stepMax - 1) yield;
-    }
+    if (Math.floor(from / stepMax) !== Math.floor(end / stepMax)) yield;
+    from = end;
   }
+  for (let at = 0; at < keys.length; at += 1) keys[at] = sorted[at] as MapKey;
 }
 
 /** Keys whose parts are equal: they differ behind them, unless all do. */

@@ -5,7 +5,7 @@
 import type { MapKey } from '../core/key.ts';
 import type { TimeDomain } from '../core/operator.ts';
 import type { Timestamp } from '../core/element.ts';
-import { compareKeys, sortKeys } from './key-order.ts';
+import { compareKeys, manyKeys, sortSteps } from './key-order.ts';
 import { heapPop, heapPush } from './time-heap.ts';
 
 export interface TimerEntry {
@@ -27,6 +27,8 @@ interface Bucket {
   size: number;
   /** While the bucket fires: what is left of it, the last to fire first. May hold entries that were deleted since. */
   batch: TimerEntry[] | undefined;
+  /** Works that out before the bucket fires; gone when a timer is added. */
+  ordering: { readonly steps: Iterator<void, TimerEntry[]>; batch: TimerEntry[] | undefined } | undefined;
 }
 
 /** Empty buckets in the heap before it is built anew. */
@@ -65,7 +67,7 @@ export class TimerQueue {
     const time = at + 0;
     let bucket = this.#buckets.get(time);
     if (bucket === undefined) {
-      bucket = { domain: this.#domain, time, keys: new Map(), size: 0, batch: undefined };
+      bucket = { domain: this.#domain, time, keys: new Map(), size: 0, batch: undefined, ordering: undefined };
       this.#buckets.set(time, bucket);
       heapPush(this.#heap, bucket);
     } else if (bucket.size === 0 && bucket.batch === undefined) {
@@ -98,7 +100,8 @@ export class TimerQueue {
       if (head !== undefined && head.time <= to && (firing === undefined || head.time < firing.time)) {
         heapPop(this.#heap);
         if (head.size === 0) this.#empty -= 1;
-        head.batch = sortedBatch(head);
+        while (head.batch === undefined) head.batch = order(head);
+        head.ordering = undefined;
         this.#firing.push(head);
         firing = head;
       }
@@ -111,6 +114,32 @@ export class TimerQueue {
       this.#firing.pop();
       this.#buckets.delete(firing.time);
     }
+  }
+
+  /** Whether a timer at or before `to` is left. */
+  isDue(to: Timestamp): boolean {
+    const next = this.nextTime;
+    return this.#firing.some(({ size }) => size > 0) || (next !== undefined && next <= to);
+  }
+
+  /** Whether the next timer at or before `to` can be taken at once, or there is none. */
+  isReady(to: Timestamp): boolean {
+    return this.#unready(to) === undefined;
+  }
+
+  /** One step towards `isReady`: changes nothing that anybody sees. */
+  prepare(to: Timestamp): void {
+    const bucket = this.#unready(to);
+    if (bucket !== undefined) order(bucket);
+  }
+
+  #unready(to: Timestamp): Bucket | undefined {
+    const next = this.nextTime; // Drops empty buckets.
+    const head = this.#heap[0];
+    if (next === undefined || head === undefined || next > to) return undefined;
+    const firing = this.#firing.at(-1);
+    if (firing !== undefined && firing.size > 0 && firing.time <= next) return undefined;
+    return head.size < manyKeys || head.ordering?.batch !== undefined ? undefined : head;
   }
 
   /** Puts back what an advance left behind because a callback threw. */
@@ -141,6 +170,7 @@ export class TimerQueue {
         ]),
       );
     bucket.size += 1;
+    bucket.ordering = undefined;
     this.#size += 1;
     if (bucket.batch !== undefined) insertSorted(bucket.batch, entry);
     return entry;
@@ -191,18 +221,29 @@ const entriesOf = (bucket: Bucket): TimerEntry[] => {
 /** The last to fire comes first. */
 const compare = (a: TimerEntry, b: TimerEntry): number => compareKeys(b.key, a.key) || b.namespace - a.namespace;
 
-/** All entries of the bucket, the last to fire first. */
-const sortedBatch = (bucket: Bucket): TimerEntry[] => {
+/** One step of ordering a bucket; gives its batch behind the last. */
+const order = (bucket: Bucket): TimerEntry[] | undefined => {
+  bucket.ordering ??= { steps: orderSteps(bucket), batch: undefined };
+  const { ordering } = bucket;
+  if (ordering.batch !== undefined) return ordering.batch;
+  const step = ordering.steps.next();
+  if (step.done === true) ordering.batch = step.value;
+  return ordering.batch;
+};
+
+/** All entries of the bucket, the last to fire first. Entries may be deleted meanwhile. */
+function* orderSteps(bucket: Bucket): Generator<void, TimerEntry[]> {
   const keys = [...bucket.keys.keys()];
-  sortKeys(keys);
+  yield* sortSteps(keys);
   const entries: TimerEntry[] = [];
   for (let at = keys.length - 1; at >= 0; at -= 1) {
     const found = bucket.keys.get(keys[at] as MapKey); // Inside the bounds.
-    if (found instanceof Map) entries.push(...[...found.values()].sort(compare));
+    if (found instanceof Map) for (const entry of [...found.values()].sort(compare)) entries.push(entry);
     else if (found !== undefined) entries.push(found);
+    if (at % manyKeys === 0) yield;
   }
   return entries;
-};
+}
 
 /** Keeps the order of a batch that has begun to fire. What is registered meanwhile is mostly of the key in hand, so it belongs near the end. */
 const insertSorted = (batch: TimerEntry[], entry: TimerEntry): void => {

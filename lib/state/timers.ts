@@ -43,6 +43,8 @@ export class TimerService {
   /** The current epoch; 0 marks a timer that the store has, -1 one that vanished before it was written. */
   #epoch = 1;
   #cutOpen = false;
+  /** What `begin` was told last of processing time. */
+  #processingTime = MIN_TIMESTAMP;
   #registered: TimerEntry[] = [];
   #deleted: TimerEntry[] = [];
   /** Entries of `#registered` that vanished. */
@@ -85,14 +87,39 @@ export class TimerService {
 
   /** Sets the watermark, then fires the event-time timers up to it. */
   advanceWatermark(to: Timestamp): void {
-    invariant(to >= this.watermark, 'I3: a watermark goes back');
-    this.watermark = to;
-    this.#fireUpTo('event', to);
+    this.begin('event', to);
+    this.fire('event', Number.POSITIVE_INFINITY);
   }
 
   /** Fires the processing-time timers up to `now`, this time included. */
   advanceProcessingTime(now: Timestamp): void {
-    this.#fireUpTo('processing', now);
+    this.begin('processing', now);
+    this.fire('processing', Number.POSITIVE_INFINITY);
+  }
+
+  /** Sets the watermark, or the time; `fire` brings the timers up to it. */
+  begin(domain: TimeDomain, to: Timestamp): void {
+    if (domain === 'processing') {
+      this.#processingTime = to;
+      return;
+    }
+    invariant(to >= this.watermark, 'I3: a watermark goes back');
+    this.watermark = to;
+  }
+
+  /** Whether a timer is left whose time has come. */
+  isDue(domain: TimeDomain): boolean {
+    return this.#queues[domain].isDue(this.#reached(domain));
+  }
+
+  /** Whether the next timer can fire at once, or there is none. */
+  isReady(domain: TimeDomain): boolean {
+    return this.#queues[domain].isReady(this.#reached(domain));
+  }
+
+  /** One step towards `isReady`. May be called outside a turn: it changes nothing that anybody sees. */
+  prepare(domain: TimeDomain): void {
+    this.#queues[domain].prepare(this.#reached(domain));
   }
 
   /** The instant; see `StateCut`. Only one cut is open at a time. */
@@ -144,6 +171,32 @@ export class TimerService {
     }
   }
 
+  /** Fires at most `max` of the timers that are due, while `mayGoOn` says yes and they are ready. Returns how many. */
+  fire(domain: TimeDomain, max: number, mayGoOn?: () => boolean): number {
+    const { keys, fire } = this.#options;
+    invariant(!keys.active, 'I1: timers fire while a key is current');
+    const queue = this.#queues[domain];
+    const to = this.#reached(domain);
+    let fired = 0;
+    try {
+      while (fired < max && (mayGoOn === undefined || queue.isReady(to))) {
+        const entry = queue.takeDue(to);
+        if (entry === undefined) break;
+        fired += 1;
+        this.#gone(entry);
+        keys.enter(keyOfMapKey(entry.key));
+        fire({ timestamp: entry.bucket.time, namespace: entry.namespace, domain });
+        keys.leave();
+        if (mayGoOn?.() === false) break;
+      }
+    } finally {
+      // A callback that throws leaves its key and the rest of its batch behind.
+      if (keys.active) keys.leave();
+      if (!queue.isDue(to) || max === Number.POSITIVE_INFINITY) queue.endAdvance();
+    }
+    return fired;
+  }
+
   #check(timestamp: Timestamp, namespace: number): void {
     if (!this.#options.keys.active) throw outsideTurn();
     if (typeof timestamp !== 'number' || Number.isNaN(timestamp))
@@ -152,22 +205,8 @@ export class TimerService {
       throw new TypeError(`Expected a timer's namespace to be a number, got \`${namespace}\``);
   }
 
-  #fireUpTo(domain: TimeDomain, to: Timestamp): void {
-    const { keys, fire } = this.#options;
-    invariant(!keys.active, 'I1: timers fire while a key is current');
-    const queue = this.#queues[domain];
-    try {
-      for (let entry = queue.takeDue(to); entry !== undefined; entry = queue.takeDue(to)) {
-        this.#gone(entry);
-        keys.enter(keyOfMapKey(entry.key));
-        fire({ timestamp: entry.bucket.time, namespace: entry.namespace, domain });
-        keys.leave();
-      }
-    } finally {
-      // A callback that throws leaves its key and the rest of its batch behind.
-      if (keys.active) keys.leave();
-      queue.endAdvance();
-    }
+  #reached(domain: TimeDomain): Timestamp {
+    return domain === 'event' ? this.watermark : this.#processingTime;
   }
 
   /** Notes that the entry is no longer registered. */

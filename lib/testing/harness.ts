@@ -136,7 +136,7 @@ export class OperatorHarness<I, O> {
   /** Sets the clock; timers before it fire, as in a running job: one is due when the clock has passed it. What work waits for fires with the next `advance`. */
   processingTime(now: Timestamp): readonly HarnessOutput<O>[] {
     this.clock.jumpTo(now);
-    return this.#step(() => this.host.timerService?.advanceProcessingTime(now - 1));
+    return this.#step(() => this.host.processingTime(now - 1));
   }
 
   /** Moves the clock on, timer by timer: those of the operator, and what its work waits for. Gives what came out of it. */
@@ -154,7 +154,7 @@ export class OperatorHarness<I, O> {
       const next = Math.min(until, Math.max(now, (timerService?.nextProcessingTime ?? until) + 1));
       await this.clock.advance(next - now);
       await this.#engine.quiet(workQueue);
-      this.#outputs.push(...this.#step(() => timerService?.advanceProcessingTime(next - 1)));
+      this.#outputs.push(...this.#step(() => this.host.processingTime(next - 1)));
       if (next >= until) break;
     }
     await this.#engine.quiet(workQueue);

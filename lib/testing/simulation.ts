@@ -40,7 +40,7 @@ export interface SimulationOptions {
   /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
   readonly environment?:
-    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'stateCacheMax' | 'serialiseEdges' | 'restart' | 'freezeState' | 'freeze'>
+    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'timersPerTurn' | 'stateCacheMax' | 'serialiseEdges' | 'restart' | 'freezeState' | 'freeze'>
     | undefined;
   /** Is told what happens, line by line. */
   readonly trace?: ((line: string) => void) | undefined;

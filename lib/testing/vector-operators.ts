@@ -180,7 +180,7 @@ const harnessRunner = async <V extends Keyed>(operator: Operator<V, Fields>): Pr
       case 'processingTime':
         // The recorded timers fire at the time that is reached; ours when it has passed.
         harness.clock.jumpTo(timeOf(ts));
-        return harness.turn(() => harness.host.timerService?.advanceProcessingTime(timeOf(ts)));
+        return harness.turn(() => harness.host.processingTime(timeOf(ts)));
       case 'restore':
         await restore();
         return [];

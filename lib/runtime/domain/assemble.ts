@@ -13,6 +13,7 @@ import { EarlyCheckpoints } from '../checkpoint/early-checkpoints.ts';
 import type { Header } from '../checkpoint/header.ts';
 import { UidDictionary } from '../checkpoint/uid-dictionary.ts';
 import type { StreamGraph } from '../edges/graph.ts';
+import type { Place } from '../../core/operator.ts';
 import { Places } from '../edges/places.ts';
 import { compile, type Topology } from '../hosts/topology.ts';
 import { Journal } from '../journal/journal.ts';
@@ -21,6 +22,7 @@ import type { Recovery } from '../recovery/recovery.ts';
 import type { Divergence } from '../recovery/replay.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { OpenWork } from './open-work.ts';
+import { Slices } from './slices.ts';
 import { TaskLoop } from './task-loop.ts';
 import { Ticks } from './ticks.ts';
 import { Turns } from './turns.ts';
@@ -35,6 +37,8 @@ export interface DomainSettings {
   readonly dirtyMax: number;
   readonly dirtyBytesMax: number;
   readonly cacheMax: number;
+  /** Timers that fire in one turn. */
+  readonly timersPerTurn: number;
   /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
   readonly tickMs: number;
   /** Freeze values that state hands out, so that a test finds who changes them. */
@@ -91,6 +95,9 @@ export interface DomainParts {
   readonly coordinator: CheckpointCoordinator;
   readonly dictionary: UidDictionary;
   readonly loop: TaskLoop;
+  readonly slices: Slices;
+  /** Full while an operator has timers left for slices. */
+  readonly timersLeft: Place;
   readonly ticks: Ticks;
   /** Undefined where nothing is stored. */
   readonly early: EarlyCheckpoints | undefined;
@@ -108,13 +115,14 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   const jobId = storage?.jobId ?? options.memoryId;
   const branch = (): number => domain.branch;
   const places = new Places();
+  const timersLeft = places.make({ name: 'timers', max: 1 });
   const dictionary = new UidDictionary(found.header);
   const journal = makeJournal(options, found, { hasWork: () => queuesOf(topology).length > 0, fail });
   const onTurn = (turn: Turn): void => {
     ticks.moved();
     options.onTurn?.(turn);
   };
-  const turns = new Turns({ clock, journal, signal, fail, onTurn });
+  const turns = new Turns({ clock, journal, signal, fail, onTurn, isHeld: () => timersLeft.count > 0 });
   const work = new OpenWork({
     ...{ jobId, clock, journal, turns, signal, logger, branch, freeze, fail },
     recovery: found.recovery,
@@ -135,6 +143,8 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     serialiseEdges: settings.serialiseEdges,
     metrics: (uid) => metrics.getSubGroup('operator', uid),
     now: () => turns.now(),
+    timersPerTurn: settings.timersPerTurn,
+    onAdvances: (isOpen) => timersLeft.add(isOpen ? 1 : -1),
     numberOf: (uid) => dictionary.numberOf(uid),
     stateNumbersOf: (uid) => dictionary.stateNumbersOf(uid),
     nextStateOf: (uid) => dictionary.nextStateOf(uid),
@@ -149,8 +159,9 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     onFailure: fail,
   });
   const early = storage === undefined ? undefined : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
+  const slices = new Slices({ clock, signal, turns, operators: topology.operators, timersMax: settings.timersPerTurn });
   const loop = new TaskLoop({
-    ...{ clock, places, signal, fail },
+    ...{ clock, places, signal, slices, fail },
     sources: topology.sources,
     turn: (body, turn) => turns.run(body, turn),
     workOpen: () => queuesOf(topology).some(({ open }) => open > 0),
@@ -160,7 +171,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   });
   const watchdog = new Watchdog({ places, operators: topology.operators, logger, moves: () => turns.moves });
   const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop });
-  return { places, journal, turns, work, workingSet, topology, coordinator, dictionary, loop, ticks, early };
+  return { places, journal, turns, work, workingSet, topology, coordinator, dictionary, loop, slices, timersLeft, ticks, early };
 };
 
 const makeJournal = (

@@ -21,6 +21,7 @@ import type { Replayed } from '../recovery/replayed.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { assemble, queuesOf, type AssembledFor, type DomainOptions, type DomainParts, type Found } from './assemble.ts';
 import { refuseGrown } from './grown-input.ts';
+import { sliceAgain } from './slices.ts';
 import { tickTopology } from './ticks.ts';
 import type { Turns } from './turns.ts';
 
@@ -84,7 +85,7 @@ export class Domain implements Replayed, AssembledFor {
 
   /** Restores state, opens sources and sinks, replays the recorded turns and starts the work that is open. */
   async start(): Promise<void> {
-    const { coordinator, work, journal } = this.parts;
+    const { coordinator, work, slices, journal } = this.parts;
     await this.#restore();
     await this.#openHosts();
     await this.#inLife(openKnownSplits(this, { replayable: true }));
@@ -95,12 +96,14 @@ export class Domain implements Replayed, AssembledFor {
     this.#replayed = true;
     if (this.#branch !== this.#header.branch) await this.#inLife(coordinator.trigger());
     else if (this.#sealWanted) this.sealSoon();
+    // Work first: what slices submit is then work like any other.
+    work.resume(this.queues());
+    await this.#inLife(slices.finish());
     this.turns.run(
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
     );
     await this.#inLife(openNewSplits(this));
-    work.resume(this.queues());
   }
 
   /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
@@ -253,6 +256,14 @@ export class Domain implements Replayed, AssembledFor {
 
   tick(turn: TickTurn): void {
     tickTopology(this.topology, turn);
+  }
+
+  get isHeld(): boolean {
+    return this.parts.timersLeft.count > 0;
+  }
+
+  slice(count: number): void {
+    sliceAgain(this.topology.operators, count);
   }
 
   restartCountdowns(): void {

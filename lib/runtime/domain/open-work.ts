@@ -68,9 +68,15 @@ export class OpenWork implements WorkServices {
   }
 
   turn(item: WorkItem, body: () => void): void {
-    this.#options.turns.run(body, () => ({ kind: 'work', work: item.id }));
-    for (const key of item.journaled) this.#garbage.push(key);
-    this.#options.onApplied();
+    const { turns, onApplied } = this.#options;
+    turns.run(
+      () => {
+        body();
+        for (const key of item.journaled) this.#garbage.push(key);
+      },
+      () => ({ kind: 'work', work: item.id }),
+    );
+    onApplied();
   }
 
   submitted(queue: WorkQueue, item: WorkItem): void {
@@ -135,12 +141,14 @@ export class OpenWork implements WorkServices {
     const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
     this.#isLive = true;
     for (const item of queueOf.keys()) if (item.id.branch === this.branch && !recovery.knows(item)) this.#claim(item);
+    const ended = new Set<WorkItem>();
     for (const { item, outcome } of recovery.ends(queueOf.keys())) {
+      ended.add(item); // Its turn may have to wait.
       // What it brings about is submitted, and claims what is left over.
       item.addJournaled(recovery.take(item)?.keys ?? []);
       this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
     }
-    const open = [...queueOf].filter(([item, queue]) => queue.find(item.id) === item);
+    const open = [...queueOf].filter(([item, queue]) => !ended.has(item) && queue.find(item.id) === item);
     this.journal.flush(() => {
       for (const [item, queue] of open) queue.start(item);
     });

@@ -10,6 +10,7 @@ import type { Places } from '../edges/places.ts';
 import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type Turn } from '../journal/turn.ts';
+import type { Slices } from './slices.ts';
 import { TurnSize } from './turn-size.ts';
 
 export interface TaskLoopOptions {
@@ -19,6 +20,8 @@ export interface TaskLoopOptions {
   readonly signal: AbortSignal;
   /** Runs a live turn; false when it failed and the job is over. `turn` is asked after `body` has run. */
   readonly turn: (body: () => void, turn: () => Turn) => boolean;
+  /** What turns have left for later. */
+  readonly slices: Pick<Slices, 'isOpen' | 'step'>;
   /** True while work is open anywhere: the end of input waits for it. */
   readonly workOpen: () => boolean;
   /** Called between turns, now and then. */
@@ -71,12 +74,14 @@ export class TaskLoop {
 
   /** Resolves with true when all input has ended and all work is done, with false when the loop was stopped. */
   async run(): Promise<boolean> {
-    const { clock, places, sources, workOpen, between } = this.#options;
+    const { clock, places, sources, slices, workOpen, between } = this.#options;
     this.#sliceStart = clock.elapsed();
-    while (!this.#stopped) {
-      this.#read();
+    while (!this.#stopped || slices.isOpen) {
+      if (!this.#stopped) this.#read();
       const next = places.full ? undefined : this.#next();
-      if (next === undefined) {
+      if (slices.isOpen) {
+        if (!slices.step()) return false;
+      } else if (next === undefined) {
         if (sources.every(({ ended }) => ended) && !workOpen()) return true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

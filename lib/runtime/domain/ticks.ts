@@ -53,7 +53,8 @@ export class Ticks {
     const { clock, topology, turns, loop, watchdog } = this.#options;
     const now = clock.now();
     const splits = topology.sources.flatMap((source) => source.dueForTick(now, loop.asks && !stoodStill));
-    if (splits.length > 0 || this.#timerInMs(now) <= 0) {
+    // While timers fire in slices nothing else happens; the next tick sees what this one would have.
+    if (!turns.isHeld && (splits.length > 0 || this.#timerInMs(now) <= 0)) {
       const turn: TickTurn = { kind: 'tick', now, ...(splits.length > 0 && { splits }) };
       turns.run(
         () => tickTopology(topology, turn),
@@ -82,5 +83,5 @@ export class Ticks {
 /** What a tick does, live or replayed. Runs in a turn. */
 export const tickTopology = ({ source, operators }: Pick<Topology, 'operators' | 'source'>, { now, splits = [] }: TickTurn): void => {
   for (const [number, split, quiet] of splits) source(number)?.tick(split, now, quiet);
-  for (const { timerService } of operators) timerService?.advanceProcessingTime(now - 1);
+  for (const operator of operators) operator.processingTime(now - 1);
 };

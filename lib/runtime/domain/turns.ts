@@ -5,6 +5,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Timestamp } from '../../core/element.ts';
 import { invariant } from '../../core/errors.ts';
+import { Fifo } from '../../core/fifo.ts';
 import type { Journal } from '../journal/journal.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Turn } from '../journal/turn.ts';
@@ -17,12 +18,21 @@ export interface TurnsOptions {
   /** When aborted, no turn runs any more. */
   readonly signal: AbortSignal;
   readonly fail: (error: unknown) => void;
+  /** While it says so, turns wait and slices go on. */
+  readonly isHeld?: (() => boolean) | undefined;
   /** Sees every live turn. */
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
+interface WaitingTurn {
+  readonly body: () => void;
+  readonly turn: () => Turn;
+  readonly now: Timestamp | undefined;
+}
+
 export class Turns {
   readonly #options: TurnsOptions;
+  readonly #waiting = new Fifo<WaitingTurn>();
   #running = false;
   #time: Timestamp | undefined;
   #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
@@ -58,8 +68,43 @@ export class Turns {
     this.#submitted.push({ queue, item });
   }
 
-  /** Runs a live turn, at `now` if it is given. `turn` is asked after `body`. False when it failed, and the job is over. */
+  /** Whether a turn would wait: one before it is not finished. */
+  get isHeld(): boolean {
+    return this.#options.isHeld?.() === true;
+  }
+
+  /** Whether any waits. */
+  get waits(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /**
+   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. False when it failed, and the job
+   * is over.
+   */
   run(body: () => void, turn: () => Turn, now?: Timestamp): boolean {
+    if (!this.isHeld && !this.waits) return this.#live(body, turn, now);
+    this.#waiting.push({ body, turn, now });
+    return !this.#options.signal.aborted;
+  }
+
+  /** Goes on with what holds the others. */
+  slice(body: () => void, turn: () => Turn): boolean {
+    return this.#live(body, turn, undefined);
+  }
+
+  /** Runs the first turn that waits. */
+  runWaiting(): boolean {
+    const waiting = this.#waiting.shift();
+    return waiting === undefined || this.#live(waiting.body, waiting.turn, waiting.now);
+  }
+
+  /** Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over. */
+  replay(now: Timestamp | undefined, body: () => void): void {
+    this.#run(now, body);
+  }
+
+  #live(body: () => void, turn: () => Turn, now: Timestamp | undefined): boolean {
     const { clock, journal, signal, fail, onTurn } = this.#options;
     if (signal.aborted) return false;
     const start = clock.elapsed();
@@ -78,11 +123,6 @@ export class Turns {
     this.#startSubmitted();
     this.#longestMs = Math.max(this.#longestMs, clock.elapsed() - start);
     return true;
-  }
-
-  /** Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over. */
-  replay(now: Timestamp | undefined, body: () => void): void {
-    this.#run(now, body);
   }
 
   /** What replayed turns have submitted since this was asked last. */

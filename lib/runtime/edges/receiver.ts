@@ -10,3 +10,12 @@ export interface Receiver<T> {
 
 /** Drops everything. */
 export const nowhere: Receiver<unknown> = { record: () => {}, watermark: () => {}, status: () => {} };
+
+/** Asked before each record: while it is closed, something that came before the record must be finished first. */
+export interface Gate {
+  readonly isClosed: boolean;
+  finish(): void;
+}
+
+/** Nothing ever comes first. */
+export const openGate: Gate = { isClosed: false, finish: () => {} };

@@ -13,7 +13,7 @@ import type { KeyContext } from '../../state/key-context.ts';
 import type { RecordCounter } from './fusion.ts';
 import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
-import type { Receiver } from './receiver.ts';
+import type { Gate, Receiver } from './receiver.ts';
 import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
 
 /** An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which takes `record`. */
@@ -97,14 +97,17 @@ export const keyedEdge = <T>(options: {
   readonly keyOf: (value: T) => Key;
   readonly keys: KeyContext;
   readonly to: Receiver<T>;
+  /** Of the operator behind the edge. */
+  readonly gate: Gate;
   /** Counts the records that pass. */
   readonly counter: RecordCounter;
   /** Encode and decode every record, as an edge between two processes would. */
   readonly serialise: boolean;
 }): Receiver<T> => {
-  const { uid, keyOf, keys, to, serialise, counter } = options;
+  const { uid, keyOf, keys, to, gate, serialise, counter } = options;
   const { record } = to;
   const pass = (value: T, timestamp: Timestamp): void => {
+    if (gate.isClosed) gate.finish();
     counter[0] = (counter[0] ?? 0) + 1;
     try {
       const key = keyOf(value);

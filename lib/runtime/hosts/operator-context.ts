@@ -49,6 +49,10 @@ export interface HostServices {
   readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */
   now(): Timestamp;
+  /** Timers that fire in the turn that brings a watermark; the rest is left for slices. @defaultValue all */
+  readonly timersPerTurn?: number | undefined;
+  /** An operator has timers left for slices (true), or none any more. */
+  readonly onAdvances?: ((isOpen: boolean) => void) | undefined;
 }
 
 export interface ContextOptions<O> {

@@ -11,8 +11,9 @@ import type { TimerService } from '../../state/timers.ts';
 import type { HoldQueue, HoldsSnapshot } from '../edges/holds.ts';
 import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from '../edges/fusion.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
-import { nowhere, type Receiver } from '../edges/receiver.ts';
+import { nowhere, openGate, type Gate, type Receiver } from '../edges/receiver.ts';
 import type { WorkQueue } from '../work/work.ts';
+import { Advances, type Advance, type AdvancesSnapshot, type FiringTimers } from './advances.ts';
 import { Asked, behindHolds, HostContext, type ContextOptions } from './operator-context.ts';
 import type { SequenceSnapshot } from './sequence.ts';
 
@@ -28,6 +29,8 @@ export interface HostSnapshot {
   readonly sequence: SequenceSnapshot;
   readonly workSequence: SequenceSnapshot;
   readonly holds?: HoldsSnapshot | undefined;
+  /** Watermarks whose timers have not all fired. */
+  readonly advances?: AdvancesSnapshot | undefined;
 }
 
 /** Steps that become one function. */
@@ -50,6 +53,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   readonly #state: OperatorState;
   readonly #asked = new Asked<O>();
   readonly #processor: Processor<I> | undefined;
+  readonly #advances: Advances | undefined;
   #record: ((value: I, timestamp: Timestamp) => void) | undefined;
   /** Where watermarks go on: to the holds, or past them. */
   #behind: { watermark(timestamp: Timestamp): void; status(idle: boolean): void } | undefined;
@@ -64,6 +68,8 @@ export class OperatorHost<I, O> implements Receiver<I> {
     this.counter = recordCounter();
     if (typeof operator === 'function') {
       this.#processor = operator(new HostContext(options, this.#state, this.#asked));
+      const timers = this.#asked.timers ?? this.#asked.derived;
+      this.#advances = timers && this.#makeAdvances(timers);
       this.#record = this.#makeRecord(this.#processor);
     } else {
       const next = output instanceof OperatorHost ? output.fused : undefined;
@@ -84,18 +90,31 @@ export class OperatorHost<I, O> implements Receiver<I> {
   watermark(timestamp: Timestamp): void {
     if (timestamp <= this.#watermark) return; // I3: it never goes back.
     this.#watermark = timestamp;
-    const { timers, derived } = this.#asked;
-    timers?.advanceWatermark(timestamp);
-    derived?.advanceWatermark(timestamp);
-    this.#processor?.onWatermark?.(timestamp);
-    this.#downstream.watermark(timestamp);
+    if (this.#advances === undefined) this.#passWatermark(timestamp);
+    else this.#advances.add({ kind: 'event', to: timestamp });
   }
 
   status(idle: boolean): void {
-    this.#downstream.status(idle);
+    if (this.#advances?.gate.isClosed === true) this.#advances.add({ kind: 'status', idle });
+    else this.#downstream.status(idle);
+  }
+
+  /** Processing-time timers up to this time fire. */
+  processingTime(to: Timestamp): void {
+    if (this.#asked.timers !== undefined) this.#advances?.add({ kind: 'processing', to });
+  }
+
+  /** Closed while timers are left that fire before the next record. */
+  get gate(): Gate {
+    return this.#advances?.gate ?? openGate;
   }
 
   // ---------- what the job calls
+
+  /** What has come in front of which timers fire first; undefined for an operator without timers. */
+  get advances(): Advances | undefined {
+    return this.#advances;
+  }
 
   get timerService(): TimerService | undefined {
     return this.#asked.timers;
@@ -132,7 +151,8 @@ export class OperatorHost<I, O> implements Receiver<I> {
   snapshot(): HostSnapshot {
     const { sequence, workSequence, holds } = this.#asked;
     const sequences = { sequence: sequence.snapshot(), workSequence: workSequence.snapshot() };
-    return { watermark: this.#watermark, ...sequences, ...(holds && { holds: holds.snapshot() }) };
+    const advances = this.#advances?.snapshot();
+    return { watermark: this.#watermark, ...sequences, ...(holds && { holds: holds.snapshot() }), ...(advances && { advances }) };
   }
 
   /** Restores from the header's part and the stored rows, then lets the operator look at its state. */
@@ -142,11 +162,10 @@ export class OperatorHost<I, O> implements Receiver<I> {
     sequence.restore(snapshot.sequence);
     workSequence.restore(snapshot.workSequence);
     this.#state.openPhase = true;
-    if (timers !== undefined) {
-      timers.watermark = snapshot.watermark;
-      await timers.restore(this.#options.services.workingSet.store);
-    }
-    if (derived !== undefined) derived.watermark = snapshot.watermark;
+    const { advances, watermark } = snapshot;
+    for (const each of [timers, derived]) if (each !== undefined) each.watermark = advances?.watermark ?? watermark;
+    await timers?.restore(this.#options.services.workingSet.store);
+    if (advances !== undefined) this.#advances?.restore(advances);
     if (snapshot.holds !== undefined) await holds?.restore(snapshot.holds);
     await work?.restore();
     this.#state.openPhase = false;
@@ -161,6 +180,20 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   async close(): Promise<void> {
     await this.#processor?.close?.();
+  }
+
+  #makeAdvances(timers: FiringTimers): Advances {
+    const { timersPerTurn = Number.POSITIVE_INFINITY, onAdvances = () => {} } = this.#options.services;
+    const passOn = (advance: Advance): void => {
+      if (advance.kind === 'event') this.#passWatermark(advance.to);
+      else if (advance.kind === 'status') this.#downstream.status(advance.idle);
+    };
+    return new Advances({ timers, timersPerTurn, passOn, onOpen: onAdvances });
+  }
+
+  #passWatermark(timestamp: Timestamp): void {
+    this.#processor?.onWatermark?.(timestamp);
+    this.#downstream.watermark(timestamp);
   }
 
   get #downstream(): { watermark(timestamp: Timestamp): void; status(idle: boolean): void } {
@@ -178,7 +211,9 @@ export class OperatorHost<I, O> implements Receiver<I> {
     // The keyed edge counts, and says which operator failed.
     if (keyed) return process;
     const enters = this.#asked.usesKey;
+    const { gate } = this;
     return (value, timestamp) => {
+      if (gate.isClosed) gate.finish();
       counter[0] = (counter[0] ?? 0) + 1;
       if (enters) keys.enter(unkeyed);
       try {

@@ -124,7 +124,9 @@ class Compiler {
     this.#operators.push(host);
     const serialise = this.#services.serialiseEdges;
     const { partitioning } = edge;
-    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ uid: node.uid, keyOf: partitioning.keyOf, keys, to: host, counter: host.counter, serialise }) : host);
+    const { counter, gate } = host;
+    const to = { uid: node.uid, keys, to: host, counter, gate, serialise };
+    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ ...to, keyOf: partitioning.keyOf }) : host);
   }
 
   /** What a node emits to: a consumer directly, or a wire where the chain ends. */

@@ -18,6 +18,8 @@ export type Turn =
   | (Marks & { readonly kind: 'end'; readonly source: number; readonly split: string })
   /** An item of work hands over its outcome. */
   | (Marks & { readonly kind: 'work'; readonly work: WorkId })
+  /** So many timers fire of those that were too many for the turn that made them due. */
+  | (Marks & { readonly kind: 'slice'; readonly count: number })
   /** The clock ticks, for timers and for these splits. */
   | TickTurn
   /** A process goes live: countdowns of idleness begin anew. */
@@ -96,6 +98,11 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
       work: { operator: number(operator), keyGroup: number(keyGroup), number: number(at), branch: number(branch) },
       ...marks(now, submitted),
     }),
+  },
+  slice: {
+    letter: 'f',
+    pack: ({ count, now, submitted }) => packed([count, now, submitted]),
+    unpack: ([count, now, submitted]) => ({ kind: 'slice', count: number(count), ...marks(now, submitted) }),
   },
   tick: {
     letter: 'c',

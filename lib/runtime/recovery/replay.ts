@@ -97,7 +97,7 @@ const otherWork = (job: Replayed, turn: Turn, submitted: readonly WorkItem[]): s
 
 const causeOf = (job: Replayed, turn: Turn): string => {
   if (turn.kind === 'work') return `an outcome of operator \`${uidOf(job, turn.work.operator)}\``;
-  if (turn.kind === 'tick' || turn.kind === 'start') return 'the clock';
+  if (turn.kind === 'tick' || turn.kind === 'start' || turn.kind === 'slice') return 'the clock';
   const source = job.topology.source(turn.source);
   return `split ${turn.split} of source \`${source?.uid ?? turn.source}\``;
 };
@@ -105,6 +105,8 @@ const causeOf = (job: Replayed, turn: Turn): string => {
 const uidOf = (job: Replayed, operator: number): string => job.topology.operator(operator)?.uid ?? `${operator}`;
 
 const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
+  // Where so many timers fired in one turn there was no slice.
+  if (job.isHeld && turn.kind !== 'slice') job.turns.replay(undefined, () => finish(job));
   switch (turn.kind) {
     case 'records':
       return replayRecords(job, turn, pause);
@@ -121,6 +123,9 @@ const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> |
     }
     case 'work':
       return replayWork(job, turn);
+    case 'slice':
+      job.turns.replay(turn.now, () => job.slice(turn.count));
+      return undefined;
     case 'tick':
       job.turns.replay(turn.now, () => job.tick(turn));
       return undefined;
@@ -130,6 +135,10 @@ const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> |
     default:
       return unreachable(turn);
   }
+};
+
+const finish = (job: Replayed): void => {
+  while (job.isHeld) job.slice(Number.POSITIVE_INFINITY);
 };
 
 const replayRecords = async (job: Replayed, turn: Turn & { kind: 'records' }, pause: () => Promise<void> | undefined): Promise<string | undefined> => {

@@ -24,6 +24,10 @@ export interface Replayed {
   /** Opens the reader of a split at its position. */
   openSplit(source: SourceHost<unknown>, name: string): Promise<void>;
   tick(turn: TickTurn): void;
+  /** Timers are left of an earlier turn. */
+  readonly isHeld: boolean;
+  /** So many of them fire. */
+  slice(count: number): void;
   restartCountdowns(): void;
 }
 

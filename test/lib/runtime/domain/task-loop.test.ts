@@ -23,6 +23,7 @@ const looping = <T>(source: Source<T>, { journals = true }: { journals?: boolean
       turns.push(turn());
       return true;
     },
+    slices: { isOpen: false, step: () => true },
     workOpen: () => false,
     between: () => {},
     journals,

@@ -16,6 +16,8 @@ describe('a turn in the log', () => {
     { kind: 'work', work },
     { kind: 'work', work, submitted: [0] },
     { kind: 'work', work, now: 8, submitted: [0] },
+    { kind: 'slice', count: 128 },
+    { kind: 'slice', count: 0, now: 4, submitted: [7] },
     { kind: 'tick', now: 4 },
     { kind: 'tick', now: 4, submitted: [7] },
     { kind: 'tick', now: 4, splits: [[1, 'a', 'waits'], [1, 'b', 'reads'], [2, 'a', 'held']] },

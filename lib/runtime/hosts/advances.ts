@@ -1,0 +1,131 @@
+/**
+ * What has come to an operator in front of which its timers fire first: watermarks, the clock, idleness; in order. Timers that are due may
+ * be many, so they fire in parts, and the rest is left for turns of its own (I20):
+ *
+ *  - In the turn that brings an advance at most `timersPerTurn` timers fire, none when their order is not known yet. What is left is done in
+ *    slices: turns that fire so many timers, recorded with their number, so that a replay does the same whatever the machine.
+ *  - An advance is over when no timer is left that is due; then it goes on to what stands behind the operator. So the watermark is held
+ *    meanwhile, and nothing on time becomes late.
+ *  - Nothing overtakes it: while any operator has an advance open, sources are not pulled (a place is full) and no other turn runs. What
+ *    comes in the same turn all the same finishes the advance first: a record through `gate`, anything else waits its turn here.
+ *  - An open advance is state: the timers that have not fired are, and the host's part of a checkpoint holds the rest.
+ */
+import type { Timestamp } from '../../core/element.ts';
+import type { TimeDomain } from '../../core/operator.ts';
+import type { Gate } from '../edges/receiver.ts';
+
+export type Advance =
+  | { readonly kind: TimeDomain; readonly to: Timestamp }
+  /** Idleness changes behind the timers of the watermarks before it. */
+  | { readonly kind: 'status'; readonly idle: boolean };
+
+/** The timers of an operator, whatever kind it has. */
+export interface FiringTimers {
+  readonly watermark: Timestamp;
+  begin(domain: TimeDomain, to: Timestamp): void;
+  isDue(domain: TimeDomain): boolean;
+  isReady(domain: TimeDomain): boolean;
+  prepare(domain: TimeDomain): void;
+  fire(domain: TimeDomain, max: number, mayGoOn?: () => boolean): number;
+}
+
+export interface AdvancesSnapshot {
+  /** That of the timers, which may be behind the newest that has come. */
+  readonly watermark: Timestamp;
+  readonly open: readonly Advance[];
+}
+
+export interface AdvancesOptions {
+  readonly timers: FiringTimers;
+  /** Timers that fire in the turn that brings an advance. */
+  readonly timersPerTurn: number;
+  /** Goes on behind the operator. */
+  readonly passOn: (advance: Advance) => void;
+  /** Told when the first advance stays open (true), and when the last is over. */
+  readonly onOpen: (isOpen: boolean) => void;
+}
+
+const always = (): boolean => true;
+
+export class Advances {
+  /** Closed while an advance is open. */
+  readonly gate: Gate & { isClosed: boolean } = { isClosed: false, finish: () => void this.goOn(Number.POSITIVE_INFINITY) };
+  readonly #options: AdvancesOptions;
+  #open: Advance[] = [];
+
+  constructor(options: AdvancesOptions) {
+    this.#options = options;
+  }
+
+  /** Something has come. */
+  add(advance: Advance): void {
+    const { timers, timersPerTurn } = this.#options;
+    if (advance.kind === 'processing' && !this.gate.isClosed) {
+      // The clock ticks often and mostly for others.
+      timers.begin('processing', advance.to);
+      if (!timers.isDue('processing')) return;
+    }
+    this.#open.push(advance);
+    if (this.#open.length > 1) return;
+    this.#begin(advance);
+    this.#run(timersPerTurn, timersPerTurn === Number.POSITIVE_INFINITY ? undefined : always);
+    if (this.#open.length > 0) this.#setOpen(true);
+  }
+
+  /** Whether the next timers can fire at once. */
+  get isReady(): boolean {
+    const [head] = this.#open;
+    return head === undefined || head.kind === 'status' || this.#options.timers.isReady(head.kind);
+  }
+
+  /** One step towards `isReady`, outside a turn. */
+  prepare(): void {
+    const [head] = this.#open;
+    if (head !== undefined && head.kind !== 'status') this.#options.timers.prepare(head.kind);
+  }
+
+  /** Fires at most `max` timers of what is open, while `mayGoOn` says yes. Runs in a turn. Returns how many. */
+  goOn(max: number, mayGoOn?: () => boolean): number {
+    const fired = this.#run(max, mayGoOn);
+    if (this.#open.length === 0) this.#setOpen(false);
+    return fired;
+  }
+
+  snapshot(): AdvancesSnapshot | undefined {
+    return this.#open.length === 0 ? undefined : { watermark: this.#options.timers.watermark, open: [...this.#open] };
+  }
+
+  /** The timers have their watermark again. */
+  restore({ open }: AdvancesSnapshot): void {
+    this.#open = [...open];
+    const [head] = this.#open;
+    if (head === undefined) return;
+    this.#begin(head);
+    this.#setOpen(true);
+  }
+
+  #begin(advance: Advance): void {
+    if (advance.kind !== 'status') this.#options.timers.begin(advance.kind, advance.to);
+  }
+
+  #run(max: number, mayGoOn: (() => boolean) | undefined): number {
+    const { timers, passOn } = this.#options;
+    let fired = 0;
+    for (let head = this.#open[0]; head !== undefined; head = this.#open[0]) {
+      if (head.kind !== 'status') {
+        if (timers.isDue(head.kind)) fired += timers.fire(head.kind, max - fired, mayGoOn);
+        if (timers.isDue(head.kind)) return fired;
+      }
+      passOn(head);
+      this.#open.shift();
+      if (this.#open[0] !== undefined) this.#begin(this.#open[0]);
+    }
+    return fired;
+  }
+
+  #setOpen(isOpen: boolean): void {
+    if (this.gate.isClosed === isOpen) return;
+    this.gate.isClosed = isOpen;
+    this.#options.onOpen(isOpen);
+  }
+}
