@@ -67,6 +67,12 @@ export class TumblingEventTimeWindows implements AlignedWindows {
     return new TumblingEventTimeWindows(sizeMs, offsetMs);
   }
 
+  /**
+   * Gives the start of the window that a timestamp is in. Both are milliseconds.
+   *
+   * @example
+   * console.log(TumblingEventTimeWindows.of('10s').lastStart(12_345)); // prints 10000
+   */
   lastStart(timestamp: Timestamp): Timestamp {
     return windowStart(timestamp, this.offsetMs, this.sizeMs);
   }

@@ -30,7 +30,7 @@ beforeAll(() => {
 });
 afterAll(() => shown.close());
 
-test('every public function, class and constant has an example', () => {
+test('every public function, class and constant has an example, and every public method is shown in one', () => {
   expect(withoutExample(names, fileAt)).toEqual([]);
 });
 
@@ -66,6 +66,13 @@ describe('finds', () => {
     ['a function of several forms', '/** @example a(); */\nexport function a(): void;\nexport function a(): void {}', "export { a } from './a.ts';"],
   ])('%s that needs none, or has one', (_what, text, exported) => {
     expect(withoutExample(publicNames(door(exported)), (path) => parse(path, text))).toEqual([]);
+  });
+
+  test('methods that no example shows', () => {
+    const methods = 'b(): void {} static c(): void {} /** @example a.d(); */ d(): void {} e(): void {} get f() {} #g(): void {} toJSON() {}';
+    const text = `/** @example new a().b(); */\nexport class a { ${methods} private h(): void {} /** @internal */ i(): void {} }`;
+    const names = publicNames(door("export { a } from './a.ts';"));
+    expect(withoutExample(names, (path) => parse(path, text))).toEqual(['a.c in lib/a.ts', 'a.e in lib/a.ts']);
   });
 
   test('each example of a comment, with the line and the column that it has in its file', () => {

@@ -86,14 +86,29 @@ const moduleOf = (file: SourceFile, line: number, lines: readonly string[], name
   return [prologue.join(' '), ...Array.from({ length: line - 2 }, () => ''), body, starts ? '' : 'await fixtures.run();'].join('\n');
 };
 
-/** Public functions, classes and constants without an example. */
+/** Public functions, classes and constants without an example, and methods of those classes that no example shows. */
 export const withoutExample = (names: readonly PublicName[], read: (path: string) => SourceFile): readonly string[] =>
   names.flatMap(({ name, place, isType }) => {
     const [path = '', local = ''] = place.split('#');
     const file = read(path);
     const found = exportsOf(file).filter((each) => each.name === local);
-    return isType || found.some(({ statement }) => docOf(file, statement).includes('@example')) ? [] : [`${name} in ${path}`];
+    if (isType) return [];
+    const own = found.some(({ statement }) => docOf(file, statement).includes('@example')) ? [] : [`${name} in ${path}`];
+    return [...own, ...found.flatMap(({ node }) => methodsWithout(file, node).map((method) => `${name}.${method} in ${path}`))];
   });
+
+/** Methods that neither have an example of their own nor are called in another one of their file. Values have `toJSON` for others to call. */
+const methodsWithout = (file: SourceFile, node: SyntaxNode): readonly string[] => {
+  const shown = examplesOf(file, []).map(({ text }) => text);
+  const members = nodesIn(nodesIn(node['body'])[0]?.['body']).filter(
+    ({ type, kind, accessibility = null, key }) =>
+      type === 'MethodDefinition' && kind === 'method' && accessibility === null && nodesIn(key)[0]?.type === 'Identifier',
+  );
+  const isCalled = (name: string): boolean => shown.some((text) => new RegExp(String.raw`\.${name}(<[^()]*>)?\(`).test(text));
+  const isKnown = (name: string): boolean => isCalled(name) || /^to(JSON|String)$/.test(name);
+  const seen = members.filter((member) => /@example|@internal/.test(docOf(file, member))).map(({ key }) => nameOf(key));
+  return [...new Set(members.map(({ key }) => nameOf(key)))].filter((name) => !seen.includes(name) && !isKnown(name));
+};
 
 /** The docstring that stands right in front of a node. */
 const docOf = (file: SourceFile, node: SyntaxNode): string => {

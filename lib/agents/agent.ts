@@ -110,7 +110,17 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
     this.name = name;
   }
 
-  /** Adds an action for one or several types of events. Without a name it is called after them: `on_input_event`. */
+  /**
+   * Adds an action for one or several types of events. Without a name it is called after them: `on_input_event`. Throws
+   * `AGENT_INVALID` for a name that is taken.
+   *
+   * @example
+   * const shop = agent<Order, string>('shop')
+   *   .on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new Event('created', { id: input.id })))
+   *   .on('created', 'announce', async ({ attributes }, ctx) => ctx.output(`order ${String(attributes['id'])}`));
+   * const announced = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
+   * console.log(await announced.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]
+   */
   on<T extends EventClass | readonly Trigger[]>(trigger: T, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
   on<T extends EventClass | readonly Trigger[]>(trigger: T, name: string, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
   on<E extends Event>(trigger: string | readonly string[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
@@ -127,6 +137,17 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
     return this;
   }
 
+  /**
+   * Adds a chat model: a connection, by its name, and what is sent over it. Its `outputSchema` gives `event.output` its
+   * type.
+   *
+   * @example
+   * import * as z from 'zod';
+   * const outputSchema = z.object({ score: z.int().min(1).max(5) });
+   * const scorer = agent<string, number>('scorer')
+   *   .chatModel('model', { connection: 'default', prompt: 'ask', outputSchema, timeout: '30s', concurrency: 8 })
+   *   .on(ChatResponseEvent, ({ output }, ctx) => ctx.output(output.score));
+   */
   chatModel<S extends z.ZodType | JsonSchema = never>(
     name: string,
     setup: ChatModelSetup & { readonly outputSchema?: S | undefined },
@@ -134,16 +155,48 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
     return this.#checked(`chat_model '${name}'`, () => this.resource('chat_model', name, checkSetup(setup)));
   }
 
+  /**
+   * Adds a prompt, which chat models name. `{name}` is replaced by `promptArgs.name`; a placeholder that nobody fills
+   * stays.
+   *
+   * @example
+   * agent<string, string>('scorer')
+   *   .prompt('ask', 'Score this review of {product} from 1 to 5: {text}')
+   *   .prompt('strict', [{ role: 'system', content: 'Be strict.' }]);
+   */
   prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
     return this.resource('prompt', name, Prompt.from(content as PromptLike));
   }
 
+  /**
+   * Adds a tool that chat models may ask for, if their `tools` name it. It is given the arguments as the schema reads
+   * them; what it returns, or the message of what it throws, is told to the model.
+   *
+   * @example
+   * import * as z from 'zod';
+   * const clerk = agent<string, string>('clerk')
+   *   .chatModel('model', { connection: 'default', tools: ['stock'] })
+   *   .tool('stock', {
+   *     description: 'Pieces left of an article',
+   *     parameters: z.object({ article: z.string() }),
+   *     execute: ({ article }) => (article === 'mug' ? 3 : 0),
+   *   });
+   */
   tool<P extends z.ZodType | JsonSchema>(name: string, definition: ToolDefinition<P>): this {
     // The tool checks arguments by P before it passes them.
     return this.#checked(`tool '${name}'`, () => this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)));
   }
 
-  /** Adds a resource of any type. `{ factory: () => ... }` is asked for it each time the job starts. */
+  /**
+   * Adds a resource of any type, which actions find by `ctx.getResource(type, name)`. `{ factory: () => ... }` is asked
+   * for it each time the job starts.
+   *
+   * @example
+   * const greeter = agent<string, string>('greeter')
+   *   .resource('greeting', 'formal', 'Good morning')
+   *   .on(InputEvent, ({ input }, ctx) => ctx.output(`${ctx.getResource<string>('greeting', 'formal')}, ${input}`));
+   * console.log((await (await AgentHarness.open(greeter)).run('ann')).outputs); // prints [ 'Good morning, ann' ]
+   */
   resource(type: ResourceType, name: string, value: unknown): this {
     const id = `${type}:${name}`;
     if (this.#resources.has(id))
@@ -152,16 +205,35 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
     return this;
   }
 
-  /** What the built-in chat action does when the model fails: fail the action, retry and then fail, or send a `ChatErrorEvent` and go on. */
+  /**
+   * What the built-in chat action does when the model fails: fail the action, retry and then fail, or send a
+   * `ChatErrorEvent` and go on.
+   *
+   * @example
+   * agent<string, string>('scorer').onError('retry', { maxRetries: 5, retryWaitInterval: '2s' });
+   */
   onError(errorHandling: ErrorHandling, settings: RetrySettings = {}): this {
     return this.options({ errorHandling, ...checkRetrySettings(settings) });
   }
 
+  /**
+   * Sets options of the agent; those that were set before and are not named stay.
+   *
+   * @example
+   * agent<string, string>('scorer').options({ version: '2', maxToolRounds: 3 });
+   */
   options(options: AgentOptions): this {
     this.#options = { ...this.#options, ...checkAgentOptions(options) };
     return this;
   }
 
+  /**
+   * Gives what was put together so far, as the plan is compiled from it.
+   *
+   * @example
+   * const { name, options } = agent<string, string>('scorer').options({ version: '2' }).definition();
+   * console.log(name, options); // prints scorer { version: '2' }
+   */
   definition(): AgentDefinition {
     return { name: this.name, actions: [...this.#actions.values()], resources: [...this.#resources.values()], options: this.#options };
   }

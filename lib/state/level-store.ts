@@ -40,6 +40,16 @@ export class LevelStorage implements Storage {
     this.#writeBufferBytes = integer('writeBufferBytes', writeBufferBytes, { min: 64 * 2 ** 10, max: 2 ** 30 });
   }
 
+  /**
+   * Opens both databases, for one process at a time. Throws `STORE_LOCKED` when another one has them open,
+   * `STORE_DAMAGED` when they have lost or changed data, `STORE_FORMAT` when a newer version has written them, or
+   * `STORE_FAILED`.
+   *
+   * @example
+   * const { jobId, state, close } = await new LevelStorage('.millrace/orders').open();
+   * console.log(jobId.length > 0, state.get(new Uint8Array([1]))); // prints true undefined
+   * await close();
+   */
   async open(): Promise<OpenStorage> {
     await makeDirectory(this.name);
     const marker = await readMarker(this.name);

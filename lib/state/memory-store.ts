@@ -67,6 +67,17 @@ export class MemoryStorage implements Storage {
     this.#jobId = `memory-${random()}-${random()}`;
   }
 
+  /**
+   * Opens it, once at a time: what was kept is there again.
+   *
+   * @example
+   * const { state, close } = await new MemoryStorage().open();
+   * const batch = state.batch();
+   * batch.put(new Uint8Array([1]), new Uint8Array([2]));
+   * await batch.write();
+   * console.log(state.get(new Uint8Array([1]))?.length); // prints 1
+   * await close();
+   */
   async open(): Promise<OpenStorage> {
     const state = new MemoryStore(openHandle(this.#state));
     try {
@@ -79,7 +90,18 @@ export class MemoryStorage implements Storage {
     }
   }
 
-  /** The process dies: writes in flight are lost, their promises never settle, and every handle opened so far is dead. */
+  /**
+   * The process dies: writes in flight are lost, their promises never settle, and every handle opened so far is dead.
+   *
+   * @example
+   * const storage = new CrashingStorage();
+   * const { state } = await storage.open();
+   * const batch = state.batch();
+   * batch.put(new Uint8Array([1]), new Uint8Array([2]));
+   * void batch.write();
+   * storage.crash(); // before the write has reached the disk
+   * console.log((await storage.open()).state.get(new Uint8Array([1]))); // prints undefined
+   */
   crash(landed: MemoryCrash = {}): void {
     this.#state.handle?.die(landed.state ?? 0);
     this.#journal.handle?.die(landed.journal ?? 0);

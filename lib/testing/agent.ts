@@ -108,12 +108,40 @@ export class AgentHarness<I, O> {
     return run;
   }
 
-  /** Moves the clock while a run waits for it: a model with a delay, say. */
+  /**
+   * Moves the clock while a run waits for it: a model with a delay, say.
+   *
+   * @example
+   * const asking = agent<string, string>('asking')
+   *   .prompt('ask', 'Score this review from 1 to 5: {text}')
+   *   .chatModel('model', { connection: 'default', prompt: 'ask' })
+   *   .on(InputEvent, ({ input: text }, ctx) => {
+   *     ctx.sendEvent(new ChatRequestEvent({ model: 'model', promptArgs: { text } }));
+   *   })
+   *   .on(ChatResponseEvent, ({ response }, ctx) => ctx.output(response.content));
+   * const clock = new ManualClock();
+   * const model = scriptedChatModel([{ after: '2s', answer: '4' }], { clock });
+   * const harness = await AgentHarness.open(asking, { models: { default: model }, clock });
+   * const run = harness.run('Works well.');
+   * await harness.advance('2s');
+   * console.log((await run).outputs); // prints [ '4' ]
+   */
   async advance(duration: Duration): Promise<void> {
     await this.operator.move(duration);
   }
 
-  /** The short-term memory of a key. */
+  /**
+   * Gives the short-term memory of a key as an object.
+   *
+   * @example
+   * const counter = agent<string, never>('counter').on(InputEvent, (_event, ctx) => {
+   *   ctx.shortTermMemory.set('count', (ctx.shortTermMemory.get<number>('count') ?? 0) + 1);
+   * });
+   * const harness = await AgentHarness.open(counter);
+   * await harness.run('a', 'ann');
+   * console.log(harness.memory('ann'), harness.memory('bob')); // prints { count: 1 } {}
+   * await harness.close();
+   */
   memory(key: Key = 'key'): Readonly<Record<string, unknown>> {
     const base = this.operator.read(key, shortTermMemory, (state) => new Map(state.entries()));
     const view = new MemoryView({ type: 'SHORT_TERM', base });

@@ -43,13 +43,17 @@ interface Scheduled {
 }
 
 /**
- * A clock that a test moves by hand. Deferred callbacks run in macrotasks as usual.
+ * A clock that a test moves by hand. Deferred callbacks run in macrotasks as usual; `seed` (default 1) decides what
+ * `random` gives.
  *
  * @example
  * const clock = new ManualClock({ now: 1_000 });
  * clock.setTimer(500, () => console.log(clock.now())); // prints 1500
  * await clock.advance(2_000);
- * console.log(clock.now()); // prints 3000
+ * clock.jumpTo(9_000);
+ * console.log(clock.elapsed(), clock.random() < 1); // prints 9000 true
+ * clock.defer(() => console.log('soon'));
+ * await settled(); // prints soon
  */
 export class ManualClock implements Clock {
   #nowMs: number;

@@ -68,6 +68,7 @@ const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) }
  * const sums = await OperatorHarness.open(reduce<number>((a, b) => a + b), { keyOf: (value) => value % 2 });
  * sums.element(1, 0);
  * console.log(sums.element(3, 1)); // prints [ { kind: 'record', value: 4, timestamp: 1 } ]
+ * console.log(sums.status(true)); // prints [ { kind: 'status', idle: true } ]
  *
  * const lengths = await OperatorHarness.open(asyncMap(async (id: string) => id.length));
  * lengths.element('abc', 0);
@@ -125,21 +126,53 @@ export class OperatorHarness<I, O> {
     });
   }
 
+  /**
+   * A watermark comes: timers up to it fire, then it goes on.
+   *
+   * @example
+   * const operator = reduceWindow<number>({ assigner: TumblingEventTimeWindows.of('1s') }, (a, b) => a + b);
+   * const harness = await OperatorHarness.open(operator, { keyOf: () => 'all' });
+   * harness.element(1, 0);
+   * console.log(harness.watermark(999).map(({ kind }) => kind)); // prints [ 'record', 'watermark' ]
+   */
   watermark(timestamp: Timestamp): readonly HarnessOutput<O>[] {
     return this.#step(() => this.host.watermark(timestamp));
   }
 
+  /**
+   * The input becomes idle, or active again.
+   */
   status(idle: boolean): readonly HarnessOutput<O>[] {
     return this.#step(() => this.host.status(idle));
   }
 
-  /** Sets the clock; timers before it fire, as in a running job: one is due when the clock has passed it. What work waits for fires with the next `advance`. */
+  /**
+   * Sets the clock; timers before it fire, as in a running job: one is due when the clock has passed it. What work
+   * waits for fires with the next `advance`.
+   *
+   * @example
+   * const alarm = processOperator<number, string>({
+   *   process: (_value, ctx) => ctx.timers.register(ctx.now() + 500, { domain: 'processing' }),
+   *   onTimer: ({ timestamp }, ctx) => ctx.emit(`rang at ${timestamp}`),
+   * });
+   * const harness = await OperatorHarness.open(alarm, { keyOf: () => 'all' });
+   * harness.element(1);
+   * console.log(harness.processingTime(501).length); // prints 1
+   */
   processingTime(now: Timestamp): readonly HarnessOutput<O>[] {
     this.clock.jumpTo(now);
     return this.#step(() => this.host.processingTime(now - 1));
   }
 
-  /** Moves the clock on, timer by timer: those of the operator, and what its work waits for. Gives what came out of it. */
+  /**
+   * Moves the clock on, timer by timer: those of the operator, and what its work waits for. Gives what came out of it.
+   *
+   * @example
+   * const slow = asyncMap(async (id: string) => id.length, { timeout: '10s' });
+   * const harness = await OperatorHarness.open(slow);
+   * harness.element('abc', 0);
+   * console.log((await harness.advance('1s')).length, harness.now); // prints 1 1000
+   */
   async advance(duration: Duration): Promise<readonly HarnessOutput<O>[]> {
     await this.move(duration);
     return this.#taken();
@@ -198,7 +231,21 @@ export class OperatorHarness<I, O> {
     return this.#work;
   }
 
-  /** Looks at a state of one key: `harness.read('a', count, (state) => state.value())`. It can't be changed this way. */
+  /**
+   * Looks at a state of one key, which can't be changed this way. Throws a `TypeError` when the operator has no state
+   * of that name.
+   *
+   * @example
+   * const count = valueState<number>('count');
+   * const counting = processOperator({
+   *   emits: type<never>(),
+   *   state: { count },
+   *   process: (_word: string, ctx) => ctx.state.count.update((ctx.state.count.value() ?? 0) + 1),
+   * });
+   * const harness = await OperatorHarness.open(counting, { keyOf: (word) => word });
+   * harness.element('a');
+   * console.log(harness.read('a', count, (state) => state.value())); // prints 1
+   */
   read<H, T>(key: Key, { name }: StateDescriptor<H>, look: (state: H) => T): T {
     const { states } = this.host;
     if (!states.has(name)) throw new TypeError(`Expected the operator to have a state '${name}'`);
@@ -217,12 +264,34 @@ export class OperatorHarness<I, O> {
     return this.#workingSet?.entries ?? 0;
   }
 
-  /** A counter of the operator's own metrics. */
+  /**
+   * Gives the count of a counter of the operator's own metrics; 0 when nothing has counted.
+   *
+   * @example
+   * const operator = processOperator<number, number>((value, ctx) => {
+   *   if (value < 0) return ctx.metrics.getCounter('refused').inc();
+   *   ctx.emit(value);
+   * });
+   * const harness = await OperatorHarness.open(operator);
+   * harness.element(-1);
+   * console.log(harness.counter('refused')); // prints 1
+   */
   counter(name: string): number {
     return this.#tree.root.getSubGroup('operator', this.host.uid).getCounter(name).value;
   }
 
-  /** The state as a checkpoint would hold it. */
+  /**
+   * The state as a checkpoint would hold it.
+   *
+   * @example
+   * const sum = reduce<number>((a, b) => a + b);
+   * const harness = await OperatorHarness.open(sum, { keyOf: () => 'all' });
+   * harness.element(1, 0);
+   * const snapshot = await harness.snapshot();
+   * harness.element(2, 1); // forgotten by the crash
+   * await harness.restore(snapshot);
+   * console.log(harness.element(5, 2)); // prints [ { kind: 'record', value: 6, timestamp: 2 } ]
+   */
   async snapshot(): Promise<HarnessSnapshot> {
     const { host } = this;
     const workingSet = this.#workingSet;

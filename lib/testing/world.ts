@@ -114,9 +114,15 @@ export class SimulatedWorld {
  * const { received } = await simulate({
  *   seed: 7,
  *   pipeline: (env, process) =>
- *     env.fromSource(process.source({ name: 'numbers', splits: { a: [1, 2] } })).sinkTo(process.collect('numbers')),
+ *     env
+ *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, 2] } }))
+ *       .asyncMap((value, call) => process.call(call, { latencyMax: 20, failing: 0.1, answer: () => value * 2 }), {
+ *         order: 'arrival',
+ *         retry: { attempts: 5 },
+ *       })
+ *       .sinkTo(process.send('doubles')),
  * });
- * console.log(received.get('numbers')); // prints [ 1, 2 ]
+ * console.log(received.get('doubles')); // prints [ 2, 4 ]
  */
 export class SimulatedProcess {
   readonly clock: ProcessClock;
@@ -133,17 +139,48 @@ export class SimulatedProcess {
     this.#fail = options.fail;
   }
 
-  /** From 0 (included) to 1 (excluded). Not for pipelines to decide by: only what is outside may be random. */
+  /**
+   * Gives a number from 0 (included) to 1 (excluded), by the seed of the simulation. Not for pipelines to decide by:
+   * only what is outside may be random.
+   *
+   * @example
+   * const { received } = await simulate({
+   *   seed: 7,
+   *   pipeline: (env, process) =>
+   *     env
+   *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, 2] } }))
+   *       .asyncMap((_value, call) => process.call(call, { answer: () => process.random() < 1 }))
+   *       .sinkTo(process.collect('answers')),
+   * });
+   * console.log(received.get('answers')); // prints [ true, true ]
+   */
   random(): number {
     return this.clock.random();
   }
 
-  /** A broken rule that a pipeline has found ends the simulation. */
+  /**
+   * Ends the simulation with a `SimulationFailure`: a rule that the pipeline has found broken.
+   */
   fail(what: string): void {
     if (this.clock.alive) this.#fail(new SimulationFailure(what));
   }
 
-  /** Whether this start or an earlier one has found the outcome of a call in the journal. */
+  /**
+   * Whether this start or an earlier one has found the outcome of a call in the journal.
+   *
+   * @example
+   * await simulate({
+   *   seed: 7,
+   *   pipeline: (env, process) =>
+   *     env
+   *       .fromSource(process.source({ name: 'numbers', splits: { a: [1, 2] } }))
+   *       .asyncMap((value, call) => {
+   *         if (process.isJournaled(call.id)) process.fail(`call ${call.id} is made again`);
+   *         return process.call(call, { answer: () => value });
+   *       })
+   *       .sinkTo(process.collect('numbers')),
+   * });
+   */
   isJournaled(callId: string): boolean {
     return this.#world.isJournaled(callId);
   }

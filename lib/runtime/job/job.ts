@@ -63,14 +63,13 @@ interface Life {
  * cancel it.
  *
  * @example
+ * import { firstValueFrom, skipWhile } from 'rxjs';
  * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
  * const job = await env.executeAsync('ticks');
- * job.status$.subscribe(({ state }) => console.log(state));
+ * await firstValueFrom(job.status$.pipe(skipWhile(({ state }) => state === 'starting')));
+ * console.log(job.status); // prints { state: 'running', restarts: 0 }
  * await job.stop({ timeout: '5s' });
- * // prints starting
- * // prints running
- * // prints stopping
- * // prints stopped
+ * console.log(job.status.state); // prints stopped
  */
 export class Job {
   readonly name: string;
@@ -121,7 +120,18 @@ export class Job {
     return this.#checkpoints;
   }
 
-  /** Takes a checkpoint now; resolves when it is durable and its effects are committed. */
+  /**
+   * Takes a checkpoint now; resolves when it is durable and its effects are committed. Throws a `TypeError` unless the
+   * job is `running`.
+   *
+   * @example
+   * import { firstValueFrom, skipWhile } from 'rxjs';
+   * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('ticks');
+   * await firstValueFrom(job.status$.pipe(skipWhile(({ state }) => state !== 'running')));
+   * await job.checkpoint();
+   * await job.stop();
+   */
   async checkpoint(): Promise<void> {
     if (this.#domain === undefined || this.status.state !== 'running') {
       throw new TypeError(`Expected the job to be running, got \`${this.status.state}\``);
@@ -129,7 +139,17 @@ export class Job {
     await this.#domain.checkpoint();
   }
 
-  /** Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. No final watermark. May be called twice. */
+  /**
+   * Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. No final watermark. Rejects
+   * with why the job failed, if it does on the way. May be called twice.
+   * @defaultValue timeout the `stopTimeout` of the environment
+   *
+   * @example
+   * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('ticks');
+   * await job.stop({ timeout: '5s' });
+   * console.log(job.status.state); // prints stopped
+   */
   async stop(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
     this.#wayOut.stop(this.#stopTimeoutMs);
@@ -137,7 +157,15 @@ export class Job {
     await this.done;
   }
 
-  /** Ends at once, without a checkpoint: a later start goes on from the last one. May be called twice. */
+  /**
+   * Ends at once, without a checkpoint: a later start goes on from the last one. May be called twice.
+   *
+   * @example
+   * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('ticks');
+   * await job.cancel();
+   * console.log(job.status.state); // prints cancelled
+   */
   async cancel(): Promise<void> {
     this.#wayOut.cancel();
     this.#domain?.kill(this.#wayOut.asked.reason);
