@@ -110,6 +110,7 @@ class AgentOperator<I, O> implements Processor<I> {
       run: async () => null,
       apply: ({ run }) => this.#continue(run),
       identity: () => 'continuation',
+      placeless: true,
     });
   }
 

@@ -312,6 +312,8 @@ export interface Worker<W, R> {
    * submitted, run and applied (I21).
    */
   readonly owned?: true | undefined;
+  /** Says that `run` waits for nothing and makes no calls: an item only asks for a turn of its own, and needs no place among those in flight. */
+  readonly placeless?: true | undefined;
   /** Names an item in messages, such as that of a timeout. @defaultValue worker, uid and key */
   describe?(item: W, key: Key): string;
   /**

@@ -133,6 +133,20 @@ describe('I20: a run of many events', () => {
     expect(seenAt).toBeLessThan(1000);
   });
 
+  it('waits for no place among the actions in flight', async () => {
+    const mixed = agent<string, unknown>('mixed')
+      .on(InputEvent, 'slow', async ({ input }, ctx) => {
+        if (input === 'slow') await ctx.durableExecute('never', () => new Promise<never>(() => {}));
+      })
+      .on(InputEvent, 'many', ({ input }, ctx) => void (input !== 'slow' && ctx.sendEvent(new Event('tick', { n: 3000 }))))
+      .on('tick', ({ attributes: { n } }, ctx) => (n === 0 ? ctx.output('done') : void ctx.sendEvent(new Event('tick', { n: Number(n) - 1 }))));
+    const harness = await open(mixed, { asyncConcurrency: 1, outputOrder: 'completion' });
+    harness.element('slow', 1);
+    await settled(() => expect(harness.inFlight).toBe(1));
+    harness.element('quick', 2);
+    await settled(() => expect(records(harness)).toEqual(['done']));
+  });
+
   /** Each event has a name, and sends events whose names follow from it; all are put out in their order. */
   const spreading = (width: number, limit: number): Made => {
     const spread = (name: number, ctx: RunnerContext): void => {

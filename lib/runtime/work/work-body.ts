@@ -82,7 +82,7 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
   #open = 0;
   #backingOff = 0;
   /** False while all its calls wait before their next attempt: meanwhile another body has its place. */
-  #placed = true;
+  #placed: boolean;
   /** What waits until the body has its place again. */
   #unplaced: (() => void)[] | undefined;
   #recorded: RecordedCalls | undefined;
@@ -104,7 +104,8 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
     this.#item = item;
     this.#services = services;
     this.#owner = owner;
-    const { durability = 'call' } = item.worker;
+    const { durability = 'call', placeless } = item.worker;
+    this.#placed = placeless !== true;
     this.#durability = typeof durability === 'string' ? durability : durability(item.item);
   }
 

@@ -88,10 +88,12 @@ export class WorkQueue implements BodyOwner {
   /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
   start(item: WorkItem): void {
     const { services } = this.#options;
-    this.enter(() => {
+    const start = (): void => {
       // One that may not start any more is state, and starts when the job does.
       if (services.accepting && !services.signal.aborted) new WorkBody(item, services, this).run();
-    });
+    };
+    if (item.worker.placeless === true) start();
+    else this.enter(start);
   }
 
   enter(then: () => void): void {
