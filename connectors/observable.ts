@@ -1,7 +1,8 @@
 /**
- * A source of what an Observable pushes. It can't be replayed, so the engine journals what it accepts. One subscription serves all starts
- * of a job in this process, and a value stays in the buffer until the engine says that it is durable: a failure between the two, and a
- * restart, lose nothing (I22). The buffer is bounded (I10), and what does not fit is an error or is dropped and counted.
+ * A source of what an Observable pushes. It can't be replayed, so the engine journals what it accepts. One subscription
+ * serves all starts of a job in this process, and a value stays in the buffer until the engine says that it is durable:
+ * a failure between the two, and a restart, lose nothing (I22). The buffer is bounded (I10), and what does not fit is
+ * an error or is dropped and counted.
  */
 import type { Subscribable, Unsubscribable } from 'rxjs';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
@@ -12,8 +13,8 @@ export interface ObservableSourceOptions {
   /** Values that wait to be read, from 1. @defaultValue 1024 */
   readonly capacity?: number | undefined;
   /**
-   * What a value does that does not fit: fail the source with `INPUT_OVERFLOW`, or be dropped, which is counted in the metric
-   * `numRecordsDropped` and logged once. @defaultValue 'error'
+   * What a value does that does not fit: fail the source with `INPUT_OVERFLOW`, or be dropped, which is counted in the
+   * metric `numRecordsDropped` and logged once. @defaultValue 'error'
    */
   readonly overflow?: 'error' | 'drop' | undefined;
 }
@@ -35,7 +36,10 @@ export interface ObservableSource<T> extends Source<T, number> {
  * const clicks = observableSource(of('a', 'b'), { capacity: 10_000, overflow: 'drop' });
  * console.log(await env.fromSource(clicks).executeAndCollect()); // prints [ 'a', 'b' ]
  */
-export const observableSource = <T>(observable: Subscribable<T>, options: ObservableSourceOptions = {}): ObservableSource<T> => {
+export const observableSource = <T>(
+  observable: Subscribable<T>,
+  options: ObservableSourceOptions = {},
+): ObservableSource<T> => {
   knownOptions('observableSource', options, { capacity: true, overflow: true });
   const { capacity = 1024, overflow = 'error' } = options;
   integer('capacity', capacity, { min: 1 });
@@ -53,7 +57,9 @@ export const observableSource = <T>(observable: Subscribable<T>, options: Observ
     async open(_split, position, signal) {
       signal.throwIfAborted();
       // One that has failed is over; what it had before was read.
-      if (feed === undefined || feed.hasFailed) feed = new Feed(observable, { capacity, onDrop, first: position ?? feed?.next ?? 0 });
+      if (feed === undefined || feed.hasFailed) {
+        feed = new Feed(observable, { capacity, onDrop, first: position ?? feed?.next ?? 0 });
+      }
       return feed.reader(position);
     },
     async close() {
@@ -72,7 +78,10 @@ interface FeedOptions {
 
 type End = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
 
-/** One subscription and what it has brought. Its values are numbered: kept are those from `#first` on, handed out those before `#read`. */
+/**
+ * One subscription and what it has brought. Its values are numbered: kept are those from `#first` on, handed out those
+ * before `#read`.
+ */
 class Feed<T> {
   readonly #options: FeedOptions;
   #subscription: Unsubscribable | undefined;
@@ -157,7 +166,7 @@ class Feed<T> {
     } else if (onDrop === undefined) {
       this.#finish({
         ok: false,
-        error: new StreamError('INPUT_OVERFLOW', `the observable pushed more than the ${capacity} values that may wait`),
+        error: new StreamError('INPUT_OVERFLOW', `the observable pushed more than ${capacity} values that may wait`),
       });
     } else onDrop();
   }

@@ -1,12 +1,15 @@
 /**
- * The one rule for timestamps that come from outside (a strategy, a source's batch, an operator, a test): a finite number of milliseconds
- * that can be counted exactly (I16). What goes beyond that would end event time, since an infinite watermark is the end of the input, or
- * stop it, since a watermark one millisecond behind would be the same number.
+ * The one rule for timestamps that come from outside (a strategy, a source's batch, an operator, a test): a finite
+ * number of milliseconds that can be counted exactly (I16). What goes beyond that would end event time, since an
+ * infinite watermark is the end of the input, or stop it, since a watermark one millisecond behind would be the same
+ * number.
  */
 import { MIN_TIMESTAMP, type Timestamp } from './element.ts';
 import { StreamError } from './errors.ts';
 
-/** The greatest timestamp, and by its negation the least: 285,000 years from 1970. Beyond it numbers skip milliseconds. */
+/**
+ * The greatest timestamp, and by its negation the least: 285,000 years from 1970. Beyond it numbers skip milliseconds.
+ */
 export const timestampLimit = Number.MAX_SAFE_INTEGER;
 
 /** Whether a value is a timestamp. `MIN_TIMESTAMP`, which stands for none, is not. */
@@ -14,9 +17,10 @@ export const isTimestamp = (value: unknown): value is Timestamp =>
   typeof value === 'number' && value >= -timestampLimit && value <= timestampLimit;
 
 /** The refusal. `what` says who gave it: ``source `orders`, split `0`: record 7``. */
-export const invalidTimestamp = (what: string, value: unknown, details: Readonly<Record<string, unknown>>): StreamError => {
+export const invalidTimestamp = (what: string, value: unknown, details: StreamError['details']): StreamError => {
   const told = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
-  return new StreamError('TIMESTAMP_INVALID', `${what} has the timestamp \`${told}\` (${typeof value})`, { details: { ...details, timestamp: told } });
+  const message = `${what} has the timestamp \`${told}\` (${typeof value})`;
+  return new StreamError('TIMESTAMP_INVALID', message, { details: { ...details, timestamp: told } });
 };
 
 /** Refuses a timestamp that an operator was given by a user's function. */

@@ -1,8 +1,9 @@
 /**
- * The task loop: pulls sources and pushes their records in turns. Among splits that have records it takes the one with the lowest
- * watermark; while any bounded place is full it pulls nothing (I10). A turn is never nested and never awaited (I13), and neither turns nor
- * sources that answer at once keep the event loop for long (I20). Records that can't be read again are accepted: journaled first, and
- * handed over when they are durable, so that whatever a turn does to them they are there (I22).
+ * The task loop: pulls sources and pushes their records in turns. Among splits that have records it takes the one with
+ * the lowest watermark; while any bounded place is full it pulls nothing (I10). A turn is never nested and never
+ * awaited (I13), and neither turns nor sources that answer at once keep the event loop for long (I20). Records that
+ * can't be read again are accepted: journaled first, and handed over when they are durable, so that whatever a turn
+ * does to them they are there (I22).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { SourceBatch } from '../../core/connector.ts';
@@ -114,7 +115,8 @@ export class TaskLoop {
       () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
     );
     this.#size.took(count, clock.elapsed() - start);
-    if (done && !this.#options.journals && !host.source.replayable && !split.hasRecords) this.#acknowledge(split, split.position);
+    const handedOver = !this.#options.journals && !host.source.replayable && !split.hasRecords;
+    if (done && handedOver) this.#acknowledge(split, split.position);
     return done;
   }
 

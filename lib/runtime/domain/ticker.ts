@@ -1,7 +1,7 @@
 /**
- * Brings ticks when something waits for time: a processing-time timer, or a split that may have become quiet. It sleeps until then, and in
- * a job that does nothing for good. A tick says whether the process has stood still in front of it (stopped, suspended, busy in one long
- * turn, a clock that was set): then nobody knows who was quiet meanwhile (I17).
+ * Brings ticks when something waits for time: a processing-time timer, or a split that may have become quiet. It sleeps
+ * until then, and in a job that does nothing for good. A tick says whether the process has stood still in front of it
+ * (stopped, suspended, busy in one long turn, a clock that was set): then nobody knows who was quiet meanwhile (I17).
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 
@@ -58,7 +58,8 @@ export class Ticker {
     this.#cancel = clock.setTimer(delayMs, () => {
       const stoodStill = Math.max(Math.abs(clock.now() - now), clock.elapsed() - elapsed) > tickMs;
       this.#sleeps = false;
-      // What has come while the process stood still, or just now, is looked at before: input comes behind timers in an event loop.
+      // What has come while the process stood still, or just now, is looked at before: input comes behind timers in an
+      // event loop.
       clock.defer(() => this.#tick(stoodStill));
     });
   }

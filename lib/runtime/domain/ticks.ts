@@ -69,7 +69,9 @@ export class Ticks {
   /** Until the next processing-time timer is due: when the clock has passed it. */
   #timerInMs(now: Timestamp): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const { timerService } of this.#options.topology.operators) next = Math.min(next, timerService?.nextProcessingTime ?? next);
+    for (const { timerService } of this.#options.topology.operators) {
+      next = Math.min(next, timerService?.nextProcessingTime ?? next);
+    }
     return next + 1 - now;
   }
 
@@ -81,7 +83,9 @@ export class Ticks {
 }
 
 /** What a tick does, live or replayed. Runs in a turn. */
-export const tickTopology = ({ source, operators }: Pick<Topology, 'operators' | 'source'>, { now, splits = [] }: TickTurn): void => {
+export const tickTopology = (topology: Pick<Topology, 'operators' | 'source'>, turn: TickTurn): void => {
+  const { source, operators } = topology;
+  const { now, splits = [] } = turn;
   for (const [number, split, quiet] of splits) source(number)?.tick(split, now, quiet);
   for (const operator of operators) operator.processingTime(now - 1);
 };

@@ -1,6 +1,6 @@
 /**
- * How many records a turn takes: as many as are done in a slice, by what the turns before took (I20). Nothing but the length of turns
- * follows from it: what a record brings about does not depend on which turn it is in.
+ * How many records a turn takes: as many as are done in a slice, by what the turns before took (I20). Nothing but the
+ * length of turns follows from it: what a record brings about does not depend on which turn it is in.
  */
 
 /** The first turn, and the longest. */

@@ -1,9 +1,10 @@
 /**
- * Watermarks: the strategy that a user gives to a source, the generator that follows it for one split, and the two ways to merge the
- * watermarks and the idleness of several channels. Keeps I3: what comes out of any of them never goes back. Emission goes by record
- * counts, and in front of a record that is behind its bound, so that which records are late follows from the records of a split alone and
- * not from how fast they come (I9, I17); a tick emits only what is left over when records stay away. What is computed here stays below
- * `MAX_TIMESTAMP`, which only the end of an input brings (I16).
+ * Watermarks: the strategy that a user gives to a source, the generator that follows it for one split, and the two ways
+ * to merge the watermarks and the idleness of several channels. Keeps I3: what comes out of any of them never goes
+ * back. Emission goes by record counts, and in front of a record that is behind its bound, so that which records are
+ * late follows from the records of a split alone and not from how fast they come (I9, I17); a tick emits only what is
+ * left over when records stay away. What is computed here stays below `MAX_TIMESTAMP`, which only the end of an input
+ * brings (I16).
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { durationMs, integer, type Duration } from '../../core/options.ts';
@@ -53,7 +54,8 @@ export class WatermarkStrategy<T = unknown> {
    * console.log(strategy.outOfOrdernessMs); // prints 5000
    */
   static boundedOutOfOrderness<T = unknown>(duration: Duration): WatermarkStrategy<T> {
-    return new WatermarkStrategy<T>({ outOfOrdernessMs: durationMs('duration', duration), emitEvery: defaultEmitEvery });
+    const outOfOrdernessMs = durationMs('duration', duration);
+    return new WatermarkStrategy<T>({ outOfOrdernessMs, emitEvery: defaultEmitEvery });
   }
 
   /**
@@ -91,7 +93,9 @@ export class WatermarkStrategy<T = unknown> {
    * console.log(await times.executeAndCollect()); // prints [ 7000 ]
    */
   withTimestamps<U extends T>(fn: (value: U) => Timestamp): WatermarkStrategy<U> {
-    if (typeof fn !== 'function') throw new TypeError(`Expected \`withTimestamps\` to be given a function, got \`${typeof fn}\``);
+    if (typeof fn !== 'function') {
+      throw new TypeError(`Expected \`withTimestamps\` to be given a function, got \`${typeof fn}\``);
+    }
     return new WatermarkStrategy<U>({ ...this, timestampOf: fn });
   }
 
@@ -135,13 +139,16 @@ const noChange: WatermarkChange = {};
 const never = Number.POSITIVE_INFINITY;
 
 /**
- * What a split without new records could have brought since the tick before. `waits`: it was asked, and there is nothing. `reads`: it was
- * asked, and what is there may be on its way; that is no idleness. `held`: it has records in hand, or nobody asked it, or the process
- * stood still; that says nothing at all.
+ * What a split without new records could have brought since the tick before. `waits`: it was asked, and there is
+ * nothing. `reads`: it was asked, and what is there may be on its way; that is no idleness. `held`: it has records in
+ * hand, or nobody asked it, or the process stood still; that says nothing at all.
  */
 export type Quiet = 'waits' | 'reads' | 'held';
 
-/** What a generator keeps in a checkpoint: all of it, since replay brings the same ticks and must see the same idleness. Plain data. */
+/**
+ * What a generator keeps in a checkpoint: all of it, since replay brings the same ticks and must see the same idleness.
+ * Plain data.
+ */
 export interface GeneratorSnapshot {
   readonly max: Timestamp;
   readonly emitted: Timestamp;
@@ -186,7 +193,10 @@ export class WatermarkGenerator {
     return this.#lagMs - 1;
   }
 
-  /** A record before this time is behind the bound, and meets a watermark that is not emitted yet. `MIN_TIMESTAMP`: there is none. */
+  /**
+   * A record before this time is behind the bound, and meets a watermark that is not emitted yet. `MIN_TIMESTAMP`:
+   * there is none.
+   */
   get bound(): Timestamp {
     const next = this.#next();
     return next > this.#emitted ? next + 1 : MIN_TIMESTAMP;
@@ -194,7 +204,8 @@ export class WatermarkGenerator {
 
   /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
   onRecords(greatest: Timestamp): void {
-    if (greatest > this.#max) this.#max = Math.min(greatest, timestampLimit); // So no watermark is that of an end (I16).
+    // Below the limit, so no watermark is that of an end (I16).
+    if (greatest > this.#max) this.#max = Math.min(greatest, timestampLimit);
     this.#seen = true;
   }
 
@@ -215,9 +226,9 @@ export class WatermarkGenerator {
   }
 
   /**
-   * Takes the time. The first tick that finds no new record gives what is not emitted yet and starts the countdown; the one that finds
-   * it run out makes the split idle; the first that finds a record again makes it active. What a tick means depends on what the split
-   * could bring since: see `Quiet`.
+   * Takes the time. The first tick that finds no new record gives what is not emitted yet and starts the countdown; the
+   * one that finds it run out makes the split idle; the first that finds a record again makes it active. What a tick
+   * means depends on what the split could bring since: see `Quiet`.
    */
   onTick(now: Timestamp, quiet: Quiet = 'waits'): WatermarkChange {
     if (this.#seen) {
@@ -236,7 +247,10 @@ export class WatermarkGenerator {
     return { idle: true };
   }
 
-  /** In how many milliseconds a tick changes anything: 0 is now, infinity not before something else happens. What changes nothing need not become a turn. */
+  /**
+   * In how many milliseconds a tick changes anything: 0 is now, infinity not before something else happens. What
+   * changes nothing need not become a turn.
+   */
   tickInMs(now: Timestamp, quiet: Quiet = 'waits'): number {
     const watched = this.#idlenessMs !== undefined;
     const unemitted = this.#next() > this.#emitted;
@@ -244,8 +258,9 @@ export class WatermarkGenerator {
     if (this.#idle) return never;
     if (unemitted && quiet !== 'held') return 0;
     if (!watched) return never;
-    if (quiet === 'waits') return this.#quietSince === undefined ? 0 : Math.max(0, this.#quietSince + this.#idlenessMs + 1 - now);
-    if (this.#quietSince !== undefined) return 0;
+    const since = this.#quietSince;
+    if (quiet === 'waits') return since === undefined ? 0 : Math.max(0, since + this.#idlenessMs + 1 - now);
+    if (since !== undefined) return 0;
     return quiet === 'reads' ? 1 : never; // Whoever reads may wait by then, without a word.
   }
 
@@ -272,7 +287,8 @@ export class WatermarkGenerator {
   }
 
   #isOverdue(now: Timestamp): boolean {
-    return this.#quietSince !== undefined && this.#idlenessMs !== undefined && now - this.#quietSince > this.#idlenessMs;
+    if (this.#quietSince === undefined || this.#idlenessMs === undefined) return false;
+    return now - this.#quietSince > this.#idlenessMs;
   }
 }
 
@@ -293,8 +309,8 @@ export interface ValveSnapshot {
 }
 
 /**
- * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`) is neither active
- * nor idle: it holds nothing back, and while others are only idle it does not end the stream.
+ * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`)
+ * is neither active nor idle: it holds nothing back, and while others are only idle it does not end the stream.
  */
 class WatermarkMerge {
   protected readonly channels = new Map<string, Channel>();
@@ -329,15 +345,20 @@ class WatermarkMerge {
   }
 
   snapshot(): ValveSnapshot {
-    const channels = [...this.channels].map(([name, { watermark, idle, aligned }]) => [name, watermark, idle, aligned] as const);
+    const channels = [...this.channels].map(([name, each]) => [name, each.watermark, each.idle, each.aligned] as const);
     return { watermark: this.#watermark, idle: this.#idle, channels };
   }
 
-  /** Brings the channels that are there to where they were. One that is gone holds nothing back any more, and a new one is new. */
+  /**
+   * Brings the channels that are there to where they were. One that is gone holds nothing back any more, and a new one
+   * is new.
+   */
   restore({ watermark, idle, channels }: ValveSnapshot): void {
     this.#watermark = watermark;
     this.#idle = idle;
-    for (const [name, watermark, idle, aligned] of channels) if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
+    for (const [name, watermark, idle, aligned] of channels) {
+      if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
+    }
   }
 
   protected get(channel: string): Channel {
@@ -351,8 +372,8 @@ class WatermarkMerge {
   }
 
   /**
-   * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of the idle ones
-   * and `idle`; where all have ended, the final watermark.
+   * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of
+   * the idle ones and `idle`; where all have ended, the final watermark.
    */
   protected merge(): WatermarkChange {
     let least = MAX_TIMESTAMP;
@@ -387,13 +408,16 @@ class WatermarkMerge {
 }
 
 export interface WatermarkValveOptions {
-  /** Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any other. @defaultValue true */
+  /**
+   * Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any
+   * other. @defaultValue true
+   */
   readonly finalEndsChannel?: boolean | undefined;
 }
 
 /**
- * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored, and a channel
- * that comes back behind is left out until it has caught up.
+ * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored,
+ * and a channel that comes back behind is left out until it has caught up.
  */
 export class WatermarkValve extends WatermarkMerge {
   readonly #finalEndsChannel: boolean;
@@ -431,8 +455,8 @@ export class WatermarkValve extends WatermarkMerge {
 }
 
 /**
- * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel active, and a channel
- * that comes back behind holds the output.
+ * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel
+ * active, and a channel that comes back behind holds the output.
  */
 export class WatermarkCombiner extends WatermarkMerge {
   watermark(channel: string, timestamp: Timestamp): WatermarkChange {

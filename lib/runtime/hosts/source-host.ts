@@ -1,6 +1,7 @@
 /**
- * Hosts one source: its splits, each with a watermark generator. Watermarks are emitted at record counts, and in front of a record that is
- * behind its bound, so that neither they nor what is late depends on the wall clock (I3, I9, I17). No timestamp is taken unchecked (I16).
+ * Hosts one source: its splits, each with a watermark generator. Watermarks are emitted at record counts, and in front
+ * of a record that is behind its bound, so that neither they nor what is late depends on the wall clock (I3, I9, I17).
+ * No timestamp is taken unchecked (I16).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Source, SourceBatch } from '../../core/connector.ts';
@@ -16,7 +17,8 @@ import type { Places } from '../edges/places.ts';
 import { namedSource } from './source-failure.ts';
 import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
 import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
-import { WatermarkCombiner, WatermarkGenerator, type Quiet, type ValveSnapshot, type WatermarkChange, type WatermarkStrategy } from '../edges/watermarks.ts';
+import { WatermarkCombiner, WatermarkGenerator } from '../edges/watermarks.ts';
+import type { Quiet, ValveSnapshot, WatermarkChange, WatermarkStrategy } from '../edges/watermarks.ts';
 import { forward } from '../edges/wire.ts';
 
 export interface SourceSnapshot {
@@ -117,7 +119,10 @@ export class SourceHost<T> {
     return split;
   }
 
-  /** Hands over up to `max` records of one batch, fewer when a place fills up or `mayGoOn` says no. Runs in a turn. Returns how many. */
+  /**
+   * Hands over up to `max` records of one batch, fewer when a place fills up or `mayGoOn` says no. Runs in a turn.
+   * Returns how many.
+   */
   push(split: Split<T>, max: number, { ignorePlaces = false, mayGoOn = always }: PushOptions = {}): number {
     const { front } = split;
     if (front === undefined) return 0;
@@ -141,8 +146,9 @@ export class SourceHost<T> {
   }
 
   /**
-   * What of a batch that can't be read again can be journaled. Nobody can be told of a record that can not be, and it must not end the
-   * job for all others: it is left out, counted as `numRecordsRefused`, and the first one is logged (I22).
+   * What of a batch that can't be read again can be journaled. Nobody can be told of a record that can not be, and it
+   * must not end the job for all others: it is left out, counted as `numRecordsRefused`, and the first one is logged
+   * (I22).
    */
   acceptable(split: Split<T>, batch: SourceBatch<T>): RecordedInput {
     const refusals: (string | undefined)[] = Array.from(batch.values, () => undefined);
@@ -161,8 +167,9 @@ export class SourceHost<T> {
     this.#options.metrics.getCounter('numRecordsRefused').inc(refused);
     if (!this.#toldRefused) {
       const at = refusals.findIndex((why) => why !== undefined);
-      const what = `source \`${this.uid}\`, split \`${split.name}\`: value ${at} of ${refusals.length} can not be journaled and is left out`;
-      this.#options.logger.error({ source: this.uid, split: split.name, refused }, `${what}: ${refusals[at]}; see the metric numRecordsRefused`);
+      const which = `source \`${this.uid}\`, split \`${split.name}\`: value ${at} of ${refusals.length}`;
+      const what = `${which} can not be journaled and is left out: ${refusals[at]}; see the metric numRecordsRefused`;
+      this.#options.logger.error({ source: this.uid, split: split.name, refused }, what);
     }
     this.#toldRefused = true;
     return keep(input, (at) => refusals[at] === undefined);
@@ -179,7 +186,9 @@ export class SourceHost<T> {
     const { dropped = 0 } = this;
     if (dropped === 0 || this.#toldDropped) return;
     this.#toldDropped = true;
-    this.#options.logger.warn({ source: this.uid, dropped }, `source \`${this.uid}\` leaves out values, for which it has no room or nobody has a use, or which are no data; see the metric numRecordsDropped`);
+    const why = 'for which it has no room or nobody has a use, or which are no data';
+    const what = `source \`${this.uid}\` leaves out values, ${why}; see the metric numRecordsDropped`;
+    this.#options.logger.warn({ source: this.uid, dropped }, what);
   }
 
   /** The split has ended: it holds the watermark back no more. Runs in a turn. */
@@ -188,7 +197,10 @@ export class SourceHost<T> {
     forward(this.#merge.watermark(split.name, MAX_TIMESTAMP), this.#out);
   }
 
-  /** The splits for which a tick would change something now, and what it means to each. `asked`: sources are read at all. */
+  /**
+   * The splits for which a tick would change something now, and what it means to each. `asked`: sources are read at
+   * all.
+   */
   dueForTick(now: Timestamp, asked: boolean): TickedSplit[] {
     const due: TickedSplit[] = [];
     for (const split of this.splits.values()) {
@@ -208,7 +220,10 @@ export class SourceHost<T> {
     return least;
   }
 
-  /** A tick, as it was recorded for one split. Runs in a turn, so what it does follows from that turn and the split's recorded past alone. */
+  /**
+   * A tick, as it was recorded for one split. Runs in a turn, so what it does follows from that turn and the split's
+   * recorded past alone.
+   */
   tick(name: string, now: Timestamp, quiet: Quiet): void {
     const split = this.split(name);
     this.#change(split, split.generator.onTick(now, quiet));
@@ -298,13 +313,15 @@ export class SourceHost<T> {
 
 
 /** The records of an input that are kept, by their place. */
-const keep = ({ values, timestamps, sides, position }: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
+const keep = (input: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
+  const { values, timestamps, sides, position } = input;
   const places = values.flatMap((_, at) => (isKept(at) ? [at] : []));
   const sideOf = new Map(sides);
   return {
     values: places.map((at) => values[at]),
-    timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp), // As many as values, or none for those behind.
-    sides: sides === undefined ? undefined : places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
+    // As many as values, or none for those behind.
+    timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp),
+    sides: sides && places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
     position,
   };
 };

@@ -1,7 +1,8 @@
 /**
- * One split of a source while the job runs: its reader, what it has in hand, and its place in the input. Batches come in by `take` (what a
- * read brought) or `accept` (records that can't be read again, as they were journaled) and leave record by record; a position belongs to
- * what was handed over and not to what was fetched, so a batch may be cut at any record.
+ * One split of a source while the job runs: its reader, what it has in hand, and its place in the input. Batches come
+ * in by `take` (what a read brought) or `accept` (records that can't be read again, as they were journaled) and leave
+ * record by record; a position belongs to what was handed over and not to what was fetched, so a batch may be cut at
+ * any record.
  */
 import type { SourceBatch, SourceReader } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
@@ -18,7 +19,9 @@ export interface SplitSnapshot {
   readonly records: number;
   readonly ended: boolean;
   readonly generator: GeneratorSnapshot;
-  /** Accepted and not handed over yet: encoded at the instant, since user code is given these records after it (I21). */
+  /**
+   * Accepted and not handed over yet: encoded at the instant, since user code is given these records after it (I21).
+   */
   readonly accepted?: readonly string[] | undefined;
 }
 
@@ -79,7 +82,8 @@ export class Split<T> {
 
   /** Whether to read on. */
   get wantsRead(): boolean {
-    return this.#reader !== undefined && !this.#reading && !this.#ended && !this.#readToEnd && this.#batches.length === 0;
+    if (this.#reader === undefined || this.#reading || this.#ended) return false;
+    return !this.#readToEnd && this.#batches.length === 0;
   }
 
   /** What it says that no record has come, while `asked` (sources are read at all). */
@@ -94,10 +98,12 @@ export class Split<T> {
 
   /** Reads on. Gives what `take` or `accept` is to be given; undefined is the end. */
   async read(signal: AbortSignal): Promise<SourceBatch<T> | undefined> {
-    invariant(this.#reader !== undefined && !this.#reading, `I12: split ${this.name} of source ${this.#uid} is open, and read once at a time`);
+    const reader = this.#reader;
+    const free = reader !== undefined && !this.#reading;
+    invariant(free, `I12: split ${this.name} of source ${this.#uid} is open, and read once at a time`);
     this.#reading = true;
     try {
-      const batch = await this.#reader.read(signal);
+      const batch = await reader.read(signal);
       if (batch === undefined) this.#readToEnd = true;
       else this.#check(batch.timestamps);
       return batch;
@@ -141,7 +147,8 @@ export class Split<T> {
   /** The first batch was handed over up to `cursor`. */
   advance(cursor: number): void {
     const [batch] = this.#batches;
-    invariant(batch !== undefined && cursor >= this.#cursor, `I4: split ${this.name} of source ${this.#uid} goes on in what it has in hand`);
+    const goesOn = batch !== undefined && cursor >= this.#cursor;
+    invariant(goesOn, `I4: split ${this.name} of source ${this.#uid} goes on in what it has in hand`);
     const count = cursor - this.#cursor;
     this.#records += count;
     this.#cursor = cursor;
@@ -176,13 +183,16 @@ export class Split<T> {
   }
 
   snapshot(): SplitSnapshot {
-    const facts = { position: this.#position, records: this.#records, ended: this.#ended, generator: this.generator.snapshot() };
+    const position = this.#position;
+    const facts = { position, records: this.#records, ended: this.#ended, generator: this.generator.snapshot() };
     if (!this.#accepted || this.#batches.length === 0) return facts;
-    return { ...facts, accepted: this.#batches.map((batch, at) => encodeText(recordedFrom(batch, at === 0 ? this.#cursor : 0, this.#position))) };
+    const rest = this.#batches.map((batch, at) => recordedFrom(batch, at === 0 ? this.#cursor : 0, position));
+    return { ...facts, accepted: rest.map((input) => encodeText(input)) };
   }
 
   restore({ position, records, ended, generator, accepted = [] }: SplitSnapshot): void {
-    for (const input of accepted) this.accept(decodeText(input) as RecordedInput); // Written by `snapshot`; the checkpoint has a checksum.
+    // Written by `snapshot`; the checkpoint has a checksum.
+    for (const input of accepted) this.accept(decodeText(input) as RecordedInput);
     this.release();
     this.#position = position;
     this.#records = records;
@@ -208,9 +218,9 @@ export class Split<T> {
 }
 
 /** The rest of a batch, as the journal would hold it. */
-export const recordedFrom = ({ values, timestamps, sides }: SourceBatch<unknown>, from: number, position: unknown): RecordedInput => ({
-  values: from === 0 ? values : values.slice(from),
-  timestamps: timestamps?.slice(from),
-  sides: sides === undefined ? undefined : [...sides].flatMap(([index, tag]) => (index < from ? [] : [[index - from, tag] as const])),
+export const recordedFrom = (batch: SourceBatch<unknown>, from: number, position: unknown): RecordedInput => ({
+  values: from === 0 ? batch.values : batch.values.slice(from),
+  timestamps: batch.timestamps?.slice(from),
+  sides: batch.sides && [...batch.sides].flatMap(([at, tag]) => (at < from ? [] : [[at - from, tag] as const])),
   position,
 });
