@@ -2,7 +2,7 @@
  * What an operator is given: its capabilities, and nothing of the host that runs it. What it has asked for stands in `Asked`, where its
  * host finds it. Keeps I2 and I13.
  */
-import type { Timestamp } from '../../core/element.ts';
+import { MAX_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type {
   DerivedTimer,
@@ -150,7 +150,8 @@ export class HostContext<O> implements OperatorContext<O> {
         return timers.watermark;
       },
       register: (timestamp, { namespace = 0, domain = 'event' } = {}) => {
-        checkTimestamp(timestamp, this.uid, 'a timer that it registers');
+        // At the end of the input: that timer fires with the final watermark.
+        if (timestamp !== MAX_TIMESTAMP) checkTimestamp(timestamp, this.uid, 'a timer that it registers');
         timers.register(timestamp, namespace, domain);
       },
       delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
