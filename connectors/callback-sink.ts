@@ -21,7 +21,7 @@ export interface CallbackContext {
  * // prints 1 2
  * // prints 2 3
  */
-export const callbackSink = <T>(fn: (value: T, context: CallbackContext) => void | Promise<void>): Sink<T> => {
+export const callbackSink = <T>(fn: (value: T, context: CallbackContext) => unknown): Sink<T> => {
   if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
   return defineSink<T>({
     name: 'callback',

@@ -32,8 +32,11 @@ export interface SinkDefinition<T> {
   readonly guarantee?: 'at-least-once' | 'exactly-once' | undefined;
   /** Values that may wait before sources stop, from 1. @defaultValue 10_000 */
   readonly pendingMax?: number | undefined;
-  /** Sends values of one epoch, in order. Not called again before it has returned; when it throws, with the same values, until it does not. */
-  write(values: readonly T[], call: SinkCall): void | Promise<void>;
+  /**
+   * Sends values of one epoch, in order; a promise is waited for, whatever it resolves with. Not called again before it has returned; when
+   * it throws, with the same values, until it does not.
+   */
+  write(values: readonly T[], call: SinkCall): void | PromiseLike<unknown>;
 }
 
 /** What the checkpoint holds of an exactly-once sink: the values of an epoch, to be sent by its commit. */
@@ -44,18 +47,16 @@ export interface ValuesCommittable<T> {
 }
 
 /**
- * A sink that calls `write` with the values.
+ * A sink that calls `write` with the values, each under a number that stays its own when it is sent again. When `write`
+ * throws, the job fails with `SINK_FAILED` and is started again as its restart strategy says.
  *
  * @example
  * const table = new Map<number, Order>();
- * const upserts = defineSink<Order>({
- *   name: 'orders',
- *   async write(values, { firstNumber, signal }) {
- *     signal.throwIfAborted();
- *     for (const [index, order] of values.entries()) table.set(firstNumber + index, order);
- *   },
- * });
- * orders.sinkTo(upserts);
+ * const upsert = async (values: readonly Order[], from: number) => {
+ *   for (const [index, order] of values.entries()) table.set(from + index, order);
+ *   return { rows: values.length };
+ * };
+ * orders.sinkTo(defineSink({ name: 'orders', write: (values, { firstNumber }) => upsert(values, firstNumber) }));
  * await env.execute();
  * console.log([...table.keys()]); // prints [ 0, 1, 2 ]
  */

@@ -10,7 +10,7 @@ export interface PrintOptions {
   /** Before each line. @defaultValue '' */
   readonly prefix?: string | undefined;
   /** Takes the text, line breaks included. @defaultValue the standard output */
-  readonly write?: ((text: string) => void | Promise<void>) | undefined;
+  readonly write?: ((text: string) => void | PromiseLike<unknown>) | undefined;
 }
 
 /**

@@ -158,8 +158,8 @@ export class DataStream<T> {
    * say it: `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
    *
    * @example
-   * const seconds = orders.process<number>(({ euros }, ctx) => void (euros > 10 && ctx.emit(ctx.timestamp / 1000)));
-   * console.log(await seconds.executeAndCollect()); // prints [ 1, 12 ]
+   * const seconds = orders.process<number>((_order, ctx) => ctx.emit(ctx.timestamp / 1000));
+   * console.log(await seconds.executeAndCollect()); // prints [ 1, 2, 12 ]
    */
   process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
     return this.apply('process', process(fn));

@@ -148,6 +148,7 @@ interface EnvironmentSettings {
  * // prints 2
  */
 export class StreamExecutionEnvironment {
+  /** @internal */
   readonly graph = new StreamGraph();
   readonly #settings: EnvironmentSettings;
   readonly #resources = new JobResources();
@@ -252,7 +253,7 @@ export class StreamExecutionEnvironment {
    * class Bank {
    *   readonly rate = 2;
    * }
-   * env.services((container) => void container.bind(Bank).toSelf().inSingletonScope());
+   * env.services((container) => container.bind(Bank).toSelf().inSingletonScope());
    */
   services(configure: ConfigureServices): this {
     this.#resources.services(configure);

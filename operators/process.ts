@@ -47,7 +47,9 @@ export interface TypeOf<O> {
  * @example
  * const large = orders.process({
  *   emits: type<number>(),
- *   process: ({ id, euros }, ctx) => void (euros > 20 && ctx.emit(id)),
+ *   process({ id, euros }, ctx) {
+ *     if (euros > 20) ctx.emit(id);
+ *   },
  * });
  * console.log(await large.executeAndCollect()); // prints [ 1, 3 ]
  */

@@ -92,9 +92,9 @@ export const withoutExample = (names: readonly PublicName[], read: (path: string
     const [path = '', local = ''] = place.split('#');
     const file = read(path);
     const found = exportsOf(file).filter((each) => each.name === local);
-    if (isType) return [];
-    const own = found.some(({ statement }) => docOf(file, statement).includes('@example')) ? [] : [`${name} in ${path}`];
-    return [...own, ...found.flatMap(({ node }) => methodsWithout(file, node).map((method) => `${name}.${method} in ${path}`))];
+    // A class of which users have the type alone still has methods that they call.
+    const isShown = isType || found.some(({ statement }) => docOf(file, statement).includes('@example'));
+    return [...(isShown ? [] : [`${name} in ${path}`]), ...found.flatMap(({ node }) => methodsWithout(file, node).map((method) => `${name}.${method} in ${path}`))];
   });
 
 /** Methods that neither have an example of their own nor are called in another one of their file. Values have `toJSON` for others to call. */

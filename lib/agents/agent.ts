@@ -116,7 +116,7 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    *
    * @example
    * const shop = agent<Order, string>('shop')
-   *   .on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new Event('created', { id: input.id })))
+   *   .on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new Event('created', { id: input.id })))
    *   .on('created', 'announce', async ({ attributes }, ctx) => ctx.output(`order ${String(attributes['id'])}`));
    * const announced = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
    * console.log(await announced.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]

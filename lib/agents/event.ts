@@ -64,7 +64,7 @@ export interface EventJson extends Partial<EventStamp> {
  *
  * @example
  * const shop = agent<Order, string>('shop')
- *   .on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new Event('order-created', { id: input.id })))
+ *   .on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new Event('order-created', { id: input.id })))
  *   .on('order-created', ({ attributes }, ctx) => ctx.output(`order ${String(attributes['id'])}`));
  * const created = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
  * console.log(await created.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]
@@ -126,7 +126,7 @@ export class InputEvent<T = unknown> extends Event {
  *
  * @example
  * const lengths = agent<string, number>('lengths');
- * lengths.on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new OutputEvent(input.length)));
+ * lengths.on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new OutputEvent(input.length)));
  * console.log((await (await AgentHarness.open(lengths)).run('four')).outputs); // prints [ 4 ]
  */
 export class OutputEvent<T = unknown> extends Event {
@@ -380,7 +380,7 @@ export type ProblemCategory = 'model_call_failed' | 'model_output_parse_error';
  * const scorer = agent<string, string>('scorer')
  *   .chatModel('model', { connection: 'default' })
  *   .onError('ignore')
- *   .on(InputEvent, (_event, ctx) => void ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages })))
+ *   .on(InputEvent, (_event, ctx) => ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages })))
  *   .on(ChatErrorEvent, ({ errorType, retryable }, ctx) => ctx.output(`${errorType} ${String(retryable)}`));
  * const model = scriptedChatModel([new StreamError('MODEL_REFUSED', 'I do not score reviews')]);
  * const harness = await AgentHarness.open(scorer, { models: { default: model } });

@@ -18,7 +18,7 @@ const placeholder = /\{([^{}]+)\}/g;
 
 /**
  * @example
- * Prompt.fromText('Score this: {text}').formatString({ text: 'fine' }); // 'Score this: fine'
+ * console.log(Prompt.fromText('Score this: {text}').formatString({ text: 'fine' })); // prints Score this: fine
  */
 export class Prompt {
   readonly #content: string | readonly ChatMessage[];
@@ -32,12 +32,25 @@ export class Prompt {
     return new Prompt(text);
   }
 
+  /**
+   * Makes a prompt of messages, at least one.
+   *
+   * @example
+   * const prompt = Prompt.fromMessages([{ role: 'system', content: 'Be strict with {product}.' }]);
+   * console.log(prompt.formatMessages('user', { product: 'mugs' }));
+   * // prints [ { role: 'system', content: 'Be strict with mugs.' } ]
+   */
   static fromMessages(messages: readonly ChatMessage[]): Prompt {
     if (!Array.isArray(messages) || messages.length === 0) throw refusal('messages', 'a non-empty list of messages', messages);
     return new Prompt([...messages]);
   }
 
-  /** A prompt of text, of messages, or the prompt itself. */
+  /**
+   * Makes a prompt of text or of messages; a prompt is given back as it is.
+   *
+   * @example
+   * console.log(Prompt.from('Hello {name}').formatString({ name: 'ann' })); // prints Hello ann
+   */
   static from(content: PromptLike): Prompt {
     if (content instanceof Prompt) return content;
     return typeof content === 'string' ? Prompt.fromText(content) : Prompt.fromMessages(content);

@@ -54,7 +54,7 @@ export interface ServiceContainer {
 }
 
 /** Adds users' own services to the job's container. Written as a method, so that its parameter may be said to be inversify's own. */
-export type ConfigureServices = { configure(container: ServiceContainer): void | Promise<void> }['configure'];
+export type ConfigureServices = { configure(container: ServiceContainer): unknown }['configure'];
 
 /** What the engine itself asks of the container. */
 export interface OwnContainer extends ServiceContainer {

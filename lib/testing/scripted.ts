@@ -37,7 +37,7 @@ export interface ScriptedSourceOptions {
   /** Records of one batch at most. @defaultValue 1 */
   readonly batchSize?: number | undefined;
   /** What happens at an `ABORT`: kill the process that hosts the job, say. @defaultValue the read rejects with a retryable error */
-  readonly onAbort?: (() => void | Promise<void>) | undefined;
+  readonly onAbort?: (() => unknown) | undefined;
 }
 
 /**

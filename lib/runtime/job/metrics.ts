@@ -96,7 +96,15 @@ export class JobMetrics {
     this.#durations.update(stats.durationMs);
   }
 
-  /** Everything in Prometheus's text format. Needs the package `prom-client`; throws `PACKAGE_MISSING` without it. */
+  /**
+   * Everything in Prometheus's text format. Needs the package `prom-client`; throws `PACKAGE_MISSING` without it.
+   *
+   * @example
+   * orders.sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('orders');
+   * await job.done;
+   * console.log((await job.metrics.text()).includes('numRecordsIn')); // prints true
+   */
   text(): Promise<string> {
     return this.#tree.text();
   }
@@ -117,12 +125,30 @@ export class JobMetrics {
     this.#tree.registerIn(withMethods('registry', registry, 'a Registry of prom-client', ['registerMetric']));
   }
 
-  /** Everything by dotted name. Summaries give `count`, `sum`, `p50`, `p90`, `p99` and `max` of their window. */
+  /**
+   * Everything by dotted name. Summaries give `count`, `sum`, `p50`, `p90`, `p99` and `max` of their window.
+   *
+   * @example
+   * orders.sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('orders');
+   * await job.done;
+   * const { 'operator.collection.numRecordsOut': read } = await job.metrics.snapshot();
+   * console.log(read); // prints 3
+   */
   snapshot(): Promise<MetricSnapshot> {
     return Promise.resolve(this.#tree.snapshot());
   }
 
-  /** For a log line or a dashboard: a label would make one series per key. */
+  /**
+   * What holds watermarks back now: slow splits and inputs, and runs that have not ended, with their keys. For a log
+   * line or a dashboard: a label would make one series per key.
+   *
+   * @example
+   * orders.sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('orders');
+   * await job.done;
+   * console.log(job.metrics.watermarkHolders()); // prints []
+   */
   watermarkHolders(): readonly WatermarkHolder[] {
     const topology = this.#domain?.topology;
     if (topology === undefined) return [];
@@ -146,7 +172,9 @@ export class JobMetrics {
     if (domain !== undefined) for (const retire of this.#retiring) retire(domain);
   }
 
-  /** The job is over: `snapshots$` completes. May be called twice; the last numbers stay readable. */
+  /**
+   * @internal The job is over: `snapshots$` completes. May be called twice; the last numbers stay readable.
+   */
   close(): void {
     this.#closed = true;
     for (const end of this.#ends) end();
