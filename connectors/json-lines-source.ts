@@ -20,14 +20,14 @@ export interface JsonLinesOptions<T> {
    * be counted and left out, or go to the side output `malformedLines`. @defaultValue 'fail'
    */
   readonly onMalformed?: 'fail' | 'skip' | 'side-output' | undefined;
-  /** Called for each skipped line, also again when a restart reads it again. */
+  /** Called for each skipped line, also again when a restart reads it again. @defaultValue none: they are counted */
   readonly onSkipped?: ((line: MalformedLine) => void) | undefined;
   /** Records per batch, from 1. @defaultValue 256 */
   readonly batchSize?: number | undefined;
   /**
    * Checks and shapes a value, as a zod schema does. What it refuses is a malformed line. A mistake in it is none: a `TypeError` or
    * `ReferenceError` of a transform, a promise, and what a library's schema throws beside its own errors fail the job, whatever
-   * `onMalformed` says.
+   * `onMalformed` says. @defaultValue none: any JSON is taken
    */
   readonly schema?: { parse(value: unknown): T } | undefined;
   /**

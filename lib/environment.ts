@@ -50,7 +50,10 @@ export interface CheckpointOptions {
 export interface EnvironmentOptions {
   /** @defaultValue none: state is in memory and sinks commit at the end */
   readonly checkpoint?: CheckpointOptions | undefined;
-  /** Another place for state than a directory. */
+  /**
+   * Another place for state than a directory: a `LevelStorage` with options, a `MemoryStorage`, or one of your own.
+   * @defaultValue the directory of `checkpoint`, else none
+   */
   readonly storage?: Storage | undefined;
   /** Number of key groups, 1 to 32768; fixed for the life of the state. @defaultValue 128 */
   readonly maxParallelism?: number | undefined;
@@ -85,8 +88,9 @@ export interface EnvironmentOptions {
   readonly freeze?: boolean | undefined;
   /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
   readonly logger?: Logger | LogLevel | undefined;
+  /** What the job takes time, delays and randomness from. @defaultValue `systemClock` */
   readonly clock?: Clock | undefined;
-  /** Sees every live turn; for tests. */
+  /** Sees every live turn; for tests. @defaultValue none */
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 

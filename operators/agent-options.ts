@@ -36,7 +36,7 @@ export interface AgentOperatorOptions<D = DeadLetter> {
    * `deadLetters` 'dead-letter'
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
-  /** Where inputs go whose run failed. */
+  /** Where inputs go whose run failed. @defaultValue none: see `onError` */
   readonly deadLetters?: OutputTag<D> | undefined;
   /**
    * What happens to runs that were open when the plan changed. `restart-run`: such a run begins anew with its input; its changes to memory

@@ -51,7 +51,10 @@ export interface AsyncMapOptions<D = DeadLetter> {
    * `ReferenceError`), which would leave nothing of any value; a `TypeError` may go to the dead letters. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
-  /** Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid. */
+  /**
+   * Where values go whose call failed, in place of their results. `action` of a letter is the operator's uid.
+   * @defaultValue none: see `onError`
+   */
   readonly deadLetters?: OutputTag<D> | undefined;
 }
 

@@ -10,7 +10,7 @@ import { Fifo } from '../lib/core/fifo.ts';
 import { DirectObserver } from '../lib/runtime/edges/direct-observer.ts';
 
 export interface KeyedConcatMapOptions {
-  /** Called with the number of busy keys when it changes. */
+  /** Called with the number of busy keys when it changes. @defaultValue none */
   readonly onBusyKeys?: ((count: number) => void) | undefined;
 }
 

@@ -21,6 +21,7 @@ import { WindowCall, type ProcessWindowFunction } from './window-function.ts';
 import type { WindowAssigner } from './window-assigners.ts';
 
 export interface WindowOptions<T> {
+  /** Says which windows a record is in. */
   readonly assigner: WindowAssigner;
   /** How long after its end a window still takes records. `Infinity`: for ever, and its state stays too. @defaultValue 0 */
   readonly allowedLateness?: Duration | undefined;

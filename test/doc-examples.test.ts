@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { examplesOf, publicNames, withoutExample } from './doc-examples.ts';
+import { examplesOf, publicNames, withoutDefault, withoutExample } from './doc-examples.ts';
 import { filesBelow, parse, readSource, root, type SourceFile } from './house.ts';
 import { ShownCode } from './shown-code.ts';
 
@@ -32,6 +32,10 @@ afterAll(() => shown.close());
 
 test('every public function, class and constant has an example, and every public method is shown in one', () => {
   expect(withoutExample(names, fileAt)).toEqual([]);
+});
+
+test('every option says what it means, and what it is when nobody gives it', () => {
+  expect(withoutDefault(names, fileAt)).toEqual([]);
 });
 
 test('every example type-checks', async () => {
@@ -73,6 +77,12 @@ describe('finds', () => {
     const text = `/** @example new a().b(); */\nexport class a { ${methods} private h(): void {} /** @internal */ i(): void {} }`;
     const names = publicNames(door("export { a } from './a.ts';"));
     expect(withoutExample(names, (path) => parse(path, text))).toEqual(['a.c in lib/a.ts', 'a.e in lib/a.ts']);
+  });
+
+  test('options without meaning or default', () => {
+    const text = 'export interface AOptions { a: 1; /** Says. */ b?: 2; /** Says. */ c: 3; /** Says. @defaultValue 4 */ d?: 4; /** @internal */ e?: 5 }';
+    const names = publicNames(door("export type { AOptions } from './a.ts';"));
+    expect(withoutDefault(names, (path) => parse(path, text))).toEqual(['AOptions.a in lib/a.ts', 'AOptions.b in lib/a.ts']);
   });
 
   test('each example of a comment, with the line and the column that it has in its file', () => {

@@ -110,6 +110,23 @@ const methodsWithout = (file: SourceFile, node: SyntaxNode): readonly string[] =
   return [...new Set(members.map(({ key }) => nameOf(key)))].filter((name) => !seen.includes(name) && !isKnown(name));
 };
 
+/** Interfaces that users fill in. */
+const optionsName = /(Options|Settings|Setup|ToolDefinition|SourceDefinition|SinkDefinition)$/;
+
+/** Options that do not say what they mean, or what they are when nobody gives them. */
+export const withoutDefault = (names: readonly PublicName[], read: (path: string) => SourceFile): readonly string[] =>
+  names.flatMap(({ name, place }) => {
+    const [path = '', local = ''] = place.split('#');
+    const file = read(path);
+    if (!optionsName.test(name)) return [];
+    const [declaration] = exportsOf(file).filter((each) => each.name === local);
+    return nodesIn(nodesIn(declaration?.node['body'])[0]?.['body']).flatMap((member) => {
+      const doc = docOf(file, member);
+      const isSaid = doc.includes('@internal') || (doc !== '' && (member['optional'] !== true || doc.includes('@defaultValue')));
+      return isSaid ? [] : [`${name}.${nameOf(member['key'])} in ${path}`];
+    });
+  });
+
 /** The docstring that stands right in front of a node. */
 const docOf = (file: SourceFile, node: SyntaxNode): string => {
   const comment = file.comments.findLast(({ end }) => end <= node.start);

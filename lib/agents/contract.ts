@@ -38,9 +38,9 @@ export interface ChatModelSetup {
   readonly connection: string;
   /** Name at the provider. @defaultValue the connection's */
   readonly model?: string | undefined;
-  /** Name of a prompt resource, or a prompt: its messages come before those of the request. */
+  /** Name of a prompt resource, or a prompt: its messages come before those of the request. @defaultValue none */
   readonly prompt?: string | Prompt | undefined;
-  /** Names of the tools that the model may ask for. */
+  /** Names of the tools that the model may ask for. @defaultValue none */
   readonly tools?: readonly string[] | undefined;
   /**
    * What its answers must look like, for requests that name no schema of their own: a zod schema or a JSON Schema. Declared here it is
@@ -48,7 +48,7 @@ export interface ChatModelSetup {
    * @defaultValue none
    */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
-  /** Temperature and the like, passed on to the provider. */
+  /** Temperature and the like, passed on to the provider. @defaultValue none */
   readonly args?: Readonly<Record<string, unknown>> | undefined;
   /** Limit of one attempt. @defaultValue none */
   readonly timeout?: Duration | undefined;
@@ -60,11 +60,16 @@ export interface ChatModelSetup {
 }
 
 export interface AgentOptions {
-  /** Raise it to say that the agent behaves differently though its actions have the same names: part of the plan's hash. */
+  /**
+   * Raise it to say that the agent behaves differently though its actions have the same names: part of the plan's hash.
+   * @defaultValue none
+   */
   readonly version?: string | undefined;
   /** What the built-in chat action does when the model fails. `ignore`: it sends a `ChatErrorEvent` instead of an answer. @defaultValue 'fail' */
   readonly errorHandling?: ErrorHandling | undefined;
+  /** Attempts after the first one, with `errorHandling: 'retry'`. @defaultValue 3 */
   readonly maxRetries?: number | undefined;
+  /** Wait before the first of them; it doubles with each, up to a minute. @defaultValue '1s' */
   readonly retryWaitInterval?: Duration | undefined;
   /**
    * What follows an answer that does not fit the output schema, under `errorHandling: 'retry'`: `retry` asks again within `maxRetries` and
@@ -79,9 +84,12 @@ export interface AgentOptions {
   readonly onAccessError?: AccessError | undefined;
   /** Rounds of tool calls that one chat request may take. @defaultValue 10 */
   readonly maxToolRounds?: number | undefined;
-  /** Settings by the names of Flink Agents, such as `error-handling-strategy`. */
+  /** Settings by the names of Flink Agents, such as `error-handling-strategy`. @defaultValue none */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
-  /** Classes of events that the agent sends and that no action names as its trigger: they arrive as what they were sent as. */
+  /**
+   * Classes of events that the agent sends and that no action names as its trigger: they arrive as what they were sent
+   * as. @defaultValue none
+   */
   readonly events?: readonly EventClass[] | undefined;
 }
 
@@ -94,7 +102,7 @@ export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, con
 export interface ActionOptions {
   /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
   readonly async?: boolean | undefined;
-  /** Read in the handler by `getActionConfigValue`. Plain data: part of the plan. */
+  /** Read in the handler by `getActionConfigValue`. Plain data: part of the plan. @defaultValue none */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -144,9 +152,14 @@ export interface RunningAgent {
 export type DurableFunction<R> = (signal: AbortSignal, call: CallContext) => R | Promise<R>;
 
 export interface DurableOptions<R> {
-  /** Arguments of the call; another digest of them at the same place after a crash is a divergence. */
+  /**
+   * Arguments of the call; another digest of them at the same place after a crash is a divergence. @defaultValue none
+   */
   readonly args?: unknown;
-  /** Asked after a crash whether a call that had started took effect: returns its result, or throws `CallNotExecuted`. */
+  /**
+   * Asked after a crash whether a call that had started took effect: returns its result, or throws `CallNotExecuted`.
+   * @defaultValue none: such a call is made again
+   */
   readonly reconciler?: DurableFunction<R> | undefined;
   /** Limit of one attempt. @defaultValue none */
   readonly timeout?: Duration | undefined;

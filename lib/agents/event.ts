@@ -148,7 +148,7 @@ export interface ChatRequestOptions {
   readonly model: string;
   /** @defaultValue none: the model's prompt speaks alone */
   readonly messages?: readonly ChatMessage[] | undefined;
-  /** Fill the placeholders of the model's prompt. */
+  /** Fill the placeholders of the model's prompt. @defaultValue none: placeholders stay as they are */
   readonly promptArgs?: Readonly<Record<string, unknown>> | undefined;
   /**
    * What the answer must look like: a zod schema, which checks it with its refinements and transforms, or a JSON Schema (draft 2020-12).
@@ -200,8 +200,11 @@ export class ChatRequestEvent extends Event {
 export interface ChatResponseOptions {
   /** Id of the `ChatRequestEvent` this answers. */
   readonly requestId: string;
+  /** The message of the model; tools that it asked for have been called. */
   readonly response: ChatMessage;
+  /** Attempts behind the first one. @defaultValue 0 */
   readonly retryCount?: number | undefined;
+  /** Time between the attempts, in seconds. @defaultValue 0 */
   readonly totalRetryWaitSec?: number | undefined;
 }
 
@@ -303,10 +306,11 @@ export interface ToolResponseOptions {
   readonly requestId: string;
   /** By tool call id: what the tool returned, or the sentence that tells the model of its failure. */
   readonly responses: Readonly<Record<string, unknown>>;
+  /** By tool call id: whether the tool has returned. */
   readonly success: Readonly<Record<string, boolean>>;
-  /** By tool call id: why a tool failed. */
+  /** By tool call id: why a tool failed. @defaultValue none has */
   readonly error?: Readonly<Record<string, string>> | undefined;
-  /** By tool call id: the provider's own id. */
+  /** By tool call id: the provider's own id. @defaultValue none is known */
   readonly externalIds?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -355,10 +359,13 @@ export class ToolResponseEvent extends Event {
 export interface ChatErrorOptions {
   /** Id of the `ChatRequestEvent` that is not answered. */
   readonly requestId: string;
+  /** Name of the chat model that was asked. */
   readonly model: string;
+  /** Whether the model could not be asked, or gave what can not be read. */
   readonly problemCategory: ProblemCategory;
   /** The error's code, or the name of its class. */
   readonly errorType: string;
+  /** The error's own message. */
   readonly errorMessage: string;
   /** Whether trying again without a change can help. @defaultValue nobody knows */
   readonly retryable?: boolean | undefined;

@@ -79,11 +79,13 @@ export const errorTable = {
 export type ErrorCode = keyof typeof errorTable;
 
 export interface StreamErrorOptions {
+  /** What was thrown in the first place. @defaultValue none */
   readonly cause?: unknown;
-  /** What to do, when there is better advice than the table's. */
+  /** What to do, when there is better advice than the table's. @defaultValue that of the table */
   readonly hint?: string | undefined;
+  /** Whether trying again without a change can help. @defaultValue that of the table */
   readonly retryable?: boolean | undefined;
-  /** Facts for programs: file, line, uid, key, status ... Plain data. */
+  /** Facts for programs: file, line, uid, key, status ... Plain data. @defaultValue none */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -38,6 +38,7 @@ export interface ChatRequest {
 }
 
 export interface ChatOptions {
+  /** Aborted on timeout and when the job stops. */
   readonly signal: AbortSignal;
   /** The durable call this request belongs to. */
   readonly callId: string;

@@ -122,7 +122,12 @@ export interface StateDescriptor<H> {
 }
 
 export interface StateOptions {
+  /** Version of the stored form; state of a newer version is refused with `STATE_INCOMPATIBLE`. @defaultValue 1 */
   readonly version?: number | undefined;
+  /**
+   * Makes a value of this version of one that was stored by an older one. @defaultValue older values are read as they
+   * are
+   */
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /**
    * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody else holds it. What a
@@ -261,7 +266,9 @@ export interface Timers {
 }
 
 export interface TimerOptions {
+  /** Tells timers of one key and time from each other. @defaultValue 0 */
   readonly namespace?: number | undefined;
+  /** `event`: fires by the watermark; `processing`: by the clock. @defaultValue 'event' */
   readonly domain?: TimeDomain | undefined;
 }
 
@@ -369,14 +376,21 @@ export interface CallContext {
 }
 
 export interface CallOptions<R> {
-  /** Arguments of the call; their digest is journaled, and another digest at the same place is a divergence. */
+  /**
+   * Arguments of the call; their digest is journaled, and another digest at the same place is a divergence.
+   * @defaultValue none
+   */
   readonly args?: unknown;
-  /** Asked after a crash whether a call that had started took effect. Resolves with its result; throws `CallNotExecuted` when it did not. */
+  /**
+   * Asked after a crash whether a call that had started took effect. Resolves with its result; throws `CallNotExecuted`
+   * when it did not. @defaultValue none: such a call is made again
+   */
   readonly reconciler?: ((call: CallContext) => R | Promise<R>) | undefined;
-  /** Limit of one attempt in milliseconds. */
+  /** Limit of one attempt in milliseconds. @defaultValue none */
   readonly timeoutMs?: number | undefined;
+  /** When and how often a failed attempt is made again. @defaultValue one attempt */
   readonly retry?: RetryOptions | undefined;
-  /** Bounds how many attempts run at once, together with other calls. */
+  /** Bounds how many attempts run at once, together with other calls. @defaultValue no bound of its own */
   readonly limit?: CallLimit | undefined;
 }
 
@@ -393,13 +407,13 @@ export interface RetryOptions {
   readonly attempts?: number | undefined;
   /** Wait before the second attempt. @defaultValue '1s' */
   readonly initialInterval?: Duration | undefined;
-  /** The same in milliseconds; give one of the two. */
+  /** The same in milliseconds; give one of the two. @defaultValue `initialInterval` */
   readonly initialIntervalMs?: number | undefined;
   /** Each wait is this many times the one before. @defaultValue 2 */
   readonly backoffFactor?: number | undefined;
   /** Bounds the wait. @defaultValue '1m' */
   readonly maxInterval?: Duration | undefined;
-  /** The same in milliseconds; give one of the two. */
+  /** The same in milliseconds; give one of the two. @defaultValue `maxInterval` */
   readonly maxIntervalMs?: number | undefined;
   /** Share of the interval that is random, 0 to 1. @defaultValue 0.1 */
   readonly jitter?: number | undefined;
@@ -442,6 +456,7 @@ export interface Holds<O> {
 }
 
 export interface PlaceOptions {
+  /** In metrics and messages. */
   readonly name: string;
   /** Items it holds before sources are no longer pulled. */
   readonly max: number;

@@ -20,13 +20,13 @@ import type { ManualClock } from './clock.ts';
 import { OperatorHarness, type HarnessOutput } from './harness.ts';
 
 export interface AgentHarnessOptions {
-  /** Chat model connections by name. */
+  /** Chat model connections by name. @defaultValue none */
   readonly models?: Readonly<Record<string, ChatModelConnection>> | undefined;
-  /** Other resources of the environment, by type and name: `{ tool: { search: ... } }`. */
+  /** Other resources of the environment, by type and name: `{ tool: { search: ... } }`. @defaultValue none */
   readonly resources?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
-  /** Binds services of your own, which the agent gets by its constructor. */
+  /** Binds services of your own, which the agent gets by its constructor. @defaultValue none */
   readonly services?: ConfigureServices | undefined;
-  /** As for `applyAgent`. */
+  /** As for `applyAgent`. @defaultValue its defaults */
   readonly options?: AgentOperatorOptions | undefined;
   /** Share it with a scripted model, say. @defaultValue one that stands at 0 */
   readonly clock?: ManualClock | undefined;

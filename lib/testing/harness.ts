@@ -31,7 +31,7 @@ export type HarnessOutput<O> =
   | { readonly kind: 'status'; readonly idle: boolean };
 
 export interface OperatorHarnessOptions<I> {
-  /** Undefined: the operator is not keyed. */
+  /** The key of a value. @defaultValue the operator is not keyed */
   readonly keyOf?: ((value: I) => Key) | undefined;
   /** Side outputs to write down. @defaultValue none */
   readonly sides?: readonly OutputTag<unknown>[] | undefined;

@@ -30,6 +30,7 @@ export type CrashPoint =
   | { readonly at: 'stop'; readonly number: number };
 
 export interface SimulationOptions {
+  /** Decides all that is left to chance; one seed gives one history. A whole number from 0 to 2^32 - 1. */
   readonly seed: number;
   /** Builds the pipeline; called for each start of the job. */
   readonly pipeline: (env: StreamExecutionEnvironment, process: SimulatedProcess) => void;
@@ -39,10 +40,11 @@ export interface SimulationOptions {
   readonly failingWrites?: number | undefined;
   /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
+  /** Options of the environment. @defaultValue its defaults */
   readonly environment?:
     | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'timersPerTurn' | 'stateCacheMax' | 'serialiseEdges' | 'restart' | 'freezeState' | 'freeze'>
     | undefined;
-  /** Is told what happens, line by line. */
+  /** Is told what happens, line by line. @defaultValue nobody */
   readonly trace?: ((line: string) => void) | undefined;
   /** Compare with a job that does the surviving turns anew. @defaultValue true */
   readonly replica?: boolean | undefined;
