@@ -2,7 +2,7 @@
  * What a benchmark case is, and what it may use to measure. A case gives rows of the table; it never asserts anything, because absolute
  * figures of one machine drift twofold within minutes. Ratios come from rounds that alternate in one process.
  */
-import { performance } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
 
 /** How much a case does: all of it, or just enough to see that it still runs. */
 export interface Scale {
@@ -106,6 +106,20 @@ export const cpuOf = async (fn: () => unknown): Promise<number> => {
   await fn();
   const { user, system } = process.cpuUsage(start);
   return user + system;
+};
+
+/** The longest time that the event loop stood still during `fn`, in milliseconds, and the share of garbage collection in all of it. */
+export const gapOf = async (fn: () => Promise<unknown>): Promise<{ readonly gapMs: number; readonly gcShare: number }> => {
+  let gcMs = 0;
+  const observer = new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (gcMs += duration)));
+  observer.observe({ entryTypes: ['gc'] });
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const ms = await timed(fn);
+  await new Promise((resolve) => setTimeout(resolve, 10)); // What the observer has is told in a task of its own.
+  delay.disable();
+  observer.disconnect();
+  return { gapMs: delay.max / 1e6, gcShare: gcMs / ms };
 };
 
 /** The same pseudo-random numbers from 0 to `below` in every run. */

@@ -8,7 +8,7 @@ import { valueState } from '../../lib/core/operator.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
 import { type } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
-import { alternate, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';
+import { alternate, gapOf, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';
 import { laps, voidSink, withDirectory } from './places.ts';
 
 interface Item {
@@ -156,11 +156,15 @@ const inMemory = async (kind: Kind, keyCount: KeyCount, scale: Scale): Promise<R
   assert.deepEqual(await kind.engine({ items, laps: 1 }), kind.loop(items, 1));
   const ms = await alternate(scale, { loop: () => kind.loop(items, 1), engine: () => kind.engine({ items, laps: 1 }) });
   const rate = (items.length * 1000) / ms.engine;
+  const { gapMs, gcShare } = await gapOf(() => kind.engine({ items, laps: 1 }));
   return {
     name: `${kind.name}, ${short(keyCount)} keys`,
     perSecond: rate,
     ratio: ms.engine / ms.loop,
-    figures: [`${((ms.engine * 1e6) / items.length).toFixed(0)} ns`],
+    figures: [
+      `${((ms.engine * 1e6) / items.length).toFixed(0)} ns`,
+      `loop stood still ${gapMs.toFixed(0)} ms at most, gc ${(gcShare * 100).toFixed(0)} %`,
+    ],
     goals: [atMost('loop x', ms.engine / ms.loop, kind.loopMax)],
   };
 };

@@ -57,6 +57,7 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['checkpoint.interval', '0', () => create({ checkpoint: { directory: '/tmp/x', interval: 0 } })],
     ['checkpoint.interval', '10x', () => create({ checkpoint: { directory: '/tmp/x', interval: wrong('10x') } })],
     ['checkpoint', '/tmp/x', () => create({ checkpoint: wrong('/tmp/x') })],
+    ['cacheBytes', '-1', () => new LevelStorage('/tmp/x', { cacheBytes: -1 })],
     ['writeBufferBytes', '1', () => new LevelStorage('/tmp/x', { writeBufferBytes: 1 })],
   ],
   restart: [

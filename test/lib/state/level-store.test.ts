@@ -63,6 +63,7 @@ describe('opening', () => {
   test('refuses options it does not know, and values out of bounds', () => {
     expect(() => new LevelStorage('')).toThrow('directory');
     expect(() => new LevelStorage('x', { writeBufferSize: 5 } as object)).toThrow('writeBufferSize');
+    expect(() => new LevelStorage('x', { cacheBytes: 0.5 })).toThrow('Expected `cacheBytes` to be an integer from 0');
     expect(() => new LevelStorage('x', { writeBufferBytes: 5 })).toThrow('Expected `writeBufferBytes` to be an integer from 65536');
   });
 
