@@ -95,6 +95,26 @@ describe('the floors', () => {
   });
 });
 
+const hasMember = (text: string, name: string): boolean => new RegExp(`(^|[\\s.])${name}\\b`, 'm').test(text);
+
+test('the walks through the runtime name what is there', () => {
+  const page = readFileSync(`${root}lib/runtime/README.md`, 'utf8');
+  const walks = page.slice(page.indexOf('## Four walks'), page.indexOf('## Metrics')).split(/^\*\*/m).slice(1);
+  const missing = walks.flatMap((walk) => {
+    // A name belongs to one of the files that the walk has named by then.
+    const texts: string[] = [];
+    return [...walk.matchAll(/`([^`]+)`/g)].flatMap(([, name = '']) => {
+      if (!name.endsWith('.ts')) return texts.some((text) => hasMember(text, name)) ? [] : [name];
+      const path = /^(lib|operators)\//.test(name) ? name : `lib/runtime/${name}`;
+      if (!existsSync(`${root}${path}`)) return [path];
+      texts.push(readFileSync(`${root}${path}`, 'utf8'));
+      return [];
+    });
+  });
+  expect(walks).toHaveLength(4);
+  expect(missing).toEqual([]);
+});
+
 describe('the style', () => {
   test('time, delay and randomness come from the Clock', () => {
     const outside = published.filter(({ path }) => !path.startsWith('connectors/') && path !== 'lib/core/clock.ts');
