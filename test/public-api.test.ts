@@ -204,6 +204,7 @@ test('millrace', () => {
     type PlanConfig
     type PlanJson
     type PlannedAction
+    type PlannedActionJson
     type PrintOptions
     type ProblemCategory
     type ProcessContext
