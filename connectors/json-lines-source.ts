@@ -4,7 +4,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
-import type { OutputTag } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
 import { isUtf8 } from 'node:buffer';
 import { isThenable, messageOf, refusedPromise, StreamError } from '../lib/core/errors.ts';
 import { callable, integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';

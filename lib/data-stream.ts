@@ -5,7 +5,9 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
-import type { CallContext, Operator, OutputTag, Step } from './core/operator.ts';
+import type { CallContext } from './core/call.ts';
+import type { Operator, Step } from './core/operator.ts';
+import type { OutputTag } from './core/output-tag.ts';
 import { looseCopy } from './core/own-copy.ts';
 import type { Duration } from './core/options.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';

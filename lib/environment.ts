@@ -3,7 +3,8 @@ import type { Observable } from 'rxjs';
 import { systemClock, type Clock } from './core/clock.ts';
 import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
-import type { Operator, OutputTag } from './core/operator.ts';
+import type { Operator } from './core/operator.ts';
+import type { OutputTag } from './core/output-tag.ts';
 import type { Logger } from './core/logger.ts';
 import {
   callable,

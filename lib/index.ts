@@ -26,44 +26,22 @@ export type { ErrorFacts } from './core/error-facts.ts';
 export type { AccessError } from './core/own-failure.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
 export { TumblingEventTimeWindows, type AlignedWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
+export type { CallContext, CallLimit, CallOptions, RetryOptions } from './core/call.ts';
+export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
+export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
+export type { OutputTag } from './core/output-tag.ts';
 export type {
-  CallContext,
-  CallLimit,
-  CallOptions,
-  DerivedTimer,
-  DerivedTimers,
-  Hold,
-  HoldOptions,
-  Holds,
   ListState,
   MapState,
-  Operator,
-  Step,
-  OperatorContext,
-  Outcome,
-  Output,
-  OutputOrder,
-  OutputTag,
-  Place,
-  PlaceOptions,
-  Processor,
-  Rejection,
-  RetryOptions,
   StateDescriptor,
   StateKind,
   StateOptions,
-  TimeDomain,
-  Timer,
-  TimerOptions,
-  Timers,
   ValueState,
-  Work,
-  WorkContext,
-  Worker,
-  WorkOptions,
-  Durability,
-} from './core/operator.ts';
-export { listState, mapState, outputTag, valueState } from './core/operator.ts';
+} from './core/state-descriptor.ts';
+export type { DerivedTimer, DerivedTimers, TimeDomain, Timer, TimerOptions, Timers } from './core/timer.ts';
+export type { Outcome, Rejection, Work, WorkContext, Worker, WorkOptions, Durability } from './core/work.ts';
+export { outputTag } from './core/output-tag.ts';
+export { listState, mapState, valueState } from './core/state-descriptor.ts';
 
 // ---------- agents
 export { agent, Agent, AgentBuilder, type AgentClass, type EventOf, type OutputOf } from './agents/agent.ts';

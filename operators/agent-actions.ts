@@ -5,7 +5,8 @@
 import { StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
 import type { Meter } from '../lib/core/metric.ts';
-import type { OperatorContext, Outcome, Work, WorkContext } from '../lib/core/operator.ts';
+import type { OperatorContext } from '../lib/core/operator.ts';
+import type { Outcome, Work, WorkContext } from '../lib/core/work.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { takesFailure, type FailureStrategy } from '../lib/core/own-failure.ts';
 import { encodeText } from '../lib/core/serde.ts';

@@ -2,7 +2,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import type { WorkContext } from '../lib/core/operator.ts';
+import type { WorkContext } from '../lib/core/work.ts';
 import type { ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/contract.ts';
 import type { Event } from '../lib/agents/event.ts';
 import type { MemoryBase, MemoryChange } from '../lib/agents/memory.ts';

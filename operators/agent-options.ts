@@ -1,5 +1,7 @@
 /** The options of `applyAgent`, and how they are checked. */
-import type { Durability, OutputOrder, OutputTag } from '../lib/core/operator.ts';
+import type { OutputOrder } from '../lib/core/hold.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
+import type { Durability } from '../lib/core/work.ts';
 import { durationMs, integer, knownOptions, oneOf, type Duration, type OptionNames } from '../lib/core/options.ts';
 import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 

@@ -3,7 +3,9 @@
  * unless something waits that its results must not overtake.
  */
 import type { Timestamp } from '../lib/core/element.ts';
-import type { Hold, Holds, OperatorContext, OutputOrder, OutputTag } from '../lib/core/operator.ts';
+import type { Hold, Holds, OutputOrder } from '../lib/core/hold.ts';
+import type { OperatorContext } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
 import type { Run } from './agent-run.ts';
 import type { DeadLetter } from './dead-letter.ts';
 

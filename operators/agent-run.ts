@@ -5,7 +5,7 @@
 import type { Timestamp } from '../lib/core/element.ts';
 import type { Fifo } from '../lib/core/fifo.ts';
 import type { Key } from '../lib/core/key.ts';
-import type { Hold } from '../lib/core/operator.ts';
+import type { Hold } from '../lib/core/hold.ts';
 import type { ActionEffects } from '../lib/agents/contract.ts';
 import type { Event, EventJson } from '../lib/agents/event.ts';
 import type { MemoryBase } from '../lib/agents/memory.ts';

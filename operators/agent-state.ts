@@ -3,8 +3,10 @@
  * changed and of the events that wait in it, to which only what is new is added.
  */
 import { Fifo } from '../lib/core/fifo.ts';
-import { listState, mapState, valueState } from '../lib/core/operator.ts';
-import type { ListState, MapState, OperatorContext, ValueState, WorkContext } from '../lib/core/operator.ts';
+import { listState, mapState, valueState } from '../lib/core/state-descriptor.ts';
+import type { OperatorContext } from '../lib/core/operator.ts';
+import type { ListState, MapState, ValueState } from '../lib/core/state-descriptor.ts';
+import type { WorkContext } from '../lib/core/work.ts';
 import { ownCopy } from '../lib/core/own-copy.ts';
 import { eventFromJson, eventToJson, type Event, type EventClass, type EventJson } from '../lib/agents/event.ts';
 import { applyChanges, type MemoryBase, type MemoryChange } from '../lib/agents/memory.ts';

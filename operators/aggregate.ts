@@ -3,7 +3,8 @@
  * that returns a promise is refused.
  */
 import { refuseThenable } from '../lib/core/errors.ts';
-import { valueState, type Operator } from '../lib/core/operator.ts';
+import type { Operator } from '../lib/core/operator.ts';
+import { valueState } from '../lib/core/state-descriptor.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 
 /**

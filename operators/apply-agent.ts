@@ -9,7 +9,8 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
 import { keyText, mapKeyOf, type MapKey } from '../lib/core/key.ts';
-import type { Operator, OperatorContext, Outcome, Place, Processor, Work } from '../lib/core/operator.ts';
+import type { Operator, OperatorContext, Place, Processor } from '../lib/core/operator.ts';
+import type { Outcome, Work } from '../lib/core/work.ts';
 import { storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
 import { accessErrorOf } from '../lib/agents/chat-config.ts';

@@ -6,8 +6,12 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
-import { valueState, type ValueState } from '../lib/core/operator.ts';
-import type { CallContext, Hold, Operator, OperatorContext, OutputOrder, OutputTag, Processor, RetryOptions, Work } from '../lib/core/operator.ts';
+import { valueState, type ValueState } from '../lib/core/state-descriptor.ts';
+import type { CallContext, RetryOptions } from '../lib/core/call.ts';
+import type { Hold, OutputOrder } from '../lib/core/hold.ts';
+import type { Operator, OperatorContext, Processor } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
+import type { Work } from '../lib/core/work.ts';
 import {
   callable,
   durationMs,

@@ -1,7 +1,7 @@
 /** What happens to an input that fails for good: the letter of the dead-letter side output, and the options that say so. */
 import { errorFacts, type ErrorFacts } from '../lib/core/error-facts.ts';
 import type { Key } from '../lib/core/key.ts';
-import type { OutputTag } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
 import { oneOf, refusal } from '../lib/core/options.ts';
 
 /** An input whose run failed for good. */

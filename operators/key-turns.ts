@@ -7,7 +7,8 @@
 import { EMPTY, Observable, Subject, type Subscriber } from 'rxjs';
 import { invariant } from '../lib/core/errors.ts';
 import { mapKeyOf, type MapKey } from '../lib/core/key.ts';
-import { listState, type ListState, type OperatorContext, type Place, type ValueState } from '../lib/core/operator.ts';
+import type { OperatorContext, Place } from '../lib/core/operator.ts';
+import { listState, type ListState, type ValueState } from '../lib/core/state-descriptor.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
 
 export interface KeyTurnsOptions<T> {

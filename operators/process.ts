@@ -7,7 +7,10 @@ import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/
 import type { Key } from '../lib/core/key.ts';
 import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import type { Operator, OperatorContext, Output, OutputTag, StateDescriptor, Timer, Timers } from '../lib/core/operator.ts';
+import type { Operator, OperatorContext, Output } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
+import type { StateDescriptor } from '../lib/core/state-descriptor.ts';
+import type { Timer, Timers } from '../lib/core/timer.ts';
 
 /** States by the name they have on `ctx.state`. Each descriptor's own name is the stored one. */
 export type StateSpec = Readonly<Record<string, StateDescriptor<unknown>>>;

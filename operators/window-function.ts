@@ -7,7 +7,10 @@ import { refuseThenable } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import { mapState, type MapState, type OperatorContext, type DerivedTimers, type OutputTag } from '../lib/core/operator.ts';
+import type { OperatorContext } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
+import { mapState, type MapState } from '../lib/core/state-descriptor.ts';
+import type { DerivedTimers } from '../lib/core/timer.ts';
 import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
 

@@ -12,7 +12,9 @@
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable, StreamError } from '../lib/core/errors.ts';
 import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
-import { mapState, type MapState, type Operator, type OperatorContext, type OutputTag } from '../lib/core/operator.ts';
+import type { Operator, OperatorContext } from '../lib/core/operator.ts';
+import type { OutputTag } from '../lib/core/output-tag.ts';
+import { mapState, type MapState } from '../lib/core/state-descriptor.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';

@@ -4,7 +4,7 @@
  * place. Keeps I10: what waits is bounded by the actions in flight.
  */
 import { Fifo } from '../core/fifo.ts';
-import type { CallLimit } from '../core/operator.ts';
+import type { CallLimit } from '../core/call.ts';
 
 /** Token of the job's limits among its resources. */
 export const callLimits = { type: 'call_limits', name: 'chat_models' } as const;

@@ -5,7 +5,7 @@
 import type { BackOff } from '../core/back-off.ts';
 import { StreamError } from '../core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest, ToolCall } from '../core/model.ts';
-import type { CallContext, CallLimit, RetryOptions } from '../core/operator.ts';
+import type { CallContext, CallLimit, RetryOptions } from '../core/call.ts';
 import { durationMs } from '../core/options.ts';
 import { ownCopy } from '../core/own-copy.ts';
 import { callLimits, type CallLimits } from './call-limits.ts';

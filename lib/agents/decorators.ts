@@ -7,7 +7,7 @@
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
-import type { CallContext } from '../core/operator.ts';
+import type { CallContext } from '../core/call.ts';
 import { AgentBuilder, type Agent, type AgentClass, type EventOf, type OutputOf } from './agent.ts';
 import type { ActionDefinition, ActionOptions, AgentDefinition, ResourceDefinition, ResourceType, RunnerContext, Trigger } from './contract.ts';
 import { note, ownNote } from './class-notes.ts';

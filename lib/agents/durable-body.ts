@@ -3,7 +3,7 @@
  * memory, events or the sequence of random numbers would be there without a crash and missing with one: it is refused where it is done.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { CallContext } from '../core/operator.ts';
+import type { CallContext } from '../core/call.ts';
 
 /** A durable function of the user that was started: an attempt of a call of one action. */
 export interface DurableBody {

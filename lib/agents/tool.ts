@@ -1,7 +1,7 @@
 /** Tools: functions that a model may ask for. Arguments are checked against the schema before the function sees them. */
 import * as z from 'zod';
 import type { ToolMetadata } from '../core/model.ts';
-import type { CallContext, RetryOptions } from '../core/operator.ts';
+import type { CallContext, RetryOptions } from '../core/call.ts';
 import { durationMs, knownOptions, refusal, type Duration, type OptionNames } from '../core/options.ts';
 import { isPlainObject } from '../core/plain-object.ts';
 import { checkRetry } from '../core/retry-options.ts';

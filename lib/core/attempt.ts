@@ -5,7 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Cancel, Clock } from './clock.ts';
 import { StreamError } from './errors.ts';
-import type { Outcome } from './operator.ts';
+import type { Outcome } from './work.ts';
 
 /** What runs once by `begin`. It leaves no listener and no timer behind it. A class to extend, since there is one object for each call. */
 export abstract class Attempt {

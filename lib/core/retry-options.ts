@@ -2,7 +2,7 @@
 import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
 import { StreamError } from './errors.ts';
-import type { RetryOptions } from './operator.ts';
+import type { RetryOptions } from './call.ts';
 import { callable, durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from './options.ts';
 
 const names = {

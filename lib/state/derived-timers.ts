@@ -10,7 +10,7 @@ import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';
 import { invariant } from '../core/errors.ts';
 import type { MapKey } from '../core/key.ts';
-import type { DerivedTimer, TimeDomain } from '../core/operator.ts';
+import type { DerivedTimer, TimeDomain } from '../core/timer.ts';
 import { outsideTurn, type KeyContext } from './key-context.ts';
 import { manyKeys, sortSteps } from './key-order.ts';
 import { keyOfMapKey } from './layout.ts';

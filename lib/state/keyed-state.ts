@@ -11,7 +11,7 @@
 import type { Cell, StateTable, TableOptions } from './state-table.ts';
 import type { HandleOwner } from './state-handles.ts';
 import type { KeyContext } from './key-context.ts';
-import type { StateDescriptor, StateKind } from '../core/operator.ts';
+import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
 import type { Store, StoreBatch } from './store.ts';
 import { CutSink, Epochs, ValueTable } from './state-table.ts';
 import { KeyedListState, KeyedMapState, KeyedValueState, listCodec, mapCodec } from './state-handles.ts';

@@ -21,7 +21,7 @@
 import { crc32 } from 'node:zlib';
 import type { Key, MapKey } from '../core/key.ts';
 import type { KeyRange } from './store.ts';
-import type { TimeDomain } from '../core/operator.ts';
+import type { TimeDomain } from '../core/timer.ts';
 import { StreamError } from '../core/errors.ts';
 import { keyBytes, keyFromBytes, keyGroupOf } from '../core/key.ts';
 import { readDouble, textBytes, textFromBytes, writeDouble } from '../core/ordered-bytes.ts';

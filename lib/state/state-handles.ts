@@ -10,7 +10,7 @@ import type { Key, MapKey } from '../core/key.ts';
 import type { KeyContext } from './key-context.ts';
 import type { Sub } from './layout.ts';
 import type { RowCodec, RowTable } from './row-table.ts';
-import type { ListState, MapState, ValueState } from '../core/operator.ts';
+import type { ListState, MapState, ValueState } from '../core/state-descriptor.ts';
 import type { StateTable, ValueTable } from './state-table.ts';
 import { StreamError } from '../core/errors.ts';
 import { assertStorable, isStorable } from '../core/storable.ts';

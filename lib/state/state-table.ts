@@ -11,7 +11,7 @@
  * Keeps I4, I11 and I12.
  */
 import type { MapKey } from '../core/key.ts';
-import type { StateDescriptor } from '../core/operator.ts';
+import type { StateDescriptor } from '../core/state-descriptor.ts';
 import type { Store, StoreBatch } from './store.ts';
 import type { Sub } from './layout.ts';
 import { StreamError, messageOf } from '../core/errors.ts';

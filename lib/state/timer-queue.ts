@@ -3,7 +3,7 @@
  * the bucket, the heap is touched once per time, and a bucket is sorted once, when its time has come, however many keys it has.
  */
 import type { MapKey } from '../core/key.ts';
-import type { TimeDomain } from '../core/operator.ts';
+import type { TimeDomain } from '../core/timer.ts';
 import type { Timestamp } from '../core/element.ts';
 import { compareKeys, manyKeys, sortSteps } from './key-order.ts';
 import { heapPop, heapPush } from './time-heap.ts';

@@ -10,7 +10,7 @@
 import type { KeyContext } from './key-context.ts';
 import type { StateCut } from './keyed-state.ts';
 import type { Store, StoreBatch } from './store.ts';
-import type { TimeDomain, Timer } from '../core/operator.ts';
+import type { TimeDomain, Timer } from '../core/timer.ts';
 import type { TimerEntry } from './timer-queue.ts';
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';

@@ -5,7 +5,7 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import type { Key } from '../core/key.ts';
 import type { ChatModelConnection } from '../core/model.ts';
-import { mapState } from '../core/operator.ts';
+import { mapState } from '../core/state-descriptor.ts';
 import { knownOptions, type Duration } from '../core/options.ts';
 import type { Agent, AgentClass } from '../agents/agent.ts';
 import type { Event } from '../agents/event.ts';

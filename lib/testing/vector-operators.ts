@@ -5,7 +5,10 @@
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { messageOf } from '../core/errors.ts';
-import { valueState, type Operator, type OutputTag, type Timers } from '../core/operator.ts';
+import type { Operator } from '../core/operator.ts';
+import type { OutputTag } from '../core/output-tag.ts';
+import { valueState } from '../core/state-descriptor.ts';
+import type { Timers } from '../core/timer.ts';
 import { OperatorHarness, type HarnessOutput } from './harness.ts';
 import { process, type, type ProcessContext } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';

@@ -6,7 +6,7 @@
 import type { Sink, Source, SourceBatch } from '../core/connector.ts';
 import { ownCopy } from '../core/own-copy.ts';
 import { encodeText } from '../core/serde.ts';
-import type { CallContext } from '../core/operator.ts';
+import type { CallContext } from '../core/call.ts';
 import { sleep, type Clock } from '../core/clock.ts';
 import { defineSink } from '../../connectors/define-sink.ts';
 import type { SimulatedDisk } from './history.ts';

@@ -2,12 +2,12 @@
  * Cost of a keyed count through a value state beside a bare `Map`, of a window's panes through a map state, of timers, and the
  * memory of an idle key. Run: `node --expose-gc --import tsx test/bench/keyed-state.bench.ts [keys]`.
  */
-import type { MapState, ValueState } from '../../lib/core/operator.ts';
+import type { MapState, ValueState } from '../../lib/core/state-descriptor.ts';
 import { KeyContext } from '../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../lib/state/memory-store.ts';
 import { TimerService } from '../../lib/state/timers.ts';
 import { WorkingSet } from '../../lib/state/keyed-state.ts';
-import { mapState, valueState } from '../../lib/core/operator.ts';
+import { mapState, valueState } from '../../lib/core/state-descriptor.ts';
 
 const keyCount = Number(process.argv[2] ?? 10_000);
 const recordCount = 3_000_000;

@@ -8,7 +8,7 @@ import { filter, firstValueFrom } from 'rxjs';
 import { agent } from '../../lib/agents/agent.ts';
 import { InputEvent, OutputEvent } from '../../lib/agents/event.ts';
 import type { Source } from '../../lib/core/connector.ts';
-import { valueState } from '../../lib/core/operator.ts';
+import { valueState } from '../../lib/core/state-descriptor.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { CheckpointStats } from '../../lib/runtime/checkpoint/coordinator.ts';
 import type { Job } from '../../lib/runtime/job/job.ts';

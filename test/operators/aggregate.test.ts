@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { outputTag, type Operator } from '../../lib/core/operator.ts';
+import type { Operator } from '../../lib/core/operator.ts';
+import { outputTag } from '../../lib/core/output-tag.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { collection } from '../../connectors/collection.ts';

@@ -1,6 +1,6 @@
 import { callbackSink, outputTag, StreamError, StreamExecutionEnvironment, type DeadLetter } from 'millrace';
 import { describe, expect, it, vi } from 'vitest';
-import type { CallContext } from '../../lib/core/operator.ts';
+import type { CallContext } from '../../lib/core/call.ts';
 import { asyncMap } from '../../operators/async-map.ts';
 import { WorkHarness } from './work-fixture.ts';
 

@@ -1,6 +1,8 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MIN_TIMESTAMP } from '../../lib/core/element.ts';
-import { listState, mapState, valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
+import type { Operator } from '../../lib/core/operator.ts';
+import type { OutputTag } from '../../lib/core/output-tag.ts';
+import { listState, mapState, valueState } from '../../lib/core/state-descriptor.ts';
 import { OperatorHarness } from '../../lib/testing/harness.ts';
 import { process, type, type ProcessContext } from '../../operators/process.ts';
 

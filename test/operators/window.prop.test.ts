@@ -1,7 +1,7 @@
 /** Tumbling windows against a naive model that keeps every record and looks at all of them at each step. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { OutputTag } from '../../lib/core/operator.ts';
+import type { OutputTag } from '../../lib/core/output-tag.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow } from '../../operators/window.ts';

@@ -2,7 +2,9 @@ import { callbackSink, MemoryStorage, observableSource, StreamExecutionEnvironme
 import { concat, NEVER, of } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
-import { valueState, type Operator, type OutputTag } from '../../lib/core/operator.ts';
+import type { Operator } from '../../lib/core/operator.ts';
+import type { OutputTag } from '../../lib/core/output-tag.ts';
+import { valueState } from '../../lib/core/state-descriptor.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
 import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';

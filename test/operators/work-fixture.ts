@@ -1,7 +1,8 @@
 /** Runs the work of an operator in a harness: real bodies on a journal that keeps nothing; each outcome is a step of its own. */
 import { systemClock } from '../../lib/core/clock.ts';
 import type { Key } from '../../lib/core/key.ts';
-import type { Operator, OutputTag } from '../../lib/core/operator.ts';
+import type { Operator } from '../../lib/core/operator.ts';
+import type { OutputTag } from '../../lib/core/output-tag.ts';
 import { emptyJournal, Journal } from '../../lib/runtime/journal/journal.ts';
 import { Macrotasks } from '../../lib/runtime/work/macrotasks.ts';
 import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';

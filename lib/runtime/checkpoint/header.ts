@@ -4,7 +4,7 @@
  */
 import { StreamError } from '../../core/errors.ts';
 import type { JournalPosition } from '../../core/journal.ts';
-import type { StateKind } from '../../core/operator.ts';
+import type { StateKind } from '../../core/state-descriptor.ts';
 import type { HostSnapshot } from '../hosts/operator-host.ts';
 import type { JournalState } from '../journal/journal.ts';
 import type { SinkSnapshot } from '../hosts/sink-host.ts';

@@ -12,7 +12,9 @@
 import { invariant } from '../../core/errors.ts';
 import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { Key } from '../../core/key.ts';
-import { mapState, type Hold, type HoldOptions, type Holds, type MapState, type OutputTag } from '../../core/operator.ts';
+import type { Hold, HoldOptions, Holds } from '../../core/hold.ts';
+import type { OutputTag } from '../../core/output-tag.ts';
+import { mapState, type MapState } from '../../core/state-descriptor.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { Receiver } from './receiver.ts';
 

@@ -11,7 +11,7 @@
  *  - An open advance is state: the timers that have not fired are, and the host's part of a checkpoint holds the rest.
  */
 import type { Timestamp } from '../../core/element.ts';
-import type { TimeDomain } from '../../core/operator.ts';
+import type { TimeDomain } from '../../core/timer.ts';
 import type { Gate } from '../edges/receiver.ts';
 
 export type Advance =

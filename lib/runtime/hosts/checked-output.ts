@@ -2,7 +2,8 @@
  * What an operator of a user's own hands records on with: the timestamps of the engine's operators come from records,
  * or are checked where a user's function gives them; those of any other operator are checked here (I16).
  */
-import type { Holds, Output } from '../../core/operator.ts';
+import type { Holds } from '../../core/hold.ts';
+import type { Output } from '../../core/operator.ts';
 import { checkTimestampOrNone } from '../../core/timestamp.ts';
 
 const emitted = 'a record that it emits';

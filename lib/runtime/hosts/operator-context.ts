@@ -4,22 +4,12 @@
  */
 import { MAX_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { MetricGroup } from '../../core/metric.ts';
-import type {
-  DerivedTimer,
-  HoldOptions,
-  Holds,
-  OperatorContext,
-  Output,
-  OutputTag,
-  Place,
-  PlaceOptions,
-  StateDescriptor,
-  Timer,
-  Timers,
-  Work,
-  Worker,
-  WorkOptions,
-} from '../../core/operator.ts';
+import type { HoldOptions, Holds } from '../../core/hold.ts';
+import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
+import type { OutputTag } from '../../core/output-tag.ts';
+import type { StateDescriptor } from '../../core/state-descriptor.ts';
+import type { DerivedTimer, Timer, Timers } from '../../core/timer.ts';
+import type { Work, Worker, WorkOptions } from '../../core/work.ts';
 import { refusal } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { checkTimestamp } from '../../core/timestamp.ts';

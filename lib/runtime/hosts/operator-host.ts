@@ -5,7 +5,8 @@
 import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
 import { isThenable, refusedPromise, StreamError } from '../../core/errors.ts';
-import type { Operator, Processor, Step, TimeDomain } from '../../core/operator.ts';
+import type { Operator, Processor, Step } from '../../core/operator.ts';
+import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
 import type { TimerService } from '../../state/timers.ts';
 import type { HoldQueue, HoldsSnapshot } from '../edges/holds.ts';

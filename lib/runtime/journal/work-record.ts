@@ -4,7 +4,7 @@
  */
 import { callName, type WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
-import type { Outcome } from '../../core/operator.ts';
+import type { Outcome } from '../../core/work.ts';
 
 /** Log sequence number: counts the records of one job's journal. */
 export type Lsn = number;

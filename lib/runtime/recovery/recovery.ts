@@ -5,7 +5,7 @@
 import { StreamError } from '../../core/errors.ts';
 import type { ActionStateStore } from '../../core/journal.ts';
 import { workName } from '../../core/journal.ts';
-import type { Outcome } from '../../core/operator.ts';
+import type { Outcome } from '../../core/work.ts';
 import type { Header, LeftOverSnapshot } from '../checkpoint/header.ts';
 import type { JournalState } from '../journal/journal.ts';
 import { decodeJournalEntry, type TurnsRecord } from '../journal/journal-format.ts';

@@ -6,7 +6,8 @@ import { Attempt } from '../../core/attempt.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../../core/errors.ts';
 import { callName, type WorkId } from '../../core/journal.ts';
-import type { CallContext, CallOptions, Outcome } from '../../core/operator.ts';
+import type { CallContext, CallOptions } from '../../core/call.ts';
+import type { Outcome } from '../../core/work.ts';
 import { afterFailure } from '../../core/retry-options.ts';
 import { digest } from '../../core/serde.ts';
 

@@ -4,7 +4,7 @@
  * code behaves alike whether an outcome was just made or read.
  */
 import { messageOf, StreamError } from '../../core/errors.ts';
-import type { Outcome } from '../../core/operator.ts';
+import type { Outcome } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { decodeText, EncodedText } from '../../core/serde.ts';
 

@@ -3,7 +3,7 @@
  * journal, one per macrotask, as they did before (I8).
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
-import type { Outcome } from '../../core/operator.ts';
+import type { Outcome } from '../../core/work.ts';
 import type { CalledRecord, PendingRecord } from '../journal/work-record.ts';
 import type { Macrotasks } from './macrotasks.ts';
 

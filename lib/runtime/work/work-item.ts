@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { workName, type WorkId } from '../../core/journal.ts';
 import { keyText, type Key } from '../../core/key.ts';
-import type { Worker } from '../../core/operator.ts';
+import type { Worker } from '../../core/work.ts';
 import { encodeText } from '../../core/serde.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 

@@ -1,6 +1,7 @@
 /** Drives an agent by hand, one run at a time: a small stand-in for the operator, with a journal that a second run can replay. */
 import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../../lib/core/metric.ts';
-import type { CallContext, CallOptions, Outcome, WorkContext } from '../../../lib/core/operator.ts';
+import type { CallContext, CallOptions } from '../../../lib/core/call.ts';
+import type { Outcome, WorkContext } from '../../../lib/core/work.ts';
 import { encodeText } from '../../../lib/core/serde.ts';
 import type { Agent, AgentClass } from '../../../lib/agents/agent.ts';
 import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../../../lib/agents/contract.ts';

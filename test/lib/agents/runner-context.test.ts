@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CallContext } from '../../../lib/core/operator.ts';
+import type { CallContext } from '../../../lib/core/call.ts';
 import { CallNotExecuted, StreamError } from '../../../lib/core/errors.ts';
 import { Event, InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.ts';
 import { ActionContext } from '../../../lib/agents/runner-context.ts';

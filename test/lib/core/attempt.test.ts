@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Attempt, ChildAbort } from '../../../lib/core/attempt.ts';
 import type { Clock } from '../../../lib/core/clock.ts';
 import { systemClock } from '../../../lib/core/clock.ts';
-import type { Outcome } from '../../../lib/core/operator.ts';
+import type { Outcome } from '../../../lib/core/work.ts';
 
 /** Timers that fire when they are told to. */
 class Timers {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { keyGroupOf } from '../../../lib/core/key.ts';
-import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { WorkingSet } from '../../../lib/state/keyed-state.ts';
 import { emptyStore } from '../../../lib/state/store.ts';

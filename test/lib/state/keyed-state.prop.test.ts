@@ -11,7 +11,7 @@ import type { Store, StoreBatch } from '../../../lib/state/store.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 import { WorkingSet } from '../../../lib/state/keyed-state.ts';
-import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 import { mapKeyOf } from '../../../lib/core/key.ts';
 
 interface Box {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Key } from '../../../lib/core/key.ts';
-import type { StateDescriptor } from '../../../lib/core/operator.ts';
+import type { StateDescriptor } from '../../../lib/core/state-descriptor.ts';
 import type { Store } from '../../../lib/state/store.ts';
 import type { WorkingSetOptions } from '../../../lib/state/keyed-state.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 import { WorkingSet } from '../../../lib/state/keyed-state.ts';
-import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 
 const openStore = async (): Promise<Store> => (await new MemoryStorage().open()).state;
 

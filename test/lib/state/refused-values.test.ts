@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { listState, mapState, valueState } from '../../../lib/core/operator.ts';
+import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 import { StreamExecutionEnvironment } from '../../../lib/environment.ts';
 
 const wrongs: readonly (readonly [what: string, value: unknown, found: RegExp])[] = [

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import type { Key } from '../../../lib/core/key.ts';
 import type { StateCut } from '../../../lib/state/keyed-state.ts';
 import type { Store, StoreBatch } from '../../../lib/state/store.ts';
-import type { TimeDomain } from '../../../lib/core/operator.ts';
+import type { TimeDomain } from '../../../lib/core/timer.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 import { TimerService } from '../../../lib/state/timers.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Timer } from '../../../lib/core/operator.ts';
+import type { Timer } from '../../../lib/core/timer.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../../lib/state/memory-store.ts';
 import { TimerService } from '../../../lib/state/timers.ts';

@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { MIN_TIMESTAMP } from '../../../lib/core/element.ts';
-import { mapState, valueState, type Operator, type WorkOptions } from '../../../lib/core/operator.ts';
+import type { Operator } from '../../../lib/core/operator.ts';
+import { mapState, valueState } from '../../../lib/core/state-descriptor.ts';
+import type { WorkOptions } from '../../../lib/core/work.ts';
 import { OperatorHarness } from '../../../lib/testing/harness.ts';
 import { asyncMap } from '../../../operators/async-map.ts';
 

@@ -1,6 +1,6 @@
 import { simulate } from 'millrace/testing';
 import { expect, test } from 'vitest';
-import { valueState } from '../../../../lib/core/operator.ts';
+import { valueState } from '../../../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermarks.ts';
 import { type } from '../../../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../../../operators/window-assigners.ts';

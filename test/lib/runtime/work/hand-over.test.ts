@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { StreamError } from '../../../../lib/core/errors.ts';
-import type { Outcome } from '../../../../lib/core/operator.ts';
+import type { Outcome } from '../../../../lib/core/work.ts';
 import { decodeText, encodeText, registerErrorType } from '../../../../lib/core/serde.ts';
 import { fixed, handOver } from '../../../../lib/runtime/work/hand-over.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../../../lib/core/operator.ts';
+import type { Outcome } from '../../../../lib/core/work.ts';
 import type { CalledRecord } from '../../../../lib/runtime/journal/work-record.ts';
 import { Macrotasks } from '../../../../lib/runtime/work/macrotasks.ts';
 import { RecordedCalls } from '../../../../lib/runtime/work/recorded-calls.ts';

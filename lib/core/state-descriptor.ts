@@ -1,0 +1,153 @@
+/**
+ * Keyed state, one of an operator's capabilities: a descriptor names a state, and gives a handle that reads and changes what the current
+ * key holds. Handles throw outside a turn (I2); a value that was read is valid until the turn ends, and is changed by putting it back.
+ */
+import type { Key } from './key.ts';
+
+export type StateKind = 'value' | 'list' | 'map';
+
+/** Names a keyed state and carries the type of its handle. Make it with `valueState`, `listState` or `mapState`. */
+export interface StateDescriptor<H> {
+  readonly kind: StateKind;
+  readonly name: string;
+  /** Version of the stored form; state of a newer version is refused. @defaultValue 1 */
+  readonly version: number;
+  /** Reads a value stored by an older version. */
+  readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
+  /** Maps only: keep an index, so that keys and entries can be listed. */
+  readonly indexed?: boolean | undefined;
+  /** See `StateOptions`. */
+  readonly inPlace?: boolean | undefined;
+  /**
+   * Values are handed to user code: what is put in and what is read are copies, so that what the code changes in them is changed nowhere
+   * else, before a crash as after it (I21). @defaultValue false: a value that is read is not to be changed
+   */
+  readonly copies?: boolean | undefined;
+  /** Carries the type only; never present at run time. */
+  readonly handle?: H;
+}
+
+export interface StateOptions {
+  /** Version of the stored form; state of a newer version is refused with `STATE_INCOMPATIBLE`. @defaultValue 1 */
+  readonly version?: number | undefined;
+  /**
+   * Makes a value of this version of one that was stored by an older one. @defaultValue older values are read as they
+   * are
+   */
+  readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
+  /**
+   * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody else holds it. What a
+   * checkpoint writes was taken when it was read, so it never sees the change. @defaultValue false: a value is never changed
+   */
+  readonly inPlace?: boolean | undefined;
+}
+
+interface KeyedHandle {
+  /** Forgets what the current key holds. */
+  clear(): void;
+  /** Visits every key that holds something, with that key current. Allowed in `open` only. */
+  forEachKey(visit: (key: Key) => void): Promise<void>;
+}
+
+export interface ValueState<T> extends KeyedHandle {
+  value(): T | undefined;
+  update(value: T): void;
+}
+
+export interface ListState<T> extends KeyedHandle {
+  readonly size: number;
+  add(value: T): void;
+  /** Removes and returns the oldest element. */
+  shift(): T | undefined;
+  values(): Iterable<T>;
+}
+
+export interface MapState<K extends string | number, V> extends KeyedHandle {
+  get(key: K): V | undefined;
+  set(key: K, value: V): void;
+  delete(key: K): void;
+  /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
+  keys(): Iterable<K>;
+  entries(): Iterable<[K, V]>;
+  /** Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only. */
+  forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void>;
+}
+
+/**
+ * Names a state of one value per key. `name` is the stored one, unique within the operator; values are plain data. A
+ * new version of the stored form brings `migrate`, which reads what an older one wrote.
+ *
+ * @example
+ * const numbered = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<string>(),
+ *   state: { count: valueState<number>('count') },
+ *   process({ customer }, ctx) {
+ *     const count = (ctx.state.count.value() ?? 0) + 1;
+ *     ctx.state.count.update(count);
+ *     ctx.emit(`${customer} ${count}`);
+ *   },
+ * });
+ * console.log(await numbered.executeAndCollect()); // prints [ 'ann 1', 'bob 1', 'ann 2' ]
+ */
+export const valueState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ValueState<T>> => ({
+  kind: 'value',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+  inPlace: options.inPlace,
+});
+
+/**
+ * Names a state of a list per key: elements are added at the end and taken from the front, each stored by itself.
+ * `name` is the stored one, unique within the operator; elements are plain data.
+ *
+ * @example
+ * const pairs = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<readonly number[]>(),
+ *   state: { waiting: listState<number>('waiting') },
+ *   process({ id }, ctx) {
+ *     ctx.state.waiting.add(id);
+ *     if (ctx.state.waiting.size < 2) return;
+ *     ctx.emit([...ctx.state.waiting.values()]);
+ *     ctx.state.waiting.clear();
+ *   },
+ * });
+ * console.log(await pairs.executeAndCollect()); // prints [ [ 1, 3 ] ]
+ */
+export const listState = <T>(name: string, options: StateOptions = {}): StateDescriptor<ListState<T>> => ({
+  kind: 'list',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+  inPlace: options.inPlace,
+});
+
+/**
+ * Names a state of a map per key, each entry stored by itself. `name` is the stored one, unique within the operator;
+ * values are plain data. `indexed: false` (default true) saves the index of a map whose keys are never listed. It is
+ * meant for maps whose keys are shared by many keys of the stream (the windows of panes, say): its rows are kept by
+ * them first.
+ *
+ * @example
+ * const firsts = orders.keyBy(() => 'all').process({
+ *   emits: type<number>(),
+ *   state: { seen: mapState<string, number>('seen') },
+ *   process({ id, customer }, ctx) {
+ *     if (ctx.state.seen.get(customer) !== undefined) return;
+ *     ctx.state.seen.set(customer, id);
+ *     ctx.emit(id);
+ *   },
+ * });
+ * console.log(await firsts.executeAndCollect()); // prints [ 1, 2 ]
+ */
+export const mapState = <K extends string | number, V>(
+  name: string,
+  options: StateOptions & { readonly indexed?: boolean | undefined } = {},
+): StateDescriptor<MapState<K, V>> => ({
+  kind: 'map',
+  name,
+  version: options.version ?? 1,
+  migrate: options.migrate,
+  inPlace: options.inPlace,
+  indexed: options.indexed ?? true,
+});
