@@ -68,19 +68,17 @@ export type {
   UnfitAnswer,
 } from './agents/contract.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
-export {
-  ChatErrorEvent,
-  ChatRequestEvent,
-  ChatResponseEvent,
-  Event,
-  EventType,
-  InputEvent,
-  OutputEvent,
-  ToolRequestEvent,
-  ToolResponseEvent,
-} from './agents/event.ts';
+export { Event, EventType, InputEvent, OutputEvent } from './agents/event.ts';
 export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/event.ts';
-export type { ChatErrorOptions, ChatRequestOptions, ChatResponseOptions, ProblemCategory, RequestedToolCall, ToolResponseOptions } from './agents/event.ts';
+export { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent } from './agents/chat-events.ts';
+export type {
+  ChatErrorOptions,
+  ChatRequestOptions,
+  ChatResponseOptions,
+  ProblemCategory,
+} from './agents/chat-events.ts';
+export { ToolRequestEvent, ToolResponseEvent } from './agents/tool-events.ts';
+export type { RequestedToolCall, ToolResponseOptions } from './agents/tool-events.ts';
 export type { JsonSchema } from './agents/json-schema.ts';
 export { AgentPlan } from './agents/plan.ts';
 export type { CompiledAgent } from './agents/plan.ts';

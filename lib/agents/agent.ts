@@ -18,7 +18,8 @@ import type {
   RetrySettings,
   Trigger,
 } from './contract.ts';
-import type { ChatResponseEvent, Event, EventClass, InputEvent, OutputEvent } from './event.ts';
+import type { ChatResponseEvent } from './chat-events.ts';
+import type { Event, EventClass, InputEvent, OutputEvent } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup, invalidAgent } from './option-checks.ts';
 import { Prompt, type PromptLike } from './prompt.ts';

@@ -13,14 +13,8 @@ import { forgetSchema, schemaOf } from './asked-schemas.ts';
 import { chatConfigOf, type ChatConfig } from './chat-config.ts';
 import { backOffOf, requestAnswer } from './chat-request.ts';
 import type { ActionDefinition, ChatModelSetup, RunnerContext } from './contract.ts';
-import {
-  ChatErrorEvent,
-  ChatRequestEvent,
-  ChatResponseEvent,
-  ToolRequestEvent,
-  ToolResponseEvent,
-  type RequestedToolCall,
-} from './event.ts';
+import { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent } from './chat-events.ts';
+import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './tool-events.ts';
 import { isZod, outputSchemaOf, saysMore, type JsonSchema } from './json-schema.ts';
 import { promptText } from './prompt.ts';
 import type { ActionContext } from './runner-context.ts';

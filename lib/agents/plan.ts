@@ -22,7 +22,8 @@ import type {
   Trigger,
 } from './contract.ts';
 import { definitionOf } from './decorators.ts';
-import { builtInClasses, EventType, type EventClass } from './event.ts';
+import { builtInClasses } from './event-classes.ts';
+import { EventType, type EventClass } from './event.ts';
 import { outputSchemaOf } from './json-schema.ts';
 import { checkAgentOptions, checkSetup, invalidAgent, isAsyncFunction } from './option-checks.ts';
 import { readPlan, type PlanJson, type PlannedActionJson } from './plan-json.ts';

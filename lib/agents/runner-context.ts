@@ -29,7 +29,8 @@ import type {
 } from './contract.ts';
 import { noteSent } from './asked-schemas.ts';
 import { bodyOf, runBody, type DurableBody } from './durable-body.ts';
-import { classOf, Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
+import { classOf } from './event-classes.ts';
+import { Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
 import { StartedCalls } from './started-calls.ts';
 

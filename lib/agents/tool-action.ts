@@ -7,7 +7,7 @@ import { ownCopy } from '../core/own-copy.ts';
 import { isOwnFailure } from '../core/own-failure.ts';
 import { plainText } from '../core/plain-json.ts';
 import type { ActionDefinition, RunnerContext } from './contract.ts';
-import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './event.ts';
+import { ToolRequestEvent, ToolResponseEvent, type RequestedToolCall } from './tool-events.ts';
 import type { ActionContext } from './runner-context.ts';
 import type { FunctionTool } from './tool.ts';
 

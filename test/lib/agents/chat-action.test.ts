@@ -5,7 +5,13 @@ import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from 
 import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
 import type { ChatModelSetup } from '../../../lib/agents/contract.ts';
 import { chatConfigOf } from '../../../lib/agents/chat-config.ts';
-import { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent, InputEvent, OutputEvent, type ChatRequestOptions } from '../../../lib/agents/event.ts';
+import {
+  ChatErrorEvent,
+  ChatRequestEvent,
+  ChatResponseEvent,
+  type ChatRequestOptions,
+} from '../../../lib/agents/chat-events.ts';
+import { InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
 import { drive, type DrivenRun, type TestJournal } from './drive.ts';
 
 type Reply = Partial<ChatMessage> | Error;
@@ -451,7 +457,7 @@ describe('tools', () => {
   });
 
   it('answer a request of some other action without asking a model', async () => {
-    const { ToolRequestEvent, ToolResponseEvent } = await import('../../../lib/agents/event.ts');
+    const { ToolRequestEvent, ToolResponseEvent } = await import('../../../lib/agents/tool-events.ts');
     const model = new ScriptedModel({ content: 'never' });
     const builder = withTools(agent<string, unknown>('direct'))
       .on(

@@ -1,19 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { ChatRequestEvent, ChatResponseEvent } from '../../../lib/agents/chat-events.ts';
+import { eventFromJson } from '../../../lib/agents/event-classes.ts';
 import {
-  ChatRequestEvent,
-  ChatResponseEvent,
   Event,
-  eventFromJson,
   EventType,
   eventToJson,
   InputEvent,
   OutputEvent,
   stampEvent,
-  ToolRequestEvent,
-  ToolResponseEvent,
   type EventClass,
 } from '../../../lib/agents/event.ts';
+import { ToolRequestEvent, ToolResponseEvent } from '../../../lib/agents/tool-events.ts';
 
 const response = { role: 'assistant', content: 'hi' } as const;
 

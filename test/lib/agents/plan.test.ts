@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
-import { ChatResponseEvent, Event, InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
+import { ChatResponseEvent } from '../../../lib/agents/chat-events.ts';
+import { Event, InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
 import { Action, Tool } from '../../../lib/agents/decorators.ts';
 import { AgentPlan } from '../../../lib/agents/plan.ts';
 
