@@ -43,6 +43,7 @@ export const encodeText = (value: unknown): string => {
     case 'boolean':
       return value ? 'true' : 'false';
     default:
+      if (value instanceof EncodedText) return value.text;
       return isPlain(value, 0) ? JSON.stringify(value) : new TaggedWriter().write(value);
   }
 };

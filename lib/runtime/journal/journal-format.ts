@@ -10,7 +10,7 @@
 import { invariant, StreamError } from '../../core/errors.ts';
 import type { JournalEntry, WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
-import { sealValue, unsealValue } from '../../core/serde.ts';
+import { encodeText, sealText, sealValue, unsealValue } from '../../core/serde.ts';
 import type { PackedTurn } from './turn.ts';
 import { kindOf, kindOfByte, type Lsn, type WorkRecord } from './work-record.ts';
 
@@ -84,7 +84,9 @@ export const journaledCalls = (record: JournalRecord): readonly string[] =>
 export const encodeWork = (record: WorkRecord): JournalEntry => {
   const { lsn, work, key, digest } = record;
   const call = 'call' in record ? record.call : 0;
-  return { key: workKey(work, call, record.kind), value: sealValue([lsn, key, digest, ...kindOf(record.kind).pack(record)]) };
+  // One by one, since an outcome is text already.
+  const fields = [lsn, key, digest, ...kindOf(record.kind).pack(record)];
+  return { key: workKey(work, call, record.kind), value: sealText(`[${fields.map(encodeText).join()}]`) };
 };
 
 /**

@@ -25,6 +25,9 @@ export const handOver = (outcome: Outcome<unknown>, { what, freeze }: { readonly
   }
 };
 
+/** Whether an outcome needs no copy. */
+export const isImmutable = (outcome: Outcome<unknown>): boolean => outcome.ok && isPrimitive(outcome.value);
+
 /** What a record keeps of a value that nobody else holds. */
 export const fixed = (value: unknown): unknown => (isPrimitive(value) ? value : new EncodedText(value));
 

@@ -19,7 +19,7 @@ import { DurableCall, type AttemptServices, type CallingBody } from './durable-c
 import type { Appended, Journal } from '../journal/journal.ts';
 import { callsMax, workKey } from '../journal/journal-format.ts';
 import type { WorkRecord } from '../journal/work-record.ts';
-import { fixed, handOver, type HandedOver } from './hand-over.ts';
+import { fixed, handOver, isImmutable, type HandedOver } from './hand-over.ts';
 import type { Macrotasks } from './macrotasks.ts';
 import { noteOutside } from './outside.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
@@ -209,11 +209,17 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
   settled(call: DurableCall, live: Outcome<unknown>): void {
     this.#open -= 1;
     if (this.isOver) return;
-    const { freeze = false } = this.#services;
-    const { recorded, given } = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
-    if (this.#item.worker.owned === true && recorded.ok && given.ok) this.#lastGiven = { value: given.value, recorded: recorded.value };
+    const { recorded, given } = isImmutable(live) ? { recorded: live, given: live } : this.#handOverCall(call, live);
     this.#append(call, recorded, given);
     if (this.#durability === 'effect') this.#give(call, given);
+  }
+
+  #handOverCall(call: DurableCall, live: Outcome<unknown>): HandedOver {
+    const { freeze = false } = this.#services;
+    const handed = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
+    const { recorded, given } = handed;
+    if (this.#item.worker.owned === true && recorded.ok && given.ok) this.#lastGiven = { value: given.value, recorded: recorded.value };
+    return handed;
   }
 
   /** The item as the body gets it: its row is stored later. */
