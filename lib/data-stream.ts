@@ -24,13 +24,7 @@ import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from
 import { printSink, type PrintOptions } from '../connectors/print.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
-
-/** The operator that runs an agent: the name that its uid is made of, and the one that people read. */
-export interface AgentNode {
-  readonly name: string;
-  readonly label: string;
-  readonly operator: Operator<never, unknown>;
-}
+import type { AgentNode } from './pipeline-agents.ts';
 
 /** @internal What streams need of the environment that they belong to. */
 export interface PipelineOwner {

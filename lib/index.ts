@@ -2,7 +2,8 @@
 import './copies.ts';
 
 // ---------- pipelines
-export { StreamExecutionEnvironment, type ApplyAgentOptions, type CheckpointOptions, type EnvironmentOptions } from './environment.ts';
+export type { CheckpointOptions, EnvironmentOptions } from './environment-options.ts';
+export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export { DataStreamSink } from './data-stream-sink.ts';
 export { WatermarkStrategy, type Quiet } from './runtime/edges/watermarks.ts';

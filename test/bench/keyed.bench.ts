@@ -3,7 +3,8 @@
  * checkpoint each second into LevelDB (and earlier, whenever 500,000 entries are dirty, as the engine does by default).
  */
 import assert from 'node:assert/strict';
-import { StreamExecutionEnvironment, type CheckpointOptions } from '../../lib/environment.ts';
+import type { CheckpointOptions } from '../../lib/environment-options.ts';
+import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
 import { type } from '../../operators/process.ts';

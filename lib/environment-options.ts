@@ -1,0 +1,144 @@
+/** The options of an environment: what they mean, what they are when nobody gives them, and what is refused. */
+import { systemClock, type Clock } from './core/clock.ts';
+import type { Logger } from './core/logger.ts';
+import {
+  callable,
+  durationMs,
+  flag,
+  integer,
+  knownOptions,
+  refusal,
+  withMethods,
+  type Duration,
+  type OptionNames,
+} from './core/options.ts';
+import { LevelStorage } from './state/level-store.ts';
+import type { Storage } from './state/store.ts';
+import type { DomainSettings } from './runtime/domain/assemble.ts';
+import { makeLogger, type LogLevel } from './runtime/job/logging.ts';
+import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/job/restart.ts';
+import type { Turn } from './runtime/journal/turn.ts';
+
+export interface CheckpointOptions {
+  /** Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner alone. */
+  readonly directory: string;
+  /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
+  readonly interval?: Duration | undefined;
+}
+
+export interface EnvironmentOptions {
+  /** @defaultValue none: state is in memory and sinks commit at the end */
+  readonly checkpoint?: CheckpointOptions | undefined;
+  /**
+   * Another place for state than a directory: a `LevelStorage` with options, a `MemoryStorage`, or one of your own.
+   * @defaultValue the directory of `checkpoint`, else none
+   */
+  readonly storage?: Storage | undefined;
+  /** Number of key groups, 1 to 32768; fixed for the life of the state. @defaultValue 128 */
+  readonly maxParallelism?: number | undefined;
+  /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
+  readonly restart?: RestartStrategy | undefined;
+  /**
+   * How long a stop takes at most: calls that have started, the last checkpoint, commits, closing. Also how long a failed job waits for its
+   * parts to close before it starts again. @defaultValue '30s'
+   */
+  readonly stopTimeout?: Duration | undefined;
+  /** Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue false */
+  readonly strictReplay?: boolean | undefined;
+  /** Drop state that no operator claims, instead of refusing to start. @defaultValue false */
+  readonly allowUnclaimedState?: boolean | undefined;
+  /** Entries of state kept in memory; more are read from the store again. @defaultValue 1000000 */
+  readonly stateCacheMax?: number | undefined;
+  /** Changed entries that start a checkpoint early. @defaultValue 500000 */
+  readonly dirtyMax?: number | undefined;
+  /**
+   * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its own, between which the
+   * event loop is given back, while the watermark is held and sources wait. @defaultValue 128
+   */
+  readonly timersPerTurn?: number | undefined;
+  /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
+  readonly serialiseEdges?: boolean | undefined;
+  /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
+  readonly freezeState?: boolean | undefined;
+  /**
+   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers. A test mode that finds
+   * who changes what. @defaultValue false
+   */
+  readonly freeze?: boolean | undefined;
+  /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
+  readonly logger?: Logger | LogLevel | undefined;
+  /** What the job takes time, delays and randomness from. @defaultValue `systemClock` */
+  readonly clock?: Clock | undefined;
+  /** Sees every live turn; for tests. @defaultValue none */
+  readonly onTurn?: ((turn: Turn) => void) | undefined;
+}
+
+const optionNames = {
+  checkpoint: true,
+  storage: true,
+  maxParallelism: true,
+  restart: true,
+  stopTimeout: true,
+  strictReplay: true,
+  allowUnclaimedState: true,
+  stateCacheMax: true,
+  dirtyMax: true,
+  timersPerTurn: true,
+  serialiseEdges: true,
+  freezeState: true,
+  freeze: true,
+  logger: true,
+  clock: true,
+  onTurn: true,
+} as const satisfies OptionNames<EnvironmentOptions>;
+
+/** Bytes of changed entries that start a checkpoint early. */
+const dirtyBytesMax = 64 * 2 ** 20;
+const tickMs = 200;
+
+export interface EnvironmentSettings {
+  readonly domain: DomainSettings;
+  readonly storage: Storage | undefined;
+  readonly intervalMs: number | undefined;
+  readonly stopTimeoutMs: number;
+  readonly restart: RestartStrategy;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onTurn: ((turn: Turn) => void) | undefined;
+}
+
+export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
+  knownOptions('StreamExecutionEnvironment.create', options, optionNames);
+  const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
+  const { timersPerTurn = 128, strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
+  if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
+    throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
+  }
+  if (options.storage !== undefined) withMethods('storage', options.storage, 'a Storage', ['open']);
+  if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy', ['make']);
+  if (onTurn !== undefined) callable('onTurn', onTurn);
+  const storage = options.storage ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
+  return {
+    domain: {
+      maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
+      serialiseEdges: flag('serialiseEdges', serialiseEdges),
+      strictReplay: flag('strictReplay', strictReplay),
+      allowUnclaimedState: flag('allowUnclaimedState', allowUnclaimedState),
+      dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
+      dirtyBytesMax,
+      timersPerTurn: integer('timersPerTurn', timersPerTurn, { min: 1 }),
+      cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
+      tickMs,
+      freezeState: flag('freezeState', freezeState),
+      freeze: flag('freeze', freeze),
+    },
+    storage,
+    intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),
+    stopTimeoutMs: durationMs('stopTimeout', stopTimeout),
+    restart: options.restart ?? (storage === undefined ? noRestart() : exponentialDelay()),
+    clock: withMethods('clock', clock, 'a Clock', ['now', 'elapsed', 'setTimer', 'defer', 'random']),
+    logger: makeLogger(options.logger),
+    onTurn,
+  };
+};
