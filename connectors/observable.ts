@@ -22,6 +22,7 @@ export interface ObservableSourceOptions {
 export interface ObservableSource<T> extends Source<T, number> {
   /** Values dropped since the source was made, and those that nobody had read when the job was over. */
   readonly dropped: number;
+  /** Ends the subscription. May be called twice. */
   close(): Promise<void>;
 }
 

@@ -29,8 +29,11 @@ export interface AggregateFunction<T, A, R> {
    * new one each time, and `getResult` gives away nothing of it that a later `add` changes. @defaultValue false
    */
   readonly mutable?: boolean;
+  /** Makes what there is before the first value. */
   createAccumulator(): A;
+  /** Gives the accumulator with one more value. */
   add(value: T, accumulator: A): A;
+  /** Gives what leaves, of the accumulator so far. */
   getResult(accumulator: A): R;
   /** Needed only by windows that merge. */
   merge?(first: A, second: A): A;

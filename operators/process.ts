@@ -34,6 +34,7 @@ export interface ProcessContext<O, S = object, K = Key> {
    * finite number is refused with `TIMESTAMP_INVALID`
    */
   emit(value: O, timestamp?: Timestamp): void;
+  /** Hands on a value to a side output. `timestamp` as for `emit`. */
   side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
   /** Time of this turn in milliseconds; the same in a replay. */
   now(): Timestamp;
@@ -64,8 +65,11 @@ export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
   readonly state?: S;
   /** Runs once before the first turn; state may be visited by `forEachKey`. Must not emit. */
   open?(ctx: ProcessContext<O, S, K>): void | Promise<void>;
+  /** Handles a record. What it returns is refused with `ASYNC_IN_TURN`: results are emitted. */
   process(value: I, ctx: ProcessContext<O, S, K>): void;
+  /** Handles a timer of a key, which is the current one then. */
   onTimer?(timer: Timer, ctx: ProcessContext<O, S, K>): void;
+  /** Runs when the job stops or fails, if the operator was opened. */
   close?(): void | Promise<void>;
 }
 

@@ -35,6 +35,10 @@ export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = St
   /** What `ctx.windowState` is for a new window: a plain object. */
   readonly windowState?: () => W;
   readonly state?: S;
+  /**
+   * Gives what leaves with the window's last millisecond; `undefined` leaves nothing. Called each time that the window
+   * fires.
+   */
   process(contents: C, ctx: WindowContext<W, S, K>): O | undefined;
   /** Runs when the window goes, before its state does. Must not emit. */
   clear?(ctx: WindowContext<W, S, K>): void;

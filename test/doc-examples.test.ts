@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { examplesOf, publicNames, withoutDefault, withoutExample } from './doc-examples.ts';
+import { examplesOf, publicNames, withoutDefault, withoutExample, withoutWords } from './doc-examples.ts';
 import { filesBelow, parse, readSource, root, type SourceFile } from './house.ts';
 import { ShownCode } from './shown-code.ts';
 
@@ -32,6 +32,10 @@ afterAll(() => shown.close());
 
 test('every public function, class and constant has an example, and every public method is shown in one', () => {
   expect(withoutExample(names, fileAt)).toEqual([]);
+});
+
+test('every public method says what it does', () => {
+  expect([...new Set(withoutWords(names, fileAt))]).toEqual([]);
 });
 
 test('every option says what it means, and what it is when nobody gives it', () => {

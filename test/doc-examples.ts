@@ -100,15 +100,30 @@ export const withoutExample = (names: readonly PublicName[], read: (path: string
 /** Methods that neither have an example of their own nor are called in another one of their file. Values have `toJSON` for others to call. */
 const methodsWithout = (file: SourceFile, node: SyntaxNode): readonly string[] => {
   const shown = examplesOf(file, []).map(({ text }) => text);
-  const members = nodesIn(nodesIn(node['body'])[0]?.['body']).filter(
-    ({ type, kind, accessibility = null, key }) =>
-      type === 'MethodDefinition' && kind === 'method' && accessibility === null && nodesIn(key)[0]?.type === 'Identifier',
-  );
+  const members = nodesIn(nodesIn(node['body'])[0]?.['body']).filter((member) => member.type === 'MethodDefinition' && isMethod(member));
   const isCalled = (name: string): boolean => shown.some((text) => new RegExp(String.raw`\.${name}(<[^()]*>)?\(`).test(text));
   const isKnown = (name: string): boolean => isCalled(name) || /^to(JSON|String)$/.test(name);
   const seen = members.filter((member) => /@example|@internal/.test(docOf(file, member))).map(({ key }) => nameOf(key));
   return [...new Set(members.map(({ key }) => nameOf(key)))].filter((name) => !seen.includes(name) && !isKnown(name));
 };
+
+/** Methods of public classes and interfaces that do not say what they do. What a class implements is said by its contract. */
+export const withoutWords = (names: readonly PublicName[], read: (path: string) => SourceFile): readonly string[] =>
+  names.flatMap(({ name, place }) => {
+    const [path = '', local = ''] = place.split('#');
+    const file = read(path);
+    return exportsOf(file)
+      .filter((each) => each.name === local && nodesIn(each.node['implements']).length === 0)
+      .flatMap(({ node }) => {
+        const methods = nodesIn(nodesIn(node['body'])[0]?.['body']).filter(isMethod);
+        const said = new Set(methods.filter((method) => docOf(file, method) !== '' || method['override'] === true).map(({ key }) => nameOf(key)));
+        return methods.map(({ key }) => nameOf(key)).filter((method) => !said.has(method) && !/^to(JSON|String)$/.test(method));
+      })
+      .map((method) => `${name}.${method} in ${path}`);
+  });
+
+const isMethod = ({ type, kind, accessibility = null, key }: SyntaxNode): boolean =>
+  /^(MethodDefinition|TSMethodSignature)$/.test(type) && kind === 'method' && accessibility === null && nodesIn(key)[0]?.type === 'Identifier';
 
 /** Interfaces that users fill in. */
 const optionsName = /(Options|Settings|Setup|ToolDefinition|SourceDefinition|SinkDefinition)$/;

@@ -171,7 +171,11 @@ export interface DurableOptions<R> {
 /** A durable call as an object, as in Flink Agents. */
 export interface DurableCallable<R> {
   readonly id: string;
+  /** Runs once; its outcome is journaled. */
   call(): R | Promise<R>;
+  /**
+   * Asked after a crash whether a call that had started took effect: returns its result, or throws `CallNotExecuted`.
+   */
   reconciler?(): R | Promise<R>;
 }
 
@@ -197,7 +201,9 @@ export interface RunnerContext<O = unknown> {
   readonly sensoryMemory: MemoryObject;
   /** Lives as long as the key. */
   readonly shortTermMemory: MemoryObject;
+  /** The same as `sensoryMemory`. */
   getSensoryMemory(): MemoryObject;
+  /** The same as `shortTermMemory`. */
   getShortTermMemory(): MemoryObject;
   /** The agent's own resource of that name, else the environment's. Throws `RESOURCE_NOT_FOUND`. */
   getResource<R = unknown>(type: ResourceType, name: string): R;
@@ -206,6 +212,7 @@ export interface RunnerContext<O = unknown> {
   /** Settings of the agent. */
   readonly agentConfig: Readonly<Record<string, unknown>>;
   readonly actionConfig: Readonly<Record<string, unknown>>;
+  /** A setting of the action's `config`; undefined when there is none. */
   getActionConfigValue<T = unknown>(name: string): T | undefined;
   /**
    * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends with a call that it

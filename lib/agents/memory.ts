@@ -45,6 +45,7 @@ export interface MemoryObject {
   get<T = unknown>(path: string | MemoryRef): T | undefined;
   /** Makes missing parents. Throws when the path, or a part of it, is taken by the other kind of node. */
   set(path: string, value: unknown): MemoryRef;
+  /** Whether there is a value or an object node. */
   has(path: string): boolean;
   /** The same as `has`. */
   isExist(path: string): boolean;
@@ -52,6 +53,7 @@ export interface MemoryObject {
   delete(path: string): void;
   /** Makes an object node and returns it. On a value it throws unless `overwrite`. */
   newObject(path: string, overwrite?: boolean): MemoryObject;
+  /** Whether there is an object node. */
   isNestedObject(path: string): boolean;
   /** Names of the direct children, in the order in which they were made. */
   getFieldNames(): string[];

@@ -27,6 +27,7 @@ export class Prompt {
     this.#content = content;
   }
 
+  /** Makes a prompt of a text, not empty. */
   static fromText(text: string): Prompt {
     if (typeof text !== 'string' || text === '') throw refusal('text', 'a non-empty string', text);
     return new Prompt(text);

@@ -16,6 +16,7 @@ export interface SourceUnderTest<T> {
   readonly source: Source<T>;
   /** All values of all splits, in the order of the splits. A few dozen are enough; the source must end. */
   readonly expected: readonly T[];
+  /** Runs when the case is over, whatever came of it. */
   cleanup(): Promise<void>;
 }
 
@@ -25,6 +26,7 @@ export interface SinkUnderTest<T> {
   readonly values: readonly T[];
   /** What a reader of the output sees now, in order. */
   visible(): Promise<readonly T[]>;
+  /** Runs when the case is over, whatever came of it. */
   cleanup(): Promise<void>;
 }
 

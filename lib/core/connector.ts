@@ -27,12 +27,14 @@ export interface Source<T, P = unknown> {
   readonly dropped?: number | undefined;
   /** Names of the splits, each read by its own reader. Asked at each start; a name that is new becomes a new split. */
   splits(signal: AbortSignal): Promise<readonly string[]>;
+  /** Opens a reader of a split right behind a position; undefined: from the start. `clock` is that of the job. */
   open(split: string, position: P | undefined, signal: AbortSignal, clock?: Clock): Promise<SourceReader<T, P>>;
   /** The job is over: ends what the source keeps over restarts. May be called twice; the source may be opened again by another job. */
   close?(): Promise<void>;
 }
 
 export interface SourceReader<T, P = unknown> {
+  /** Resolves with the next values, or with undefined at the end of the split. */
   read(signal: AbortSignal): Promise<SourceBatch<T, P> | undefined>;
   /**
    * Whether an open read waits for what is not there yet (true), or is about to bring what is (false): only a split that waits is ever
@@ -77,6 +79,7 @@ export interface Sink<T, C = unknown> {
    * job is composed, which refuses two sinks that share one. Absent where sharing does no harm.
    */
   outputs?(): readonly string[];
+  /** Opens a writer for this life of the job: commits again what is pending, discards what no checkpoint knows. */
   open(context: SinkContext<C>): Promise<SinkWriter<T, C>>;
 }
 
@@ -108,7 +111,9 @@ export interface SinkWriter<T, C = unknown> {
    * send is sent first when it is called again, which it is after a failure that may mend itself.
    */
   flush?(signal: AbortSignal): Promise<void>;
+  /** Ends an epoch at this instant; resolves with what commits it, undefined when there is nothing to commit. */
   seal(epoch: number): Promise<C | undefined>;
+  /** Makes a sealed epoch visible, once however often it is called. */
   commit(committable: C, signal: AbortSignal): Promise<void>;
   /** May be called twice. Discards what is not sealed. */
   close(): Promise<void>;

@@ -26,8 +26,10 @@ export interface Holds<O> {
   take(): Hold;
   /** Whether something emitted now with this timestamp, outside any hold, would overtake what it must not: then it needs a hold. */
   blocks(timestamp: Timestamp): boolean;
+  /** Emits in the hold's place. */
   emit(hold: Hold, value: O, timestamp: Timestamp): void;
   /** Emits to a side output, in the hold's place too. */
   side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void;
+  /** Lets go: what waited behind the hold alone leaves. */
   release(hold: Hold): void;
 }

@@ -1,6 +1,7 @@
 /** Metrics as the engine and user code see them. prom-client stands behind them in `lib/runtime/job/metrics.ts`. */
 
 export interface Counter {
+  /** Counts on. @defaultValue count 1 */
   inc(count?: number): void;
   readonly value: number;
 }
@@ -11,6 +12,7 @@ export interface Meter extends Counter {
 }
 
 export interface Histogram {
+  /** Takes one more value. */
   update(value: number): void;
   /** Of the last `window` values. */
   quantile(q: number): number;
@@ -18,6 +20,7 @@ export interface Histogram {
 }
 
 export interface Gauge {
+  /** Exchanges the value. */
   set(value: number): void;
   readonly value: number;
 }
@@ -26,9 +29,12 @@ export interface Gauge {
 export interface MetricGroup {
   /** `name` must not contain `=`. */
   getSubGroup(name: string, value?: string): MetricGroup;
+  /** A number that only grows. */
   getCounter(name: string): Counter;
+  /** A counter with its rate. */
   getMeter(name: string): Meter;
   /** @defaultValue window 100 */
   getHistogram(name: string, window?: number): Histogram;
+  /** A number that is set. */
   getGauge(name: string): Gauge;
 }

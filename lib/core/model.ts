@@ -55,6 +55,8 @@ export interface ChatOptions {
 export interface ChatModelConnection {
   /** Longest such wait, in milliseconds; a request that is asked to wait longer fails. @defaultValue 10 minutes */
   readonly retryAfterMaxMs?: number | undefined;
+  /** Sends one request and gives the model's message. */
   chat(request: ChatRequest, options: ChatOptions): Promise<ChatMessage>;
+  /** Runs when the job is over. */
   close?(): Promise<void>;
 }

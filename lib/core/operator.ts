@@ -31,6 +31,7 @@ export type Step<I, O> =
   | { readonly kind: 'flatMap'; readonly fn: (value: I) => Iterable<O> };
 
 export interface Processor<I> {
+  /** Handles a record, under its key if the operator is keyed. Returns nothing: what it returns is refused (I13). */
   process(value: I, timestamp: Timestamp): void;
   /** Says that `process` uses no `this` and returns nothing, so that records go to it without a call in between that looks. */
   readonly direct?: true | undefined;
@@ -38,11 +39,14 @@ export interface Processor<I> {
   onWatermark?(timestamp: Timestamp): void;
   /** Runs once after a restore and before the first turn. May read and change state by `forEachKey`; must not emit. */
   open?(): Promise<void>;
+  /** Runs once when the job stops or fails. */
   close?(): Promise<void>;
 }
 
 export interface Output<O> {
+  /** Emits to the main output. */
   emit(value: O, timestamp: Timestamp): void;
+  /** Emits to a side output. */
   side<S>(tag: OutputTag<S>, value: S, timestamp: Timestamp): void;
 }
 
@@ -60,6 +64,7 @@ export interface OperatorContext<O> {
   timers(onTimer: (timer: Timer) => void): Timers;
   /** At most one per operator, and not beside `timers`. */
   derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers;
+  /** What waits: items are submitted in a turn, run outside any, and take effect in one. */
   work<W, R>(worker: Worker<W, R>, options?: WorkOptions): Work<W>;
   /** At most one per operator. */
   holds(options?: HoldOptions): Holds<O>;
@@ -89,5 +94,6 @@ export interface PlaceOptions {
 
 export interface Place {
   readonly count: number;
+  /** Says that so many items came, or went when it is negative. */
   add(count: number): void;
 }

@@ -50,24 +50,38 @@ interface KeyedHandle {
 }
 
 export interface ValueState<T> extends KeyedHandle {
+  /** Gives the value of the current key; undefined when there is none. */
   value(): T | undefined;
+  /**
+   * Exchanges the value of the current key; undefined is the same as `clear()`. Throws `NOT_SERIALISABLE` for what is
+   * no plain data.
+   */
   update(value: T): void;
 }
 
 export interface ListState<T> extends KeyedHandle {
   readonly size: number;
+  /** Puts an element at the end. */
   add(value: T): void;
   /** Removes and returns the oldest element. */
   shift(): T | undefined;
+  /** Gives the elements, oldest first. */
   values(): Iterable<T>;
 }
 
 export interface MapState<K extends string | number, V> extends KeyedHandle {
+  /** Gives the value of an entry; undefined when there is none. */
   get(key: K): V | undefined;
+  /**
+   * Puts in an entry, or exchanges its value; undefined is the same as `delete`. Throws `NOT_SERIALISABLE` for what is
+   * no plain data.
+   */
   set(key: K, value: V): void;
+  /** Forgets an entry; an unknown one is no error. */
   delete(key: K): void;
   /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
   keys(): Iterable<K>;
+  /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
   entries(): Iterable<[K, V]>;
   /** Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only. */
   forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void>;

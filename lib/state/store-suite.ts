@@ -14,6 +14,7 @@ export interface StorageFixture {
   readonly storage: Storage;
   /** The process dies and comes back: what is open is abandoned without `close`, and `storage` gives what reached the disk. */
   reopen(): Promise<void>;
+  /** Runs when the case is over, whatever came of it. */
   cleanup(): Promise<void>;
 }
 

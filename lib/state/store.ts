@@ -15,6 +15,7 @@ export interface Store {
   get(key: Uint8Array): Uint8Array | undefined;
   /** In the order of the keys. Sees the store as of the call. */
   entries(range: KeyRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;
+  /** Begins a batch of writes. */
   batch(): StoreBatch;
   /** Deletes a range; not atomic with anything. */
   clear(range: KeyRange): Promise<void>;
@@ -28,7 +29,9 @@ export interface StoreBatch {
   readonly length: number;
   /** Bytes of keys and values so far. */
   readonly bytes: number;
+  /** Adds a write. */
   put(key: Uint8Array, value: Uint8Array): void;
+  /** Adds a deletion; a key that is not there is no error. */
   delete(key: Uint8Array): void;
   /** All of it or nothing; durable on disk when it resolves. */
   write(): Promise<void>;
