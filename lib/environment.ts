@@ -4,7 +4,7 @@ import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import { refusal } from './core/options.ts';
 import { StreamGraph } from './runtime/edges/graph.ts';
-import { WatermarkStrategy } from './runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';
 import { Job } from './runtime/job/job.ts';
 import { JobMetrics } from './runtime/job/metrics.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';

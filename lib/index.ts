@@ -6,7 +6,8 @@ export type { CheckpointOptions, EnvironmentOptions } from './environment-option
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export { DataStreamSink } from './data-stream-sink.ts';
-export { WatermarkStrategy, type Quiet } from './runtime/edges/watermarks.ts';
+export type { Quiet } from './runtime/edges/watermark-generator.ts';
+export { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';
 export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
 export type { LogLevel } from './runtime/job/logging.ts';
@@ -117,7 +118,7 @@ export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecor
 export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord, WorkRecord } from './runtime/journal/work-record.ts';
 export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
-export { MemoryStorage } from './state/memory-store.ts';
+export { MemoryStorage } from './state/memory-storage.ts';
 export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
 
 // ---------- ground
@@ -129,4 +130,4 @@ export type { Key } from './core/key.ts';
 export type { LogFunction, Logger } from './core/logger.ts';
 export type { Counter, Gauge, Histogram, Meter, MetricGroup } from './core/metric.ts';
 export type { Duration } from './core/options.ts';
-export { registerErrorType, type ErrorType } from './core/serde.ts';
+export { registerErrorType, type ErrorType } from './core/error-types.ts';

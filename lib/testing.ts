@@ -17,8 +17,12 @@ export { filter, flatMap, map } from '../operators/stateless.ts';
 export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
 
 // ---------- conformance of one's own store, source and sink
-export { actionStateStoreSuite, stateStoreSuite, type MakeStorage, type StorageFixture } from './state/store-suite.ts';
-export { sinkSuite, sourceSuite, type SinkUnderTest, type SourceUnderTest, type SuiteCase } from './core/connector-suite.ts';
+export { actionStateStoreSuite } from './state/action-state-store-suite.ts';
+export { stateStoreSuite } from './state/state-store-suite.ts';
+export type { MakeStorage, StorageFixture } from './state/storage-fixture.ts';
+export { sinkSuite, type SinkUnderTest } from './core/sink-suite.ts';
+export { sourceSuite, type SourceUnderTest } from './core/source-suite.ts';
+export type { SuiteCase } from './core/suite-case.ts';
 
 // ---------- a whole job
 export { simulate, type CrashPoint, type LifeCounts, type SimulationOptions, type SimulationResult } from './testing/simulation.ts';
@@ -33,11 +37,9 @@ export {
   type ScriptedChatModelOptions,
   type ScriptedRequest,
 } from './testing/scripted.ts';
+export type { MemoryDatabaseName, MemoryFault, MemoryOperation } from './state/memory-disk.ts';
 export {
   MemoryStorage as CrashingStorage,
   type MemoryCrash,
-  type MemoryDatabaseName,
-  type MemoryFault,
-  type MemoryOperation,
   type MemoryStorageOptions as CrashingStorageOptions,
-} from './state/memory-store.ts';
+} from './state/memory-storage.ts';

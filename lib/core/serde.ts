@@ -1,26 +1,18 @@
 /**
- * Values as bytes: tagged JSON, digests, and the seal (checksum and version) that every stored value carries. Plain JSON stays plain JSON;
- * what JSON can not say is an object with the one property `$`, and a user's object with such a property is escaped, so that every
- * value comes back as it was. Identity is not kept: two references to one object become two objects, an object without a prototype
- * becomes a plain one, and a hole in an array becomes undefined. Part of I8: an outcome read back equals the one that was journaled.
+ * Values as text and bytes: tagged JSON. Plain JSON stays plain JSON; what JSON can not say is an object with the one
+ * property `$`, and a user's object with such a property is escaped, so that every value comes back as it was
+ * (`revive.ts` reads the tags). Identity is not kept: two references to one object become two objects, an object
+ * without a prototype becomes a plain one, and a hole in an array becomes undefined. Part of I8: an outcome read back
+ * equals the one that was journaled.
  */
 import { hash } from 'node:crypto';
-import { types } from 'node:util';
-import { crc32 } from 'node:zlib';
-import { CallNotExecuted, InvariantError, StreamError } from './errors.ts';
+import { errorProperties, errorTypeName, isError } from './error-types.ts';
+import { StreamError } from './errors.ts';
 import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
-
-/** An error class that `registerErrorType` takes. */
-export type ErrorType = abstract new (...parameters: never[]) => Error;
+import { revive } from './revive.ts';
 
 /** Deeper values are refused; the bound also ends the walk through a cycle. */
 export const depthMax = 1000;
-
-/** Version of the sealed form. */
-const sealVersion = 1;
-
-/** Bytes before the body of a sealed value: CRC-32 (big endian) of all that follows, then the version. */
-const sealBytes = 5;
 
 // ---------- text and bytes
 
@@ -68,94 +60,9 @@ export const decode = (bytes: Uint8Array): unknown => decodeText(asBuffer(bytes)
 /** A short fingerprint: the first 16 hexadecimal digits of SHA-256. */
 export const digest = (data: Uint8Array | string): string => hash('sha256', data, 'hex').slice(0, 16);
 
-// ---------- seal
-
-/** @internal Puts checksum and version before the body. */
-export const seal = (body: Uint8Array): Buffer => {
-  const bytes = Buffer.allocUnsafe(sealBytes + body.length);
-  bytes.set(body, sealBytes);
-  return closeSeal(bytes);
-};
-
-/** @internal Checks the seal and returns the body, which shares memory with `bytes`. `what` names the value in errors. */
-export const unseal = (bytes: Uint8Array, what: string): Buffer => {
-  const buffer = asBuffer(bytes);
-  if (buffer.length < sealBytes || crc32(buffer.subarray(4)) !== buffer.readUInt32BE(0)) {
-    throw new StreamError('VALUE_DAMAGED', `${what} does not match its checksum`, { details: { what } });
-  }
-  const version = buffer[4] as number; // the length was checked
-  if (version > sealVersion) {
-    throw new StreamError('STORE_FORMAT', `${what} has format ${version}, this version reads up to ${sealVersion}`, {
-      details: { what, version },
-    });
-  }
-  if (version < sealVersion) throw new StreamError('VALUE_DAMAGED', `${what} has format ${version}`, { details: { what, version } });
-  return buffer.subarray(sealBytes);
-};
-
-/** @internal `seal(encode(value))` in one allocation. */
-export const sealValue = (value: unknown): Buffer => sealText(encodeText(value));
-
-/** @internal The same of a value that is text already. */
-export const sealText = (text: string): Buffer => {
-  const bytes = Buffer.allocUnsafe(sealBytes + Buffer.byteLength(text));
-  bytes.write(text, sealBytes, 'utf8');
-  return closeSeal(bytes);
-};
-
-export const unsealValue = (bytes: Uint8Array, what: string): unknown => decode(unseal(bytes, what));
-
-const closeSeal = (bytes: Buffer): Buffer => {
-  bytes[4] = sealVersion;
-  bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
-  return bytes;
-};
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
+/** @internal The same memory as a buffer. */
+export const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-// ---------- errors as values
-
-const builtInErrors = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError];
-
-const errorTypes = new Map<string, ErrorType>(
-  [...builtInErrors, StreamError, CallNotExecuted, InvariantError].map((type) => [type.name, type]),
-);
-
-/**
- * Makes errors of a class come back as that class. Its constructor is not called: message, cause and own properties are put on an
- * object of the class, so private fields are missing. The class is known by its name, which must be unique.
- *
- * @example
- * class CardDeclined extends Error { override readonly name = 'CardDeclined'; }
- * registerErrorType(CardDeclined);
- */
-export const registerErrorType = (type: ErrorType): void => {
-  const known = errorTypes.get(type.name);
-  if (type.name === '' || !(type.prototype instanceof Error)) throw new TypeError('Expected a class with a name that extends Error');
-  if (known !== undefined && known !== type) throw new TypeError(`An error class called \`${type.name}\` is registered already`);
-  errorTypes.set(type.name, type);
-};
-
-const isError = (value: object): value is Error => value instanceof Error || types.isNativeError(value);
-
-/** The nearest registered class of an error; one from another realm, or made by hand, is known by its name. */
-const errorTypeName = (error: Error): string => {
-  for (let prototype: unknown = Object.getPrototypeOf(error); prototype instanceof Error; prototype = Object.getPrototypeOf(prototype)) {
-    const type = prototype.constructor as ErrorType; // the constructor of a prototype that inherits from Error
-    if (errorTypes.get(type.name) === type) return type.name;
-  }
-  return errorTypes.has(error.name) ? error.name : 'Error';
-};
-
-/** Own properties that are kept as they are; the rest of an error is handled one by one. */
-const errorProperties = (error: Error): Record<string, unknown> => {
-  const { stack: _stack, message: _message, cause: _cause, ...properties } = error as Error & Record<string, unknown>;
-  const { code } = error as { code?: unknown };
-  if (typeof code === 'string' || typeof code === 'number') properties['code'] = code;
-  if (error instanceof AggregateError) properties['errors'] = error.errors;
-  return properties;
-};
 
 // ---------- what JSON can't say
 
@@ -163,7 +70,6 @@ const errorProperties = (error: Error): Record<string, unknown> => {
 export const assertSerialisable = (value: unknown): void => {
   if (!isPlain(value, 0)) encodeText(value);
 };
-
 
 const isPlainNumber = (value: number): boolean => Number.isFinite(value) && (value !== 0 || 1 / value > 0);
 
@@ -241,7 +147,9 @@ class TaggedWriter {
     }
     if (isError(value)) return this.#error(value);
     const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } }).constructor ?? {};
-    throw this.#refusal(typeof name === 'string' && name !== '' ? `an instance of \`${name}\`` : 'an object with a prototype');
+    throw this.#refusal(
+      typeof name === 'string' && name !== '' ? `an instance of \`${name}\`` : 'an object with a prototype',
+    );
   }
 
   #list(values: readonly unknown[], step: (index: number) => string): string {
@@ -265,12 +173,16 @@ class TaggedWriter {
 
   #record(record: Record<string, unknown>): string {
     const parts: string[] = [];
-    for (const name of Object.keys(record)) parts.push(`${JSON.stringify(name)}:${this.#member(propertyStep(name), record[name])}`);
+    for (const name of Object.keys(record))
+      parts.push(`${JSON.stringify(name)}:${this.#member(propertyStep(name), record[name])}`);
     const text = `{${parts.join(',')}}`;
     return Object.hasOwn(record, '$') ? tagged('escaped', text) : text;
   }
 
-  /** An error must always be storable, so what hangs on it and can't be stored is left out, and such a cause becomes its text. */
+  /**
+   * An error must always be storable, so what hangs on it and can't be stored is left out, and such a cause becomes its
+   * text.
+   */
   #error(error: Error): string {
     const parts = [
       `"type":${JSON.stringify(errorTypeName(error))}`,
@@ -278,7 +190,9 @@ class TaggedWriter {
       `"message":${this.write(`${error.message}`)}`,
     ];
     if (error.cause !== undefined) {
-      parts.push(`"cause":${this.#attempt('.cause', error.cause) ?? this.write(`[not serialisable] ${briefly(error.cause)}`)}`);
+      parts.push(
+        `"cause":${this.#attempt('.cause', error.cause) ?? this.write(`[not serialisable] ${briefly(error.cause)}`)}`,
+      );
     }
     const properties: string[] = [];
     for (const [name, value] of Object.entries(errorProperties(error))) {
@@ -311,7 +225,9 @@ class TaggedWriter {
   #refusal(found: string): StreamError {
     const path = this.#path.length > 20 ? [...this.#path.slice(0, 20), '...'].join('') : this.#path.join('');
     const where = path === '' ? 'the value' : `\`${path}\``;
-    return new StreamError('NOT_SERIALISABLE', `${where} can not be stored: it is ${found}`, { details: { path, found } });
+    return new StreamError('NOT_SERIALISABLE', `${where} can not be stored: it is ${found}`, {
+      details: { path, found },
+    });
   }
 }
 
@@ -319,77 +235,3 @@ const propertyStep = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.
 
 const briefly = (value: unknown): string =>
   typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
-
-// ---------- back from text
-
-/** Replaces tagged objects by what they stand for, in place. */
-const revive = (value: unknown): unknown => {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) value[index] = revive(value[index]);
-    return value;
-  }
-  const record = value as Record<string, unknown>;
-  return Object.hasOwn(record, '$') ? reviveTagged(record) : reviveMembers(record);
-};
-
-const reviveMembers = (record: Record<string, unknown>): Record<string, unknown> => {
-  for (const name of Object.keys(record)) record[name] = revive(record[name]);
-  return record;
-};
-
-const reviveTagged = (record: Record<string, unknown>): unknown => {
-  const body = record['v'];
-  switch (record['$']) {
-    case 'undefined':
-      return undefined;
-    case 'number':
-      return Number(body);
-    case 'bigint':
-      return BigInt(body as string);
-    case 'date':
-      return new Date(body === null ? Number.NaN : (body as number));
-    case 'map':
-      return new Map(revive(body) as [unknown, unknown][]);
-    case 'set':
-      return new Set(revive(body) as unknown[]);
-    case 'bytes':
-      return new Uint8Array(Buffer.from(body as string, 'base64'));
-    case 'buffer':
-      return Buffer.from(body as string, 'base64');
-    case 'error':
-      return reviveError(body as ErrorBody);
-    case 'escaped':
-      return reviveMembers(body as Record<string, unknown>);
-    default:
-      throw new StreamError('STORE_FORMAT', `a stored value has the unknown tag '${String(record['$'])}'`);
-  }
-};
-
-/** What `TaggedWriter` writes for an error. */
-interface ErrorBody {
-  readonly type: string;
-  readonly name: string;
-  readonly message: string;
-  readonly cause?: unknown;
-  readonly properties: readonly (readonly [name: string, value: unknown])[];
-}
-
-const reviveError = (body: ErrorBody): Error => {
-  const error = new Error(body.message, body.cause === undefined ? undefined : { cause: revive(body.cause) });
-  // Where it was read is no trace of where it was thrown.
-  hidden(error, 'stack', `${body.name}: ${body.message}\n    at (read from the store)`);
-  const type = errorTypes.get(body.type);
-  if (type !== undefined) Object.setPrototypeOf(error, type.prototype as object);
-  for (const [name, value] of body.properties) {
-    const enumerable = !(name === 'errors' && type === AggregateError);
-    Object.defineProperty(error, name, { value: revive(value), enumerable, writable: true, configurable: true });
-  }
-  if (error instanceof StreamError && error.details === undefined) hidden(error, 'details', {});
-  if (error.name !== body.name) hidden(error, 'name', body.name);
-  return error;
-};
-
-const hidden = (target: object, name: string, value: unknown): void => {
-  Object.defineProperty(target, name, { value, enumerable: false, writable: true, configurable: true });
-};

@@ -9,7 +9,8 @@
 import type { KeyRange, Store, StoreBatch } from './store.ts';
 import { invariant, messageOf, StreamError } from '../core/errors.ts';
 import { murmur2 } from '../core/key.ts';
-import { digest, sealValue, unsealValue } from '../core/serde.ts';
+import { sealValue, unsealValue } from '../core/seal.ts';
+import { digest } from '../core/serde.ts';
 import { prefixes } from './layout.ts';
 
 /** Names a checkpoint and what came before it. */

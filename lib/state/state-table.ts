@@ -18,7 +18,7 @@ import { StreamError, messageOf } from '../core/errors.ts';
 import { keyBytes } from '../core/key.ts';
 import { deepFreeze } from '../core/own-copy.ts';
 import { keyOfMapKey, stateRowKey, storedKeyOf } from './layout.ts';
-import { sealValue, unsealValue } from '../core/serde.ts';
+import { sealValue, unsealValue } from '../core/seal.ts';
 
 /** One row in memory. The fields belong to the table; a handle reads `value` and nothing else. */
 export class Cell {

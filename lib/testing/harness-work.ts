@@ -11,7 +11,7 @@ import { OpenWork } from '../runtime/domain/open-work.ts';
 import { Recovery } from '../runtime/recovery/recovery.ts';
 import { Turns } from '../runtime/domain/turns.ts';
 import type { WorkQueue } from '../runtime/work/work.ts';
-import { MemoryStorage } from '../state/memory-store.ts';
+import { MemoryStorage } from '../state/memory-storage.ts';
 import { settled, type ManualClock } from './clock.ts';
 
 const logger = makeLogger('silent');

@@ -20,7 +20,7 @@ import type { Receiver } from '../runtime/edges/receiver.ts';
 import type { WorkServices } from '../runtime/work/work.ts';
 import { KeyContext } from '../state/key-context.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
-import { MemoryStorage } from '../state/memory-store.ts';
+import { MemoryStorage } from '../state/memory-storage.ts';
 import type { Store } from '../state/store.ts';
 import { ManualClock } from './clock.ts';
 import { HarnessWork, jobId } from './harness-work.ts';

@@ -12,7 +12,7 @@ import { Recovery } from '../runtime/recovery/recovery.ts';
 import { packTurn, type Turn } from '../runtime/journal/turn.ts';
 import { readNewestCheckpoint } from '../state/checkpoint.ts';
 import { prefixes } from '../state/layout.ts';
-import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-store.ts';
+import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-storage.ts';
 import type { OpenStorage, Storage, Store } from '../state/store.ts';
 
 /** When a simulated process touches its disk. Each may kill it: `before` a write is issued, or `after` it is durable and nobody knows. */

@@ -14,7 +14,7 @@ import { StreamExecutionEnvironment } from '../environment.ts';
 import type { Job } from '../runtime/job/job.ts';
 import { makeLogger } from '../runtime/job/logging.ts';
 import type { Turn } from '../runtime/journal/turn.ts';
-import type { MemoryFault, MemoryOperation } from '../state/memory-store.ts';
+import type { MemoryFault, MemoryOperation } from '../state/memory-disk.ts';
 import { settled, SimulatedClock } from './clock.ts';
 import { SimulatedDisk } from './history.ts';
 import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './world.ts';

@@ -3,7 +3,10 @@
  * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
-import { WatermarkCombiner, WatermarkGenerator, WatermarkStrategy, WatermarkValve, type WatermarkChange } from '../runtime/edges/watermarks.ts';
+import type { WatermarkChange } from '../runtime/edges/watermark-change.ts';
+import { WatermarkGenerator } from '../runtime/edges/watermark-generator.ts';
+import { WatermarkCombiner, WatermarkValve } from '../runtime/edges/watermark-merge.ts';
+import { WatermarkStrategy } from '../runtime/edges/watermark-strategy.ts';
 import { forward } from '../runtime/edges/wire.ts';
 import { asyncVectorRunner } from './vector-async.ts';
 import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';

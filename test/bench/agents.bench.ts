@@ -9,7 +9,7 @@ import { agent } from '../../lib/agents/agent.ts';
 import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
 import { callbackSink } from '../../connectors/callback-sink.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
-import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { alternate, atLeast, atMost, cpuOf, median, quantile, short, timed, type BenchCase, type Row, type Scale } from './case.ts';
 import { laps, meteredStorage, voidSink, withDirectory } from './places.ts';
 

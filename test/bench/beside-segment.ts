@@ -5,7 +5,7 @@
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { DataStream } from '../../lib/data-stream.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
-import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import type { Measurement, Workload } from './beside.ts';

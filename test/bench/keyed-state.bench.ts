@@ -4,7 +4,7 @@
  */
 import type { MapState, ValueState } from '../../lib/core/state-descriptor.ts';
 import { KeyContext } from '../../lib/state/key-context.ts';
-import { MemoryStorage } from '../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../lib/state/memory-storage.ts';
 import { TimerService } from '../../lib/state/timers.ts';
 import { WorkingSet } from '../../lib/state/keyed-state.ts';
 import { mapState, valueState } from '../../lib/core/state-descriptor.ts';

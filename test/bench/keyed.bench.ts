@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { CheckpointOptions } from '../../lib/environment-options.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
-import { WatermarkStrategy } from '../../lib/runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { alternate, gapOf, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';

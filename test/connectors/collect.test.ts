@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { collectSink } from '../../connectors/collect.ts';
-import { sinkSuite } from '../../lib/core/connector-suite.ts';
+import { sinkSuite } from '../../lib/core/sink-suite.ts';
 
 const { signal } = new AbortController();
 

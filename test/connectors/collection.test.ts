@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { collection } from '../../connectors/collection.ts';
-import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { sourceSuite } from '../../lib/core/source-suite.ts';
 
 const { signal } = new AbortController();
 

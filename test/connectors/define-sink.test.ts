@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { callbackSink } from '../../connectors/callback-sink.ts';
 import { defineSink } from '../../connectors/define-sink.ts';
 import { printSink } from '../../connectors/print.ts';
-import { sinkSuite } from '../../lib/core/connector-suite.ts';
+import { sinkSuite } from '../../lib/core/sink-suite.ts';
 
 const { signal } = new AbortController();
 const values = ['a', 'b', 'c', 'd', 'e', 'f'];

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { defineSource } from '../../connectors/define-source.ts';
-import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { sourceSuite } from '../../lib/core/source-suite.ts';
 import { StepClock } from './manual-clock.ts';
 
 const { signal } = new AbortController();

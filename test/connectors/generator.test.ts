@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { collection } from '../../connectors/collection.ts';
 import { generator } from '../../connectors/generator.ts';
 import { paced } from '../../connectors/paced.ts';
-import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { sourceSuite } from '../../lib/core/source-suite.ts';
 import { StepClock } from './manual-clock.ts';
 
 const { signal } = new AbortController();

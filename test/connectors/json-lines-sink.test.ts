@@ -10,7 +10,7 @@ import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
-import { sinkSuite } from '../../lib/core/connector-suite.ts';
+import { sinkSuite } from '../../lib/core/sink-suite.ts';
 
 const { signal } = new AbortController();
 let directory = '';

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { z } from 'zod';
 import { jsonLines, malformedLines } from '../../connectors/json-lines-source.ts';
-import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { sourceSuite } from '../../lib/core/source-suite.ts';
 
 const { signal } = new AbortController();
 let directory = '';

@@ -1,7 +1,7 @@
 import { concat, from, NEVER, of, Subject, throwError } from 'rxjs';
 import { expect, test } from 'vitest';
 import { observableSource } from '../../connectors/observable.ts';
-import { sourceSuite } from '../../lib/core/connector-suite.ts';
+import { sourceSuite } from '../../lib/core/source-suite.ts';
 
 const { signal } = new AbortController();
 

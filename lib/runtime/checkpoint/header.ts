@@ -9,7 +9,7 @@ import type { HostSnapshot } from '../hosts/operator-host.ts';
 import type { JournalState } from '../journal/journal.ts';
 import type { SinkSnapshot } from '../hosts/sink-host.ts';
 import type { SourceSnapshot } from '../hosts/source-host.ts';
-import type { ValveSnapshot } from '../edges/watermarks.ts';
+import type { ValveSnapshot } from '../edges/watermark-merge.ts';
 
 export interface StateFacts {
   readonly name: string;

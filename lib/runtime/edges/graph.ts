@@ -8,7 +8,7 @@ import { StreamError } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { Operator, Step } from '../../core/operator.ts';
 import { refusal } from '../../core/options.ts';
-import type { WatermarkStrategy } from './watermarks.ts';
+import type { WatermarkStrategy } from './watermark-strategy.ts';
 
 /** How records cross an edge: to whoever is next, or to the owner of their key. */
 export type Partitioning = { readonly kind: 'forward' } | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key };

@@ -14,7 +14,8 @@ import type { RecordCounter } from './fusion.ts';
 import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Gate, Receiver } from './receiver.ts';
-import type { WatermarkChange, WatermarkValve } from './watermarks.ts';
+import type { WatermarkChange } from './watermark-change.ts';
+import type { WatermarkValve } from './watermark-merge.ts';
 
 /** An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which takes `record`. */
 export class Wire<T> implements Receiver<T> {

@@ -17,8 +17,12 @@ import type { Places } from '../edges/places.ts';
 import { namedSource } from './source-failure.ts';
 import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
 import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
-import { WatermarkCombiner, WatermarkGenerator } from '../edges/watermarks.ts';
-import type { Quiet, ValveSnapshot, WatermarkChange, WatermarkStrategy } from '../edges/watermarks.ts';
+import { WatermarkGenerator } from '../edges/watermark-generator.ts';
+import { WatermarkCombiner } from '../edges/watermark-merge.ts';
+import type { WatermarkChange } from '../edges/watermark-change.ts';
+import type { Quiet } from '../edges/watermark-generator.ts';
+import type { ValveSnapshot } from '../edges/watermark-merge.ts';
+import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
 import { forward } from '../edges/wire.ts';
 
 export interface SourceSnapshot {

@@ -10,7 +10,7 @@ import { invariant } from '../../core/errors.ts';
 import { decodeText, encodeText } from '../../core/serde.ts';
 import { invalidTimestamp, isTimestamp } from '../../core/timestamp.ts';
 import type { RecordedInput } from '../journal/turn.ts';
-import type { GeneratorSnapshot, Quiet, WatermarkGenerator } from '../edges/watermarks.ts';
+import type { GeneratorSnapshot, Quiet, WatermarkGenerator } from '../edges/watermark-generator.ts';
 
 export interface SplitSnapshot {
   /** Behind what was handed over; of a split that can't be read again, behind what was accepted. */

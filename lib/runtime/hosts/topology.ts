@@ -12,7 +12,8 @@ import { nowhere, type Receiver } from '../edges/receiver.ts';
 import { rxSegment } from '../edges/rx-segment.ts';
 import { SinkHost, type SinkServices } from './sink-host.ts';
 import { SourceHost } from './source-host.ts';
-import { WatermarkValve, type WatermarkStrategy } from '../edges/watermarks.ts';
+import { WatermarkValve } from '../edges/watermark-merge.ts';
+import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
 import { keyedEdge, unionInput, Wire } from '../edges/wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {

@@ -10,7 +10,8 @@
 import { invariant, StreamError } from '../../core/errors.ts';
 import type { JournalEntry, WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
-import { encodeText, sealText, sealValue, unsealValue } from '../../core/serde.ts';
+import { sealText, sealValue, unsealValue } from '../../core/seal.ts';
+import { encodeText } from '../../core/serde.ts';
 import type { PackedTurn } from './turn.ts';
 import { kindOf, kindOfByte, type Lsn, type WorkRecord } from './work-record.ts';
 

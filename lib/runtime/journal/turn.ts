@@ -5,7 +5,7 @@
 import type { Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
 import type { WorkId } from '../../core/journal.ts';
-import type { Quiet } from '../edges/watermarks.ts';
+import type { Quiet } from '../edges/watermark-generator.ts';
 
 export type Turn =
   /** A split hands over its next `count` records: those that can't be read again out of what was accepted. */

@@ -9,8 +9,8 @@ import {
   readNewestCheckpoint,
   writeCheckpoint,
 } from '../../../lib/state/checkpoint.ts';
-import { seal, unseal } from '../../../lib/core/serde.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { seal, unseal } from '../../../lib/core/seal.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 
 const openState = async (): Promise<Store> => (await new MemoryStorage().open()).state;
 

@@ -9,7 +9,7 @@ import type { Key } from '../../../lib/core/key.ts';
 import type { StateCut } from '../../../lib/state/keyed-state.ts';
 import type { Store, StoreBatch } from '../../../lib/state/store.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { WorkingSet } from '../../../lib/state/keyed-state.ts';
 import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 import { mapKeyOf } from '../../../lib/core/key.ts';

@@ -4,7 +4,7 @@ import type { StateDescriptor } from '../../../lib/core/state-descriptor.ts';
 import type { Store } from '../../../lib/state/store.ts';
 import type { WorkingSetOptions } from '../../../lib/state/keyed-state.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { WorkingSet } from '../../../lib/state/keyed-state.ts';
 import { listState, mapState, valueState } from '../../../lib/core/state-descriptor.ts';
 

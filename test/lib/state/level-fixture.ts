@@ -1,5 +1,5 @@
 /** LevelDB directories for tests: made fresh, "crashed" by copying them as they are on disk, and removed at the end. */
-import type { StorageFixture } from '../../../lib/state/store-suite.ts';
+import type { StorageFixture } from '../../../lib/state/storage-fixture.ts';
 import type { KeyRange, OpenStorage, Storage, Store } from '../../../lib/state/store.ts';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

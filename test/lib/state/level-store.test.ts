@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { OpenStorage } from '../../../lib/state/store.ts';
-import { sealValue, unsealValue } from '../../../lib/core/serde.ts';
+import { sealValue, unsealValue } from '../../../lib/core/seal.ts';
 import { digestedBatch, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
 import { LevelStorage } from '../../../lib/state/level-store.ts';
 import { everything, keysOf, put, temporaryDirectory } from './level-fixture.ts';

@@ -1,7 +1,8 @@
 import { describe, test } from 'vitest';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
-import type { StorageFixture } from '../../../lib/state/store-suite.ts';
-import { actionStateStoreSuite, stateStoreSuite } from '../../../lib/state/store-suite.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
+import type { StorageFixture } from '../../../lib/state/storage-fixture.ts';
+import { actionStateStoreSuite } from '../../../lib/state/action-state-store-suite.ts';
+import { stateStoreSuite } from '../../../lib/state/state-store-suite.ts';
 import { ManualTimers } from './manual-timers.ts';
 import { makeLevelStorage } from './level-fixture.ts';
 

@@ -9,7 +9,7 @@ import type { StateCut } from '../../../lib/state/keyed-state.ts';
 import type { Store, StoreBatch } from '../../../lib/state/store.ts';
 import type { TimeDomain } from '../../../lib/core/timer.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { TimerService } from '../../../lib/state/timers.ts';
 import { keyBytes, mapKeyOf } from '../../../lib/core/key.ts';
 

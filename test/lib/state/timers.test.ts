@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Timer } from '../../../lib/core/timer.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { TimerService } from '../../../lib/state/timers.ts';
 import type { Store } from '../../../lib/state/store.ts';
 

@@ -1,7 +1,7 @@
 import { simulate } from 'millrace/testing';
 import { expect, test } from 'vitest';
 import { valueState } from '../../../../lib/core/state-descriptor.ts';
-import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../../../operators/window-assigners.ts';
 

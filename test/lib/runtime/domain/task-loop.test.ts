@@ -3,7 +3,7 @@ import { callbackSink, collection, StreamExecutionEnvironment, type DataStream, 
 import { TaskLoop } from '../../../../lib/runtime/domain/task-loop.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
 import { systemClock } from '../../../../lib/core/clock.ts';
-import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermarks.ts';
+import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermark-strategy.ts';
 import { HostedSource } from '../hosts/sources.ts';
 
 /** A loop over one source; what is journaled is durable when the test says so. */

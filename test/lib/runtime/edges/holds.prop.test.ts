@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { MIN_TIMESTAMP, type HoldOptions, type Holds, type Operator, type Timestamp } from 'millrace';
 import { OperatorHarness, type HarnessOutput } from 'millrace/testing';
 import { expect, test } from 'vitest';
-import { WatermarkValve } from '../../../../lib/runtime/edges/watermarks.ts';
+import { WatermarkValve } from '../../../../lib/runtime/edges/watermark-merge.ts';
 
 /** An operator that takes a hold for each record; the test emits and releases by hand. */
 const holding =

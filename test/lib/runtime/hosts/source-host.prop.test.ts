@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WatermarkStrategy } from '../../../../lib/index.ts';
-import type { Quiet } from '../../../../lib/runtime/edges/watermarks.ts';
+import type { Quiet } from '../../../../lib/runtime/edges/watermark-generator.ts';
 import { batchOf, HostedSource, type Stamped } from './sources.ts';
 
 type Step = { readonly do: 'hand over'; readonly records: number } | { readonly do: 'tick'; readonly afterMs: number; readonly quiet: Quiet } | { readonly do: 'restore' };

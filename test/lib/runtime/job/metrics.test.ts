@@ -8,8 +8,8 @@ import { Job } from '../../../../lib/runtime/job/job.ts';
 import { makeLogger } from '../../../../lib/runtime/job/logging.ts';
 import { JobMetrics, type MetricSnapshot } from '../../../../lib/runtime/job/metrics.ts';
 import { noRestart } from '../../../../lib/runtime/job/restart.ts';
-import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermarks.ts';
-import { MemoryStorage } from '../../../../lib/state/memory-store.ts';
+import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermark-strategy.ts';
+import { MemoryStorage } from '../../../../lib/state/memory-storage.ts';
 import { StepClock } from '../../../connectors/manual-clock.ts';
 
 const settings = {

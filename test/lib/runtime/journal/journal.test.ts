@@ -3,7 +3,7 @@ import { systemClock } from '../../../../lib/core/clock.ts';
 import { emptyJournal, Journal } from '../../../../lib/runtime/journal/journal.ts';
 import { Recovery } from '../../../../lib/runtime/recovery/recovery.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
-import { MemoryStorage } from '../../../../lib/state/memory-store.ts';
+import { MemoryStorage } from '../../../../lib/state/memory-storage.ts';
 
 const opened = async () => {
   const { journal: store } = await new MemoryStorage().open();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { EncodedText, sealValue } from '../../../../lib/core/serde.ts';
+import { sealValue } from '../../../../lib/core/seal.ts';
+import { EncodedText } from '../../../../lib/core/serde.ts';
 import { callsMax, decodeJournalEntry, encodeWork, journaledCalls, workKey } from '../../../../lib/runtime/journal/journal-format.ts';
 import type { WorkRecord } from '../../../../lib/runtime/journal/work-record.ts';
 

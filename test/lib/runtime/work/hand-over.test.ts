@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { StreamError } from '../../../../lib/core/errors.ts';
 import type { Outcome } from '../../../../lib/core/work.ts';
-import { decodeText, encodeText, registerErrorType } from '../../../../lib/core/serde.ts';
+import { registerErrorType } from '../../../../lib/core/error-types.ts';
+import { decodeText, encodeText } from '../../../../lib/core/serde.ts';
 import { fixed, handOver } from '../../../../lib/runtime/work/hand-over.ts';
 
 class Declined extends Error {

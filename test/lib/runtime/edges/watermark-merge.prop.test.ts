@@ -1,13 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP } from '../../../../lib/core/element.ts';
-import {
-  WatermarkCombiner,
-  WatermarkGenerator,
-  WatermarkStrategy,
-  WatermarkValve,
-  type WatermarkChange,
-} from '../../../../lib/runtime/edges/watermarks.ts';
+import type { WatermarkChange } from '../../../../lib/runtime/edges/watermark-change.ts';
+import { WatermarkCombiner, WatermarkValve } from '../../../../lib/runtime/edges/watermark-merge.ts';
 
 const timestamp = fc.oneof(
   { weight: 20, arbitrary: fc.integer({ min: -50, max: 200 }) },
@@ -84,7 +79,8 @@ it('the combiner gives the least watermark of the active channels, unless that w
         apply(merge, each);
         const one = model.get(each.channel) ?? { watermark: 0, idle: false };
         const before = one.watermark;
-        if (each.kind === 'watermark') Object.assign(one, { watermark: Math.max(one.watermark, each.timestamp), idle: false });
+        if (each.kind === 'watermark')
+          Object.assign(one, { watermark: Math.max(one.watermark, each.timestamp), idle: false });
         else if (before !== MAX_TIMESTAMP) one.idle = each.idle;
         // A watermark that is not new takes effect with the next one only.
         if (each.kind === 'watermark' && one.watermark === before) continue;
@@ -93,7 +89,9 @@ it('the combiner gives the least watermark of the active channels, unless that w
         const together =
           active.length > 0
             ? Math.min(...active)
-            : Math.max(...(running.length > 0 ? running : [{ watermark: MAX_TIMESTAMP }]).map(({ watermark }) => watermark));
+            : Math.max(
+                ...(running.length > 0 ? running : [{ watermark: MAX_TIMESTAMP }]).map(({ watermark }) => watermark),
+              );
         expected = Math.max(expected, together);
         expect(merge.current).toBe(expected);
       }
@@ -124,26 +122,6 @@ it('a valve that rests leaves no active channel that has caught up behind', () =
         for (const [, watermark, idle, aligned] of valve.snapshot().channels) {
           expect(aligned && idle).toBe(false);
           if (!idle && watermark >= valve.current) expect(aligned).toBe(true);
-        }
-      }
-    }),
-  );
-});
-
-it('a generator stays behind every record by the bound and never goes back', () => {
-  fc.assert(
-    fc.property(fc.array(fc.integer({ min: -100, max: 100 }), { maxLength: 60 }), fc.integer({ min: 0, max: 20 }), (records, bound) => {
-      const generator = new WatermarkGenerator(WatermarkStrategy.boundedOutOfOrderness(bound));
-      let [last, greatest] = [MIN_TIMESTAMP, MIN_TIMESTAMP];
-      for (const at of records) {
-        generator.onRecords(at);
-        greatest = Math.max(greatest, at);
-        const watermark = generator.emit();
-        if (watermark === undefined) expect(greatest - bound - 1).toBe(last);
-        else {
-          expect(watermark).toBe(greatest - bound - 1);
-          expect(watermark).toBeGreaterThan(last);
-          last = watermark;
         }
       }
     }),

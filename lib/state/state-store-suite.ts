@@ -1,24 +1,26 @@
 /**
- * What every store must do, as cases for any test runner: both of ours pass these, and so must yours.
- * Covers I5 (a batch is whole or absent) and the prefix rule of the journal; faults of a disk are the store's own tests.
+ * What every state store must do, as cases for any test runner: both of ours pass these, and so must yours. Covers I5
+ * (a batch is whole or absent); faults of a disk are the store's own tests.
  */
-import type { SuiteCase } from '../core/connector-suite.ts';
-import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
-import type { KeyRange, OpenStorage, Storage, Store } from './store.ts';
+import type { SuiteCase } from '../core/suite-case.ts';
+import type { Store } from './store.ts';
 import assert from 'node:assert/strict';
 import { StreamError } from '../core/errors.ts';
-
-/** A storage under test. */
-export interface StorageFixture {
-  /** Asked anew after each `reopen`. */
-  readonly storage: Storage;
-  /** The process dies and comes back: what is open is abandoned without `close`, and `storage` gives what reached the disk. */
-  reopen(): Promise<void>;
-  /** Runs when the case is over, whatever came of it. */
-  cleanup(): Promise<void>;
-}
-
-export type MakeStorage = () => Promise<StorageFixture>;
+import {
+  bytes,
+  cases,
+  type Check,
+  entry,
+  everything,
+  failed,
+  list,
+  listed,
+  put,
+  range,
+  read,
+  rows,
+  type MakeStorage,
+} from './storage-fixture.ts';
 
 /**
  * Gives the cases that a `Store` must pass, for any test runner; `makeStorage` is called for each.
@@ -30,22 +32,8 @@ export type MakeStorage = () => Promise<StorageFixture>;
  * };
  * for (const { run } of stateStoreSuite('mine', makeStorage)) await run(); // in a test runner: `test(name, run)`
  */
-export const stateStoreSuite = (name: string, makeStorage: MakeStorage): readonly SuiteCase[] => cases(name, makeStorage, stateCases);
-
-/**
- * Gives the cases that an `ActionStateStore` must pass, for any test runner; `makeStorage` is called for each.
- *
- * @example
- * const makeStorage = async () => {
- *   const storage = new CrashingStorage();
- *   return { storage, reopen: async () => storage.crash(), cleanup: async () => {} };
- * };
- * for (const { run } of actionStateStoreSuite('mine', makeStorage)) await run(); // in a test runner: `test(name, run)`
- */
-export const actionStateStoreSuite = (name: string, makeStorage: MakeStorage): readonly SuiteCase[] =>
-  cases(name, makeStorage, journalCases);
-
-// ---------- the state database
+export const stateStoreSuite = (name: string, makeStorage: MakeStorage): readonly SuiteCase[] =>
+  cases(name, makeStorage, stateCases);
 
 const stateCases: Readonly<Record<string, Check>> = {
   'is empty when new': async ({ state }) => {
@@ -103,7 +91,22 @@ const stateCases: Readonly<Record<string, Check>> = {
     await batch.close();
   },
   'orders keys by their bytes': async ({ state }) => {
-    const keys = [[0], [0, 0], [0, 255], [1], [97], [97, 0], [97, 98], [98], [127], [128], [200, 1], [254], [255], [255, 255]];
+    const keys = [
+      [0],
+      [0, 0],
+      [0, 255],
+      [1],
+      [97],
+      [97, 0],
+      [97, 98],
+      [98],
+      [127],
+      [128],
+      [200, 1],
+      [254],
+      [255],
+      [255, 255],
+    ];
     const batch = state.batch();
     for (const key of keys.toReversed()) batch.put(Uint8Array.from(key), Uint8Array.from(key));
     await batch.write();
@@ -191,7 +194,10 @@ const stateCases: Readonly<Record<string, Check>> = {
     const again = await fixture.storage.open();
     assert.equal(again.jobId, jobId);
     const found = await rows(again.state);
-    assert.ok([['a=2', 'b=2'].join(), ['a=2', 'b=2', 'c=3', 'd=3'].join()].includes(found.join()), `found ${found.join()}`);
+    assert.ok(
+      [['a=2', 'b=2'].join(), ['a=2', 'b=2', 'c=3', 'd=3'].join()].includes(found.join()),
+      `found ${found.join()}`,
+    );
     await put(again.state, { e: '5' });
     assert.equal(read(again.state, 'e'), '5');
     await again.close();
@@ -218,7 +224,10 @@ const stateCases: Readonly<Record<string, Check>> = {
     await assert.rejects(batch.write(), failed);
   },
   'has one owner': async ({ state, close }, fixture) => {
-    await assert.rejects(fixture.storage.open(), (error) => error instanceof StreamError && error.code === 'STORE_LOCKED');
+    await assert.rejects(
+      fixture.storage.open(),
+      (error) => error instanceof StreamError && error.code === 'STORE_LOCKED',
+    );
     await put(state, { a: '1' });
     await close();
     const again = await fixture.storage.open();
@@ -252,7 +261,12 @@ const stateCases: Readonly<Record<string, Check>> = {
 };
 
 /** One batch, or now and then a cleared range, on the store and on the model. */
-const applyRandom = async (state: Store, model: Map<string, string>, next: (below: number) => number, round: number): Promise<void> => {
+const applyRandom = async (
+  state: Store,
+  model: Map<string, string>,
+  next: (below: number) => number,
+  round: number,
+): Promise<void> => {
   if (next(10) === 0) {
     const [from = '', to = ''] = [`k${next(40)}`, `k${next(40)}`].sort();
     await state.clear(range(from, to));
@@ -273,157 +287,9 @@ const applyRandom = async (state: Store, model: Map<string, string>, next: (belo
   await batch.write();
 };
 
-// ---------- the journal
-
-const journalCases: Readonly<Record<string, Check>> = {
-  'is empty when new': async ({ journal }) => {
-    assert.equal(await journal.get(bytes('a')), undefined);
-    assert.deepEqual(await listed(journal), []);
-  },
-  'gives back what was appended, in the order of the keys': async ({ journal }) => {
-    await journal.append([entry('b', '2'), entry('a', '1')]);
-    await journal.append([entry('aa', '3'), entry('c', '')]);
-    assert.deepEqual(await listed(journal), ['a=1', 'aa=3', 'b=2', 'c=']);
-    assert.equal(shown(await journal.get(bytes('aa'))), 'aa=3');
-    assert.equal(await journal.get(bytes('x')), undefined);
-  },
-  'replaces an entry by a later one with its key': async ({ journal }) => {
-    await journal.append([entry('a', '1'), entry('a', '2')]);
-    assert.deepEqual(await listed(journal), ['a=2']);
-    await journal.append([entry('a', '3')]);
-    assert.deepEqual(await listed(journal), ['a=3']);
-  },
-  'takes an append of nothing': async ({ journal }) => {
-    await journal.append([]);
-    assert.deepEqual(await listed(journal), []);
-  },
-  'owns what it was given': async ({ journal }) => {
-    const { key, value } = entry('a', '1');
-    const appended = journal.append([{ key, value }]);
-    key.fill(0);
-    value.fill(0);
-    await appended;
-    assert.deepEqual(await listed(journal), ['a=1']);
-  },
-  'forgets pruned keys, known or not': async ({ journal }) => {
-    await journal.append([entry('a', '1'), entry('b', '2'), entry('c', '3')]);
-    await journal.pruneState([bytes('a'), bytes('c'), bytes('x')]);
-    await journal.pruneState([]);
-    assert.deepEqual(await listed(journal), ['b=2']);
-  },
-  'gives at least what came after a marker': async ({ journal }) => {
-    await journal.append([entry('a', '1')]);
-    const marker = await journal.getRecoveryMarker();
-    await journal.append([entry('b', '2'), entry('c', '3')]);
-    const found = await listed(journal, marker);
-    assert.ok(found.includes('b=2') && found.includes('c=3'), `found ${found.join()}`);
-  },
-  'gives a marker that can be stored': async ({ journal }) => {
-    await journal.append([entry('a', '1')]);
-    const marker: unknown = JSON.parse(JSON.stringify((await journal.getRecoveryMarker()) ?? null));
-    await journal.append([entry('b', '2')]);
-    assert.ok((await listed(journal, marker)).includes('b=2'));
-  },
-  'keeps what it acknowledged over a crash': async ({ journal }, fixture) => {
-    for (let number = 0; number < 20; number += 1) await journal.append([entry(`k${10 + number}`, `${number}`)]);
-    await journal.pruneState([bytes('k10')]);
-    await fixture.reopen();
-    const again = await fixture.storage.open();
-    const found = (await listed(again.journal)).filter((text) => text !== 'k10=0');
-    assert.deepEqual(
-      found,
-      Array.from({ length: 19 }, (_, index) => `k${11 + index}=${index + 1}`),
-    );
-    await again.close();
-  },
-  'holds a prefix of what was appended after a crash, each append whole': async ({ journal }, fixture) => {
-    let acknowledged = 0;
-    const appends = Array.from({ length: 40 }, async (_, number) => {
-      await journal.append([entry(`a${100 + number}`, 'x'), entry(`b${100 + number}`, 'y')]);
-      acknowledged = Math.max(acknowledged, number + 1);
-    });
-    await appends[12];
-    const told = acknowledged;
-    await fixture.reopen();
-    const again = await fixture.storage.open();
-    const found = await listed(again.journal);
-    const length = found.length / 2;
-    assert.ok(length >= told, `${told} were acknowledged, ${length} are there`);
-    const expected = ['a=x', 'b=y'].flatMap((text) => Array.from({ length }, (_, number) => text.replace('=', `${100 + number}=`)));
-    assert.deepEqual(found, expected);
-    await again.close();
-  },
-  'may be closed twice, and is of no use then': async ({ journal }) => {
-    await journal.close();
-    await journal.close();
-    await assert.rejects(journal.append([entry('a', '1')]), failed);
-    await assert.rejects(journal.get(bytes('a')), failed);
-    await assert.rejects(journal.pruneState([bytes('a')]), failed);
-    await assert.rejects(listed(journal), failed);
-  },
-};
-
-// ---------- tools
-
-type Check = (open: OpenStorage, fixture: StorageFixture) => Promise<void>;
-
-const cases = (name: string, makeStorage: MakeStorage, checks: Readonly<Record<string, Check>>): readonly SuiteCase[] =>
-  Object.entries(checks).map(([rule, check]) => ({
-    name: `${name} ${rule}`,
-    run: async () => {
-      const fixture = await makeStorage();
-      try {
-        const open = await fixture.storage.open();
-        await check(open, fixture);
-        await open.close();
-      } finally {
-        await fixture.cleanup();
-      }
-    },
-  }));
-
-const everything: KeyRange = { gte: new Uint8Array(0), lt: Uint8Array.of(255, 255) };
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-
 /** Without the class that a store happens to return, for comparison. */
-const plain = (found: Uint8Array | undefined): Uint8Array | undefined => (found === undefined ? undefined : new Uint8Array(found));
-
-const range = (gte: string, lt: string): KeyRange => ({ gte: bytes(gte), lt: bytes(lt) });
-
-const entry = (key: string, value: string): JournalEntry => ({ key: bytes(key), value: bytes(value) });
-
-const text = (found: Uint8Array): string => Buffer.from(found).toString();
-
-const shown = (found: JournalEntry | undefined): string | undefined =>
-  found === undefined ? undefined : `${text(found.key)}=${text(found.value)}`;
-
-const read = (state: Store, key: string): string | undefined => {
-  const found = state.get(bytes(key));
-  return found === undefined ? undefined : text(found);
-};
-
-const put = async (state: Store, values: Readonly<Record<string, string>>): Promise<void> => {
-  const batch = state.batch();
-  for (const [key, value] of Object.entries(values)) batch.put(bytes(key), bytes(value));
-  await batch.write();
-};
-
-const list = async (entries: AsyncIterable<readonly [Uint8Array, Uint8Array]>): Promise<string[]> => {
-  const found: string[] = [];
-  for await (const [key, value] of entries) found.push(`${text(key)}=${text(value)}`);
-  return found;
-};
-
-const rows = (state: Store, within: KeyRange = everything): Promise<string[]> => list(state.entries(within));
-
-const listed = async (journal: ActionStateStore, marker?: unknown): Promise<string[]> => {
-  const found: string[] = [];
-  for await (const { key, value } of journal.rebuildState(marker)) found.push(`${text(key)}=${text(value)}`);
-  return found;
-};
-
-const failed = (error: unknown): boolean => error instanceof StreamError && error.code === 'STORE_FAILED';
+const plain = (found: Uint8Array | undefined): Uint8Array | undefined =>
+  found === undefined ? undefined : new Uint8Array(found);
 
 /** Numbers that look random and are the same each time. */
 const sequence = (seed: number): ((below: number) => number) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { MemoryFault, MemoryOperation } from '../../../lib/state/memory-store.ts';
-import { MemoryStorage } from '../../../lib/state/memory-store.ts';
+import type { MemoryFault, MemoryOperation } from '../../../lib/state/memory-disk.ts';
+import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { keysOf, put } from './level-fixture.ts';
 import { ManualTimers } from './manual-timers.ts';
 

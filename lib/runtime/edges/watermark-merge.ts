@@ -1,0 +1,207 @@
+/**
+ * The two ways to merge the watermarks and the idleness of several channels: the valve for channels that are one input,
+ * the combiner for inputs of different meaning. Keeps I3: what comes out of either never goes back.
+ */
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import { noChange, type WatermarkChange } from './watermark-change.ts';
+
+interface Channel {
+  watermark: Timestamp;
+  idle: boolean;
+  /** Valve only: whether the channel counts for the least watermark. */
+  aligned: boolean;
+}
+
+/** Plain data. */
+export interface ValveSnapshot {
+  readonly watermark: Timestamp;
+  readonly idle: boolean;
+  readonly channels: readonly (readonly [channel: string, watermark: Timestamp, idle: boolean, aligned: boolean])[];
+}
+
+/**
+ * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`)
+ * is neither active nor idle: it holds nothing back, and while others are only idle it does not end the stream.
+ */
+class WatermarkMerge {
+  protected readonly channels = new Map<string, Channel>();
+  #watermark = MIN_TIMESTAMP;
+  #idle = false;
+
+  /** The last watermark that came out. */
+  get current(): Timestamp {
+    return this.#watermark;
+  }
+
+  get idle(): boolean {
+    return this.#idle;
+  }
+
+  /** Who holds the watermark back: the active channel with the least one. */
+  get slowest(): string | undefined {
+    let slowest: string | undefined;
+    let least = MAX_TIMESTAMP;
+    for (const [name, { watermark, idle }] of this.channels) {
+      if (idle || watermark >= least) continue;
+      slowest = name;
+      least = watermark;
+    }
+    return slowest;
+  }
+
+  /** The channel holds the watermark back from now on, until it has brought one of its own. */
+  add(channel: string): void {
+    if (this.channels.has(channel)) throw new TypeError(`Expected \`channel\` to be new, got \`${channel}\` twice`);
+    this.channels.set(channel, { watermark: MIN_TIMESTAMP, idle: false, aligned: true });
+  }
+
+  snapshot(): ValveSnapshot {
+    const channels = [...this.channels].map(([name, each]) => [name, each.watermark, each.idle, each.aligned] as const);
+    return { watermark: this.#watermark, idle: this.#idle, channels };
+  }
+
+  /**
+   * Brings the channels that are there to where they were. One that is gone holds nothing back any more, and a new one
+   * is new.
+   */
+  restore({ watermark, idle, channels }: ValveSnapshot): void {
+    this.#watermark = watermark;
+    this.#idle = idle;
+    for (const [name, watermark, idle, aligned] of channels) {
+      if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
+    }
+  }
+
+  protected get(channel: string): Channel {
+    const found = this.channels.get(channel);
+    if (found === undefined) throw new TypeError(`Expected \`channel\` to be one that was added, got \`${channel}\``);
+    return found;
+  }
+
+  protected hasEnded({ watermark }: Channel): boolean {
+    return watermark === MAX_TIMESTAMP;
+  }
+
+  /**
+   * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of
+   * the idle ones and `idle`; where all have ended, the final watermark.
+   */
+  protected merge(): WatermarkChange {
+    let least = MAX_TIMESTAMP;
+    let greatestIdle = MIN_TIMESTAMP;
+    let [active, counted, idle] = [0, 0, 0];
+    for (const channel of this.channels.values()) {
+      if (this.hasEnded(channel)) continue;
+      if (channel.idle) {
+        idle += 1;
+        greatestIdle = Math.max(greatestIdle, channel.watermark);
+        continue;
+      }
+      active += 1;
+      if (!channel.aligned) continue;
+      counted += 1;
+      least = Math.min(least, channel.watermark);
+    }
+    if (active > 0) return this.#change(counted > 0 ? least : MIN_TIMESTAMP, false);
+    if (idle > 0) return this.#change(greatestIdle, true);
+    return this.channels.size > 0 ? this.#change(MAX_TIMESTAMP, false) : noChange;
+  }
+
+  /** Leaves out what was said already, and a watermark that would go back (I3). */
+  #change(watermark: Timestamp, idle: boolean): WatermarkChange {
+    const grown = watermark > this.#watermark;
+    const turned = idle !== this.#idle;
+    if (!grown && !turned) return noChange;
+    if (grown) this.#watermark = watermark;
+    this.#idle = idle;
+    return { watermark: grown ? watermark : undefined, idle: turned ? idle : undefined };
+  }
+}
+
+export interface WatermarkValveOptions {
+  /**
+   * Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any
+   * other. @defaultValue true
+   */
+  readonly finalEndsChannel?: boolean | undefined;
+}
+
+/**
+ * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored,
+ * and a channel that comes back behind is left out until it has caught up.
+ */
+export class WatermarkValve extends WatermarkMerge {
+  readonly #finalEndsChannel: boolean;
+
+  constructor({ finalEndsChannel = true }: WatermarkValveOptions = {}) {
+    super();
+    this.#finalEndsChannel = finalEndsChannel;
+  }
+
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    const from = this.get(channel);
+    if (from.idle || timestamp <= from.watermark) return noChange;
+    from.watermark = timestamp;
+    if (timestamp >= this.current) from.aligned = true;
+    return this.merge();
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    const from = this.get(channel);
+    if (idle === from.idle || this.hasEnded(from)) return noChange;
+    from.idle = idle;
+    from.aligned = !idle && from.watermark >= this.current;
+    return this.merge();
+  }
+
+  remove(channel: string): WatermarkChange {
+    this.get(channel);
+    this.channels.delete(channel);
+    return this.merge();
+  }
+
+  protected override hasEnded(channel: Channel): boolean {
+    return this.#finalEndsChannel && super.hasEnded(channel);
+  }
+}
+
+/**
+ * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel
+ * active, and a channel that comes back behind holds the output.
+ */
+export class WatermarkCombiner extends WatermarkMerge {
+  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+    return this.note(channel, timestamp) ? this.merge() : noChange;
+  }
+
+  status(channel: string, idle: boolean): WatermarkChange {
+    this.noteStatus(channel, idle);
+    return this.merge();
+  }
+
+  /** Takes a watermark, which lets its channel be active, for the next `emit`. True when it has grown. */
+  note(channel: string, timestamp: Timestamp): boolean {
+    const from = this.get(channel);
+    from.idle = false;
+    if (timestamp <= from.watermark) return false;
+    from.watermark = timestamp;
+    return true;
+  }
+
+  /** Takes a status for the next `emit`. */
+  noteStatus(channel: string, idle: boolean): void {
+    const from = this.get(channel);
+    if (!this.hasEnded(from)) from.idle = idle;
+  }
+
+  /** Takes effect with the next `emit`. */
+  remove(channel: string): void {
+    this.get(channel);
+    this.channels.delete(channel);
+  }
+
+  /** What has changed by everything noted since. */
+  emit(): WatermarkChange {
+    return this.merge();
+  }
+}
