@@ -92,6 +92,7 @@ export type { ResourceFactory } from './agents/resource-factory.ts';
 export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
 export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
 export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory.ts';
+export type { MemoryPath } from './agents/memory-path.ts';
 
 // ---------- connectors without a dependency
 export { callbackSink, type CallbackContext } from '../connectors/callback-sink.ts';

@@ -180,6 +180,7 @@ test('millrace', () => {
     type MalformedLine
     type MapState
     type MemoryObject
+    type MemoryPath
     type MemoryRef
     type MemoryType
     type MessageRole

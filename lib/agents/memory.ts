@@ -11,6 +11,7 @@
 import { StreamError } from '../core/errors.ts';
 import { refusal } from '../core/options.ts';
 import { ownCopy } from '../core/own-copy.ts';
+import { nameOf, shownPath, storedPath, type MemoryPath } from './memory-path.ts';
 
 /** One write, as plain data. */
 export type MemoryChange =
@@ -36,25 +37,26 @@ export type MemoryType = 'SENSORY' | 'SHORT_TERM';
 /** Points at a value, to pass something big along in an event. */
 export interface MemoryRef {
   readonly type: MemoryType;
+  /** As `storedPath` writes it. */
   readonly path: string;
 }
 
-/** The memory, or the part of it under one object node. Values given and returned are copies. */
+/** The memory, or the part of it under one object node. Values given and returned are copies. A name that comes from data belongs into a list: there a dot is part of it. */
 export interface MemoryObject {
   /** The value; of an object node its content as one object; undefined when there is nothing. */
-  get<T = unknown>(path: string | MemoryRef): T | undefined;
+  get<T = unknown>(path: MemoryPath | MemoryRef): T | undefined;
   /** Makes missing parents. Throws when the path, or a part of it, is taken by the other kind of node. */
-  set(path: string, value: unknown): MemoryRef;
+  set(path: MemoryPath, value: unknown): MemoryRef;
   /** Whether there is a value or an object node. */
-  has(path: string): boolean;
+  has(path: MemoryPath): boolean;
   /** The same as `has`. */
-  isExist(path: string): boolean;
+  isExist(path: MemoryPath): boolean;
   /** Forgets a value or a whole subtree; what does not exist is no error. */
-  delete(path: string): void;
+  delete(path: MemoryPath): void;
   /** Makes an object node and returns it. On a value it throws unless `overwrite`. */
-  newObject(path: string, overwrite?: boolean): MemoryObject;
+  newObject(path: MemoryPath, overwrite?: boolean): MemoryObject;
   /** Whether there is an object node. */
-  isNestedObject(path: string): boolean;
+  isNestedObject(path: MemoryPath): boolean;
   /** Names of the direct children, in the order in which they were made. */
   getFieldNames(): string[];
   /** The direct children; an object node shows as the string `NestedObject`. */
@@ -113,8 +115,8 @@ export interface MemoryViewOptions {
   readonly guard?: (() => void) | undefined;
 }
 
-/** What one action sees and what it changed. */
-export class MemoryView implements MemoryObject {
+/** What one action sees and what it changed, by stored paths. */
+class MemoryTree {
   /** The action's own writes, in order. */
   readonly written: MemoryChange[] = [];
   readonly #type: MemoryType;
@@ -128,67 +130,64 @@ export class MemoryView implements MemoryObject {
     applyChanges(this.#store, changes);
   }
 
-  get<T = unknown>(path: string | MemoryRef): T | undefined {
-    const name = this.#check(typeof path === 'string' ? path : this.#pathOf(path));
-    const value = this.#store.get(name);
-    if (value !== undefined) return ownCopy(value) as T; // The caller says what was stored.
-    return this.isNestedObject(name) ? (this.#content(name) as T) : undefined;
+  /** Throws when memory may no longer be used. */
+  use(): void {
+    this.#guard?.();
+  }
+
+  pathOf(ref: MemoryRef): string {
+    if (ref.type !== this.#type) throw refusal('ref', `a reference into ${this.#type} memory`, ref.type);
+    return ref.path;
+  }
+
+  get(path: string): unknown {
+    const value = this.#store.get(path);
+    if (value !== undefined) return ownCopy(value);
+    return this.isObject(path) ? this.#content(markerOf(path)) : undefined;
+  }
+
+  has(path: string): boolean {
+    return this.#store.get(path) !== undefined || this.isObject(path);
+  }
+
+  isObject(path: string): boolean {
+    return this.#store.get(markerOf(path)) !== undefined;
   }
 
   set(path: string, value: unknown): MemoryRef {
-    this.#check(path);
+    const shown = shownPath(path);
     if (value === undefined)
-      throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\` can not be undefined`, {
+      throw new StreamError('NOT_SERIALISABLE', `memory \`${shown}\` can not be undefined`, {
         hint: 'use `delete` to forget a value, or null',
       });
-    if (this.isNestedObject(path)) throw new TypeError(`Cannot overwrite object with value: \`${path}\` holds an object; delete it first`);
+    if (this.isObject(path)) {
+      throw new TypeError(`Cannot overwrite object with value: \`${shown}\` holds an object; delete it first`);
+    }
     this.#checkParents(path);
     this.#write({ path, value: this.#copy(path, value) });
     return { type: this.#type, path };
   }
 
-  has(path: string): boolean {
-    this.#check(path);
-    return this.#store.get(path) !== undefined || this.isNestedObject(path);
-  }
-
-  isExist(path: string): boolean {
-    return this.has(path);
-  }
-
   delete(path: string): void {
-    this.#check(path);
     this.#write({ path, deleted: true }); // Also of what this view does not see: an action beside this one may have set it.
   }
 
-  newObject(path: string, overwrite = false): MemoryObject {
-    this.#check(path);
+  newObject(path: string, overwrite: boolean): void {
     this.#checkParents(path);
-    if (this.#store.get(path) !== undefined) {
-      if (!overwrite)
-        throw new TypeError(`Cannot overwrite value with object: \`${path}\` holds a value; pass overwrite, or delete it first`);
-      // No delete: what an action beside this one has put under the path by then stays, since only the value gives way.
-      this.#write({ path, object: true, overwrites: true });
-    } else this.#write({ path, object: true }); // Also of one that is there: an action beside this one may have deleted it.
-    return new MemoryNode(this, path);
+    if (this.#store.get(path) === undefined) {
+      this.#write({ path, object: true }); // Also of one that is there: an action beside this one may have deleted it.
+      return;
+    }
+    if (!overwrite) {
+      const shown = shownPath(path);
+      throw new TypeError(`Cannot overwrite value with object: \`${shown}\` holds a value; pass overwrite, or delete it first`);
+    }
+    // No delete: what an action beside this one has put under the path by then stays, since only the value gives way.
+    this.#write({ path, object: true, overwrites: true });
   }
 
-  isNestedObject(path: string): boolean {
-    this.#check(path);
-    return this.#store.get(markerOf(path)) !== undefined;
-  }
-
-  getFieldNames(): string[] {
-    return this.fieldNamesOf('');
-  }
-
-  getFields(): Record<string, unknown> {
-    return fieldsOf(this);
-  }
-
-  /** Names of the direct children under a prefix that is empty or ends in a dot. */
-  fieldNamesOf(prefix: string): string[] {
-    this.#guard?.();
+  /** Names, as they are stored, of the direct children under a prefix that is empty or ends in a dot. */
+  namesUnder(prefix: string): string[] {
     const names = new Set<string>();
     for (const each of this.#store.keys()) {
       if (!each.startsWith(prefix) || each.length === prefix.length) continue;
@@ -198,8 +197,8 @@ export class MemoryView implements MemoryObject {
     return [...names];
   }
 
-  #content(path: string): Record<string, unknown> {
-    return Object.fromEntries(this.fieldNamesOf(markerOf(path)).map((name) => [name, this.get(`${path}.${name}`)]));
+  #content(prefix: string): Record<string, unknown> {
+    return Object.fromEntries(this.namesUnder(prefix).map((name) => [nameOf(name), this.get(`${prefix}${name}`)]));
   }
 
   #write(change: MemoryChange): void {
@@ -212,84 +211,95 @@ export class MemoryView implements MemoryObject {
       return ownCopy(value);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new StreamError('NOT_SERIALISABLE', `memory \`${path}\`: ${why}`, { cause, details: { path } });
+      const shown = shownPath(path);
+      throw new StreamError('NOT_SERIALISABLE', `memory \`${shown}\`: ${why}`, { cause, details: { path: shown } });
     }
   }
 
   #checkParents(path: string): void {
     for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
       const parent = path.slice(0, dot);
-      if (this.#store.get(parent) !== undefined) throw new TypeError(`Cannot write \`${path}\`: \`${parent}\` holds a value`);
+      if (this.#store.get(parent) !== undefined) {
+        throw new TypeError(`Cannot write \`${shownPath(path)}\`: \`${shownPath(parent)}\` holds a value`);
+      }
     }
-  }
-
-  #pathOf(ref: MemoryRef): string {
-    if (ref.type !== this.#type) throw refusal('ref', `a reference into ${this.#type} memory`, ref.type);
-    return ref.path;
-  }
-
-  #check(path: string): string {
-    this.#guard?.();
-    if (typeof path !== 'string' || path === '' || path.startsWith('.') || path.endsWith('.') || path.includes('..')) {
-      throw refusal('path', "names joined by dots, like 'order.items'", path);
-    }
-    return path;
   }
 }
 
-/** The part of a view under one object node. */
+/** The part of a tree under one object node, or all of it. */
 class MemoryNode implements MemoryObject {
-  readonly #view: MemoryView;
-  readonly #path: string;
+  readonly #tree: MemoryTree;
+  /** Empty, or a stored path with a dot at the end. */
+  readonly #prefix: string;
 
-  constructor(view: MemoryView, path: string) {
-    this.#view = view;
-    this.#path = path;
+  constructor(tree: MemoryTree, prefix: string) {
+    this.#tree = tree;
+    this.#prefix = prefix;
   }
 
-  get<T = unknown>(path: string | MemoryRef): T | undefined {
-    return this.#view.get<T>(typeof path === 'string' ? this.#under(path) : path);
+  get<T = unknown>(path: MemoryPath | MemoryRef): T | undefined {
+    const isRef = typeof path === 'object' && path !== null && 'type' in path;
+    if (isRef) this.#tree.use();
+    return this.#tree.get(isRef ? this.#tree.pathOf(path) : this.#under(path)) as T | undefined; // The caller says what was stored.
   }
 
-  set(path: string, value: unknown): MemoryRef {
-    return this.#view.set(this.#under(path), value);
+  set(path: MemoryPath, value: unknown): MemoryRef {
+    return this.#tree.set(this.#under(path), value);
   }
 
-  has(path: string): boolean {
-    return this.#view.has(this.#under(path));
+  has(path: MemoryPath): boolean {
+    return this.#tree.has(this.#under(path));
   }
 
-  isExist(path: string): boolean {
+  isExist(path: MemoryPath): boolean {
     return this.has(path);
   }
 
-  delete(path: string): void {
-    this.#view.delete(this.#under(path));
+  delete(path: MemoryPath): void {
+    this.#tree.delete(this.#under(path));
   }
 
-  newObject(path: string, overwrite = false): MemoryObject {
-    return this.#view.newObject(this.#under(path), overwrite);
+  newObject(path: MemoryPath, overwrite = false): MemoryObject {
+    const under = this.#under(path);
+    this.#tree.newObject(under, overwrite);
+    return new MemoryNode(this.#tree, markerOf(under));
   }
 
-  isNestedObject(path: string): boolean {
-    return this.#view.isNestedObject(this.#under(path));
+  isNestedObject(path: MemoryPath): boolean {
+    return this.#tree.isObject(this.#under(path));
   }
 
   getFieldNames(): string[] {
-    return this.#view.fieldNamesOf(markerOf(this.#path));
+    this.#tree.use();
+    return this.#tree.namesUnder(this.#prefix).map(nameOf);
   }
 
   getFields(): Record<string, unknown> {
-    return fieldsOf(this);
+    this.#tree.use();
+    const fieldOf = (name: string): unknown => {
+      const path = `${this.#prefix}${name}`;
+      return this.#tree.isObject(path) ? 'NestedObject' : this.#tree.get(path);
+    };
+    return Object.fromEntries(this.#tree.namesUnder(this.#prefix).map((name) => [nameOf(name), fieldOf(name)]));
   }
 
-  #under(path: string): string {
-    return `${this.#path}.${path}`;
+  #under(path: MemoryPath): string {
+    this.#tree.use();
+    return `${this.#prefix}${storedPath(path)}`;
   }
 }
 
-const fieldsOf = (memory: MemoryObject): Record<string, unknown> =>
-  Object.fromEntries(memory.getFieldNames().map((name) => [name, memory.isNestedObject(name) ? 'NestedObject' : memory.get(name)]));
+/** What one action sees and what it changed. */
+export class MemoryView extends MemoryNode {
+  /** The action's own writes, in order. */
+  readonly written: readonly MemoryChange[];
+
+  constructor(options: MemoryViewOptions) {
+    const tree = new MemoryTree(options);
+    super(tree, '');
+    this.written = tree.written;
+  }
+}
 
 const gone = Symbol('gone');
 
