@@ -101,8 +101,9 @@ export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable 
 export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
 export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lines-sink.ts';
 export type { JsonLinesCommittable } from '../connectors/json-lines-output.ts';
-export { jsonLines, malformedLines } from '../connectors/json-lines-source.ts';
-export type { JsonLinesOptions, JsonLinesPosition, JsonLinesSource, MalformedLine } from '../connectors/json-lines-source.ts';
+export { malformedLines, type MalformedLine } from '../connectors/json-line.ts';
+export type { JsonLinesPosition } from '../connectors/json-lines-reader.ts';
+export { jsonLines, type JsonLinesOptions, type JsonLinesSource } from '../connectors/json-lines-source.ts';
 export type { FileRange } from '../connectors/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';
 export { observableSource, type ObservableSource, type ObservableSourceOptions } from '../connectors/observable.ts';

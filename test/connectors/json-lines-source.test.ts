@@ -1,5 +1,7 @@
 /** The JSON Lines source: the suite of sources, what counts as a line, malformed lines, and files that change. */
-import type { JsonLinesOptions, JsonLinesPosition, MalformedLine } from '../../connectors/json-lines-source.ts';
+import type { MalformedLine } from '../../connectors/json-line.ts';
+import type { JsonLinesPosition } from '../../connectors/json-lines-reader.ts';
+import type { JsonLinesOptions } from '../../connectors/json-lines-source.ts';
 import type { SourceReader } from '../../lib/core/connector.ts';
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -9,7 +11,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { z } from 'zod';
-import { jsonLines, malformedLines } from '../../connectors/json-lines-source.ts';
+import { malformedLines } from '../../connectors/json-line.ts';
+import { jsonLines } from '../../connectors/json-lines-source.ts';
 import { sourceSuite } from '../../lib/core/source-suite.ts';
 
 const { signal } = new AbortController();
