@@ -1,25 +1,23 @@
 /**
- * A running job: starts a domain on the newest checkpoint, checkpoints it on an interval, stops it with a last checkpoint, and starts it
- * again after a failure when the restart strategy says so. After any failure the store is closed and opened anew (I15).
+ * A running job: starts a domain on the newest checkpoint, checkpoints it on an interval, stops it with a last
+ * checkpoint, and starts it again after a failure when the restart strategy says so. After any failure the store is
+ * closed and opened anew (I15).
  */
 import { BehaviorSubject, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../../core/clock.ts';
-import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
+import { messageOf, StreamError } from '../../core/errors.ts';
 import { durationMs, type Duration } from '../../core/options.ts';
-import type { OpenStorage, Storage } from '../../state/store.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
-import type { DomainSettings } from '../domain/assemble.ts';
 import { Domain } from '../domain/domain.ts';
-import type { StreamGraph } from '../edges/graph.ts';
-import { JobMetrics } from './metrics.ts';
-import { isOutside } from '../work/outside.ts';
+import { closeOpened, type Opened } from './closing.ts';
+import type { JobOptions } from './job-options.ts';
+import type { JobMetrics } from './metrics.ts';
+import { fruitlessMax, isTerminal, Progress } from './progress.ts';
 import { Divergence } from '../recovery/replay.ts';
-import type { RestartStrategy } from './restart.ts';
 import { WayOut } from './way-out.ts';
-import type { Turn } from '../journal/turn.ts';
 
-export type JobState = 'starting' | 'running' | 'restarting' | 'stopping' | 'finished' | 'stopped' | 'cancelled' | 'failed';
+export type JobState =
+  'starting' | 'running' | 'restarting' | 'stopping' | 'finished' | 'stopped' | 'cancelled' | 'failed';
 
 export interface JobStatus {
   readonly state: JobState;
@@ -29,30 +27,12 @@ export interface JobStatus {
   readonly error?: unknown;
 }
 
-export interface JobOptions {
-  readonly name: string;
-  readonly graph: StreamGraph;
-  readonly settings: DomainSettings;
-  readonly storage: Storage | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: JobMetrics;
-  readonly restart: RestartStrategy;
-  /** Between the end of one checkpoint and the start of the next, in milliseconds. Undefined: only on demand, on stop and at the end. */
-  readonly intervalMs: number | undefined;
-  readonly stopTimeoutMs: number;
-  /** Runs before each start and is closed after it: the resources of the job's agents. */
-  readonly resources?: { open(): Promise<void>; close(): Promise<void> } | undefined;
-  readonly onTurn?: ((turn: Turn) => void) | undefined;
-}
-
-/** Restarts without any new durable record after which a failure of the pipeline's own code is taken for one that a restart does not mend. */
-const fruitlessMax = 3;
-
 /** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
 const lastCommitMs = 5_000;
 
-/** How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind. */
+/**
+ * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
+ */
 interface Life {
   readonly failure: { readonly error: unknown } | undefined;
   readonly close: (limitMs: number) => Promise<void>;
@@ -84,12 +64,7 @@ export class Job {
   #domain: Domain | undefined;
   #restarts = 0;
   #stopTimeoutMs: number;
-  /** Facts by which progress is told: checkpoints and what the journal holds behind the newest. */
-  #progress = -1;
-  /** Failures of the pipeline's own code since then. */
-  #fruitless = 0;
-  /** Turns of this life that the last checkpoint covers and that brought something. */
-  #coveredMoves = 0;
+  readonly #progress = new Progress();
 
   /** @internal */
   constructor(options: JobOptions) {
@@ -201,14 +176,18 @@ export class Job {
         await life.close(stopTimeoutMs);
         continue;
       }
-      const delayMs = this.#wayOut.wanted === 'run' && this.#mayRestart(failure.error) ? restarts.onFailure() : undefined;
+      const delayMs =
+        this.#wayOut.wanted === 'run' && this.#progress.mayRestart(failure.error) ? restarts.onFailure() : undefined;
       if (delayMs === undefined) {
         const error = this.#final(failure.error);
         if (this.#wayOut.wanted !== 'cancel') this.#set('failed', error);
         await life.close(0);
         throw error;
       }
-      logger.warn({ error: failure.error, delayMs }, `job "${name}" failed: ${messageOf(failure.error)}; starting again`);
+      logger.warn(
+        { error: failure.error, delayMs },
+        `job "${name}" failed: ${messageOf(failure.error)}; starting again`,
+      );
       this.#set('restarting', failure.error);
       const waited = sleep(clock, delayMs, this.#wayOut.asked).catch(() => {}); // Stopped while it waits: looked at below.
       await Promise.all([waited, life.close(stopTimeoutMs)]);
@@ -227,18 +206,21 @@ export class Job {
     this.#set('stopped'); // The last checkpoint and the journal hold all that was done.
   }
 
-  /** One life of the job, from opening the store on. Resolves with why it failed, and with what closes what it has opened. */
+  /**
+   * One life of the job, from opening the store on. Resolves with why it failed, and with what closes what it has
+   * opened.
+   */
   async #attempt(divergence: Divergence | undefined): Promise<Life> {
-    const opened: { storage?: OpenStorage | undefined; domain?: Domain } = {};
+    const opened: Opened = {};
     try {
       await this.#live(opened, divergence);
-      return { failure: undefined, close: (limitMs) => this.#closeAll(opened, limitMs) };
+      return { failure: undefined, close: (limitMs) => this.#close(opened, limitMs) };
     } catch (error) {
-      return { failure: { error }, close: (limitMs) => this.#closeAll(opened, limitMs) };
+      return { failure: { error }, close: (limitMs) => this.#close(opened, limitMs) };
     }
   }
 
-  async #live(opened: { storage?: OpenStorage | undefined; domain?: Domain }, divergence: Divergence | undefined): Promise<void> {
+  async #live(opened: Opened, divergence: Divergence | undefined): Promise<void> {
     const { resources } = this.#options;
     const opening = this.#options.storage?.open();
     if (!(await this.#wayOut.inTime(Promise.resolve(opening)))) {
@@ -270,7 +252,7 @@ export class Job {
   }
 
   async #work(domain: Domain): Promise<void> {
-    this.#note(domain);
+    this.#progress.begin(domain.recovery.progress);
     if (!(await this.#wayOut.inTime(domain.start()))) return this.#leaveEarly();
     this.#set('running');
     this.#checkpointOnInterval(domain);
@@ -290,11 +272,15 @@ export class Job {
 
   /** Asked to leave before it had started: nothing was done that the next start does not do again. */
   #leaveEarly(): void {
-    if (this.#wayOut.wanted !== 'cancel') this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
+    if (this.#wayOut.wanted !== 'cancel')
+      this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
     this.#set(this.#wayOut.wanted === 'cancel' ? 'cancelled' : 'stopped');
   }
 
-  /** A last checkpoint. False: it is not durable, or its effects are not committed, and a stop could not wait any longer. */
+  /**
+   * A last checkpoint. False: it is not durable, or its effects are not committed, and a stop could not wait any
+   * longer.
+   */
   async #seal(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
     // Calls may have used up the time; what is left of a stop is ours and the sinks'.
     const atLeastMs = Math.min(this.#stopTimeoutMs, lastCommitMs);
@@ -302,37 +288,28 @@ export class Job {
     return this.#wayOut.inTime(sealed, atLeastMs);
   }
 
-  /** Ends a life of the job. What is not committed waits in the checkpoint; where there is none it would be lost, and that is a failure. */
+  /**
+   * Ends a life of the job. What is not committed waits in the checkpoint; where there is none it would be lost, and
+   * that is a failure.
+   */
   #leaveWith(state: JobState, committed: boolean): void {
     if (!committed) {
       const message = `job "${this.name}" was stopped before a sink had written or committed what it holds`;
       if (this.#options.storage === undefined) {
-        throw new StreamError('SINK_FAILED', message, { hint: 'nothing keeps it without a place for state; see the log' });
+        throw new StreamError('SINK_FAILED', message, {
+          hint: 'nothing keeps it without a place for state; see the log',
+        });
       }
       this.#options.logger.warn({ job: this.name }, `${message}; the next start does it`);
     }
     this.#set(state);
   }
 
-  /** What fails to close undoes nothing that was done, and what hangs is left behind; neither keeps anything else open. */
-  async #closeAll({ domain, storage }: { readonly storage?: OpenStorage | undefined; readonly domain?: Domain }, limitMs: number): Promise<void> {
+  #close(opened: Opened, limitMs: number): Promise<void> {
     this.metrics.retire();
     this.#domain = undefined;
-    const { resources } = this.#options;
-    await Promise.all((domain?.close() ?? []).map(({ what, closed }) => this.#close(what, closed, limitMs)));
-    if (resources !== undefined) await this.#close('the resources of the agents', resources.close(), limitMs);
-    if (storage !== undefined) await this.#close('the store', storage.close(), this.#stopTimeoutMs);
-  }
-
-  async #close(what: string, closing: Promise<void>, limitMs: number): Promise<void> {
-    const { logger } = this.#options;
-    try {
-      if (await this.#wayOut.closed(closing, limitMs)) return;
-      logger.warn({ job: this.name }, `job "${this.name}": ${what} did not close in time and is left behind`);
-      closing.catch(() => {}); // Said all there is to say.
-    } catch (error) {
-      logger.warn({ error }, `job "${this.name}": ${what} failed to close: ${messageOf(error)}`);
-    }
+    const storeLimitMs = this.#stopTimeoutMs;
+    return closeOpened(opened, { ...this.#options, wayOut: this.#wayOut, limitMs, storeLimitMs });
   }
 
   #checkpointOnInterval(domain: Domain): void {
@@ -348,37 +325,21 @@ export class Job {
   }
 
   #onCheckpoint(stats: CheckpointStats): void {
-    // An empty one, which only time has brought, is no progress.
-    const moves = this.#domain?.turns.moves ?? 0;
-    if (moves > this.#coveredMoves) this.#fruitless = 0;
-    this.#coveredMoves = moves;
+    this.#progress.onCheckpoint(this.#domain?.turns.moves ?? 0);
     this.metrics.onCheckpoint(stats);
     this.#checkpoints.next(stats);
     this.#options.logger.debug(stats, 'checkpoint');
   }
 
-  /** Looks whether the life before left anything new in the store. */
-  #note(domain: Domain): void {
-    const { progress } = domain.recovery;
-    this.#coveredMoves = 0;
-    if (progress !== this.#progress) this.#fruitless = 0;
-    this.#progress = progress;
-  }
-
-  /** What is outside may mend itself and is tried for ever; code that throws on the same input throws again. */
-  #mayRestart(error: unknown): boolean {
-    if (isTerminal(error)) return false;
-    if (!isOwnCode(error)) return true;
-    this.#fruitless += 1;
-    return this.#fruitless <= fruitlessMax;
-  }
-
   #final(error: unknown): unknown {
     if (this.#wayOut.wanted !== 'run' || this.#restarts === 0 || isTerminal(error)) return error;
-    const stuck = this.#fruitless > fruitlessMax;
+    const { stuck } = this.#progress;
     const what = stuck ? `made no progress in ${fruitlessMax} restarts` : `failed after ${this.#restarts} restarts`;
     const hint = stuck ? 'the same failure came back each time; see `cause`' : undefined;
-    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" ${what}: ${messageOf(error)}`, { cause: error, hint });
+    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" ${what}: ${messageOf(error)}`, {
+      cause: error,
+      hint,
+    });
   }
 
   #set(state: JobState, error?: unknown): void {
@@ -387,15 +348,5 @@ export class Job {
 }
 
 /** For a job that keeps nothing: the same over its restarts in this process, and no other run has it. */
-const memoryId = (clock: Clock): string => `memory-${[clock.random(), clock.random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;
-
-/** Whether a restart can not help. */
-const isTerminal = (error: unknown): boolean =>
-  error instanceof StreamError ? !error.retryable : error instanceof InvariantError || isMistake(error);
-
-/** Whether it is code of the pipeline that failed, and not something outside. */
-const isOwnCode = (error: unknown): boolean => {
-  if (isOutside(error)) return false;
-  if (!(error instanceof StreamError)) return true;
-  return error.code === 'OPERATOR_FAILED' || (error.code === 'ACTION_FAILED' && !(error.cause instanceof StreamError));
-};
+const memoryId = (clock: Clock): string =>
+  `memory-${[clock.random(), clock.random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;
