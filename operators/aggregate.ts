@@ -1,6 +1,6 @@
 /**
- * Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. Keeps I13: a function
- * that returns a promise is refused.
+ * Running aggregates per key: a result for each record, with that record's timestamp. State is one value per key. Keeps
+ * I13: a function that returns a promise is refused.
  */
 import { refuseThenable } from '../lib/core/errors.ts';
 import type { Operator } from '../lib/core/operator.ts';
@@ -25,8 +25,9 @@ import { looseCopy } from '../lib/core/own-copy.ts';
  */
 export interface AggregateFunction<T, A, R> {
   /**
-   * `add` may change the accumulator that it is given and return it, which saves an object for each value. Then `createAccumulator` makes a
-   * new one each time, and `getResult` gives away nothing of it that a later `add` changes. @defaultValue false
+   * `add` may change the accumulator that it is given and return it, which saves an object for each value. Then
+   * `createAccumulator` makes a new one each time, and `getResult` gives away nothing of it that a later `add` changes.
+   * @defaultValue false
    */
   readonly mutable?: boolean;
   /** Makes what there is before the first value. */

@@ -1,10 +1,14 @@
 /**
- * Event-time timers that follow from an operator's state (a pane says when its window ends), so that they are not stored: the operator
- * registers each once, and again when it opens after a restart. That leaves a list of keys for each time and namespace.
+ * Event-time timers that follow from an operator's state (a pane says when its window ends), so that they are not
+ * stored: the operator registers each once, and again when it opens after a restart. That leaves a list of keys for
+ * each time and namespace.
  *
- *  - Those that are due fire in the order of time, then of their keys' bytes, then of namespace, with their key current (I2).
- *  - The watermark never goes back (I3). A timer at or before it fires with the next advance, never while it is registered.
- *  - An advance may fire them in parts, and what must be known before, the order of their keys, is worked out in steps (I20).
+ *  - Those that are due fire in the order of time, then of their keys' bytes, then of namespace, with their key current
+ *    (I2).
+ *  - The watermark never goes back (I3). A timer at or before it fires with the next advance, never while it is
+ *    registered.
+ *  - An advance may fire them in parts, and what must be known before, the order of their keys, is worked out in steps
+ *    (I20).
  */
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';

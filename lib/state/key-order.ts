@@ -1,7 +1,8 @@
 /**
- * The order in which timers of one time fire: that of their keys' bytes, whatever the order of registration. There may be a million of them,
- * so keys are not compared with each other: eight bytes of each, behind what all have in common, are sorted by digits, and only keys that
- * are equal in those are compared. It is worked out in steps, so that it can be done in slices (I20).
+ * The order in which timers of one time fire: that of their keys' bytes, whatever the order of registration. There may
+ * be a million of them, so keys are not compared with each other: eight bytes of each, behind what all have in common,
+ * are sorted by digits, and only keys that are equal in those are compared. It is worked out in steps, so that it can
+ * be done in slices (I20).
  */
 import { keyBytes, type MapKey } from '../core/key.ts';
 import { keyOfMapKey } from './layout.ts';
@@ -63,7 +64,7 @@ const sortFew = (keys: MapKey[], kind: Kind): void => {
 };
 
 function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
-  const parts = yield* kind === 'numbers' ? partsOfNumbers(keys as number[]) : partsOfTexts(kind === 'texts' ? (keys as string[]) : yield* bytesAsTexts(keys)); // What the kind says.
+  const parts = yield* partsOf(keys, kind);
   const order = yield* orderOf(parts);
   const sorted = new Array<MapKey>(keys.length);
   for (let at = 0; at < keys.length; at += 1) {
@@ -104,6 +105,11 @@ interface Parts {
 
 const makeParts = (length: number): Parts => ({ high: new Uint32Array(length), low: new Uint32Array(length) });
 
+function* partsOf(keys: readonly MapKey[], kind: Kind): Generator<void, Parts> {
+  if (kind === 'numbers') return yield* partsOfNumbers(keys as readonly number[]); // As the kind says, and below.
+  return yield* partsOfTexts(kind === 'texts' ? (keys as readonly string[]) : yield* bytesAsTexts(keys));
+}
+
 /** The bits of a double, turned so that their order is numeric order. */
 function* partsOfNumbers(keys: readonly number[]): Generator<void, Parts> {
   const parts = makeParts(keys.length);
@@ -119,7 +125,7 @@ function* partsOfNumbers(keys: readonly number[]): Generator<void, Parts> {
   return parts;
 }
 
-/** Four units of sixteen bits behind the common beginning; the end of a text is like a unit of 0. */
+/** Eight units of one byte behind the common beginning, or four of two; the end of a text is like a unit of 0. */
 function* partsOfTexts(keys: readonly string[]): Generator<void, Parts> {
   const parts = makeParts(keys.length);
   const isShort = yield* hasBytesOnly(keys);
@@ -127,8 +133,8 @@ function* partsOfTexts(keys: readonly string[]): Generator<void, Parts> {
   for (let at = 0; at < keys.length; at += 1) {
     const key = keys[at] as string;
     if (isShort) {
-      parts.high[at] = (unit(key, skip) << 24) | (unit(key, skip + 1) << 16) | (unit(key, skip + 2) << 8) | unit(key, skip + 3);
-      parts.low[at] = (unit(key, skip + 4) << 24) | (unit(key, skip + 5) << 16) | (unit(key, skip + 6) << 8) | unit(key, skip + 7);
+      parts.high[at] = fourUnits(key, skip);
+      parts.low[at] = fourUnits(key, skip + 4);
     } else {
       parts.high[at] = (unit(key, skip) << 16) | unit(key, skip + 1);
       parts.low[at] = (unit(key, skip + 2) << 16) | unit(key, skip + 3);
@@ -139,6 +145,9 @@ function* partsOfTexts(keys: readonly string[]): Generator<void, Parts> {
 }
 
 const unit = (text: string, at: number): number => (at < text.length ? text.charCodeAt(at) : 0);
+
+const fourUnits = (text: string, at: number): number =>
+  (unit(text, at) << 24) | (unit(text, at + 1) << 16) | (unit(text, at + 2) << 8) | unit(text, at + 3);
 
 /** Bytes as a text of their values: the order is the same. */
 function* bytesAsTexts(keys: readonly MapKey[]): Generator<void, string[]> {
@@ -179,7 +188,9 @@ function* commonLength(keys: readonly string[]): Generator<void, number> {
 
 const digitCount = 2 ** 16;
 
-/** The places of the keys in the order of their parts: sorted by one digit of 16 bits after the other, the least first. */
+/**
+ * The places of the keys in the order of their parts: sorted by one digit of 16 bits after the other, the least first.
+ */
 function* orderOf({ high, low }: Parts): Generator<void, Uint32Array> {
   let order = Uint32Array.from({ length: high.length }, (_, at) => at);
   let next = new Uint32Array(high.length);

@@ -2,7 +2,8 @@
  * All keyed state of one job: which operator has which states, the epoch, and the cut.
  *
  *  - `cut()` is the instant (I4). It costs O(states), whatever the number of keys, and only one cut is open at a time.
- *  - The cut's rows are serialised later, in slices, while turns go on; copy on touch keeps them as they were at the instant.
+ *  - The cut's rows are serialised later, in slices, while turns go on; copy on touch keeps them as they were at the
+ *    instant.
  *  - An entry may be evicted only when its newest value is durable, so a miss in memory may trust the store.
  *  - A failed cut is not repaired: the job drops the working set and starts from its last checkpoint (I15).
  *
@@ -36,8 +37,8 @@ export interface StateCut {
   /** Puts every change into the batch, in slices: yields at least every 64 puts. Call once. */
   write(batch: StoreBatch): Iterator<void>;
   /**
-   * The batch is on disk. Call once, after the iterator has ended; what memory need not hold any more goes in slices, as above, between
-   * turns.
+   * The batch is on disk. Call once, after the iterator has ended; what memory need not hold any more goes in slices,
+   * as above, between turns.
    */
   durable(): Iterator<void>;
 }

@@ -1,7 +1,8 @@
 /**
- * The store on disk: two LevelDB databases, `<directory>/state` and `<directory>/journal`, so that a checkpoint never delays the journal.
- * Keeps I5 (every write is one synced batch) and I15: LevelDB goes on acknowledging writes after one has failed, and loses them all
- * behind the torn tail of its log; so nothing is written after a failure until the database was closed and opened anew.
+ * The store on disk: two LevelDB databases, `<directory>/state` and `<directory>/journal`, so that a checkpoint never
+ * delays the journal. Keeps I5 (every write is one synced batch) and I15: LevelDB goes on acknowledging writes after
+ * one has failed, and loses them all behind the torn tail of its log; so nothing is written after a failure until the
+ * database was closed and opened anew.
  */
 import type { ActionStateStore, JournalEntry, JournalPosition } from '../core/journal.ts';
 import type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './store.ts';
@@ -14,11 +15,14 @@ import { assertNothingForeign, assertWhole, damaged, databaseNames, directoryErr
 import { Acknowledged, damageOf } from './level-verify.ts';
 
 export interface LevelStorageOptions {
-  /** Bytes that each database gathers in memory at most before it writes a table. A larger buffer gives fewer stalls. @defaultValue 16 MiB */
+  /**
+   * Bytes that each database gathers in memory at most before it writes a table. A larger buffer gives fewer stalls.
+   * @defaultValue 16 MiB
+   */
   readonly writeBufferBytes?: number | undefined;
   /**
-   * Bytes of the state database's tables kept in memory, for keys that are beyond `stateCacheMax` or have not been read since a start. Reads
-   * take twice as long where it holds no more than a fifth of the state. @defaultValue 64 MiB
+   * Bytes of the state database's tables kept in memory, for keys that are beyond `stateCacheMax` or have not been read
+   * since a start. Reads take twice as long where it holds no more than a fifth of the state. @defaultValue 64 MiB
    */
   readonly cacheBytes?: number | undefined;
 }
@@ -210,8 +214,8 @@ type Row = readonly [key: Buffer, value: Buffer];
 const readMax = 1000;
 
 /**
- * Bytes that a log may hold before they are written to a table on purpose. LevelDB does so only when its buffer is full, and an opening
- * reads the log again: some 70 ms for each MiB.
+ * Bytes that a log may hold before they are written to a table on purpose. LevelDB does so only when its buffer is
+ * full, and an opening reads the log again: some 70 ms for each MiB.
  */
 const logMax = 2 ** 20;
 
@@ -273,7 +277,9 @@ class LevelDatabase {
     this.#acknowledged = acknowledged;
   }
 
-  /** Operations that are durable, or fewer: how many a range held that was cleared is not known before the next opening. */
+  /**
+   * Operations that are durable, or fewer: how many a range held that was cleared is not known before the next opening.
+   */
   get acknowledged(): number {
     return this.#acknowledged.count;
   }
@@ -310,8 +316,8 @@ class LevelDatabase {
   }
 
   /**
-   * Writes what the log holds to a table, if that is much, beside further writes. What fails of it LevelDB reports at the next write
-   * (I15), and until then the log is there.
+   * Writes what the log holds to a table, if that is much, beside further writes. What fails of it LevelDB reports at
+   * the next write (I15), and until then the log is there.
    */
   writeTable(): void {
     if (this.#logBytes < logMax || this.#tableWritten !== undefined || this.#closed !== undefined) return;
@@ -445,7 +451,8 @@ const openError = (directory: string, name: string, cause: unknown): StreamError
   if (code === 'LEVEL_LOCKED') {
     return new StreamError('STORE_LOCKED', `'${directory}' is open in another process`, { cause, details: { directory } });
   }
-  // LevelDB says 'does not exist' without CURRENT, and 'No such file' when CURRENT or its manifest names a file that is gone.
+  // LevelDB says 'does not exist' without CURRENT, and 'No such file' when CURRENT or its manifest names a file that is
+  // gone.
   if (code === 'LEVEL_CORRUPTION' || /No such file|does not exist/.test(message))
     return damaged(directory, `the database '${name}': ${message}`, cause);
   const retryable = !/Permission denied|Read-only|Not a directory/.test(message);

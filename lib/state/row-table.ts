@@ -1,7 +1,7 @@
 /**
- * The table of a list or map state: many rows per key, one of them the root (a list's head, a map's index). The table works on the rows of
- * the key that was sought last, and remembers the row of it that was found last, so that reading a row and then changing it is one look-up.
- * Keeps what `state-table.ts` keeps.
+ * The table of a list or map state: many rows per key, one of them the root (a list's head, a map's index). The table
+ * works on the rows of the key that was sought last, and remembers the row of it that was found last, so that reading a
+ * row and then changing it is one look-up. Keeps what `state-table.ts` keeps.
  */
 import type { MapKey } from '../core/key.ts';
 import type { Sub } from './layout.ts';
@@ -65,7 +65,10 @@ export class RowTable extends StateTable<Row> {
     return value === undefined ? undefined : this.#add(new Row(this.#key, sub, value, true));
   }
 
-  /** Sets the row's value. `stored` says whether the store may hold the row, when it isn't in memory and the caller knows. */
+  /**
+   * Sets the row's value. `stored` says whether the store may hold the row, when it isn't in memory and the caller
+   * knows.
+   */
   set(sub: Sub, value: unknown, stored?: boolean): void {
     const row = this.#touched(sub, stored);
     if (row.epoch !== this.epochs.current) this.mark(row);

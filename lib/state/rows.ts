@@ -1,7 +1,8 @@
 /**
- * Where the rows of a list or map state hang in memory, in two forms. By key first, for states whose rows of one key belong together: a short
- * chain, because a key mostly has few of them; a longer one gets an index. By sub-key first, for maps whose sub-keys are shared by many keys
- * and never listed (a window's panes): a record then costs one look-up in the rows of its window, and a window goes as a whole.
+ * Where the rows of a list or map state hang in memory, in two forms. By key first, for states whose rows of one key
+ * belong together: a short chain, because a key mostly has few of them; a longer one gets an index. By sub-key first,
+ * for maps whose sub-keys are shared by many keys and never listed (a window's panes): a record then costs one look-up
+ * in the rows of its window, and a window goes as a whole.
  */
 import type { MapKey } from '../core/key.ts';
 import type { Sub } from './layout.ts';

@@ -1,12 +1,15 @@
 /**
  * The rows of one keyed state in memory: a write-back cache over the store with epochs and copy on touch.
  *
- *  - A cell knows the epoch of its last change. Epochs are odd numbers; the even number behind one says "written in that epoch's cut".
- *    0 is a cell that is as the store has it.
- *  - A cell that is dirty in the frozen epoch is serialised once: by the slicer, or before its handle lets anybody touch it (I4).
- *  - `stored` says that the store may hold the row. A cell that is cleared leaves a tombstone (value undefined) only then; else it
- *    vanishes. Tombstones stay until the cut that deletes the row is durable, so a miss never resurrects it.
- *  - A miss asks the store only while the table is not `complete`. Key groups and key bytes are worked out for a miss and a write only.
+ *  - A cell knows the epoch of its last change. Epochs are odd numbers; the even number behind one says "written in
+ *    that epoch's cut". 0 is a cell that is as the store has it.
+ *  - A cell that is dirty in the frozen epoch is serialised once: by the slicer, or before its handle lets anybody
+ *    touch it (I4).
+ *  - `stored` says that the store may hold the row. A cell that is cleared leaves a tombstone (value undefined) only
+ *    then; else it vanishes. Tombstones stay until the cut that deletes the row is durable, so a miss never resurrects
+ *    it.
+ *  - A miss asks the store only while the table is not `complete`. Key groups and key bytes are worked out for a miss
+ *    and a write only.
  *
  * Keeps I4, I11 and I12.
  */
@@ -209,7 +212,10 @@ export abstract class StateTable<C extends Cell> {
     }
   }
 
-  /** Forgets clean cells, the oldest first, at most `count`. Yields after each that it looks at; turns may run in between. */
+  /**
+   * Forgets clean cells, the oldest first, at most `count`. Yields after each that it looks at; turns may run in
+   * between.
+   */
   *evict(count: number): Generator<void, void> {
     let left = count;
     for (const cell of this.cellsInMemory()) {
@@ -272,7 +278,10 @@ export abstract class StateTable<C extends Cell> {
     }
   }
 
-  /** Serialises one dirty cell only to learn its size, each time the list has doubled, so that the first epoch has an estimate too. */
+  /**
+   * Serialises one dirty cell only to learn its size, each time the list has doubled, so that the first epoch has an
+   * estimate too.
+   */
   #sample(count: number): void {
     this.#nextSample = count * 2;
     const cell = this.#dirty.findLast((dirty) => dirty.value !== undefined && dirty.epoch === this.epochs.current);

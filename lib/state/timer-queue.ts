@@ -1,6 +1,7 @@
 /**
- * Timers of one domain in the order of time: a heap over the distinct times, and one bucket of keys per time. Registering costs a look-up in
- * the bucket, the heap is touched once per time, and a bucket is sorted once, when its time has come, however many keys it has.
+ * Timers of one domain in the order of time: a heap over the distinct times, and one bucket of keys per time.
+ * Registering costs a look-up in the bucket, the heap is touched once per time, and a bucket is sorted once, when its
+ * time has come, however many keys it has.
  */
 import type { MapKey } from '../core/key.ts';
 import type { TimeDomain } from '../core/timer.ts';
@@ -14,7 +15,10 @@ export interface TimerEntry {
   readonly bucket: Bucket;
   /** For the owner's bookkeeping. */
   epoch: number;
-  /** False once it has fired or was deleted. One that fired stays in its bucket, which goes as a whole, so that firing looks nothing up. */
+  /**
+   * False once it has fired or was deleted. One that fired stays in its bucket, which goes as a whole, so that firing
+   * looks nothing up.
+   */
   live: boolean;
 }
 
@@ -245,7 +249,10 @@ function* orderSteps(bucket: Bucket): Generator<void, TimerEntry[]> {
   return entries;
 }
 
-/** Keeps the order of a batch that has begun to fire. What is registered meanwhile is mostly of the key in hand, so it belongs near the end. */
+/**
+ * Keeps the order of a batch that has begun to fire. What is registered meanwhile is mostly of the key in hand, so it
+ * belongs near the end.
+ */
 const insertSorted = (batch: TimerEntry[], entry: TimerEntry): void => {
   let low = 0;
   let high = batch.length;

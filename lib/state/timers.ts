@@ -1,10 +1,11 @@
 /**
- * Timers of one operator, in event and processing time: one per (key, namespace, timestamp, domain). They are state: what a cut writes
- * is what was registered at its instant (I4), and they fire under their key (I2).
+ * Timers of one operator, in event and processing time: one per (key, namespace, timestamp, domain). They are state:
+ * what a cut writes is what was registered at its instant (I4), and they fire under their key (I2).
  *
- *  - Those that are due fire in the order of time, then of their keys' bytes, then of namespace; also those that are registered while
- *    others fire. The order does not depend on the order of registration.
- *  - The watermark never goes back (I3). A timer at or before it fires with the next advance, never while it is registered.
+ *  - Those that are due fire in the order of time, then of their keys' bytes, then of namespace; also those that are
+ *    registered while others fire. The order does not depend on the order of registration.
+ *  - The watermark never goes back (I3). A timer at or before it fires with the next advance, never while it is
+ *    registered.
  *  - An operation goes on the list of its epoch. A timer that is registered and gone within one epoch is never written.
  */
 import type { KeyContext } from './key-context.ts';

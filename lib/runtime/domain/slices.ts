@@ -1,6 +1,7 @@
 /**
- * Goes on with what turns have left for later: timers that were too many for one turn (`hosts/advances.ts` has the rules), then the turns
- * that had to wait for them. Each step is short, so that the event loop is given back between two (I20).
+ * Goes on with what turns have left for later: timers that were too many for one turn (`hosts/advances.ts` has the
+ * rules), then the turns that had to wait for them. Each step is short, so that the event loop is given back between
+ * two (I20).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';

@@ -1,13 +1,15 @@
 /**
- * What has come to an operator in front of which its timers fire first: watermarks, the clock, idleness; in order. Timers that are due may
- * be many, so they fire in parts, and the rest is left for turns of its own (I20):
+ * What has come to an operator in front of which its timers fire first: watermarks, the clock, idleness; in order.
+ * Timers that are due may be many, so they fire in parts, and the rest is left for turns of its own (I20):
  *
- *  - In the turn that brings an advance at most `timersPerTurn` timers fire, none when their order is not known yet. What is left is done in
- *    slices: turns that fire so many timers, recorded with their number, so that a replay does the same whatever the machine.
- *  - An advance is over when no timer is left that is due; then it goes on to what stands behind the operator. So the watermark is held
- *    meanwhile, and nothing on time becomes late.
- *  - Nothing overtakes it: while any operator has an advance open, sources are not pulled (a place is full) and no other turn runs. What
- *    comes in the same turn all the same finishes the advance first: a record through `gate`, anything else waits its turn here.
+ *  - In the turn that brings an advance at most `timersPerTurn` timers fire, none when their order is not known yet.
+ *    What is left is done in slices: turns that fire so many timers, recorded with their number, so that a replay does
+ *    the same whatever the machine.
+ *  - An advance is over when no timer is left that is due; then it goes on to what stands behind the operator. So the
+ *    watermark is held meanwhile, and nothing on time becomes late.
+ *  - Nothing overtakes it: while any operator has an advance open, sources are not pulled (a place is full) and no
+ *    other turn runs. What comes in the same turn all the same finishes the advance first: a record through `gate`,
+ *    anything else waits its turn here.
  *  - An open advance is state: the timers that have not fired are, and the host's part of a checkpoint holds the rest.
  */
 import type { Timestamp } from '../../core/element.ts';
@@ -49,7 +51,10 @@ const always = (): boolean => true;
 
 export class Advances {
   /** Closed while an advance is open. */
-  readonly gate: Gate & { isClosed: boolean } = { isClosed: false, finish: () => void this.goOn(Number.POSITIVE_INFINITY) };
+  readonly gate: Gate & { isClosed: boolean } = {
+    isClosed: false,
+    finish: () => void this.goOn(Number.POSITIVE_INFINITY),
+  };
   readonly #options: AdvancesOptions;
   #open: Advance[] = [];
 
