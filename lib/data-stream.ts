@@ -2,46 +2,27 @@
  * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the environment executes.
  * One file, because the three classes refer to each other.
  */
-import { Observable, type OperatorFunction } from 'rxjs';
+import type { Observable, OperatorFunction } from 'rxjs';
+import type { CallContext } from './core/call.ts';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
-import type { CallContext } from './core/call.ts';
 import type { Operator, Step } from './core/operator.ts';
+import { callable, durationMs, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import type { OutputTag } from './core/output-tag.ts';
-import { looseCopy } from './core/own-copy.ts';
-import type { Duration } from './core/options.ts';
-import { callable, durationMs, knownOptions, refusal, withMethods } from './core/options.ts';
-import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
+import type { Agent, AgentClass } from './agents/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
-import type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
+import type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';
 import { filter, flatMap, map } from '../operators/stateless.ts';
 import type { WindowAssigner } from '../operators/window-assigners.ts';
 import type { ProcessWindowFunction } from '../operators/window-function.ts';
 import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
+import { collectSink } from '../connectors/collect.ts';
 import { printSink, type PrintOptions } from '../connectors/print.ts';
-import type { Agent, AgentClass } from './agents/agent.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
-import type { AgentNode } from './pipeline-agents.ts';
-
-/** @internal What streams need of the environment that they belong to. */
-export interface PipelineOwner {
-  readonly graph: StreamGraph;
-  /** The operator that runs an agent, and what it is called. */
-  agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: AgentOperatorOptions): AgentNode;
-  executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]>;
-  /** Calls the listener when the job ends, at once when it has ended. Returns how to stop listening. */
-  onEnd(listener: (error: unknown) => void): () => void;
-}
-
-/** Where a stream starts: a node's main output or one of its side outputs. */
-interface Origin {
-  readonly environment: PipelineOwner;
-  readonly node: GraphNode;
-  readonly tag?: string | undefined;
-}
+import type { OperatorPlace, Origin } from './stream-origin.ts';
 
 /**
  * A stream of records. Each method that transforms it puts an operator behind it and gives that operator's output; a
@@ -59,26 +40,9 @@ export class DataStream<T> {
     this.#origin = origin;
   }
 
-  /** @internal The edge that a consumer of this stream has. */
-  edge(partitioning: Partitioning = { kind: 'forward' }): GraphEdge {
-    const { node, tag } = this.#origin;
-    return { from: node.id, partitioning, tag };
-  }
-
-  /** @internal */
-  protected get environment(): PipelineOwner {
-    return this.#origin.environment;
-  }
-
-  /** @internal Adds a node behind this stream and gives its output. */
-  protected add<O>(name: string, body: NodeBody, edges: readonly GraphEdge[] = [this.edge()]): DataStream<O> {
-    const { environment } = this.#origin;
-    return new DataStream<O>({ environment, node: environment.graph.add(name, body, edges) });
-  }
-
-  /** @internal */
-  belongsTo(environment: PipelineOwner): boolean {
-    return this.#origin.environment === environment;
+  /** @internal Where it starts. */
+  get origin(): Origin {
+    return this.#origin;
   }
 
   /**
@@ -90,7 +54,7 @@ export class DataStream<T> {
    * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
    */
   uid(uid: string): this {
-    this.environment.graph.pin(this.operatorFor('uid'), uid);
+    this.#origin.environment.graph.pin(this.#origin.operatorFor('uid'), uid);
     return this;
   }
 
@@ -102,17 +66,8 @@ export class DataStream<T> {
    * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
    */
   name(name: string): this {
-    this.environment.graph.rename(this.operatorFor('name'), name);
+    this.#origin.environment.graph.rename(this.#origin.operatorFor('name'), name);
     return this;
-  }
-
-  /** @internal The operator that a method names: the one that makes this stream as its main output. */
-  protected operatorFor(method: string): GraphNode {
-    const { node, tag } = this.#origin;
-    if (tag !== undefined) {
-      throw new TypeError(`Expected \`${method}\` to follow an operator; "${tag}" is a side output of "${node.uid}", which has a name already`);
-    }
-    return node;
   }
 
   /**
@@ -174,12 +129,12 @@ export class DataStream<T> {
    * console.log(await doubled.executeAndCollect()); // prints [ 25, 25, 5, 5, 40, 40 ]
    */
   transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
-    return this.apply(name, operator, true);
+    return this.apply(name, operator, { foreign: true });
   }
 
-  /** @internal Runs an operator; `foreign`: what it hands on is looked at. */
-  apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, foreign = false): DataStream<O> {
-    return this.add(name, { kind: 'operator', operator, boundary: false, foreign });
+  /** @internal Runs an operator, under the records' keys if they have some. */
+  apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, place?: OperatorPlace): DataStream<O> {
+    return new DataStream<O>(this.#origin.addOperator(name, operator, place));
   }
 
   /**
@@ -200,8 +155,11 @@ export class DataStream<T> {
     options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<Awaited<O>> {
     const operator = asyncMap(fn, options as AsyncMapOptions | undefined); // as above: the tag takes what is written to it
-    if (options?.perKey === true) throw new TypeError('Expected `perKey` to follow `keyBy`: the records of this stream have no key, so no call could have the turn of one');
-    return this.add('async-map', { kind: 'operator', operator, boundary: true });
+    if (options?.perKey === true && !this.#origin.isKeyed) {
+      const why = 'the records of this stream have no key, so no call could have the turn of one';
+      throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);
+    }
+    return this.apply('async-map', operator, { boundary: true });
   }
 
   /**
@@ -213,14 +171,11 @@ export class DataStream<T> {
    * console.log((await both.executeAndCollect()).length); // prints 6
    */
   union<U extends readonly unknown[]>(...others: { readonly [N in keyof U]: DataStream<U[N]> }): DataStream<T | U[number]> {
-    for (const other of others) {
+    const origins = others.map((other: unknown) => {
       if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
-      if (!other.belongsTo(this.environment)) throw new TypeError('Expected `union` to be given streams of one environment, got one of another');
-    }
-    const edges = [this, ...others].map((stream: DataStream<unknown>) => stream.edge());
-    const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
-    if (names.size < edges.length) throw new TypeError('Expected `union` to be given different streams, got one of them twice');
-    return this.add('union', { kind: 'union' }, edges);
+      return other.origin;
+    });
+    return new DataStream(this.#origin.union(origins));
   }
 
   /**
@@ -232,7 +187,7 @@ export class DataStream<T> {
    * console.log(await rest.sideOutput(large).map(({ id }) => id).executeAndCollect()); // prints [ 3 ]
    */
   sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
-    return new DataStream<S>({ ...this.#origin, tag: tag.id });
+    return new DataStream<S>(this.#origin.side(tag.id));
   }
 
   /**
@@ -244,7 +199,7 @@ export class DataStream<T> {
    * console.log(await latest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 3 ]
    */
   keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
-    return new KeyedStream<T, K>(this.#origin, keyOf);
+    return new KeyedStream<T, K>(this.#origin.keyed(keyOf));
   }
 
   /**
@@ -261,7 +216,9 @@ export class DataStream<T> {
   pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
     callable('operator', operator);
     knownOptions('pipe', options, { stateless: true });
-    return this.add('pipe', { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless: options.stateless ?? false });
+    const { stateless = false } = options;
+    const body = { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless } as const;
+    return new DataStream<O>(this.#origin.add('pipe', body));
   }
 
   /**
@@ -276,15 +233,7 @@ export class DataStream<T> {
    * // prints 3
    */
   asObservable(): Observable<T> {
-    const { environment } = this.#origin;
-    const listeners = new Set<(value: T) => void>();
-    this.add('tap', { kind: 'tap', next: (value: T) => listeners.forEach((next) => next(looseCopy(value))) });
-    return new Observable<T>((subscriber) => {
-      const next = (value: T): void => subscriber.next(value);
-      listeners.add(next);
-      subscriber.add(() => listeners.delete(next));
-      subscriber.add(environment.onEnd((error) => (error === undefined ? subscriber.complete() : subscriber.error(error))));
-    });
+    return this.#origin.observe<T>();
   }
 
   /**
@@ -309,8 +258,8 @@ export class DataStream<T> {
    * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
    */
   sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
-    const { graph } = this.environment;
-    return new DataStreamSink(graph, graph.add(name, { kind: 'sink', sink: sink as Sink<never> }, [this.edge()]));
+    const node = this.#origin.addNode(name, { kind: 'sink', sink: sink as Sink<never> });
+    return new DataStreamSink(this.#origin.environment.graph, node);
   }
 
   /**
@@ -319,8 +268,11 @@ export class DataStream<T> {
    * @example
    * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
    */
-  executeAndCollect(name?: string): Promise<T[]> {
-    return this.environment.executeAndCollect(this, name);
+  async executeAndCollect(name?: string): Promise<T[]> {
+    const values: T[] = [];
+    this.sinkTo(collectSink(values));
+    await this.#origin.environment.execute(name);
+    return values;
   }
 }
 
@@ -336,25 +288,6 @@ export class DataStream<T> {
  * console.log(await totals.executeAndCollect()); // prints [ 25, 5, 65 ]
  */
 export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
-  /** Declared so that a stream of a type is also one of a wider type. */
-  readonly #keyOf: (value: never) => K;
-
-  /** @internal */
-  constructor(origin: Origin, keyOf: (value: T) => K) {
-    super(origin);
-    if (typeof keyOf !== 'function') throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
-    this.#keyOf = keyOf;
-  }
-
-  protected override operatorFor(method: string): never {
-    throw new TypeError(`Expected \`${method}\` to follow an operator; \`keyBy\` is the way to one: call it in front of \`keyBy\` or behind what comes next`);
-  }
-
-  /** @internal */
-  override apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, foreign = false): DataStream<O> {
-    return this.add(name, { kind: 'operator', operator, boundary: false, foreign }, [this.#keyedEdge()]);
-  }
-
   /**
    * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey:
    * true` lets the call for a key's value end before that for its next begins. What a call gave is journaled, so that
@@ -369,8 +302,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     fn: (value: T, call: CallContext) => O | Promise<O>,
     options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<Awaited<O>> {
-    const operator = asyncMap(fn, options as AsyncMapOptions | undefined); // as above
-    return this.add('async-map', { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]);
+    return super.asyncMap(fn, options);
   }
 
   /**
@@ -439,12 +371,9 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<O> {
     // The tag takes what the operator writes to it, as the type of the options says.
-    const { name, label, operator } = this.environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
-    return this.add<O>(name, { kind: 'operator', operator, boundary: true }, [this.#keyedEdge()]).name(label);
-  }
-
-  #keyedEdge(): GraphEdge {
-    return this.edge({ kind: 'hash', keyOf: this.#keyOf });
+    const { environment } = this.origin;
+    const { name, label, operator } = environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
+    return new DataStream<O>(this.origin.addOperator(name, operator, { boundary: true })).name(label);
   }
 }
 

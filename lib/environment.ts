@@ -11,13 +11,13 @@ import type { Agent, AgentClass } from './agents/agent.ts';
 import type { ResourceType } from './agents/contract.ts';
 import type { ConfigureServices } from './agents/service-container.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
-import { collectSink } from '../connectors/collect.ts';
 import { collection } from '../connectors/collection.ts';
 import { generator, type GeneratorOptions } from '../connectors/generator.ts';
 import { observableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
 import { DataStream } from './data-stream.ts';
 import { settingsOf, type EnvironmentOptions, type EnvironmentSettings } from './environment-options.ts';
 import { PipelineAgents, type AgentNode } from './pipeline-agents.ts';
+import { Origin } from './stream-origin.ts';
 
 export type ApplyAgentOptions = AgentOperatorOptions;
 
@@ -234,11 +234,8 @@ export class StreamExecutionEnvironment {
    * console.log(await env.executeAndCollect(orders.map(({ euros }) => euros))); // prints [ 25, 5, 40 ]
    */
   async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
-    if (!stream.belongsTo(this)) throw new TypeError('Expected `stream` to be of this environment, got one of another');
-    const values: T[] = [];
-    stream.sinkTo(collectSink(values));
-    await this.execute(name);
-    return values;
+    if (stream.origin.environment !== this) throw new TypeError('Expected `stream` to be of this environment, got one of another');
+    return stream.executeAndCollect(name);
   }
 
   /** @internal Calls the listener once, when the job is over: at once if it is. Gives a function that takes the listener away. */
@@ -259,7 +256,7 @@ export class StreamExecutionEnvironment {
   #stream<T>(name: string, source: Source<T>, strategy: WatermarkStrategy<T>): DataStream<T> {
     // Only records of this source meet this strategy, so the node may forget their type.
     const node = this.graph.add(name, { kind: 'source', source, strategy: strategy as WatermarkStrategy<never> }, []);
-    return new DataStream<T>({ environment: this, node });
+    return new DataStream<T>(new Origin({ environment: this, node }));
   }
 
   #checkPipes(): void {
