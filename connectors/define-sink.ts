@@ -3,6 +3,7 @@
  * once for a receiver that knows what it has: then the values wait in the checkpoint and are sent by its commit.
  * Keeps I7 and I10 (bounded by `pendingMax`).
  */
+import { makeAbort } from '../lib/core/abort.ts';
 import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
@@ -140,7 +141,7 @@ class OutboxWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
 /** Sends values when the engine says that the log is durable, and before an epoch is sealed. */
 class SendingWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
   readonly #options: WriterOptions<T>;
-  readonly #closing = new AbortController();
+  readonly #closing = makeAbort();
   /** Written and not yet to be sent, and to be sent; oldest first. A part holds values of one epoch. */
   #written: Part<T>[] = [];
   readonly #outgoing: Part<T>[] = [];

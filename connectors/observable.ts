@@ -4,6 +4,7 @@
  * a failure between the two, and a restart, lose nothing (I22). The buffer is bounded (I10), and what does not fit is
  * an error or is dropped and counted.
  */
+import { makeAbort } from '../lib/core/abort.ts';
 import type { Subscribable, Unsubscribable } from 'rxjs';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import { StreamError } from '../lib/core/errors.ts';
@@ -119,7 +120,7 @@ class Feed<T> {
   reader(position: number | undefined): SourceReader<T, number> {
     if (position !== undefined) this.#durable(position);
     this.#read = this.#first;
-    const closed = new AbortController();
+    const closed = makeAbort();
     return {
       read: (signal) => this.#take(signal, closed.signal),
       committed: async (durable) => this.#durable(durable),

@@ -201,6 +201,12 @@ export const observers: Rule = (file) =>
 
 // ---------- sizes, header, names
 
+/** A signal of ours has any number of listeners. */
+export const signals: Rule = (file) =>
+  file.nodes
+    .filter(({ type, callee }) => type === 'NewExpression' && (callee as SyntaxNode).name === 'AbortController')
+    .map(({ start }) => ({ line: file.lineOf(start), message: 'a signal that takes ten listeners: `makeAbort`' }));
+
 export const linesMax = 500;
 export const functionLinesMax = 70;
 

@@ -121,6 +121,17 @@ describe('the style', () => {
     expect(findings(outside, rules.injectedTime)).toEqual([]);
   });
 
+  test('any number may listen to a signal of ours', () => {
+    const home = 'lib/core/abort.ts';
+    expect(
+      findings(
+        published.filter(({ path }) => path !== home),
+        rules.signals,
+      ),
+    ).toEqual([]);
+    expect(rules.signals(source(home))).toHaveLength(1);
+  });
+
   test('what RxJS takes as it is stands in one file', () => {
     const home = 'lib/runtime/edges/direct-observer.ts';
     expect(

@@ -2,7 +2,7 @@
  * One attempt at something that may take long: it runs, has a time, hands out a signal, and ends once. What comes after its end is refused
  * (I10). Durable calls and bodies of work are attempts.
  */
-import { setMaxListeners } from 'node:events';
+import { makeAbort } from './abort.ts';
 import type { Cancel, Clock } from './clock.ts';
 import { StreamError } from './errors.ts';
 import type { Outcome } from './work.ts';
@@ -87,13 +87,13 @@ export const hasEnded = (what: string): StreamError => new StreamError('WORK_ABO
 
 /** Aborted with its parent until it is let go, so that what has ended leaves no listener behind. */
 export class ChildAbort {
-  readonly #controller = new AbortController();
+  /** A body may have any number of calls open. */
+  readonly #controller = makeAbort();
   readonly #parent: AbortSignal;
   readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
 
   constructor(parent: AbortSignal) {
     this.#parent = parent;
-    setMaxListeners(0, this.signal); // A body may have any number of calls open.
     if (parent.aborted) this.#follow();
     else parent.addEventListener('abort', this.#follow, { once: true });
   }

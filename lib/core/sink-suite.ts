@@ -2,6 +2,7 @@
  * What every sink must do, as tests for sinks of one's own: no framework, run them with any. They check the rules of
  * `connector.ts` and I7, through crashes that leave a writer lying as it is.
  */
+import { makeAbort } from './abort.ts';
 import type { Sink, SinkWriter } from './connector.ts';
 import assert from 'node:assert/strict';
 import type { SuiteCase } from './suite-case.ts';
@@ -270,4 +271,4 @@ const crashBehindCommit = async <T>(run: SinkRun<T>, crash: Crash): Promise<void
 };
 
 /** For everything that the suite does not abort. */
-const { signal } = new AbortController();
+const { signal } = makeAbort();

@@ -2,6 +2,7 @@
  * What every source must do, as tests for sources of one's own: no framework, run them with any. They check the rules
  * of `connector.ts`, through readers that are closed in the middle and opened again behind each position.
  */
+import { makeAbort } from './abort.ts';
 import type { Source, SourceBatch, SourceReader } from './connector.ts';
 import assert from 'node:assert/strict';
 import type { SuiteCase } from './suite-case.ts';
@@ -98,7 +99,7 @@ const aborts = async <T>({ source, expected }: SourceUnderTest<T>): Promise<void
   const [split = ''] = await source.splits(signal);
   await withReader(source, split, async (reader) => {
     await assert.rejects(reader.read(AbortSignal.abort(reason)), reason, 'an aborted read rejects with the reason');
-    const controller = new AbortController();
+    const controller = makeAbort();
     const open = reader.read(controller.signal).then(
       (batch) => ({ batch }),
       (error: unknown) => ({ error }),
@@ -118,7 +119,7 @@ const closesTwice = async <T>({ source }: SourceUnderTest<T>): Promise<void> => 
 };
 
 /** For everything that the suite does not abort. */
-const { signal } = new AbortController();
+const { signal } = makeAbort();
 
 const withReader = async <T>(
   source: Source<T>,

@@ -2,6 +2,7 @@
  * The work of one operator in a harness: the engine's own turns, journal, work and recovery on a memory store. So a durable call whose
  * outcome is in the journal is not made again by an operator that comes back (I8), and a call starts when its turn is durable (I14).
  */
+import { makeAbort } from '../core/abort.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Timestamp } from '../core/element.ts';
 import type { ActionStateStore, JournalEntry } from '../core/journal.ts';
@@ -30,7 +31,7 @@ export class HarnessWork {
   readonly #store: ActionStateStore;
   readonly #journal: Journal;
   readonly #turns: Turns;
-  readonly #abort = new AbortController();
+  readonly #abort = makeAbort();
   #failure: { readonly error: unknown } | undefined;
   /** A step of the test is in hand: what it throws goes back to the test and is no failure of work. */
   #stepping = false;

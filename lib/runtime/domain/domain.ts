@@ -3,7 +3,7 @@
  * a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4, I6, I8, I13). What it waits for on
  * its way in ends with it (I18).
  */
-import { setMaxListeners } from 'node:events';
+import { makeAbort } from '../../core/abort.ts';
 import { invariant, StreamError } from '../../core/errors.ts';
 import { untilAborted } from '../../core/waits.ts';
 import { readNewestCheckpoint } from '../../state/checkpoint.ts';
@@ -32,7 +32,8 @@ export class Domain implements Replayed, AssembledFor {
   readonly turns: Turns;
   readonly #options: DomainOptions;
   readonly #header: Header;
-  readonly #abort = new AbortController();
+  /** Every wait of the job listens to it. */
+  readonly #abort = makeAbort();
   #branch: number;
   #finished = false;
   #failure: { readonly error: unknown } | undefined;
@@ -54,7 +55,6 @@ export class Domain implements Replayed, AssembledFor {
   }
 
   private constructor(options: DomainOptions, found: Found) {
-    setMaxListeners(0, this.#abort.signal); // Every wait of the job listens to it.
     this.#options = options;
     this.#header = found.header;
     this.recovery = found.recovery;

@@ -2,7 +2,7 @@
  * How a job is asked to leave, and how long what it waits for from then on may take (I18): a stop gives it a time, a cancel none. Code of
  * a user or a service that hangs can make a job leave something behind, and never keeps it.
  */
-import { setMaxListeners } from 'node:events';
+import { makeAbort } from '../../core/abort.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
 
@@ -13,16 +13,15 @@ export class WayOut {
   /** Aborted as soon as the job is asked to leave. */
   readonly asked: AbortSignal;
   readonly #clock: Clock;
-  readonly #asked = new AbortController();
+  readonly #asked = makeAbort();
   #wanted: 'run' | 'stop' | 'cancel' = 'run';
   #endMs = Number.POSITIVE_INFINITY;
   /** Aborted when the end has come nearer. */
-  #nearer = new AbortController();
+  #nearer = makeAbort();
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.asked = this.#asked.signal;
-    setMaxListeners(0, this.asked, this.#nearer.signal); // All that closes listens to them.
   }
 
   get wanted(): 'run' | 'stop' | 'cancel' {
@@ -54,12 +53,11 @@ export class WayOut {
     this.#endMs = Math.min(this.#endMs, this.#clock.elapsed() + timeoutMs);
     this.#asked.abort(new StreamError('WORK_ABORTED', `the job is to ${how}`));
     this.#nearer.abort();
-    this.#nearer = new AbortController();
-    setMaxListeners(0, this.#nearer.signal);
+    this.#nearer = makeAbort();
   }
 
   async #first(promise: Promise<unknown>, limits: (left: AbortSignal) => readonly Promise<void>[]): Promise<boolean> {
-    const left = new AbortController();
+    const left = makeAbort();
     try {
       return await Promise.race([promise.then(() => true), ...limits(left.signal).map((limit) => limit.then(() => false))]);
     } finally {
