@@ -342,7 +342,8 @@ interface Told {
 
 interface Waiting extends Told {
   readonly kind: 'input' | 'watermark';
-  ended: boolean;
+  /** When it has ended: the how manieth end that was. Undefined while it runs. */
+  ended: number | undefined;
 }
 
 /** Watermarks that leave together may leave as one. */
@@ -351,38 +352,39 @@ const asOne = (out: readonly unknown[]): unknown[] => out.filter((each, at) => !
 /**
  * The recorded rule, told step by step: what has come, in its order. A watermark leaves when every input before it has ended. A result
  * leaves when its run has ended and no watermark waits in front of it that is as great as its timestamp (`completion`), or when nothing
- * in front of it is left at all (`arrival`).
+ * in front of it is left at all (`arrival`). Results that come free together leave in the order in which their runs have ended.
  */
 class Model {
   readonly out: string[] = [];
   readonly #order: OutputOrder;
   readonly #waiting: Waiting[] = [];
+  #ends = 0;
 
   constructor(order: OutputOrder) {
     this.#order = order;
   }
 
   arrives(input: Told): void {
-    this.#waiting.push({ ...input, kind: 'input', ended: false });
+    this.#waiting.push({ ...input, kind: 'input', ended: undefined });
   }
 
   watermark(watermark: Told): void {
-    this.#waiting.push({ ...watermark, kind: 'watermark', ended: true });
+    this.#waiting.push({ ...watermark, kind: 'watermark', ended: -1 });
     this.#leave();
   }
 
   ends(input: string): void {
-    for (const each of this.#waiting) if (each.name === input) each.ended = true;
+    for (const each of this.#waiting) if (each.name === input) each.ended = this.#ends++;
     this.#leave();
   }
 
   #leave(): void {
-    for (let at = 0; at < this.#waiting.length; at += 1) {
-      const each = this.#waiting[at];
-      if (each?.ended !== true || this.#waits(each, this.#waiting.slice(0, at))) continue;
-      this.#waiting.splice(at, 1);
-      this.out.push(each.name);
-      at = -1;
+    for (;;) {
+      const free = this.#waiting.filter((each, at) => each.ended !== undefined && !this.#waits(each, this.#waiting.slice(0, at)));
+      const [next] = free.toSorted((a, b) => (a.ended ?? 0) - (b.ended ?? 0));
+      if (next === undefined) return;
+      this.#waiting.splice(this.#waiting.indexOf(next), 1);
+      this.out.push(next.name);
     }
   }
 
@@ -437,7 +439,21 @@ describe('against a model', () => {
         expect(asOne(shown(harness))).toEqual(asOne(model.out));
         expect([harness.open, harness.errors]).toEqual([0, []]);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        // Two late results that come free with one watermark: the second to come was the first to end.
+        examples: [
+          [
+            [
+              { kind: 'input', key: 'b', late: 0 },
+              { kind: 'watermark' },
+              { kind: 'input', key: 'a', late: 1 },
+              { kind: 'input', key: 's', late: 2 },
+              { kind: 'end', which: 1 },
+            ],
+          ],
+        ],
+      },
     );
   });
 });
