@@ -12,7 +12,7 @@ import {
   type Duration,
   type OptionNames,
 } from './core/options.ts';
-import { LevelStorage } from './state/level-store.ts';
+import { LevelStorage } from './state/level-storage.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/assemble.ts';
 import { makeLogger, type LogLevel } from './runtime/job/logging.ts';

@@ -119,7 +119,7 @@ export { callName } from './core/journal.ts';
 export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord } from './runtime/journal/journal-format.ts';
 export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord, WorkRecord } from './runtime/journal/work-record.ts';
 export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
-export { LevelStorage, type LevelStorageOptions } from './state/level-store.ts';
+export { LevelStorage, type LevelStorageOptions } from './state/level-storage.ts';
 export { MemoryStorage } from './state/memory-storage.ts';
 export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
 

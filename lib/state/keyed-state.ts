@@ -10,12 +10,14 @@
  * Keeps I2, I4 and I12.
  */
 import type { Cell, StateTable, TableOptions } from './state-table.ts';
-import type { HandleOwner } from './state-handles.ts';
+import type { HandleOwner } from './state-handle.ts';
 import type { KeyContext } from './key-context.ts';
 import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
 import type { Store, StoreBatch } from './store.ts';
 import { CutSink, Epochs, ValueTable } from './state-table.ts';
-import { KeyedListState, KeyedMapState, KeyedValueState, listCodec, mapCodec } from './state-handles.ts';
+import { KeyedListState, listCodec } from './list-handle.ts';
+import { KeyedMapState, mapCodec } from './map-handle.ts';
+import { KeyedValueState } from './value-handle.ts';
 import { RowTable } from './row-table.ts';
 import { integer } from '../core/options.ts';
 import { invariant } from '../core/errors.ts';

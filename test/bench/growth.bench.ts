@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { DataStream } from '../../lib/data-stream.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
-import { LevelStorage } from '../../lib/state/level-store.ts';
+import { LevelStorage } from '../../lib/state/level-storage.ts';
 import { type } from '../../operators/process.ts';
 import { alternate, median, short, timed, type BenchCase, type Scale } from './case.ts';
 import { laps, voidSink, withDirectory } from './places.ts';

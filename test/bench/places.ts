@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import type { Sink, Source, SourceBatch } from '../../lib/core/connector.ts';
 import type { Timestamp } from '../../lib/core/element.ts';
 import type { ActionStateStore } from '../../lib/core/journal.ts';
-import { LevelStorage } from '../../lib/state/level-store.ts';
+import { LevelStorage } from '../../lib/state/level-storage.ts';
 import type { OpenStorage, Storage } from '../../lib/state/store.ts';
 
 /** Runs `body` with a directory that is gone afterwards. `BENCH_DIR` names another disk than that of the system's temporary files. */

@@ -12,7 +12,7 @@ import { valueState } from '../../lib/core/state-descriptor.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { CheckpointStats } from '../../lib/runtime/checkpoint/coordinator.ts';
 import type { Job } from '../../lib/runtime/job/job.ts';
-import { LevelStorage } from '../../lib/state/level-store.ts';
+import { LevelStorage } from '../../lib/state/level-storage.ts';
 import { type } from '../../operators/process.ts';
 import { atMost, bytesInUse, median, short, type BenchCase, type Row, type Scale } from './case.ts';
 import { meteredStorage, tapped, voidSink, withDirectory } from './places.ts';

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
 import { jsonLines } from '../../connectors/json-lines-source.ts';
 import { errorTable, StreamError } from '../../lib/core/errors.ts';
-import { LevelStorage } from '../../lib/state/level-store.ts';
+import { LevelStorage } from '../../lib/state/level-storage.ts';
 
 /** The next call of this name fails, after so many that do not. */
 const fault = vi.hoisted(() => ({ name: '', after: 0, code: '' }));

@@ -4,7 +4,7 @@ import type { KeyRange, OpenStorage, Storage, Store } from '../../../lib/state/s
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LevelStorage } from '../../../lib/state/level-store.ts';
+import { LevelStorage } from '../../../lib/state/level-storage.ts';
 
 export const temporaryDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'millrace-'));
 

@@ -9,7 +9,7 @@ import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { OpenStorage } from '../../../lib/state/store.ts';
 import { sealValue, unsealValue } from '../../../lib/core/seal.ts';
 import { digestedBatch, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
-import { LevelStorage } from '../../../lib/state/level-store.ts';
+import { LevelStorage } from '../../../lib/state/level-storage.ts';
 import { everything, keysOf, put, temporaryDirectory } from './level-fixture.ts';
 
 let base: string;

@@ -1,0 +1,28 @@
+/**
+ * What every handle of keyed state needs: whose key is current, and what is done with a value that comes in or is
+ * handed out (I21).
+ */
+import { deepFreeze, ownCopy } from '../core/own-copy.ts';
+import { assertStorable, isStorable } from '../core/storable.ts';
+import type { KeyContext } from './key-context.ts';
+import type { RowTable } from './row-table.ts';
+import type { ValueTable } from './state-table.ts';
+
+/** What a handle needs of its operator. */
+export interface HandleOwner {
+  readonly keys: KeyContext;
+  /** Whether `forEachKey` is allowed now. */
+  readonly openPhase: boolean;
+}
+
+/** A value that becomes part of a state. */
+export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V): V => {
+  if (!isStorable(value))
+    assertStorable(value, () => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``);
+  if (table.freeze) return deepFreeze(value);
+  return table.copies ? ownCopy(value) : value;
+};
+
+/** A value of a state, as it is handed out. */
+export const given = (table: ValueTable | RowTable, value: unknown): unknown =>
+  typeof value === 'object' && table.copies ? ownCopy(value) : value;
