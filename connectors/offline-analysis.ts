@@ -3,6 +3,18 @@
  * clauses, themes by key words. Every function is pure: the same text gives the same answer on every machine.
  */
 import { loadPackage } from '../lib/core/package-loading.ts';
+import {
+  boosters,
+  dampers,
+  fillers,
+  negations,
+  openEnds,
+  ownValence,
+  shields,
+  themeTable,
+  verdicts,
+  type Theme,
+} from './offline-vocabulary.ts';
 
 /** What words are worth, from -5 to 5. */
 export type WordRatings = Readonly<Record<string, number>>;
@@ -26,156 +38,8 @@ export interface TextAnalysis {
   readonly themes: readonly Theme[];
 }
 
-export interface Theme {
-  readonly name: string;
-  /** What to do about complaints on it. */
-  readonly advice: string;
-}
-
 const phrasesMax = 5;
 const phraseWordsMax = 9;
-
-const words = (list: string): ReadonlySet<string> => new Set(list.split(' '));
-
-/** What AFINN does not rate but buyers complain about or praise. */
-const ownValence: ReadonlyMap<string, number> = new Map([
-  ...[
-    ...words(
-      'late slow loud cheaply flimsy smelly reeks wobbly sticky blurry itchy stale soggy bland leaks leaked leaking rattles rattle peeled',
-    ),
-  ].map((word) => [word, -2] as const),
-  ...[
-    ...words(
-      'tore torn cracked scratched dented faded shrank snapped bent rusted rusty overheats overheated crooked stained damaged unusable refund returned returning smell smells odor buzzing squeaks drains jammed tasteless pinches clogged',
-    ),
-  ].map((word) => [word, -2] as const),
-  ...[...words('junk garbage fell overpriced defective unreadable')].map((word) => [word, -3] as const),
-  ...[...words('small tight narrow bulky heavy dim thin')].map((word) => [word, -1] as const),
-  ...[...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug')].map(
-    (word) => [word, 2] as const,
-  ),
-  // Rated by AFINN for what they mean in the news, not in a shop.
-  ...[...words('no nuts cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand')].map(
-    (word) => [word, 0] as const,
-  ),
-  ['broke', -3],
-  ['broken', -3],
-  ['stopped', -2],
-  ['works', 1],
-]);
-
-const negations = words(
-  'not no never hardly barely rarely seldom without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent',
-);
-const boosters = words('very really extremely so absolutely incredibly super totally completely too far highly terribly');
-const dampers = words('slightly somewhat bit little fairly mildly kinda rather');
-/** "Saved my phone from a bad fall": what comes behind these is what did not happen. */
-const shields = words('saved saves protects protected survives survived prevents prevented withstood withstands');
-const fillers = words(
-  'i we the a an are were and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really',
-);
-
-/** `advice` completes "N of M complaints mention <name>: ...". The order decides between themes that match equally. */
-const themeTable: readonly (Theme & { readonly stems: readonly string[] })[] = [
-  {
-    name: 'shipping',
-    stems: ['ship', 'deliver', 'arriv', 'late$', 'courier', 'packag', 'parcel', 'carrier', 'box', 'dented'],
-    advice: 'use sturdier packaging and a carrier that keeps its dates',
-  },
-  {
-    name: 'size and fit',
-    stems: [
-      'size',
-      'sizing',
-      'small',
-      'big',
-      'bigger',
-      'huge',
-      'tight',
-      'narrow',
-      'cramped',
-      'fit',
-      'bulky',
-      'loose',
-      'shrank',
-      'shrunk',
-      'short',
-      'large',
-    ],
-    advice: 'correct the size chart and offer half sizes or a free exchange',
-  },
-  {
-    name: 'smell',
-    stems: ['smell', 'odor', 'odour', 'stink', 'reek', 'fumes', 'chemical'],
-    advice: 'change or air the material that smells before it is packed',
-  },
-  { name: 'battery', stems: ['batter', 'charg', 'drain', 'recharg'], advice: 'fit a larger battery and state its running time honestly' },
-  {
-    name: 'noise',
-    stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'hums', 'humming', 'whin', 'rumbl'],
-    advice: 'damp the moving parts so that it runs quietly',
-  },
-  {
-    name: 'durability',
-    stems: [
-      'broke',
-      'break',
-      'crack',
-      'tore',
-      'torn',
-      'snap',
-      'died',
-      'stopped',
-      'fell',
-      'peel',
-      'rust',
-      'wore',
-      'durab',
-      'split',
-      'lasted',
-    ],
-    advice: 'strengthen the parts that break and test them for a year of use',
-  },
-  {
-    name: 'reliability',
-    stems: ['jam', 'jammed', 'stuck', 'freez', 'froze', 'crash', 'connect', 'disconnect', 'unreliab', 'malfunction', 'restart'],
-    advice: 'find out why it gets stuck or loses its connection, and mend that first',
-  },
-  { name: 'light', stems: ['dim', 'bright', 'glare', 'flicker'], advice: 'make the light brighter and let the user set it' },
-  { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
-  {
-    name: 'customer service',
-    stems: ['service', 'support', 'repl', 'email', 'warranty'],
-    advice: 'answer within a day and refund without questions',
-  },
-  {
-    name: 'instructions',
-    stems: ['instruct', 'manual', 'setup', 'assembl', 'app', 'confus', 'pair', 'install'],
-    advice: 'rewrite the instructions with pictures and shorten the setup',
-  },
-  {
-    name: 'price',
-    stems: ['price', 'expens', 'overpric', 'money', 'cost', 'worth', 'pricey'],
-    advice: 'lower the price or add what justifies it',
-  },
-  {
-    name: 'comfort',
-    stems: ['comfort', 'hurt', 'pain', 'itch', 'pinch', 'blister', 'stiff', 'heavy', 'sore'],
-    advice: 'soften and pad the places that press',
-  },
-  { name: 'taste', stems: ['tast', 'flavor', 'flavour', 'stale', 'bland', 'bitter'], advice: 'rework the recipe and check its freshness' },
-  { name: 'heat', stems: ['hot', 'heat', 'overheat', 'burn', 'lukewarm', 'temperature'], advice: 'control the temperature better' },
-  {
-    name: 'looks',
-    stems: ['colo', 'fade', 'scratch', 'stain', 'finish', 'picture', 'photo', 'crooked', 'ugly'],
-    advice: 'make colour and finish match the pictures',
-  },
-  {
-    name: 'quality',
-    stems: ['quality', 'cheap', 'flimsy', 'defect', 'junk', 'poor', 'wobbl', 'material', 'thin'],
-    advice: 'use better material and check each piece before it is sent',
-  },
-];
 
 export const analyse = (text: string, ratings: WordRatings): TextAnalysis => {
   const clauses = clausesOf(text).map((clause) => valenceOf(clause, ratings));
@@ -208,11 +72,6 @@ export const themeOf = (phrase: string): Theme | undefined => {
 /** Short stems, and those that end in `$`, are whole words. */
 const isOf = (token: string, stem: string): boolean =>
   token === stem || token === stem.replace('$', '') || (stem.length > 3 && token.startsWith(stem));
-
-/** Words of an opinion that says nothing of its reason. */
-const verdicts = words(
-  'disappointed disappointing disappointment recommend waste wasted regret terrible awful horrible worst bad poor oops ugh impressed happy satisfied hate sorry shame wrong returned returning refund',
-);
 
 /** "Very disappointed with it": dissatisfaction without a reason. */
 const isVerdict = (phrase: string): boolean => themeOf(phrase) === undefined && tokensOf(phrase).some((token) => verdicts.has(token));
@@ -336,8 +195,6 @@ const phraseAt = (clause: string, at: number): string => {
   while (to > at + 1 && isOpenEnd((raw[to - 1] ?? '').toLowerCase())) to -= 1;
   return raw.slice(from, to).join(' ').toLowerCase().replaceAll(/\bi\b/g, 'I');
 };
-
-const openEnds = words('for during of to in on with at from by than as into after before about until if or');
 
 /** Whether a phrase that is cut here reads as unfinished. */
 const isOpenEnd = (word: string): boolean => fillers.has(word) || openEnds.has(word);
