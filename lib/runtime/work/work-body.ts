@@ -1,66 +1,30 @@
 /**
- * The body of one work item while it runs, and its durable calls. Keeps I8 (a journaled outcome is returned, never recomputed), I10, I14
- * and I21.
+ * The body of one work item while it runs, and its durable calls. Keeps I8 (a journaled outcome is returned, never
+ * recomputed), I10, I14 and I21.
  *
- * Outcomes resume a body in the order of the journal, one per macrotask, live and on replay; otherwise `Promise.all` in a body would
- * ask for other calls after a crash than before it. A body goes on with an outcome when that is durable. With `durability: 'effect'` it goes
- * on at once, but nothing leaves the process meanwhile: its next call waits until it is, and its end stands for outcomes that are in no
- * write yet.
+ * Outcomes resume a body in the order of the journal, one per macrotask, live and on replay; otherwise `Promise.all` in
+ * a body would ask for other calls after a crash than before it. A body goes on with an outcome when that is durable.
+ * With `durability: 'effect'` it goes on at once, but nothing leaves the process meanwhile: its next call waits until
+ * it is, and its end stands for outcomes that are in no write yet.
  */
-import { Attempt } from '../../core/attempt.ts';
-import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
 import type { CallContext, CallOptions } from '../../core/call.ts';
 import type { Durability, Outcome, WorkContext } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
-import { digest, encodeText } from '../../core/serde.ts';
-import { DurableCall, type AttemptServices, type CallingBody } from './durable-call.ts';
-import type { Appended, Journal } from '../journal/journal.ts';
+import type { Appended } from '../journal/journal.ts';
 import { callsMax, workKey } from '../journal/journal-format.ts';
 import type { WorkRecord } from '../journal/work-record.ts';
+import type { BodyOwner, BodyServices } from './body-services.ts';
+import { digestOf } from './call-arguments.ts';
+import { DurableCall, type CallingBody } from './durable-call.ts';
+import { noFailedCalls, voidFailedCalls, workFailure, type FailedCall } from './failed-calls.ts';
 import { fixed, handOver, isImmutable, type HandedOver } from './hand-over.ts';
-import type { Macrotasks } from './macrotasks.ts';
 import { noteOutside } from './outside.ts';
+import { PlacedAttempt } from './placed-attempt.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
 import type { WorkItem } from './work-item.ts';
-
-export interface BodyServices extends AttemptServices {
-  readonly journal: Journal;
-  readonly macrotasks: Macrotasks;
-  /** False while the job stops: no call starts any more. */
-  readonly accepting: boolean;
-  /** Freeze what bodies are given: a test mode. */
-  readonly freeze?: boolean | undefined;
-  /** What the journal holds of an item; taken once. */
-  recorded(item: WorkItem): RecordedItem | undefined;
-  /** Says that a body asks for other calls than were recorded. Fails the job in strict mode. */
-  diverged(item: WorkItem, what: string): void;
-  /** Says that a body has waited long for an outcome, and goes on in another order than before. */
-  overtaken(item: WorkItem, what: string): void;
-  /** Fails the job. */
-  failWork(error: unknown): void;
-}
-
-/** Who started a body, and bounds how many are in flight. */
-export interface BodyOwner {
-  /** The body's outcome is durable. Called once. */
-  ended(item: WorkItem, outcome: Outcome<unknown>): void;
-  /** The body has nothing to do but wait for its next attempt: another may have its place. */
-  leave(): void;
-  /** Runs `then` when there is a place again. */
-  enter(then: () => void): void;
-}
-
-/** A call whose outcome is an error. */
-interface FailedCall {
-  readonly call: number;
-  readonly id: string;
-  readonly args: string;
-  readonly lsn: number;
-  /** Undefined: it was found in the journal. */
-  readonly appended?: Appended | undefined;
-}
 
 /** An outcome that is not durable yet. */
 interface Undurable {
@@ -75,17 +39,9 @@ interface Resumption {
   readonly outcome: Outcome<unknown>;
 }
 
-export class WorkBody extends Attempt implements WorkContext, CallingBody {
+export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, CallingBody {
   readonly #item: WorkItem;
   readonly #services: BodyServices;
-  readonly #owner: BodyOwner;
-  /** Live calls that are not settled, and how many of them wait before their next attempt. */
-  #open = 0;
-  #backingOff = 0;
-  /** False while all its calls wait before their next attempt: meanwhile another body has its place. */
-  #placed: boolean;
-  /** What waits until the body has its place again. */
-  #unplaced: (() => void)[] | undefined;
   #recorded: RecordedCalls | undefined;
   // The lists are made with their first member: most bodies that wait have none.
   #undurable: Undurable[] | undefined;
@@ -95,18 +51,18 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
   /** The macrotask of the last resumption. */
   #resumedIn = -1;
   /** Calls whose outcome is an error. */
-  #failedCalls: readonly FailedCall[] = none;
-  /** The last value that the body was given, and what the record of it keeps; undefined for a body that may change it. */
+  #failedCalls: readonly FailedCall[] = noFailedCalls;
+  /**
+   * The last value that the body was given, and what the record of it keeps; undefined for a body that may change it.
+   */
   #lastGiven: { readonly value: unknown; readonly recorded: unknown } | undefined;
   readonly #durability: Durability;
 
   constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
-    super();
+    const { durability = 'call', placeless } = item.worker;
+    super(owner, placeless !== true);
     this.#item = item;
     this.#services = services;
-    this.#owner = owner;
-    const { durability = 'call', placeless } = item.worker;
-    this.#placed = placeless !== true;
     this.#durability = typeof durability === 'string' ? durability : durability(item.item);
   }
 
@@ -178,36 +134,40 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
       const found = this.#recorded?.find(number, id, args);
       if (found === 'other') this.#void(number);
       const replaces = this.#recorded?.replaces(number) === true;
-      // The journal returns what this call's function returned, so an outcome of it is an R.
-      const call = new DurableCall({ body: this, services, number, id, args, replaces, fn, options, resolve: resolve as (value: unknown) => void, reject });
+      const call = new DurableCall({
+        body: this,
+        services,
+        number,
+        id,
+        args,
+        replaces,
+        fn,
+        options,
+        // The journal returns what this call's function returned, so an outcome of it is an R.
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
       if (found === 'outcome') this.#recorded?.deliver(number, (outcome) => call.resume(outcome));
       else this.#execute(call);
     });
   }
 
   #refusal(id: string): StreamError | undefined {
-    if (this.isOver) return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
+    if (this.isOver)
+      return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
     if (this.#item.calls < callsMax) return undefined;
-    return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, { details: this.#item.details });
+    return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, {
+      details: this.#item.details,
+    });
   }
 
   get mayStart(): boolean {
     return this.#services.accepting && !this.isOver && !this.#services.signal.aborted;
   }
 
-  backOff(): void {
-    this.#backingOff += 1;
-    if (this.#backingOff === this.#open && this.#placed) this.#leave();
-  }
-
-  backOn(then: () => void): void {
-    this.#backingOff -= 1;
-    this.#inPlace(then);
-  }
-
   /** Journals a live outcome and resumes the body with it. */
   settled(call: DurableCall, live: Outcome<unknown>): void {
-    this.#open -= 1;
+    this.callEnded();
     if (this.isOver) return;
     const { recorded, given } = isImmutable(live) ? { recorded: live, given: live } : this.#handOverCall(call, live);
     this.#append(call, recorded, given);
@@ -218,7 +178,8 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
     const { freeze = false } = this.#services;
     const handed = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
     const { recorded, given } = handed;
-    if (this.#item.worker.owned === true && recorded.ok && given.ok) this.#lastGiven = { value: given.value, recorded: recorded.value };
+    if (this.#item.worker.owned === true && recorded.ok && given.ok)
+      this.#lastGiven = { value: given.value, recorded: recorded.value };
     return handed;
   }
 
@@ -232,31 +193,6 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
     if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
     (this.#resumptions ??= new Fifo()).push({ call, outcome });
     this.#resumeNext();
-  }
-
-  /** Runs `then` while the body has its place among those in flight; all that wait for it share one. */
-  #inPlace(then: () => void): void {
-    if (this.#placed) {
-      then();
-      return;
-    }
-    if (this.#unplaced !== undefined) {
-      this.#unplaced.push(then);
-      return;
-    }
-    const waiting = [then];
-    this.#unplaced = waiting;
-    this.#owner.enter(() => {
-      this.#placed = true;
-      this.#unplaced = undefined;
-      for (const each of waiting) each();
-      if (this.isOver) this.#leave();
-    });
-  }
-
-  #leave(): void {
-    this.#placed = false;
-    this.#owner.leave();
   }
 
   #adopt(recorded: RecordedItem): void {
@@ -281,16 +217,30 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
     const { number, id, args } = call.facts;
     const place = this.#recorded?.placeOf(number);
     const lsn = place ?? journal.nextLsn();
-    const record = { kind: 'called', lsn, ...this.#item.facts(), call: number, id, args, outcome, again: place !== undefined } as const;
+    const record = {
+      kind: 'called',
+      lsn,
+      ...this.#item.facts(),
+      call: number,
+      id,
+      args,
+      outcome,
+      again: place !== undefined,
+    } as const;
     const appended = journal.append(record, () => this.#outcomeDurable(call));
     (this.#undurable ??= []).push({ call, outcome: given, appended });
     if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
   }
 
-  /** Another call has come in the place of a recorded one: after the next crash its record, and those behind it, must not be found. */
+  /**
+   * Another call has come in the place of a recorded one: after the next crash its record, and those behind it, must
+   * not be found.
+   */
   #void(call: number): void {
     const { journal } = this.#services;
-    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () => this.#journaled(call, 'voided'));
+    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () =>
+      this.#journaled(call, 'voided'),
+    );
   }
 
   #outcomeDurable(call: DurableCall): void {
@@ -331,10 +281,10 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
   #execute(call: DurableCall): void {
-    this.#open += 1;
+    this.callBegins();
     if (this.#durability === 'effect' && this.#hasUndurable) (this.#gated ??= []).push(call);
-    else if (this.#placed) this.#startLive(call);
-    else this.#inPlace(() => this.#startLive(call));
+    else if (this.isPlaced) this.#startLive(call);
+    else this.inPlace(() => this.#startLive(call));
   }
 
   #startLive(call: DurableCall): void {
@@ -369,10 +319,14 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
 
   /** What the record of an end keeps and what is applied: what nobody else holds is applied as it is. */
   #handOverEnd(outcome: Outcome<unknown>): HandedOver {
-    if (this.#item.worker.owned !== true || !outcome.ok) return handOver(outcome, { what: () => this.#item.title, freeze: false });
+    if (this.#item.worker.owned !== true || !outcome.ok)
+      return handOver(outcome, { what: () => this.#item.title, freeze: false });
     const { value } = outcome;
     const last = this.#lastGiven;
-    return { recorded: { ok: true, value: last !== undefined && last.value === value ? last.recorded : fixed(value) }, given: outcome };
+    return {
+      recorded: { ok: true, value: last !== undefined && last.value === value ? last.recorded : fixed(value) },
+      given: outcome,
+    };
   }
 
   #reject(error: unknown): void {
@@ -381,17 +335,17 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
     else this.#appendEnd({ ok: false, error });
   }
 
-  /** A failure that nobody handled is no outcome: the calls that failed are made again after the restart, whatever the journal holds of them. */
+  /**
+   * A failure that nobody handled is no outcome: the calls that failed are made again after the restart, whatever the
+   * journal holds of them.
+   */
   #fail(error: unknown): void {
     const { journal } = this.#services;
-    const again = this.#failedCalls.filter(({ appended }) => appended?.supersede() !== true);
-    for (const { call, id, args, lsn } of again) {
-      journal.append({ kind: 'called', lsn, ...this.#item.facts(), call, id, args, outcome: undefined }, () => {});
-    }
+    const again = voidFailedCalls(this.#failedCalls, this.#item, journal);
     const failed = workFailure(this.#item, error);
     if (this.#failedCalls.length > 0) noteOutside(failed);
     // First the outcomes that no write holds yet: what was paid for is not paid for again.
-    if (again.length === 0 && !this.#hasUndurable) this.#services.failWork(failed);
+    if (!again && !this.#hasUndurable) this.#services.failWork(failed);
     else journal.flush(() => this.#services.failWork(failed));
   }
 
@@ -410,25 +364,7 @@ export class WorkBody extends Attempt implements WorkContext, CallingBody {
   }
 
   #tell(outcome: Outcome<unknown>): void {
-    this.#owner.ended(this.#item, outcome);
-    if (this.#placed) this.#leave();
+    this.owner.ended(this.#item, outcome);
+    if (this.isPlaced) this.leave();
   }
 }
-
-const none: readonly FailedCall[] = [];
-
-const digestOf = (id: string, args: unknown): string => {
-  if (args === undefined) return '';
-  try {
-    return digest(encodeText(args));
-  } catch (cause) {
-    const options = cause instanceof StreamError ? { cause, details: cause.details } : { cause };
-    throw new StreamError('NOT_SERIALISABLE', `\`args\` of durable call \`${id}\`: ${messageOf(cause)}`, options);
-  }
-};
-
-/** What a body rejected with, as an error with a code that says whose it is. */
-const workFailure = ({ title, details }: WorkItem, error: unknown): unknown =>
-  error instanceof StreamError || error instanceof InvariantError
-    ? error
-    : new StreamError('WORK_FAILED', `${title} failed: ${messageOf(error)}`, { cause: error, retryable: !isMistake(error), details });

@@ -14,7 +14,8 @@ import { ownCopy } from '../../core/own-copy.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import { WorkItem, type KnownWorker, type WorkRow } from './work-item.ts';
-import { WorkBody, type BodyOwner, type BodyServices } from './work-body.ts';
+import type { BodyOwner, BodyServices } from './body-services.ts';
+import { WorkBody } from './work-body.ts';
 
 export const workRows = mapState<number, WorkRow>('work', { indexed: false });
 

@@ -1,0 +1,39 @@
+/**
+ * What becomes of a body that nobody's code saved: an error with a code that says whose it is, and a journal that does
+ * not hold the failed calls, so that the next start makes them again.
+ */
+import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Appended, Journal } from '../journal/journal.ts';
+import type { WorkItem } from './work-item.ts';
+
+/** A call whose outcome is an error. */
+export interface FailedCall {
+  readonly call: number;
+  readonly id: string;
+  readonly args: string;
+  readonly lsn: number;
+  /** Undefined: it was found in the journal. */
+  readonly appended?: Appended | undefined;
+}
+
+/** One list for all: most bodies have none. */
+export const noFailedCalls: readonly FailedCall[] = [];
+
+/** Takes failed calls out of the journal again. True when a record had to be written for that. */
+export const voidFailedCalls = (calls: readonly FailedCall[], item: WorkItem, journal: Journal): boolean => {
+  const again = calls.filter(({ appended }) => appended?.supersede() !== true);
+  for (const { call, id, args, lsn } of again) {
+    journal.append({ kind: 'called', lsn, ...item.facts(), call, id, args, outcome: undefined }, () => {});
+  }
+  return again.length > 0;
+};
+
+/** What a body rejected with, as an error with a code that says whose it is. */
+export const workFailure = ({ title, details }: WorkItem, error: unknown): unknown =>
+  error instanceof StreamError || error instanceof InvariantError
+    ? error
+    : new StreamError('WORK_FAILED', `${title} failed: ${messageOf(error)}`, {
+        cause: error,
+        retryable: !isMistake(error),
+        details,
+      });
