@@ -189,7 +189,7 @@ class Feed<T> {
         closed.removeEventListener('abort', wake);
         then();
       };
-      const abort = (): void => done(() => reject(signal.reason as Error));
+      const abort = (): void => done(() => reject(signal.reason));
       const wake = (): void => done(resolve);
       this.#wake = wake;
       signal.addEventListener('abort', abort, { once: true });

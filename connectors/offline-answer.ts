@@ -145,6 +145,7 @@ const bracesOf = (text: string): readonly Braces[] => {
       found.push({
         start,
         text: inner,
+        // What JSON gives is an object of names.
         value: typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined,
       });
     }
@@ -240,6 +241,7 @@ const fill = (field: Field, findings: Findings): unknown => {
   if (Array.isArray(schema.enum)) return chooseFrom(schema.enum, findings);
   switch (typeOf(schema)) {
     case 'object': {
+      // What JSON Schema says of it.
       const properties = Object.entries((schema.properties ?? {}) as Readonly<Record<string, JsonSchema>>);
       return Object.fromEntries(properties.map(([key, property]) => [key, fill({ name: key, schema: property, root }, findings)]));
     }
@@ -268,9 +270,10 @@ const resolve = ({ schema, root }: Field): JsonSchema => {
         .replace(/^#\/?/, '')
         .split('/')
         .filter((part) => part !== '');
+      // A path through a schema passes objects.
       now = parts.reduce<JsonSchema>((at, part) => (at[part] ?? {}) as JsonSchema, root);
     } else if (Array.isArray(choices))
-      now = ((choices as readonly JsonSchema[]).find((choice) => choice.type !== 'null') ?? {}) as JsonSchema;
+      now = (choices as readonly JsonSchema[]).find((choice) => choice.type !== 'null') ?? {}; // A union is of schemas.
     else return now;
   }
   return {};
@@ -282,7 +285,7 @@ const typeOf = ({ type, properties, items }: JsonSchema): string => {
 };
 
 const fillArray = ({ name, schema, root }: Field, findings: Findings): readonly unknown[] => {
-  const items = (schema.items ?? {}) as JsonSchema;
+  const items = (schema.items ?? {}) as JsonSchema; // What JSON Schema says of it.
   const type = typeOf(resolve({ name, schema: items, root }));
   const max = typeof schema.maxItems === 'number' ? schema.maxItems : Number.POSITIVE_INFINITY;
   if (type === 'integer' || type === 'number') return (findings.histogram ?? []).slice(0, max);

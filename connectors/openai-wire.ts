@@ -38,7 +38,7 @@ export const chatBody = (request: ChatRequest, { model: otherwise, responseForma
   if (args['stream'] === true) {
     throw new StreamError('MODEL_REQUEST', '`args` ask for a stream, which is not read', { hint: 'leave `stream` out of `args`' });
   }
-  const more = Array.isArray(args['tools']) ? (args['tools'] as readonly unknown[]) : [];
+  const more: readonly unknown[] = Array.isArray(args['tools']) ? args['tools'] : [];
   const offered = [...tools.map(({ name, description, inputSchema: parameters }) => asFunction({ name, description, parameters })), ...more];
   const body = {
     ...(outputSchema === undefined ? {} : formatOf(outputSchema, responseFormat)),
@@ -100,7 +100,7 @@ export const refusalCode = ({ code }: Failure): 'MODEL_REFUSED' | undefined => (
 export const chatAnswer = (text: string, answering: Answering): ChatMessage => {
   const { place, door } = answering;
   const response = parsed(text, answering);
-  const choices = isObject(response) ? response['choices'] : undefined;
+  const { choices, model, usage } = isObject(response) ? response : {};
   const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
   const failure = failureIn200(response) ?? failureIn200(choice);
   if (failure !== undefined) throw door.failed(failure, { text: `${place} answered with an error` });
@@ -109,8 +109,8 @@ export const chatAnswer = (text: string, answering: Answering): ChatMessage => {
   if (!isObject(message)) throw unreadable(`${place} answered without a message in its first choice: ${door.show(text)}`);
   const { content, refusal, kept } = partsOf(message, place);
   const facts = present({
-    model_name: (response as Fields)['model'],
-    ...usageOf((response as Fields)['usage']),
+    model_name: model,
+    ...usageOf(usage),
     finish_reason: reason,
   });
   refuseEnd(reason, refusal, facts, answering);

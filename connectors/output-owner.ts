@@ -72,6 +72,7 @@ const holds = async (path: string): Promise<boolean> => {
 /** Undefined when it is gone or not whole: it is written in one go, so its process has died over it. */
 const noteAt = async (path: string): Promise<Note | undefined> => {
   try {
+    // Looked at in the next line.
     const { pid, host } = JSON.parse((await readRegular(path)).toString('utf8')) as Partial<Note>;
     return typeof pid === 'number' && pid > 0 && typeof host === 'string' ? { pid, host } : undefined;
   } catch {

@@ -217,6 +217,7 @@ export class DataStream<T> {
     callable('operator', operator);
     knownOptions('pipe', options, { stateless: true });
     const { stateless = false } = options;
+    // The graph does not know types: what flows on this edge is a `T`.
     const body = { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless } as const;
     return new DataStream<O>(this.#origin.add('pipe', body));
   }
@@ -258,6 +259,7 @@ export class DataStream<T> {
    * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
    */
   sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
+    // The graph does not know types: what flows on this edge is a `T`.
     const node = this.#origin.addNode(name, { kind: 'sink', sink: sink as Sink<never> });
     return new DataStreamSink(this.#origin.environment.graph, node);
   }
@@ -370,8 +372,8 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     agent: Agent<T, O> | AgentClass<T, O>,
     options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<O> {
-    // The tag takes what the operator writes to it, as the type of the options says.
     const { environment } = this.origin;
+    // The tag takes what the operator writes to it, as the type of the options says.
     const { name, label, operator } = environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
     return new DataStream<O>(this.origin.addOperator(name, operator, { boundary: true })).name(label);
   }

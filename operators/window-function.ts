@@ -75,6 +75,7 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     this.#context = context;
     this.#timers = timers;
     this.#sizeMs = sizeMs;
+    // A function is the short form of `process`.
     this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
     if (this.#user.windowState !== undefined) this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));

@@ -193,6 +193,27 @@ export const syntax: Rule = (file) =>
     return message === undefined ? [] : [{ line: file.lineOf(node.start), message }];
   });
 
+const castTypes = new Set(['TSAsExpression', 'TSTypeAssertion']);
+
+/** A cast says why it holds: a comment on one of its lines or on the line above. `as const` claims nothing. */
+export const castReasons: Rule = (file) => {
+  const commented = new Set(
+    file.comments.flatMap(({ start, end }) => {
+      const first = file.lineOf(start);
+      return Array.from({ length: file.lineOf(end - 1) - first + 1 }, (_, index) => first + index);
+    }),
+  );
+  const bare = file.nodes.flatMap(({ type, start, end, typeAnnotation }) => {
+    if (!castTypes.has(type)) return [];
+    const { start: from, end: to } = typeAnnotation as SyntaxNode; // Every cast has a type.
+    if (file.text.slice(from, to) === 'const') return [];
+    const line = file.lineOf(start);
+    const lines = Array.from({ length: file.lineOf(end - 1) - line + 2 }, (_, index) => line - 1 + index);
+    return lines.some((each) => commented.has(each)) ? [] : [line];
+  });
+  return [...new Set(bare)].map((line) => ({ line, message: 'a cast without a reason: say in a comment why it holds' }));
+};
+
 /** What RxJS takes as it is stands in one file: elsewhere nobody builds on what it makes of an observer. */
 export const observers: Rule = (file) =>
   file.nodes

@@ -153,6 +153,10 @@ describe('the style', () => {
     ).toEqual([]);
   });
 
+  test('a cast says why it holds', () => {
+    expect(findings(published, rules.castReasons)).toEqual([]);
+  });
+
   test(`no file of more than ${rules.linesMax} lines`, () => {
     expect(findings(all, rules.fileSize)).toEqual([]);
   });
@@ -263,6 +267,34 @@ describe('the rules find', () => {
       'let h = a !== b;',
     ].join('\n');
     expect(found(rules.syntax, text).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test.each([
+    'const a = b as string;',
+    'const a = <string>b;',
+    "const a = 'https://b.c' as Url;",
+    'const a = (b as unknown) === c;',
+    'const a = {\n  b: 1,\n} as unknown as C;',
+    '// Why.\nconst a = b as C;\nconst d = e as F;',
+    '// Why.\n\nconst a = b as C;',
+    'const a = b as C;\n// Why, too late.',
+    'const a = b as readonly [const: 1];',
+  ])('a cast without a reason: %s', (text) => {
+    expect(found(rules.castReasons, text)).toHaveLength(1);
+  });
+
+  test.each([
+    'const a = [b] as const;',
+    'const a = <const>[b];',
+    'const a = b satisfies C;',
+    "import { a as b } from './c.ts';",
+    'const a = b as C; // Why.',
+    '// Why.\nconst a = b as C;',
+    '/**\n * Why.\n */\nconst a = b as C;',
+    'const a = {\n  b: 1, // Why.\n} as C;',
+    'const a = b as /* why */ C;',
+  ])('no cast without a reason: %s', (text) => {
+    expect(found(rules.castReasons, text)).toEqual([]);
   });
 
   test('sizes', () => {

@@ -18,8 +18,8 @@ export class RequestLimit {
     });
     this.#over = new Promise((_resolve, reject) => {
       const { signal } = this;
-      if (signal.aborted) reject(signal.reason as Error);
-      else signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      if (signal.aborted) reject(signal.reason);
+      else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     this.#over.catch(() => {}); // It may end when nobody waits.
   }

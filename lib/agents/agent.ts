@@ -127,12 +127,14 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
   on<E extends Event>(trigger: string | readonly string[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on<E extends Event>(trigger: string | readonly string[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {
+    // `isArray` does not tell a readonly list from one trigger.
     const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
     const [given, handler, options = {}] = typeof rest[0] === 'string' ? rest : [undefined, ...rest];
+    // A string, or there is none: looked at in the line before.
     const name = (given as string | undefined) ?? this.#freeName(triggers);
     if (this.#actions.has(name))
       throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
-    checkActionOptions('on', options as ActionOptions);
+    checkActionOptions('on', options as ActionOptions); // That is what is checked.
     // The overloads tie the handler to the triggers; the plan calls it with events of those types only.
     this.#actions.set(name, { ...(options as ActionOptions), name, triggers, handler: handler as ActionHandler<never> });
     return this;
@@ -166,7 +168,7 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    *   .prompt('strict', [{ role: 'system', content: 'Be strict.' }]);
    */
   prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
-    return this.resource('prompt', name, Prompt.from(content as PromptLike));
+    return this.resource('prompt', name, Prompt.from(content as PromptLike)); // `Prompt.from` refuses what is none.
   }
 
   /**

@@ -6,7 +6,7 @@ import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import { noteSchema } from './asked-schemas.ts';
-import { Event, EventType } from './event.ts';
+import { attributeOf, Event, EventType } from './event.ts';
 import { isZod, outputSchemaOf, type JsonSchema } from './json-schema.ts';
 import { reasonOf } from './schema-check.ts';
 import { checkZod } from './zod-schema.ts';
@@ -49,19 +49,19 @@ export class ChatRequestEvent extends Event {
   }
 
   get model(): string {
-    return this.attributes['model'] as string;
+    return attributeOf(this, 'model');
   }
 
   get messages(): readonly ChatMessage[] {
-    return (this.attributes['messages'] ?? []) as readonly ChatMessage[];
+    return attributeOf<readonly ChatMessage[] | undefined>(this, 'messages') ?? [];
   }
 
   get promptArgs(): Readonly<Record<string, unknown>> {
-    return (this.attributes['prompt_args'] ?? {}) as Readonly<Record<string, unknown>>;
+    return attributeOf<Readonly<Record<string, unknown>> | undefined>(this, 'prompt_args') ?? {};
   }
 
   get outputSchema(): JsonSchema | undefined {
-    return this.attributes['output_schema'] as JsonSchema | undefined;
+    return attributeOf(this, 'output_schema');
   }
 }
 
@@ -101,11 +101,11 @@ export class ChatResponseEvent<T = unknown> extends Event {
   }
 
   get requestId(): string {
-    return this.attributes['request_id'] as string;
+    return attributeOf(this, 'request_id');
   }
 
   get response(): ChatMessage {
-    return this.attributes['response'] as ChatMessage;
+    return attributeOf(this, 'response');
   }
 
   /** The structured output, as the schema gave it. Throws a `TypeError` when there was no output schema. */
@@ -132,11 +132,11 @@ export class ChatResponseEvent<T = unknown> extends Event {
   }
 
   get retryCount(): number {
-    return (this.attributes['retry_count'] ?? 0) as number;
+    return attributeOf<number | undefined>(this, 'retry_count') ?? 0;
   }
 
   get totalRetryWaitSec(): number {
-    return (this.attributes['total_retry_wait_sec'] ?? 0) as number;
+    return attributeOf<number | undefined>(this, 'total_retry_wait_sec') ?? 0;
   }
 }
 
@@ -187,41 +187,41 @@ export class ChatErrorEvent extends Event {
   }
 
   get requestId(): string {
-    return this.attributes['request_id'] as string;
+    return attributeOf(this, 'request_id');
   }
 
   get model(): string {
-    return this.attributes['model'] as string;
+    return attributeOf(this, 'model');
   }
 
   get problemCategory(): ProblemCategory {
-    return this.attributes['problemCategory'] as ProblemCategory;
+    return attributeOf(this, 'problemCategory');
   }
 
   get errorType(): string {
-    return this.attributes['errorType'] as string;
+    return attributeOf(this, 'errorType');
   }
 
   get errorMessage(): string {
-    return this.attributes['errorMessage'] as string;
+    return attributeOf(this, 'errorMessage');
   }
 
   get retryable(): boolean | undefined {
-    return this.attributes['retryable'] as boolean | undefined;
+    return attributeOf(this, 'retryable');
   }
 
   get status(): number | undefined {
-    return this.attributes['status'] as number | undefined;
+    return attributeOf(this, 'status');
   }
 
   get causeCode(): string | undefined {
-    return this.attributes['causeCode'] as string | undefined;
+    return attributeOf(this, 'causeCode');
   }
 }
 
 const jsonOf = (text: string): unknown => {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text);
   } catch {
     return text; // An answer that was no JSON is text.
   }

@@ -72,9 +72,10 @@ export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parame
   const last = parameters.at(-1);
   const options = typeof last === 'object' && last !== null ? last : undefined;
   const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[]; // each is checked below
-  if (options !== undefined) checkActionOptions('Action', options as ActionOptions);
+  if (options !== undefined) checkActionOptions('Action', options as ActionOptions); // That is what is checked.
   if (triggers.length === 0) throw refusal('triggers', 'at least one event type or event class', triggers);
   for (const trigger of triggers) if (!isTrigger(trigger)) throw refusal('trigger', 'an event type or an event class', trigger);
+  // Checked above.
   return noting((name) => ({ name, action: { ...(options as ActionOptions | undefined), triggers } }));
 };
 
@@ -198,8 +199,8 @@ export const definitionOf = <I, O>(agent: Agent<I, O>): AgentDefinition => {
 const actionOf = (agentName: string, agent: object, name: string, action: NonNullable<Member['action']>): ActionDefinition => {
   const method: unknown = Reflect.get(agent, name);
   if (typeof method !== 'function') throw invalidAgent({ agent: agentName, action: name, rule: 'an action is a method', value: method });
-  // Binding hides whether a function is async, so that is noted first. `@Action` checked the handler's type.
-  const async = action.async ?? isAsyncFunction(method);
+  const async = action.async ?? isAsyncFunction(method); // Binding hides it.
+  // `@Action` checked the handler's type.
   return { ...action, async, name, handler: method.bind(agent) as ActionDefinition['handler'] };
 };
 
@@ -215,6 +216,7 @@ const resourceOf = (agentName: string, member: Member, agent: object, value: unk
         : refuse('a tool is a method');
     }
     if (value === undefined) return refuse('the field has no value');
+    // `Prompt.from` refuses what is none.
     if (type === 'prompt') return { type, name, value: PromptResource.from(value as PromptLike) };
     return { type, name, value };
   } catch (error) {
@@ -229,26 +231,27 @@ const noting = (member: (name: string) => Member) => {
   return (target: unknown, second: unknown): void => {
     const context =
       typeof second === 'object' && second !== null && 'kind' in second
+        // A name is no object: this is the context of standard decorators.
         ? (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext)
         : undefined;
     const name = context === undefined ? second : context.name;
     if (typeof name !== 'string') throw refusal('name', 'a string: a decorated member can not be a symbol', String(name));
     if (context?.private === true || context?.static === true) throw new TypeError(`Expected \`${name}\` to be a public instance member`);
     if (context !== undefined) noteIn(context.metadata, member(name));
-    else noteAt((target as object).constructor, member(name));
+    else noteAt((target as object).constructor, member(name)); // Legacy decorators are given the prototype.
   };
 };
 
 const noteIn = (metadata: DecoratorMetadataObject | undefined, member: Member): void => {
   if (metadata === undefined)
     throw new TypeError('Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators');
-  const holder = metadata as Record<symbol, Member[] | undefined>;
+  const holder = metadata as Record<symbol, Member[] | undefined>; // Nobody else has the symbol.
   if (!Object.hasOwn(holder, membersKey)) holder[membersKey] = [];
   holder[membersKey]?.push(member);
 };
 
 const noteAt = (type: object, member: Member): void => {
-  const own = (ownNote(membersKey, type) as Member[] | undefined) ?? [];
+  const own = (ownNote(membersKey, type) as Member[] | undefined) ?? []; // As it is noted below.
   note(membersKey, type, [...own, member]);
 };
 
@@ -256,10 +259,10 @@ const noteAt = (type: object, member: Member): void => {
 const membersOf = (type: object): Member[] => {
   const members = new Map<string, Member>();
   const lineage: object[] = [];
-  for (let each: object | null = type; typeof each === 'function'; each = Object.getPrototypeOf(each) as object | null)
-    lineage.unshift(each);
+  for (let each: unknown = type; typeof each === 'function'; each = Object.getPrototypeOf(each)) lineage.unshift(each);
   for (const each of lineage) {
-    const legacy = ownNote(membersKey, each) as readonly Member[] | undefined;
+    const legacy = ownNote(membersKey, each) as readonly Member[] | undefined; // As `noteAt` notes them.
+    // As `noteIn` notes them.
     const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as Record<symbol, readonly Member[]> | undefined;
     const modern = metadata !== undefined && Object.hasOwn(metadata, membersKey) ? metadata[membersKey] : undefined;
     const own = new Map<string, Member>();

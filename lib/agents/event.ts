@@ -90,6 +90,9 @@ export class Event {
   }
 }
 
+/** @internal An attribute that the class of the event has: as its constructor was given it. */
+export const attributeOf = <T>({ attributes }: Event, name: string): T => attributes[name] as T;
+
 /** A class of events with a fixed type: one of ours, or a user's `class Paid extends Event { static override readonly type = 'paid' }`. */
 export interface EventClass<E extends Event = Event> {
   readonly type: string;
@@ -111,7 +114,7 @@ export class InputEvent<T = unknown> extends Event {
   }
 
   get input(): T {
-    return this.attributes['input'] as T; // as it was given to the constructor
+    return attributeOf(this, 'input');
   }
 }
 
@@ -133,7 +136,7 @@ export class OutputEvent<T = unknown> extends Event {
   }
 
   get output(): T {
-    return this.attributes['output'] as T; // as it was given to the constructor
+    return attributeOf(this, 'output');
   }
 }
 
@@ -142,7 +145,7 @@ export const stampEvent = <E extends Event>(
   event: E,
   stamp: EventStamp,
   attributes: Attributes = event.attributes,
-  type: EventClass = event.constructor as unknown as EventClass,
+  type: EventClass = event.constructor as unknown as EventClass, // The class of an event is one.
 ): E => revived(type, event.type, attributes, stamp) as E; // made of the event's class, or of one that extends it
 
 /** Plain data; what is undefined is left out. */
@@ -159,6 +162,7 @@ type Writable<T> = { -readonly [P in keyof T]: T[P] };
 
 /** An event of a class, made of its parts: subclasses add accessors over the attributes only, so no constructor need run. */
 export const revived = (type: EventClass, name: string, attributes: Attributes, stamp: Partial<EventStamp>): Event => {
+  // It has the prototype of an event, and gets its fields here.
   const event = Object.create(type.prototype) as Writable<Event>;
   event.type = name;
   event.attributes = attributes;

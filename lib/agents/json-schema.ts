@@ -106,6 +106,7 @@ const loosen = (schema: z.core.$ZodType, json: z.core.JSONSchema.BaseSchema): vo
   const checks = def.checks ?? [];
   // A pattern with flags (`i`, `s`, `v` ...) means something else without them, and one behind `toLowerCase` is about other text.
   const isOther = checks.some(({ _zod: { def: check } }) => check.check === 'overwrite' || hasFlags((check as { pattern?: unknown }).pattern));
+  // Formats have a pattern, other strings have none.
   if (isOther || hasFlags((def as { pattern?: unknown }).pattern)) {
     delete json.pattern;
     delete json.allOf;

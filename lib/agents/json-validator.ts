@@ -136,7 +136,7 @@ class Said {
         follow.errors = errors.slice(0, 3).map((error) => ({ ...error, instancePath: `${context?.instancePath ?? ''}${error.instancePath}` }));
         return errors.length === 0;
       },
-      { errors: [] as ErrorObject[] },
+      { errors: new Array<ErrorObject>() },
     );
     return follow;
   }
@@ -167,6 +167,7 @@ const reasonsMax = 5;
 const reasonOf = (errors: readonly ErrorObject[]): string => {
   const reasons = errors.map(({ instancePath, message = 'does not fit', params }) => {
     const where = instancePath === '' ? '' : `${instancePath.slice(1).replaceAll('/', '.')}: `;
+    // Each keyword has its own parameters; any may be missing.
     const { allowedValues, additionalProperty, allowedValue } = params as { allowedValues?: unknown; additionalProperty?: unknown; allowedValue?: unknown };
     const what = additionalProperty ?? allowedValues ?? allowedValue;
     return `${where}${message}${what === undefined ? '' : ` (${JSON.stringify(what)})`}`;
@@ -202,7 +203,7 @@ export const withoutUnknown = (value: unknown, { schema, at, root: whole, valida
     const index = forms.findIndex((_form, each) => validator.fitsAt(`${at}/${name}/${each}`, value));
     return within(forms[index], `${name}/${index}`);
   }
-  if (Array.isArray(allOf)) return Object.assign({}, ...allOf.map((part, index) => within(part, `allOf/${index}`))) as unknown;
+  if (Array.isArray(allOf)) return Object.assign({}, ...allOf.map((part, index) => within(part, `allOf/${index}`)));
   if (Array.isArray(value)) {
     const first = Array.isArray(prefixItems) ? prefixItems : [];
     return value.map((member, index) => (index < first.length ? within(first[index], `prefixItems/${index}`, member) : within(items, 'items', member)));

@@ -54,6 +54,6 @@ const plan = z
 export const readPlan = (json: unknown): z.output<typeof plan> => {
   const read = plan.safeParse(json);
   if (read.success) return read.data;
-  const { agent_name: name } = (typeof json === 'object' && json !== null ? json : {}) as { agent_name?: unknown };
+  const name = typeof json === 'object' && json !== null && 'agent_name' in json ? json.agent_name : undefined;
   throw invalidAgent({ agent: typeof name === 'string' ? name : '', rule: `this is not the JSON of a plan: ${reasonOf(read.error.issues)}`, value: Object.keys(json ?? {}) });
 };

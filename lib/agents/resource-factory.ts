@@ -8,5 +8,6 @@ export interface ResourceFactory {
 export const isFactory = (value: unknown): value is ResourceFactory =>
   typeof value === 'object' &&
   value !== null &&
-  typeof (value as Partial<ResourceFactory>).factory === 'function' &&
+  'factory' in value &&
+  typeof value.factory === 'function' &&
   Object.keys(value).length === 1;

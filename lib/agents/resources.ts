@@ -258,9 +258,10 @@ class Scope {
 
 const normalised = (type: ResourceType, name: string, value: unknown): unknown => {
   if (value === undefined || value === null) throw new TypeError('there is no value');
-  if (type === 'prompt') return Prompt.from(value as PromptLike);
+  if (type === 'prompt') return Prompt.from(value as PromptLike); // It refuses what is none.
   if (type === 'chat_model') return checkSetup(value as ChatModelSetup); // that is what is checked
   if (type === 'chat_model_connection') return checkConnection(value as ChatModelConnection);
+  // It refuses what is none.
   if (type === 'tool' && !(value instanceof FunctionTool)) return new FunctionTool(name, value as ToolDefinition);
   return value;
 };
@@ -303,6 +304,7 @@ const needsContainer = (agent: abstract new (...parameters: never[]) => unknown)
 const checkReferences = (resources: AgentResources, definitions: readonly ResourceDefinition[]): void => {
   for (const { type, name } of definitions) {
     if (type !== 'chat_model') continue;
+    // Every chat model was checked to be one.
     const { connection, prompt, tools = [] } = resources.get(type, name) as ChatModelSetup;
     resources.get('chat_model_connection', connection);
     if (typeof prompt === 'string') resources.get('prompt', prompt);
@@ -311,7 +313,7 @@ const checkReferences = (resources: AgentResources, definitions: readonly Resour
 };
 
 const isClosable = (value: unknown): value is { close(): unknown } =>
-  typeof value === 'object' && value !== null && typeof (value as { close?: unknown }).close === 'function';
+  typeof value === 'object' && value !== null && 'close' in value && typeof value.close === 'function';
 
 /** Begins all of them in order, also when some fail or hang (I18), and throws the first failure. */
 const closeAll = async (closes: readonly (() => Promise<void>)[]): Promise<void> => {

@@ -97,6 +97,7 @@ export class ActionContext implements RunnerContext {
     this.#checkOutside('sendEvent');
     const { action, event: trigger, id, timestamp } = this.#host;
     if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
+    // The trigger is an event of some type, not of `E`.
     if (event === (trigger as Event) || (event.id !== undefined && event.id === trigger.id)) {
       const why = 'output event ids must differ from the triggering event id';
       throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, {
@@ -281,6 +282,7 @@ export class ActionContext implements RunnerContext {
   #arrivingAs(event: Event): EventClass {
     const known = classOf(event.type, this.#agent.eventClasses);
     const { constructor } = event;
+    // Two classes are compared, whatever their types.
     if (constructor !== (known as unknown) && !(known.prototype instanceof constructor)) {
       const what = `\`${constructor.name}\` (an event of type '${event.type}')`;
       throw new TypeError(

@@ -36,7 +36,7 @@ export class StartedCalls {
 
   /** Gives the promise itself. */
   watch<R>(id: string, promise: Promise<R>): Promise<R> {
-    const call = Object.setPrototypeOf(promise, watched) as Watched & Promise<R>;
+    const call = Object.setPrototypeOf(promise, watched) as Watched & Promise<R>; // `watched` gives it what is missing.
     call[owner] = this;
     call[name] = id;
     this.#unseen.push(call);

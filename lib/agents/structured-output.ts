@@ -38,7 +38,7 @@ export const unfitAnswer = (model: string, { reason, content }: { readonly reaso
 const parsed = (text: string): { readonly value: unknown } | undefined => {
   if (nestingOf(text) > nestingMax) return undefined;
   try {
-    return { value: JSON.parse(text) as unknown };
+    return { value: JSON.parse(text) };
   } catch {
     return undefined;
   }

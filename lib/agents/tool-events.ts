@@ -1,6 +1,6 @@
 /** The events by which tools are asked for and answer. Attribute names are those of Flink Agents. */
 import type { ToolCall } from '../core/model.ts';
-import { Event, EventType } from './event.ts';
+import { attributeOf, Event, EventType } from './event.ts';
 
 /** A tool call as an event carries it; `original_id` is the provider's own id. */
 export interface RequestedToolCall extends ToolCall {
@@ -23,11 +23,11 @@ export class ToolRequestEvent extends Event {
   }
 
   get model(): string {
-    return this.attributes['model'] as string;
+    return attributeOf(this, 'model');
   }
 
   get toolCalls(): readonly RequestedToolCall[] {
-    return this.attributes['tool_calls'] as readonly RequestedToolCall[];
+    return attributeOf(this, 'tool_calls');
   }
 }
 
@@ -66,22 +66,22 @@ export class ToolResponseEvent extends Event {
   }
 
   get requestId(): string {
-    return this.attributes['request_id'] as string;
+    return attributeOf(this, 'request_id');
   }
 
   get responses(): Readonly<Record<string, unknown>> {
-    return this.attributes['responses'] as Readonly<Record<string, unknown>>;
+    return attributeOf(this, 'responses');
   }
 
   get success(): Readonly<Record<string, boolean>> {
-    return this.attributes['success'] as Readonly<Record<string, boolean>>;
+    return attributeOf(this, 'success');
   }
 
   get error(): Readonly<Record<string, string>> {
-    return (this.attributes['error'] ?? {}) as Readonly<Record<string, string>>;
+    return attributeOf<Readonly<Record<string, string>> | undefined>(this, 'error') ?? {};
   }
 
   get externalIds(): Readonly<Record<string, string>> {
-    return (this.attributes['external_ids'] ?? {}) as Readonly<Record<string, string>>;
+    return attributeOf<Readonly<Record<string, string>> | undefined>(this, 'external_ids') ?? {};
   }
 }

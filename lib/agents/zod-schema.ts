@@ -26,6 +26,7 @@ export const partsOf = (schema: Schema): ReadonlySet<Schema> => {
   return parts;
 };
 
+// `_zod` is the name of zod alone.
 const isSchema = (value: unknown): value is Schema => typeof value === 'object' && value !== null && '_zod' in value && 'traits' in (value as Schema)._zod;
 
 /** Kinds of schemas that JSON Schema says as they are. */
@@ -42,8 +43,10 @@ const plainChecks: ReadonlySet<string> = new Set([
 /** Whether the JSON Schema of a zod schema, as zod writes it, says all that it checks, and checking changes nothing but unknown keys. */
 export const saysAll = (schema: Schema): boolean =>
   [...partsOf(schema)].every(({ _zod: { def } }) => {
+    // Each kind has its own of them; any may be missing.
     const { coerce, checks = [], pattern } = def as { coerce?: boolean; checks?: readonly z.core.$ZodCheck[]; pattern?: unknown };
     if (!plainKinds.has(def.type) || coerce === true || isFlagged(pattern)) return false;
+    // Most checks have no pattern.
     return checks.every(({ _zod: { def: check } }) => plainChecks.has(check.check) && !isFlagged((check as { pattern?: unknown }).pattern));
   });
 

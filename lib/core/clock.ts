@@ -48,12 +48,12 @@ export const systemClock: Clock = {
 export const sleep = (clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
-      reject(signal.reason as Error);
+      reject(signal.reason);
       return;
     }
     const abort = (): void => {
       cancel();
-      reject(signal?.reason as Error);
+      reject(signal?.reason);
     };
     const cancel = clock.setTimer(delayMs, () => {
       signal?.removeEventListener('abort', abort);

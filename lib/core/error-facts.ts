@@ -23,8 +23,9 @@ const causesMax = 10;
 /** @example errorFacts(new StreamError('MODEL_REQUEST', 'refused', { details: { status: 401 } })).status; // 401 */
 export const errorFacts = (error: unknown): ErrorFacts => {
   const chain: unknown[] = [error];
-  while (chain.length < causesMax && chain.at(-1) instanceof Error && (chain.at(-1) as Error).cause !== undefined) {
-    chain.push((chain.at(-1) as Error).cause); // looked at just now
+  for (let each = error; chain.length < causesMax && each instanceof Error && each.cause !== undefined; ) {
+    each = each.cause;
+    chain.push(each);
   }
   const status = chain.map(statusOf).find((each) => each !== undefined);
   const root = chain.length > 1 ? chain.at(-1) : undefined;
@@ -40,13 +41,14 @@ export const errorFacts = (error: unknown): ErrorFacts => {
 };
 
 const codeOf = (error: unknown): string => {
-  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   if (typeof code === 'string' && code !== '') return code;
   return error instanceof Error ? error.name : typeof error;
 };
 
 const statusOf = (error: unknown): number | undefined => {
   if (typeof error !== 'object' || error === null) return undefined;
+  // Any object may have them, or not.
   const { status, details } = error as { status?: unknown; details?: { status?: unknown } };
   const found = details?.status ?? status;
   return typeof found === 'number' ? found : undefined;

@@ -52,8 +52,9 @@ export const errorTypeName = (error: Error): string => {
 
 /** @internal Own properties that are kept as they are; the rest of an error is handled one by one. */
 export const errorProperties = (error: Error): Record<string, unknown> => {
+  // An error may have any property.
   const { stack: _stack, message: _message, cause: _cause, ...properties } = error as Error & Record<string, unknown>;
-  const { code } = error as { code?: unknown };
+  const code = 'code' in error ? error.code : undefined;
   if (typeof code === 'string' || typeof code === 'number') properties['code'] = code;
   if (error instanceof AggregateError) properties['errors'] = error.errors;
   return properties;

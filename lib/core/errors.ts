@@ -191,6 +191,7 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 
 /** Whether a value is a promise of any make: query builders and libraries have their own. */
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  // Any object may have it, or not.
   (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
 
 /** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */

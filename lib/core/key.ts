@@ -42,8 +42,9 @@ const tags = { text: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawTe
 
 /** The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws `KEY_INVALID`. */
 export const keyBytes = (key: Key): Uint8Array => {
-  if (!Array.isArray(key)) return partBytes(key as KeyPart);
+  if (!Array.isArray(key)) return partBytes(key as KeyPart); // `isArray` does not narrow readonly lists.
   const parts: Uint8Array[] = [Uint8Array.of(tags.tuple)];
+  // A list, as was just seen.
   for (const part of key as readonly KeyPart[]) {
     const bytes = partBytes(part);
     parts.push(lengthBytes(bytes.length), bytes);

@@ -13,6 +13,7 @@ export const refusal = (option: string, rule: string, value: unknown): TypeError
 export const durationMs = (option: string, value: Duration, limits: { readonly min?: number } = {}): number => {
   const { min = 0 } = limits;
   const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value.trim()) : null;
+  // The pattern names the units of the table.
   const ms = match === null ? (typeof value === 'number' ? value : Number.NaN) : Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
   if (Number.isNaN(ms) || ms < min) throw refusal(option, `a duration of at least ${min} ms (a number or like '10s')`, value);
   return ms;
@@ -41,6 +42,7 @@ export const flag = (option: string, value: boolean): boolean => {
 
 /** Checks that a value is an object with these methods, as far as can be seen from outside. */
 export const withMethods = <T extends object>(option: string, value: T, what: string, names: readonly (keyof T & string)[]): T => {
+  // What callers give is not known to be a `T`.
   const has = (name: keyof T & string): boolean => typeof (value as Partial<T> | null | undefined)?.[name] === 'function';
   if (typeof value !== 'object' || !names.every(has)) throw refusal(option, what, value);
   return value;

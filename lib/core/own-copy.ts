@@ -46,7 +46,7 @@ export const storableCopy = (value: unknown): unknown => {
 
 const nameOf = (value: unknown): string => {
   if (typeof value !== 'object' || value === null) return typeof value;
-  const { constructor } = value as { readonly constructor?: unknown };
+  const constructor: unknown = value.constructor; // An object without a prototype has none.
   return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'object';
 };
 
@@ -113,6 +113,7 @@ class LooseCopy {
   }
 
   #record(value: Record<string, unknown>): unknown {
+    // A prototype is an object or null, and so is what is made an object.
     const copy = this.#made(value, Object.create(Object.getPrototypeOf(value) as object | null) as object);
     for (const name of Object.keys(value)) {
       const member = { value: this.of(value[name]), enumerable: true, writable: true, configurable: true };

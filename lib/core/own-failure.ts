@@ -57,7 +57,7 @@ export const takesFailure = (strategy: FailureStrategy, error: unknown, onAccess
 /** What lies behind the errors of ours that name the operator, the action and the call. */
 const rootOf = (error: unknown): unknown => (error instanceof StreamError && error.cause !== undefined ? rootOf(error.cause) : error);
 
-const nameOf = (error: unknown): unknown => (error as { name?: unknown } | null)?.name;
+const nameOf = (error: unknown): unknown => (error as { name?: unknown } | null)?.name; // Whatever was thrown.
 
 // ---------- data that a parser refuses
 
@@ -76,6 +76,7 @@ export const isRefusal = (error: unknown, parser: Parser): boolean => {
 };
 
 const isListed = (error: unknown, name: 'issues' | 'errors'): boolean =>
+  // Any object may have it, or not.
   typeof error === 'object' && error !== null && Array.isArray((error as Readonly<Record<string, unknown>>)[name]) && !(error instanceof AggregateError);
 
 /** Whether a library says that its schema has to wait, where it was asked for a value: zod's words, 3 and 4. */

@@ -50,8 +50,10 @@ const isJson = (value: unknown, depth: number): boolean => {
       return false;
   }
   if (value === null) return true;
+  // Any object may have it, or not.
   if (depth >= depthMax || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
   if (Array.isArray(value)) {
+    // Their types are what is asked.
     for (const member of value as readonly unknown[]) if (!isJson(member, depth + 1)) return false;
     return true;
   }
@@ -103,11 +105,12 @@ class JsonWriter {
     if (types.isDate(value)) return JSON.stringify(value);
     if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return this.#bytes(value);
     if (types.isNativeError(value) || value instanceof Error) return this.#error(value);
-    const { toJSON } = value as { toJSON?: unknown };
+    const { toJSON } = value as { toJSON?: unknown }; // Any object may have it, or not.
     if (typeof toJSON === 'function') return this.#given(value, toJSON.call(value, this.#path.at(-1) ?? ''));
     if (types.isBoxedPrimitive(value)) return this.write(value.valueOf());
     const names = Object.keys(value);
     if (names.length === 0 && !isPlainObject(value)) throw this.#refusal(classOf(value));
+    // The names are its own.
     return this.#record(names.map((name) => [name, (value as Record<string, unknown>)[name]]));
   }
 
@@ -118,6 +121,7 @@ class JsonWriter {
   }
 
   #bytes(value: ArrayBufferView | ArrayBufferLike): string {
+    // All typed arrays but bytes: numbers or bigints.
     if (types.isTypedArray(value) && !types.isUint8Array(value)) return this.#list(Array.from(value as Iterable<number | bigint>));
     const bytes = ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.from(value);
     return `"${bytes.toString('base64')}"`;
@@ -135,8 +139,9 @@ class JsonWriter {
   }
 
   #error(error: Error): string {
+    // An error may have any property.
     const { name, message, stack: _stack, cause, ...own } = error as Error & Record<string, unknown>;
-    const { code } = error as { code?: unknown };
+    const code = 'code' in error ? error.code : undefined;
     const errors = error instanceof AggregateError ? { errors: error.errors } : {};
     const all = { name: String(name), message: String(message), ...(code === undefined ? {} : { code }), ...own, cause, ...errors };
     return this.#record(Object.entries(all));
@@ -167,6 +172,7 @@ class JsonWriter {
 const stepOf = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`);
 
 const classOf = (value: object): string => {
+  // Any object may be a prototype, with a constructor or without.
   const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor ?? {};
   return typeof name === 'string' && name !== '' ? `an instance of \`${name}\` without properties` : 'an object without properties';
 };

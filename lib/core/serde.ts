@@ -146,6 +146,7 @@ class TaggedWriter {
       return tagged(Buffer.isBuffer(value) ? 'buffer' : 'bytes', `"${asBuffer(value).toString('base64')}"`);
     }
     if (isError(value)) return this.#error(value);
+    // A value without a prototype is a plain object, and was written above.
     const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } }).constructor ?? {};
     throw this.#refusal(
       typeof name === 'string' && name !== '' ? `an instance of \`${name}\`` : 'an object with a prototype',

@@ -68,7 +68,7 @@ function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
   const order = yield* orderOf(parts);
   const sorted = new Array<MapKey>(keys.length);
   for (let at = 0; at < keys.length; at += 1) {
-    sorted[at] = keys[order[at] as number] as MapKey;
+    sorted[at] = keys[numberAt(order, at)] as MapKey; // The order names each key once.
     if (at % stepMax === stepMax - 1) yield;
   }
   for (let from = 0; from < sorted.length; ) {
@@ -77,7 +77,7 @@ function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
     if (Math.floor(from / stepMax) !== Math.floor(end / stepMax)) yield;
     from = end;
   }
-  for (let at = 0; at < keys.length; at += 1) keys[at] = sorted[at] as MapKey;
+  for (let at = 0; at < keys.length; at += 1) keys[at] = sorted[at] as MapKey; // As many as keys.
 }
 
 /** Keys whose parts are equal: they differ behind them, unless all do. */
@@ -89,9 +89,10 @@ function* sortRun(sorted: MapKey[], from: number, end: number): Generator<void, 
 }
 
 const endOfEqual = ({ high, low }: Parts, order: Uint32Array, from: number): number => {
-  const first = order[from] as number;
+  const first = numberAt(order, from);
   let end = from + 1;
-  while (end < order.length && high[order[end] as number] === high[first] && low[order[end] as number] === low[first]) end += 1;
+  const isSame = (other: number): boolean => high[other] === high[first] && low[other] === low[first];
+  while (end < order.length && isSame(numberAt(order, end))) end += 1;
   return end;
 };
 
@@ -131,7 +132,7 @@ function* partsOfTexts(keys: readonly string[]): Generator<void, Parts> {
   const isShort = yield* hasBytesOnly(keys);
   const skip = yield* commonLength(keys);
   for (let at = 0; at < keys.length; at += 1) {
-    const key = keys[at] as string;
+    const key = keys[at] as string; // `at` is below the length.
     if (isShort) {
       parts.high[at] = fourUnits(key, skip);
       parts.low[at] = fourUnits(key, skip + 4);
@@ -153,7 +154,7 @@ const fourUnits = (text: string, at: number): number =>
 function* bytesAsTexts(keys: readonly MapKey[]): Generator<void, string[]> {
   const texts = new Array<string>(keys.length);
   for (let at = 0; at < keys.length; at += 1) {
-    texts[at] = Buffer.from(bytesOf(keys[at] as MapKey)).toString('latin1');
+    texts[at] = Buffer.from(bytesOf(keys[at] as MapKey)).toString('latin1'); // `at` is below the length.
     if (at % stepMax === stepMax - 1) yield;
   }
   return texts;
@@ -164,7 +165,7 @@ const wide = /[^\0-\xff]/;
 
 function* hasBytesOnly(keys: readonly string[]): Generator<void, boolean> {
   for (let at = 0; at < keys.length; at += 1) {
-    if (wide.test(keys[at] as string)) return false;
+    if (wide.test(keys[at] as string)) return false; // `at` is below the length.
     if (at % stepMax === stepMax - 1) yield;
   }
   return true;
@@ -175,7 +176,7 @@ function* commonLength(keys: readonly string[]): Generator<void, number> {
   const first = keys[0] ?? '';
   let length = first.length;
   for (let at = 1; at < keys.length && length > 0; at += 1) {
-    const key = keys[at] as string;
+    const key = keys[at] as string; // `at` is below the length.
     let same = 0;
     while (same < length && same < key.length && key.charCodeAt(same) === first.charCodeAt(same)) same += 1;
     length = same;
@@ -198,9 +199,9 @@ function* orderOf({ high, low }: Parts): Generator<void, Uint32Array> {
     const starts = yield* startsOf(part, shift);
     if (starts === undefined) continue;
     for (let at = 0; at < order.length; at += 1) {
-      const index = order[at] as number;
+      const index = numberAt(order, at);
       const digit = digitOf(part, index, shift);
-      const place = starts[digit] as number;
+      const place = numberAt(starts, digit);
       next[place] = index;
       starts[digit] = place + 1;
       if (at % stepMax === stepMax - 1) yield;
@@ -215,17 +216,19 @@ function* startsOf(part: Uint32Array, shift: number): Generator<void, Uint32Arra
   const counts = new Uint32Array(digitCount);
   for (let at = 0; at < part.length; at += 1) {
     const digit = digitOf(part, at, shift);
-    counts[digit] = (counts[digit] as number) + 1;
+    counts[digit] = numberAt(counts, digit) + 1;
     if (at % stepMax === stepMax - 1) yield;
   }
   if (counts[digitOf(part, 0, shift)] === part.length) return undefined;
   let start = 0;
   for (let digit = 0; digit < digitCount; digit += 1) {
-    const count = counts[digit] as number;
+    const count = numberAt(counts, digit);
     counts[digit] = start;
     start += count;
   }
   return counts;
 }
 
-const digitOf = (part: Uint32Array, at: number, shift: number): number => ((part[at] as number) >>> shift) & 0xffff;
+const digitOf = (part: Uint32Array, at: number, shift: number): number => (numberAt(part, at) >>> shift) & 0xffff;
+
+const numberAt = (numbers: Uint32Array, at: number): number => numbers[at] as number; // Nobody asks beyond the length.

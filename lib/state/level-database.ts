@@ -61,7 +61,7 @@ export const openDatabase = async (
   try {
     await level.open();
   } catch (error) {
-    throw openError(directory, name, (error as Error).cause ?? error);
+    throw openError(directory, name, error instanceof Error ? (error.cause ?? error) : error);
   }
   try {
     return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
@@ -200,7 +200,7 @@ export class LevelDatabase {
   #readError(cause: unknown): StreamError {
     // LevelDB reports a table that is gone or shorter than it was as an error of input and output.
     const lost =
-      (cause as { code?: unknown }).code === 'LEVEL_CORRUPTION' ||
+      codeOf(cause) === 'LEVEL_CORRUPTION' ||
       /No such file|Invalid argument|truncated/.test(messageOf(cause));
     const code = lost ? 'STORE_DAMAGED' : 'STORE_FAILED';
     return new StreamError(code, `'${this.#path}' can not be read: ${messageOf(cause)}`, { cause });
@@ -268,7 +268,7 @@ class LevelBatch implements StoreBatch {
 
 /** Tells a database that is in use or damaged from a disk that refuses to be read or written. */
 const openError = (directory: string, name: string, cause: unknown): StreamError => {
-  const code = (cause as { code?: unknown }).code;
+  const code = codeOf(cause);
   const message = messageOf(cause);
   if (code === 'LEVEL_LOCKED') {
     return new StreamError('STORE_LOCKED', `'${directory}' is open in another process`, {
@@ -287,3 +287,6 @@ const openError = (directory: string, name: string, cause: unknown): StreamError
     details: { directory },
   });
 };
+
+/** The code that LevelDB gives an error. */
+const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);

@@ -44,7 +44,7 @@ export const readMarker = async (directory: string): Promise<Marker | undefined>
   }
   let marker: (Partial<Marker> & { readonly crc?: unknown }) | null;
   try {
-    marker = JSON.parse(text) as typeof marker;
+    marker = JSON.parse(text) as typeof marker; // Any of it may be missing; each part is checked below.
   } catch (cause) {
     throw damaged(directory, `'${markerName}' is not JSON`, cause);
   }

@@ -10,6 +10,7 @@ import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } fr
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { messageOf } from '../core/errors.ts';
 import { readRegular } from '../core/regular-file.ts';
 import { systemCodeOf } from '../core/system-error.ts';
 import { lastSequenceOf, readLog, readManifest, verifyTable, type Manifest } from './level-format.ts';
@@ -74,7 +75,7 @@ const tableDamage = async (path: string, { tables }: Manifest): Promise<string |
     try {
       verifyTable(table);
     } catch (error) {
-      return `'${name}': ${(error as Error).message}`;
+      return `'${name}': ${messageOf(error)}`;
     }
   }
   return undefined;

@@ -25,12 +25,12 @@ export const listCodec: RowCodec = {
   rooted: true,
   toStored(value, sub) {
     if (sub !== undefined) return value;
-    const { first, next, head, open } = value as ListRoot;
+    const { first, next, head, open } = value as ListRoot; // The root row of a list holds nothing else.
     return [first, next, head, open];
   },
   fromStored(value, sub, read) {
-    if (sub !== undefined) return (value as unknown[]).map(read);
-    const [first, next, head, open] = value as [number, number, number, unknown[]];
+    if (sub !== undefined) return (value as unknown[]).map(read); // Every other row is a chunk.
+    const [first, next, head, open] = value as [number, number, number, unknown[]]; // As `toStored` gave it.
     return { first, next, head, open: open.map(read) } satisfies ListRoot;
   },
 };
@@ -87,13 +87,13 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
   }
 
   #root(rows: RowTable): ListRoot | undefined {
-    return rows.read(undefined)?.value as ListRoot | undefined;
+    return rows.read(undefined)?.value as ListRoot | undefined; // The root row of a list holds nothing else.
   }
 
   #chunk(rows: RowTable, number: number): unknown[] {
     const row = rows.read(number);
     if (row === undefined) throw missing(rows);
-    return row.value as unknown[];
+    return row.value as unknown[]; // A row with a number is a chunk.
   }
 
   /** Removes the oldest element of the first full row without writing that row again: only the root counts it away. */

@@ -13,7 +13,8 @@ type MapSub = string | number;
 
 export const mapCodec = (indexed: boolean): RowCodec => ({
   rooted: indexed,
-  toStored: (value, sub) => (sub === undefined ? [...(value as Set<MapSub>)] : value),
+  toStored: (value, sub) => (sub === undefined ? [...(value as Set<MapSub>)] : value), // The root row is the index.
+  // As `toStored` gave it.
   fromStored: (value, sub, read) => (sub === undefined ? new Set(value as MapSub[]) : read(value)),
 });
 
@@ -91,7 +92,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
   }
 
   #index(rows: RowTable): Set<MapSub> | undefined {
-    return rows.read(undefined)?.value as Set<MapSub> | undefined;
+    return rows.read(undefined)?.value as Set<MapSub> | undefined; // The root row of a map is its index.
   }
 
   #needIndex(method: string): void {

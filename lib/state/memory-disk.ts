@@ -74,8 +74,8 @@ const lowerBound = (keys: readonly string[], bound: string): number => {
   let high = keys.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((keys[middle] as string) < bound)
-      low = middle + 1; // inside the bounds by construction
+    // Inside the bounds by construction.
+    if ((keys[middle] as string) < bound) low = middle + 1;
     else high = middle;
   }
   return low;

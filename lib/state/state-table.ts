@@ -245,7 +245,7 @@ export abstract class StateTable<C extends Cell> {
   /** The value of a row of the store, as the current version of the state has it. */
   decode(bytes: Uint8Array, sub: Sub): unknown {
     const { descriptor } = this.options;
-    const [version, value] = unsealValue(bytes, `state '${descriptor.name}'`) as StoredValue;
+    const [version, value] = unsealValue(bytes, `state '${descriptor.name}'`) as StoredValue; // What `#seal` sealed.
     if (version > descriptor.version) {
       throw new StreamError(
         'STATE_INCOMPATIBLE',

@@ -85,7 +85,7 @@ export class AgentHarness<I, O> {
     const agent = await shared.open(source);
     const told: string[] = [];
     const warnings = new Warnings((_facts, message) => void told.push(message));
-    const seen = { events: [] as Event[] };
+    const seen = { events: new Array<Event>() };
     const operator = applyAgent<I, O>({ agent, resources: agent.open, warnings, onEvent: (event) => void seen.events.push(event) }, operatorOptions);
     const { deadLetters } = operatorOptions;
     const harness = await OperatorHarness.open(operator, { keyOf: () => 'key', clock, sides: deadLetters === undefined ? [] : [deadLetters] });

@@ -125,10 +125,12 @@ const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fie
     emits: type<Fields>(),
     state,
     process({ value }: Keyed, ctx) {
+      // The vectors' inputs are lists of commands.
       for (const command of value as readonly Command[]) run(command, ctx);
     },
     onTimer({ timestamp, domain }, ctx: Context) {
       ctx.emit({ timer: domain, key: ctx.key, at: vectorTime(timestamp), wm: vectorTime(ctx.timers.watermark), pt: ctx.now() });
+      // The vectors' timers run lists of commands.
       for (const command of onTimer as readonly Command[]) run(command, ctx, timestamp);
     },
   });

@@ -42,6 +42,7 @@ export const cutTopology = ({ topology, workingSet, statesOf, numberOf, epoch }:
     state,
     seals,
     nodes(sealed) {
+      // One for each sink.
       sinks.forEach((sink, i) => (nodes[sink.uid] = { number: sink.number, sink: sink.snapshot(records[i] as number, sealed[i]) }));
       return nodes;
     },

@@ -137,6 +137,7 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
       return (value, timestamp) => {
         const made = fn(value);
         if (isThenable(made)) refuse(uid, made);
+        // What the type of `flatMap` asks of its function.
         for (const each of made as Iterable<unknown>) {
           if (isThenable(each)) refuse(uid, each);
           next(each, timestamp);

@@ -81,6 +81,7 @@ export class SourceHost<T> {
     this.source = namedSource(options.uid, options.source);
     this.#options = options;
     const { output, sides } = options;
+    // Here they are only told of time, whatever they receive.
     const all = [output as Receiver<never>, ...sides.values()];
     this.#out = {
       watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
@@ -325,6 +326,7 @@ const keep = (input: RecordedInput, isKept: (at: number) => boolean): RecordedIn
     values: places.map((at) => values[at]),
     // As many as values, or none for those behind.
     timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp),
+    // `has` said that it is there.
     sides: sides && places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
     position,
   };

@@ -341,6 +341,7 @@ const summaryParts = (sample: Sample): readonly (readonly [SummaryPart, number])
   if (sample.count === 0) return counted;
   return [
     ...counted,
+    // A constant table: it has no other keys.
     ...(Object.keys(quantiles) as (keyof typeof quantiles)[]).map((part) => [part, sample.quantile(quantiles[part])] as const),
   ];
 };

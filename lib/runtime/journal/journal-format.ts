@@ -102,7 +102,7 @@ export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord 
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
   const fields = unsealValue(value, 'a journal record') as readonly unknown[]; // Its checksum was verified: it is what was sealed.
   if (bytes[0] === turnsTag) {
-    const [lsn, first, turns] = fields as [Lsn, number, PackedTurn[]];
+    const [lsn, first, turns] = fields as [Lsn, number, PackedTurn[]]; // What was sealed under this tag.
     return { kind: 'turns', lsn, first, turns };
   }
   if (bytes[0] !== workTag || bytes.length !== workKeyLength) {
@@ -118,6 +118,7 @@ const decodeWork = (bytes: Buffer, fields: readonly unknown[]): WorkRecord => {
     branch: bytes.readUInt16BE(5),
     number: bytes.readUInt32BE(7) * 2 ** 32 + bytes.readUInt32BE(11),
   };
+  // What was sealed under every other tag.
   const [lsn, key, digest, ...rest] = fields as [Lsn, Key, number, ...unknown[]];
   const byte = bytes.readUInt8(17);
   const kind = kindOfByte(byte);

@@ -78,6 +78,7 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   input: {
     letter: 'a',
     pack: ({ source, split, input }) => [source, split, input],
+    // What `pack` was given.
     unpack: ([source, split, input]) => ({ kind: 'input', source: number(source), split: text(split), input: input as unknown as RecordedInput }),
   },
   split: {
@@ -129,11 +130,11 @@ export const packTurn = (turn: Turn): PackedTurn => {
 export const unpackTurn = ([letter, ...fields]: PackedTurn): Turn => {
   const kind = byLetter.get(String(letter));
   if (kind === undefined) throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${String(letter)}\`, which this version does not know`);
-  return kind.unpack(fields as never[]);
+  return kind.unpack(fields as never[]); // They are of the row's kind: the letter says so.
 };
 
 /** Fields of a packed turn, whose types their row knows. */
-const number = (field: unknown): number => field as number;
+const number = (field: unknown): number => field as number; // What `pack` was given.
 const text = (field: unknown): string => field as string;
 
 /** One turn for two that follow each other, where that means the same; undefined where it does not. */

@@ -128,7 +128,7 @@ const pending: RecordKind<PendingRecord> = {
   ofCall: true,
   pack: ({ id, args }) => [id, args],
   unpack: ({ lsn, work, key, digest, call }, fields) => {
-    const [id, args] = fields as [string, string];
+    const [id, args] = fields as [string, string]; // What `pack` gave.
     return { kind: 'pending', lsn, work, key, digest, call, id, args };
   },
   outcomes: () => none,
@@ -144,7 +144,7 @@ const called: RecordKind<CalledRecord> = {
   ofCall: true,
   pack: ({ id, args, outcome, again }) => [id, args, ...packOutcome(outcome), ...(again === true ? [1] : [])],
   unpack: ({ lsn, work, key, digest, call }, fields) => {
-    const [id, args, ...rest] = fields as [string, string, ...unknown[]];
+    const [id, args, ...rest] = fields as [string, string, ...unknown[]]; // What `pack` gave.
     const named = { kind: 'called', lsn, work, key, digest, call, id, args } as const;
     if (rest[0] === madeAgain) return { ...named, outcome: undefined };
     return { ...named, outcome: unpackOutcome(rest), ...(rest[2] === 1 ? { again: true } : {}) };
@@ -162,7 +162,7 @@ const done: RecordKind<DoneRecord> = {
   ofCall: false,
   pack: ({ calls, outcome }) => [calls, ...packOutcome(outcome)],
   unpack: ({ lsn, work, key, digest }, fields) => {
-    const [calls, ...outcome] = fields as [number, ...unknown[]];
+    const [calls, ...outcome] = fields as [number, ...unknown[]]; // What `pack` gave.
     return { kind: 'done', lsn, work, key, digest, calls, outcome: unpackOutcome(outcome) };
   },
   outcomes: ({ work, calls }) => Array.from({ length: calls }, (_, call) => callName(work, call)),
@@ -177,7 +177,7 @@ const claimed: RecordKind<ClaimedRecord> = {
   ofCall: false,
   pack: ({ by }) => [by.branch, by.number],
   unpack: ({ lsn, work, key, digest }, fields) => {
-    const [branch, number] = fields as [number, number];
+    const [branch, number] = fields as [number, number]; // What `pack` gave.
     return { kind: 'claimed', lsn, work, key, digest, by: { branch, number } };
   },
   outcomes: () => none,
