@@ -61,7 +61,7 @@ export const openDatabase = async (
   try {
     await level.open();
   } catch (error) {
-    throw openError(directory, name, error instanceof Error ? (error.cause ?? error) : error);
+    throw openError(directory, name, (error as Error).cause ?? error); // LevelDB throws nothing but errors.
   }
   try {
     return new LevelDatabase(level, path, Acknowledged.open(noteOf(path), operations));
@@ -199,9 +199,7 @@ export class LevelDatabase {
 
   #readError(cause: unknown): StreamError {
     // LevelDB reports a table that is gone or shorter than it was as an error of input and output.
-    const lost =
-      codeOf(cause) === 'LEVEL_CORRUPTION' ||
-      /No such file|Invalid argument|truncated/.test(messageOf(cause));
+    const lost = codeOf(cause) === 'LEVEL_CORRUPTION' || /No such file|Invalid argument|truncated/.test(messageOf(cause));
     const code = lost ? 'STORE_DAMAGED' : 'STORE_FAILED';
     return new StreamError(code, `'${this.#path}' can not be read: ${messageOf(cause)}`, { cause });
   }
@@ -289,4 +287,5 @@ const openError = (directory: string, name: string, cause: unknown): StreamError
 };
 
 /** The code that LevelDB gives an error. */
-const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
+const codeOf = (cause: unknown): unknown =>
+  typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
