@@ -42,7 +42,7 @@ export interface ParsedLine<T> {
   readonly mistake?: StreamError;
 }
 
-/** What a line's text is. `bytes` gives those that the text was decoded from, and is rarely asked. */
+/** @internal What a line's text is. `bytes` gives those that the text was decoded from, and is rarely asked. */
 export const parseLine = <T>(
   text: string,
   options: LineOptions<T>,
