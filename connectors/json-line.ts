@@ -46,7 +46,7 @@ export interface ParsedLine<T> {
 export const parseLine = <T>(
   text: string,
   options: LineOptions<T>,
-  { line, bytes }: { readonly line: number; readonly bytes: () => Buffer },
+  { line, bytes }: { readonly line: number; readonly bytes: () => Uint8Array },
 ): ParsedLine<T> => {
   const { file, schema, bigints } = options;
   let value: unknown;
