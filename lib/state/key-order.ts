@@ -91,8 +91,10 @@ function* sortRun(sorted: MapKey[], from: number, end: number): Generator<void, 
 const endOfEqual = ({ high, low }: Parts, order: Uint32Array, from: number): number => {
   const first = numberAt(order, from);
   let end = from + 1;
-  const isSame = (other: number): boolean => high[other] === high[first] && low[other] === low[first];
-  while (end < order.length && isSame(numberAt(order, end))) end += 1;
+  for (; end < order.length; end += 1) {
+    const other = numberAt(order, end);
+    if (high[other] !== high[first] || low[other] !== low[first]) break;
+  }
   return end;
 };
 
