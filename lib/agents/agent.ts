@@ -22,7 +22,7 @@ import type { ChatResponseEvent } from './chat-events.ts';
 import type { Event, EventClass, InputEvent, OutputEvent } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup, invalidAgent } from './option-checks.ts';
-import { Prompt, type PromptLike } from './prompt.ts';
+import { Prompt } from './prompt.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
 /**
@@ -168,7 +168,7 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    *   .prompt('strict', [{ role: 'system', content: 'Be strict.' }]);
    */
   prompt(name: string, content: string | readonly ChatMessage[] | Prompt): this {
-    return this.resource('prompt', name, Prompt.from(content as PromptLike)); // `Prompt.from` refuses what is none.
+    return this.resource('prompt', name, Prompt.from(content));
   }
 
   /**
