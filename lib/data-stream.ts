@@ -259,8 +259,7 @@ export class DataStream<T> {
    * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
    */
   sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
-    // The graph does not know types: what flows on this edge is a `T`.
-    const node = this.#origin.addNode(name, { kind: 'sink', sink: sink as Sink<never> });
+    const node = this.#origin.addNode(name, { kind: 'sink', sink });
     return new DataStreamSink(this.#origin.environment.graph, node);
   }
 

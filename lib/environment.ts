@@ -255,7 +255,7 @@ export class StreamExecutionEnvironment {
 
   #stream<T>(name: string, source: Source<T>, strategy: WatermarkStrategy<T>): DataStream<T> {
     // Only records of this source meet this strategy, so the node may forget their type.
-    const node = this.graph.add(name, { kind: 'source', source, strategy: strategy as WatermarkStrategy<never> }, []);
+    const node = this.graph.add(name, { kind: 'source', source, strategy }, []);
     return new DataStream<T>(new Origin({ environment: this, node }));
   }
 

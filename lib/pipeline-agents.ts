@@ -58,7 +58,7 @@ export class PipelineAgents {
       return applyAgent<I, O>({ agent: slot.open, resources: slot.open.open, warnings }, options)(context);
     };
     // The keyed stream ties the agent's types to those of its input and output.
-    return { name: kebab(declaredNameOf(agent) ?? 'agent'), label: kebab(name), operator: operator as Operator<never, unknown> };
+    return { name: kebab(declaredNameOf(agent) ?? 'agent'), label: kebab(name), operator };
   }
 
   /** The id of a side output that the operator writes to and nobody reads. */

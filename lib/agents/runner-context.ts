@@ -97,8 +97,7 @@ export class ActionContext implements RunnerContext {
     this.#checkOutside('sendEvent');
     const { action, event: trigger, id, timestamp } = this.#host;
     if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
-    // The trigger is an event of some type, not of `E`.
-    if (event === (trigger as Event) || (event.id !== undefined && event.id === trigger.id)) {
+    if (event === trigger || (event.id !== undefined && event.id === trigger.id)) {
       const why = 'output event ids must differ from the triggering event id';
       throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, {
         retryable: false,

@@ -83,7 +83,7 @@ export class Asked<O> {
 
 /** Behind the holds of an operator: its outputs, and the watermarks of all of them. */
 export const behindHolds = <O>({ output, sides }: Pick<ContextOptions<O>, 'output' | 'sides'>): HoldsReceiver<O> => {
-  const all = [output as Receiver<never>, ...sides.values()]; // No record is given to them as one of all.
+  const all = [output, ...sides.values()]; // No record is given to them as one of all.
   return {
     record: output.record,
     side: (tag, value, timestamp) => (sides.get(tag) ?? nowhere).record(value, timestamp),

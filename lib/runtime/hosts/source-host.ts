@@ -82,7 +82,7 @@ export class SourceHost<T> {
     this.#options = options;
     const { output, sides } = options;
     // Here they are only told of time, whatever they receive.
-    const all = [output as Receiver<never>, ...sides.values()];
+    const all = [output, ...sides.values()];
     this.#out = {
       watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
       status: (idle) => all.forEach((each) => each.status(idle)),

@@ -134,7 +134,7 @@ class Compiler {
   #output(node: GraphNode, tag?: string): Receiver<never> {
     const consumers = this.#graph.consumers(node.id, tag);
     const [only] = consumers;
-    if (only === undefined) return nowhere as Receiver<never>; // It takes anything.
+    if (only === undefined) return nowhere; // It takes anything.
     const fused = consumers.length === 1 && only.node.body.kind === 'operator' && !(node.body.kind === 'operator' && node.body.boundary);
     if (fused) return this.#entry(only.node, only.edge);
     const wire = new Wire<never>();
