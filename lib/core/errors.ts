@@ -27,7 +27,7 @@ export const errorTable = {
   INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
   INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before; give the same input, or start with a new state directory'),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
-  SOURCE_FAILED: entry(true, 'see `cause`; the job restarts from its last checkpoint, for as long as its restart strategy says'),
+  SOURCE_FAILED: entry(true, 'see `cause`; the job starts again for as long as its restart strategy says'),
   TIMESTAMP_MISSING: entry(false, 'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`'),
   TIMESTAMP_INVALID: entry(false, 'a timestamp is a finite number of milliseconds, at most Number.MAX_SAFE_INTEGER from 1970; mend what gives it, or filter such values out in front'),
   // output
@@ -184,7 +184,7 @@ export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' 
   return typeof retryable === 'boolean' ? { retryable } : {};
 };
 
-const mendHint = 'mend the code that threw (see `cause`) and start the job again; it goes on from its last checkpoint';
+const mendHint = 'mend the code that threw (see `cause`) and start the job again; with a place for state it goes on from its last checkpoint';
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

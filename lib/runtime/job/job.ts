@@ -3,10 +3,10 @@
  * checkpoint, and starts it again after a failure when the restart strategy says so. After any failure the store is
  * closed and opened anew (I15).
  */
-import { BehaviorSubject, Subject, type Observable } from 'rxjs';
+import { BehaviorSubject, firstValueFrom, skipWhile, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
-import { durationMs, type Duration } from '../../core/options.ts';
+import { durationMs, knownOptions, type Duration } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import { Domain } from '../domain/domain.ts';
 import { closeOpened, type Opened } from './closing.ts';
@@ -29,6 +29,8 @@ export interface JobStatus {
 
 /** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
 const lastCommitMs = 5_000;
+
+const stopOptionNames = { timeout: true } as const;
 
 /**
  * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
@@ -96,18 +98,19 @@ export class Job {
   }
 
   /**
-   * Takes a checkpoint now; resolves when it is durable and its effects are committed. Throws a `TypeError` unless the
-   * job is `running`.
+   * Takes a checkpoint now, or as soon as the job runs; resolves when it is durable and its effects are committed.
+   * Throws a `TypeError` when the job is on its way out or over.
    *
    * @example
-   * import { firstValueFrom, skipWhile } from 'rxjs';
    * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
    * const job = await env.executeAsync('ticks');
-   * await firstValueFrom(job.status$.pipe(skipWhile(({ state }) => state !== 'running')));
    * await job.checkpoint();
    * await job.stop();
    */
   async checkpoint(): Promise<void> {
+    await firstValueFrom(this.#status.pipe(skipWhile(({ state }) => state === 'starting' || state === 'restarting')), {
+      defaultValue: undefined,
+    });
     if (this.#domain === undefined || this.status.state !== 'running') {
       throw new TypeError(`Expected the job to be running, got \`${this.status.state}\``);
     }
@@ -126,9 +129,11 @@ export class Job {
    * console.log(job.status.state); // prints stopped
    */
   async stop(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
+    knownOptions('stop', options, stopOptionNames);
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
     this.#wayOut.stop(this.#stopTimeoutMs);
     this.#domain?.stopLoop();
+    if (this.status.state === 'running') this.#set('stopping');
     await this.done;
   }
 
@@ -248,6 +253,8 @@ export class Job {
   async #commitAgain(domain: Domain): Promise<void> {
     const committed = await this.#wayOut.inTime(domain.commitSealed());
     if (committed) await this.#wayOut.inTime(domain.refuseGrownInput());
+    const { logger } = this.#options;
+    logger.warn({ job: this.name }, `job "${this.name}" has finished before with this state: there is nothing to do`);
     this.#leaveWith(committed ? 'finished' : 'stopped', committed);
   }
 
@@ -264,7 +271,6 @@ export class Job {
       this.#leaveWith(committed ? 'finished' : 'stopped', committed);
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
-      this.#set('stopping');
       await domain.quiesce(this.#stopTimeoutMs);
       this.#leaveWith('stopped', await this.#seal(domain));
     }

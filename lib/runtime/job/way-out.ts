@@ -37,7 +37,10 @@ export class WayOut {
     this.#leave('cancel', 0);
   }
 
-  /** True when the promise has resolved; false when the time is over, and `atLeastMs` since this call. Rejects as the promise does. */
+  /**
+   * True when the promise has resolved; false when the time is over. Rejects as the promise does. What begins when the job has been asked to
+   * leave already has `atLeastMs`.
+   */
   inTime(promise: Promise<unknown>, atLeastMs = 0): Promise<boolean> {
     return this.#first(promise, (left) => [this.#timeOver(atLeastMs, left)]);
   }
@@ -66,7 +69,7 @@ export class WayOut {
   }
 
   async #timeOver(atLeastMs: number, left: AbortSignal): Promise<void> {
-    const leastMs = this.#clock.elapsed() + atLeastMs;
+    const leastMs = this.asked.aborted ? this.#clock.elapsed() + atLeastMs : 0;
     await aborted(this.asked, left);
     for (;;) {
       const restMs = Math.max(leastMs, this.#endMs) - this.#clock.elapsed();
