@@ -108,6 +108,7 @@ export class Job {
    * await job.stop();
    */
   async checkpoint(): Promise<void> {
+    // Also where somebody asks inside of a turn: what follows runs when that is over (I4).
     await firstValueFrom(this.#status.pipe(skipWhile(({ state }) => state === 'starting' || state === 'restarting')), {
       defaultValue: undefined,
     });
@@ -349,7 +350,7 @@ export class Job {
   }
 
   #set(state: JobState, error?: unknown): void {
-    this.#status.next({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) });
+    this.#status.next(Object.freeze({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) }));
   }
 }
 

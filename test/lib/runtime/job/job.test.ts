@@ -1,4 +1,12 @@
-import { exponentialDelay, fixedDelay, MemoryStorage, StreamExecutionEnvironment, type RestartStrategy } from 'millrace';
+import {
+  defineSink,
+  exponentialDelay,
+  fixedDelay,
+  MemoryStorage,
+  StreamExecutionEnvironment,
+  type Job,
+  type RestartStrategy,
+} from 'millrace';
 import { ManualClock } from 'millrace/testing';
 import { expect, test } from 'vitest';
 import { failure, later, Sluice, until } from '../../../stories/story.ts';
@@ -94,4 +102,46 @@ test('sources wait on the clock of the environment', async () => {
   }
   await job.done;
   expect(seen).toEqual(['0\n', '1\n', '2\n']);
+});
+
+test.each(['map', 'sink', 'observer'])('a checkpoint that is asked for inside of a turn is taken after it: %s', async (where) => {
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
+  let job: Job | undefined;
+  const asked: Promise<void>[] = [];
+  const ask = (at: string): void => {
+    if (at === where && job !== undefined && asked.length === 0) asked.push(job.checkpoint());
+  };
+  const numbers = env.generate({ generate: (index) => index, perSecond: 500 }).map((n) => {
+    ask('map');
+    return n;
+  });
+  numbers.asObservable().subscribe({ next: () => ask('observer'), error: () => {} });
+  numbers.sinkTo(defineSink({ write: () => ask('sink') }));
+  job = await env.executeAsync('asking');
+  await until(() => asked.length === 1);
+  await asked[0];
+  await job.stop();
+  expect(job.status.state).toBe('stopped');
+});
+
+test('a checkpoint waits for the job to start, and a stop refuses options that it does not have', async () => {
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
+  env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(defineSink({ write: () => {} }));
+  const job = await env.executeAsync('early');
+  await job.checkpoint();
+  await expect(job.stop({ timout: '1s' } as never)).rejects.toThrow(/Expected options of `stop` to be among timeout, got `timout`/);
+  expect(Reflect.set(job.status, 'state', 'broken')).toBe(false);
+  await job.stop();
+  await expect(job.checkpoint()).rejects.toThrow('Expected the job to be running, got `stopped`');
+});
+
+test('at the end of the input a stop has no more than its time', async () => {
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
+  env.fromCollection([1, 2, 3]).sinkTo(defineSink({ write: () => new Promise<void>(() => {}) }));
+  const job = await env.executeAsync('ended');
+  await later(50);
+  const start = performance.now();
+  await job.stop({ timeout: '100ms' });
+  expect(performance.now() - start).toBeLessThan(3000); // It was five seconds.
+  expect(job.status.state).toBe('stopped');
 });
