@@ -9,6 +9,7 @@ import type { Key } from './core/key.ts';
 import type { Operator, Step } from './core/operator.ts';
 import { callable, durationMs, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
 import type { OutputTag } from './core/output-tag.ts';
+import type { SideWrites } from './runtime/edges/side-output-notes.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
@@ -159,7 +160,7 @@ export class DataStream<T> {
       const why = 'the records of this stream have no key, so no call could have the turn of one';
       throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);
     }
-    return this.apply('async-map', operator, { boundary: true });
+    return this.apply('async-map', operator, { boundary: true, writes: onlyTo(options?.deadLetters) });
   }
 
   /**
@@ -179,7 +180,8 @@ export class DataStream<T> {
   }
 
   /**
-   * What the operator that makes this stream sends to a side output. A value that nobody reads is dropped.
+   * What the operator that makes this stream sends to a side output: take it in front of `map` and what else follows.
+   * What goes to one that nobody reads is counted as `numSideRecordsDropped` and told once in the log.
    *
    * @example
    * const large = outputTag<Order>('large');
@@ -187,7 +189,7 @@ export class DataStream<T> {
    * console.log(await rest.sideOutput(large).map(({ id }) => id).executeAndCollect()); // prints [ 3 ]
    */
   sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
-    return new DataStream<S>(this.#origin.side(tag.id));
+    return new DataStream<S>(this.#origin.side(tagId(tag)));
   }
 
   /**
@@ -327,7 +329,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await totals.map((total) => total.euros).executeAndCollect()); // prints [ 25, 5, 65 ]
    */
   reduce(fn: ReduceFunction<T>): DataStream<T> {
-    return this.apply('reduce', reduce(fn));
+    return this.apply('reduce', reduce(fn), { writes: onlyTo() });
   }
 
   /**
@@ -342,7 +344,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await counts.executeAndCollect()); // prints [ 1, 1, 2 ]
    */
   aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
-    return this.apply('aggregate', aggregate(fn));
+    return this.apply('aggregate', aggregate(fn), { writes: onlyTo() });
   }
 
   /**
@@ -374,7 +376,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     const { environment } = this.origin;
     // The tag takes what the operator writes to it, as the type of the options says.
     const { name, label, operator } = environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
-    return new DataStream<O>(this.origin.addOperator(name, operator, { boundary: true })).name(label);
+    return new DataStream<O>(this.origin.addOperator(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) })).name(label);
   }
 }
 
@@ -410,8 +412,8 @@ export class WindowedStream<T, K extends Key = Key> {
   }
 
   /**
-   * Sends records that come after their windows are gone to a side output. Without it they are dropped, and counted as
-   * `numLateRecordsDropped`.
+   * Sends records that come after their windows are gone to a side output. Without it, and while nobody reads it,
+   * they are dropped, and counted as `numLateRecordsDropped`. It is read of the stream that the window gives.
    *
    * @example
    * const late = outputTag<Order>('late');
@@ -420,6 +422,7 @@ export class WindowedStream<T, K extends Key = Key> {
    * console.log(await largest.sideOutput(late).executeAndCollect()); // prints []
    */
   sideOutputLateData(tag: OutputTag<T>): WindowedStream<T, K> {
+    tagId(tag);
     return new WindowedStream(this.#stream, { ...this.#options, lateTag: tag });
   }
 
@@ -471,6 +474,19 @@ export class WindowedStream<T, K extends Key = Key> {
   }
 
   #apply<O>(operator: Operator<T, O>): DataStream<O> {
-    return this.#stream.apply<O>('window', operator);
+    const { lateTag } = this.#options;
+    // Its function may send to other side outputs.
+    return this.#stream.apply<O>('window', operator, { writes: { ...onlyTo(lateTag), others: true } });
   }
 }
+
+/** Of an operator whose options name its side outputs. */
+const onlyTo = (...tags: readonly (OutputTag<unknown> | undefined)[]): SideWrites => ({
+  tags: tags.flatMap((tag) => (tag === undefined ? [] : [tag.id])),
+  others: false,
+});
+
+const tagId = (tag: OutputTag<unknown>): string => {
+  if (typeof tag?.id !== 'string') throw refusal('tag', 'an OutputTag', tag);
+  return tag.id;
+};

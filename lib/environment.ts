@@ -4,6 +4,7 @@ import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
 import { refusal } from './core/options.ts';
 import { StreamGraph } from './runtime/edges/graph.ts';
+import { sideOutputNotes } from './runtime/edges/side-output-notes.ts';
 import { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';
 import { Job } from './runtime/job/job.ts';
 import { JobMetrics } from './runtime/job/metrics.ts';
@@ -190,6 +191,7 @@ export class StreamExecutionEnvironment {
       metrics: new JobMetrics({ job: name, clock: rest.clock }),
       resources: this.#agents,
     });
+    for (const { facts, message } of sideOutputNotes(this.graph)) this.#settings.logger.warn(facts, message);
     this.#ended = undefined;
     job.done.then(
       () => this.#end(undefined),

@@ -4,13 +4,11 @@
  */
 import type { Logger } from './core/logger.ts';
 import type { Operator } from './core/operator.ts';
-import type { OutputTag } from './core/output-tag.ts';
 import type { StreamGraph } from './runtime/edges/graph.ts';
 import { AgentBuilder, type Agent, type AgentClass } from './agents/agent.ts';
 import { checkAgent, JobResources, type OpenAgent } from './agents/resources.ts';
 import { Warnings } from './agents/warnings.ts';
 import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
-import type { DeadLetter } from '../operators/dead-letter.ts';
 import { applyAgent } from '../operators/apply-agent.ts';
 
 /** The operator that runs an agent: the name that its uid is made of, and the one that people read. */
@@ -50,21 +48,10 @@ export class PipelineAgents {
     const warnings = new Warnings((facts, message) => this.#logger.warn(facts, message));
     const operator: Operator<I, O> = (context) => {
       if (slot.open === undefined) throw new TypeError(`Expected agent "${name}" to be open`);
-      const unread = this.#unreadTag(context.uid, options.deadLetters);
-      if (unread !== undefined) {
-        const message = `nobody reads the dead letters of agent '${name}': read side output '${unread}', or they are lost`;
-        warnings.once('unread dead letters', { agent: name, operator: context.uid }, message);
-      }
       return applyAgent<I, O>({ agent: slot.open, resources: slot.open.open, warnings }, options)(context);
     };
     // The keyed stream ties the agent's types to those of its input and output.
     return { name: kebab(declaredNameOf(agent) ?? 'agent'), label: kebab(name), operator };
-  }
-
-  /** The id of a side output that the operator writes to and nobody reads. */
-  #unreadTag(uid: string, tag: OutputTag<DeadLetter> | undefined): string | undefined {
-    const node = this.#graph.nodes.find((each) => each.uid === uid);
-    return tag === undefined || node === undefined || this.#graph.tags(node.id).includes(tag.id) ? undefined : tag.id;
   }
 
   async open(): Promise<void> {

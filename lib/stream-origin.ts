@@ -6,6 +6,7 @@ import { Observable } from 'rxjs';
 import type { Key } from './core/key.ts';
 import type { Operator, Step } from './core/operator.ts';
 import { looseCopy } from './core/own-copy.ts';
+import type { SideWrites } from './runtime/edges/side-output-notes.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
@@ -35,6 +36,8 @@ export interface OperatorPlace {
   readonly boundary?: boolean;
   /** It is a user's own: what it hands on is looked at. @defaultValue false */
   readonly foreign?: boolean;
+  /** Where it sends records beside its main output. @defaultValue not known; for a step: nowhere */
+  readonly writes?: SideWrites;
 }
 
 /** A node's main output or one of its side outputs, keyed or not. */
@@ -71,11 +74,11 @@ export class Origin {
   addOperator(
     name: string,
     operator: Operator<never, unknown> | Step<never, unknown>,
-    { boundary = false, foreign = false }: OperatorPlace = {},
+    { boundary = false, foreign = false, writes }: OperatorPlace = {},
   ): Origin {
     const { keyOf } = this.#start;
     const edge = keyOf === undefined ? this.#edge() : this.#edge({ kind: 'hash', keyOf });
-    return this.add(name, { kind: 'operator', operator, boundary, foreign }, [edge]);
+    return this.add(name, { kind: 'operator', operator, boundary, foreign, writes }, [edge]);
   }
 
   union(others: readonly Origin[]): Origin {

@@ -27,7 +27,7 @@ export interface WindowOptions<T> {
   readonly assigner: WindowAssigner;
   /** How long after its end a window still takes records. `Infinity`: for ever, and its state stays too. @defaultValue 0 */
   readonly allowedLateness?: Duration | undefined;
-  /** Where late records go. @defaultValue nowhere: they are counted in `numLateRecordsDropped` */
+  /** Where late records go. Those that nobody reads there are counted too. @defaultValue nowhere: counted in `numLateRecordsDropped` */
   readonly lateTag?: OutputTag<T> | undefined;
 }
 
@@ -212,8 +212,8 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
       return true;
     };
     const late = (value: T, timestamp: Timestamp): void => {
-      if (lateTag === undefined) dropped.inc();
-      else context.output.side(lateTag, value, timestamp);
+      if (lateTag === undefined || !context.output.isRead(lateTag)) dropped.inc();
+      if (lateTag !== undefined) context.output.side(lateTag, value, timestamp);
     };
     return {
       open: () => forEachPane(panes, fired, schedule),

@@ -46,8 +46,10 @@ export interface Processor<I> {
 export interface Output<O> {
   /** Emits to the main output. */
   emit(value: O, timestamp: Timestamp): void;
-  /** Emits to a side output. */
+  /** Emits to a side output. What goes to one that nobody reads is counted as `numSideRecordsDropped` (I22). */
   side<S>(tag: OutputTag<S>, value: S, timestamp: Timestamp): void;
+  /** Whether anybody reads a side output. */
+  isRead(tag: OutputTag<unknown>): boolean;
 }
 
 export interface OperatorContext<O> {

@@ -8,6 +8,7 @@ import { StreamError } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { Operator, Step } from '../../core/operator.ts';
 import { refusal } from '../../core/options.ts';
+import type { SideWrites } from './side-output-notes.ts';
 import type { WatermarkStrategy } from './watermark-strategy.ts';
 
 /** How records cross an edge: to whoever is next, or to the owner of their key. */
@@ -28,6 +29,8 @@ export type NodeBody =
       readonly operator: Operator<never, unknown> | Step<never, unknown>;
       readonly boundary: boolean;
       readonly foreign?: boolean | undefined;
+      /** Where it sends records beside its main output. @defaultValue not known; for a step: nowhere */
+      readonly writes?: SideWrites | undefined;
     }
   | { readonly kind: 'union' }
   | { readonly kind: 'pipe'; readonly operator: OperatorFunction<never, unknown>; readonly stateless: boolean }

@@ -18,6 +18,7 @@ export const checkedOutput = <O>(uid: string, output: Output<O>): Output<O> => (
     checkTimestampOrNone(timestamp, uid, sent(tag.id));
     output.side(tag, value, timestamp);
   },
+  isRead: (tag) => output.isRead(tag),
 });
 
 /** What is emitted in a hold may be stored until it leaves, so it is checked before. */

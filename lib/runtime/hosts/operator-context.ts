@@ -3,6 +3,7 @@
  * host finds it. Keeps I2 and I13.
  */
 import { MAX_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
@@ -20,9 +21,10 @@ import { TimerService } from '../../state/timers.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Places } from '../edges/places.ts';
-import { nowhere, type Receiver } from '../edges/receiver.ts';
+import type { Receiver } from '../edges/receiver.ts';
 import { WorkQueue, workRows, type WorkServices } from '../work/work.ts';
 import { checkedHolds, checkedOutput } from './checked-output.ts';
+import { SideOutputs } from './side-outputs.ts';
 import { Sequence } from './sequence.ts';
 
 /** What a host needs of its job. */
@@ -35,6 +37,8 @@ export interface HostServices {
   /** Undefined where nothing can run work (a test of a synchronous operator). */
   readonly work: WorkServices | undefined;
   metrics(uid: string): MetricGroup;
+  /** @defaultValue nobody listens */
+  readonly logger?: Pick<Logger, 'warn'> | undefined;
   /** Freeze all that user code is given: a test mode. */
   readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */
@@ -58,6 +62,8 @@ export interface ContextOptions<O> {
   readonly output: Receiver<O>;
   /** Receivers of the side outputs by tag id. */
   readonly sides: ReadonlyMap<string, Receiver<unknown>>;
+  /** Ids of tags of which the start of the job has said that nobody reads them. */
+  readonly toldUnread?: readonly string[] | undefined;
   readonly services: HostServices;
   /** It is a user's own: the timestamps that it hands on are checked. */
   readonly foreign?: boolean | undefined;
@@ -81,12 +87,11 @@ export class Asked<O> {
   }
 }
 
-/** Behind the holds of an operator: its outputs, and the watermarks of all of them. */
-export const behindHolds = <O>({ output, sides }: Pick<ContextOptions<O>, 'output' | 'sides'>): HoldsReceiver<O> => {
+/** Behind an operator: its main output, and the watermarks of all outputs. */
+export const behindHolds = <O>({ output, sides }: Pick<ContextOptions<O>, 'output' | 'sides'>): Receiver<O> => {
   const all = [output, ...sides.values()]; // No record is given to them as one of all.
   return {
     record: output.record,
-    side: (tag, value, timestamp) => (sides.get(tag) ?? nowhere).record(value, timestamp),
     watermark: (timestamp) => all.forEach((each) => each.watermark(timestamp)),
     status: (idle) => all.forEach((each) => each.status(idle)),
   };
@@ -101,17 +106,19 @@ export class HostContext<O> implements OperatorContext<O> {
   readonly #options: ContextOptions<O>;
   readonly #state: OperatorState;
   readonly #asked: Asked<O>;
+  readonly #sides: SideOutputs;
   #output: Output<O> | undefined;
   #nextState: number;
 
   constructor(options: ContextOptions<O>, state: OperatorState, asked: Asked<O>) {
-    const { uid, services } = options;
+    const { uid, services, sides, toldUnread } = options;
     this.uid = uid;
     this.jobId = services.jobId;
     this.metrics = services.metrics(uid);
     this.#options = options;
     this.#state = state;
     this.#asked = asked;
+    this.#sides = new SideOutputs({ uid, read: sides, metrics: this.metrics, logger: services.logger, told: toldUnread });
     this.#nextState = options.nextState;
   }
 
@@ -166,7 +173,11 @@ export class HostContext<O> implements OperatorContext<O> {
       throw refusal('overtakeWatermarks', "false or left out with order 'arrival', which lets no result overtake another", true);
     }
     const { keys } = this.#options;
-    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out: behindHolds(this.#options) });
+    const out: HoldsReceiver<O> = {
+      ...behindHolds(this.#options),
+      side: (tag, value, timestamp) => this.#sides.of(tag).record(value, timestamp),
+    };
+    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out });
     this.#asked.holds = holds;
     return this.#options.foreign === true ? checkedHolds(this.uid, holds) : holds;
   }
@@ -197,10 +208,11 @@ export class HostContext<O> implements OperatorContext<O> {
   }
 
   #makeOutput(): Output<O> {
-    const { output, sides, foreign } = this.#options;
+    const { output, foreign } = this.#options;
     const made: Output<O> = {
       emit: output.record,
-      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => (sides.get(tag.id) ?? nowhere).record(value, timestamp),
+      side: (tag: OutputTag<unknown>, value: unknown, timestamp) => this.#sides.of(tag.id).record(value, timestamp),
+      isRead: (tag) => this.#sides.isRead(tag.id),
     };
     return foreign === true ? checkedOutput(this.uid, made) : made;
   }

@@ -3,6 +3,7 @@
  * work, a union, a fan-out, an RxJS operator, a tap or a sink).
  */
 import { StreamError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import { KeyContext } from '../../state/key-context.ts';
 import type { GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
 import type { HostServices } from './operator-context.ts';
@@ -18,6 +19,7 @@ import { keyedEdge, unionInput, Wire } from '../edges/wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {
   readonly journal: Journal;
+  readonly logger: Logger;
   /** Number of a uid in the dictionary. */
   numberOf(uid: string): number;
   /** Numbers of the states that a checkpoint holds of a uid, by name. */
@@ -120,6 +122,7 @@ class Compiler {
       keyed,
       output: this.#output(node),
       sides: this.#sides(node),
+      toldUnread: body.writes?.tags,
       services: this.#services,
     });
     this.#operators.push(host);

@@ -8,7 +8,7 @@ const letters = outputTag<DeadLetter>('letters');
 interface Line {
   readonly level: number;
   readonly msg: string;
-  readonly agent?: string;
+  readonly operator?: string;
 }
 
 /** What a job logs whose agent sends an event that nobody handles. */
@@ -26,9 +26,9 @@ const logOf = async (options: ApplyAgentOptions, isRead: boolean): Promise<reado
   return lines;
 };
 
-it('a job says when nobody reads the dead letters of an agent', async () => {
+it('a job says when nobody reads the dead letters of an agent, which is what it says of every side output', async () => {
   const lines = await logOf({ deadLetters: letters }, false);
-  expect(lines).toMatchObject([{ level: 40, agent: 'clerk', msg: expect.stringContaining("read side output 'letters', or they are lost") }]);
+  expect(lines).toMatchObject([{ level: 40, operator: 'clerk', msg: expect.stringContaining("nobody reads side output 'letters' of operator 'clerk'") }]);
   expect(await logOf({ deadLetters: letters }, true)).toEqual([]);
   expect(await logOf({}, false)).toEqual([]);
 });
