@@ -160,10 +160,16 @@ class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
   }
 }
 
+/** What a window operator is made of: how it keeps what a pane holds, and what it calls with that. */
+interface WindowParts<T, P, C, O, W, S extends StateSpec, K extends Key> {
+  readonly contents: (context: OperatorContext<never>) => Contents<T, P, C>;
+  readonly fn: ProcessWindowFunction<C, O, W, S, K>;
+}
+
 /** What the three have in common. */
 const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   { assigner, allowedLateness = 0, lateTag }: WindowOptions<T>,
-  parts: { readonly contents: (context: OperatorContext<never>) => Contents<T, P, C>; readonly fn: ProcessWindowFunction<C, O, W, S, K> },
+  parts: WindowParts<T, P, C, O, W, S, K>,
 ): Operator<T, O> => {
   const latenessMs = durationMs('allowedLateness', allowedLateness);
   const { sizeMs } = assigner;

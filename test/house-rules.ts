@@ -195,7 +195,11 @@ export const syntax: Rule = (file) =>
 
 const castTypes = new Set(['TSAsExpression', 'TSTypeAssertion']);
 
-/** A cast says why it holds: a comment on one of its lines or on the line above. `as const` claims nothing. */
+const statements = /^(ExpressionStatement|VariableDeclaration|ReturnStatement|ThrowStatement|IfStatement|PropertyDefinition)$/;
+
+/**
+ * A cast says why it holds: a comment on one of its lines, on the line above, or above or behind its statement. `as const` claims nothing.
+ */
 export const castReasons: Rule = (file) => {
   const commented = new Set(
     file.comments.flatMap(({ start, end }) => {
@@ -209,6 +213,9 @@ export const castReasons: Rule = (file) => {
     if (file.text.slice(from, to) === 'const') return [];
     const line = file.lineOf(start);
     const lines = Array.from({ length: file.lineOf(end - 1) - line + 2 }, (_, index) => line - 1 + index);
+    // Nodes stand parents first, so the last that holds the cast is the innermost.
+    const statement = file.nodes.findLast((node) => statements.test(node.type) && node.start <= start && node.end >= end);
+    if (statement !== undefined) lines.push(file.lineOf(statement.start) - 1, file.lineOf(statement.end - 1));
     return lines.some((each) => commented.has(each)) ? [] : [line];
   });
   return [...new Set(bare)].map((line) => ({ line, message: 'a cast without a reason: say in a comment why it holds' }));
@@ -228,14 +235,29 @@ export const signals: Rule = (file) =>
     .filter(({ type, callee }) => type === 'NewExpression' && (callee as SyntaxNode).name === 'AbortController')
     .map(({ start }) => ({ line: file.lineOf(start), message: 'a signal that takes ten listeners: `makeAbort`' }));
 
-export const linesMax = 500;
+/** Of what is published, and of tests, which tell many cases of one thing. */
+export const linesMax = 400;
+export const testLinesMax = 500;
 export const functionLinesMax = 70;
 
+/** How wide a line may be; what stands in quotes can't be broken. */
+export const widthMax = 120;
+
+export const width: Rule = ({ text }) =>
+  text.split('\n').flatMap((line, index) => {
+    if (line.length <= widthMax || isUnbreakable(line)) return [];
+    return [{ line: index + 1, message: `${line.length} columns wide, more than ${widthMax}` }];
+  });
+
+/** A text, a template, a pattern or an address reaches over the edge. */
+const isUnbreakable = (line: string): boolean => /['"`\/]/.test(line.slice(widthMax - 40)) && !/^\s*(\*|\/\/|\/\*)/.test(line);
+
 /** What an `@example` shows is not counted: it is there for who calls the function, and no reason to split a file. */
-export const fileSize: Rule = ({ text }) => {
+export const fileSize: Rule = ({ path, text }) => {
   const own = text.replaceAll(/\n *\* @example\n(?: *\*(?! @[a-z]|\/).*\n)*/g, '\n');
   const lines = own.split('\n').length - (own.endsWith('\n') ? 1 : 0);
-  return lines > linesMax ? [{ line: lines, message: `has ${lines} lines, more than ${linesMax}` }] : [];
+  const max = path.startsWith('test/') ? testLinesMax : linesMax;
+  return lines > max ? [{ line: lines, message: `has ${lines} lines, more than ${max}` }] : [];
 };
 
 const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);

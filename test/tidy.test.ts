@@ -303,11 +303,13 @@ describe('the rules find', () => {
       '72 a function of 71 lines, more than 70',
     ]);
     expect(found(rules.functionSize, `const a = () => {\n${body(69)}\n};`)).toHaveLength(1);
-    expect(found(rules.fileSize, '\n'.repeat(500))).toEqual([]);
-    expect(found(rules.fileSize, '\n'.repeat(501))).toHaveLength(1);
+    expect(found(rules.fileSize, '\n'.repeat(400))).toEqual([]);
+    expect(found(rules.fileSize, '\n'.repeat(401))).toHaveLength(1);
     const shown = '/**\n * Runs.\n *\n * @example\n * run();\n *\n * stop();\n */\n';
-    expect(found(rules.fileSize, `${shown}${'\n'.repeat(496)}`)).toEqual([]);
-    expect(found(rules.fileSize, `${shown}${'\n'.repeat(497)}`)).toHaveLength(1);
+    expect(found(rules.fileSize, `${shown}${'\n'.repeat(396)}`)).toEqual([]);
+    expect(found(rules.fileSize, `${shown}${'\n'.repeat(397)}`)).toHaveLength(1);
+    expect(found(rules.fileSize, "\n".repeat(500), "test/a.ts")).toEqual([]);
+    expect(found(rules.fileSize, "\n".repeat(501), "test/a.ts")).toHaveLength(1);
   });
 
   test('a missing header, and barrels', () => {

@@ -130,13 +130,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     uidOf: (number) => topology.operator(number)?.uid ?? `${number}`,
     onApplied: () => loop.wake(),
   });
-  const workingSet = new WorkingSet({
-    store: storage?.state ?? emptyStore,
-    maxParallelism: settings.maxParallelism,
-    restored: found.newest !== undefined,
-    cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
-    freeze: settings.freezeState || freeze,
-  });
+  const workingSet = makeWorkingSet(options, found);
   const topology = compile(graph, {
     ...{ workingSet, places, journal, clock, jobId, signal, work, branch, freeze, logger, fail },
     maxParallelism: settings.maxParallelism,
@@ -150,14 +144,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     nextStateOf: (uid) => dictionary.nextStateOf(uid),
     sealSoon: () => domain.sealSoon(),
   });
-  const coordinator = new CheckpointCoordinator({
-    ...{ clock, signal },
-    store: storage?.state,
-    previous: found.newest,
-    participant: { cut: (epoch) => domain.cut(epoch) },
-    onStats: options.onCheckpoint,
-    onFailure: fail,
-  });
+  const coordinator = makeCoordinator(options, found, domain);
   const early = storage === undefined ? undefined : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
   const slices = new Slices({ clock, signal, turns, operators: topology.operators, timersMax: settings.timersPerTurn });
   const loop = new TaskLoop({
@@ -173,6 +160,26 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop });
   return { places, journal, turns, work, workingSet, topology, coordinator, dictionary, loop, slices, timersLeft, ticks, early };
 };
+
+const makeWorkingSet = ({ storage, settings }: DomainOptions, { newest }: Found): WorkingSet =>
+  new WorkingSet({
+    store: storage?.state ?? emptyStore,
+    maxParallelism: settings.maxParallelism,
+    restored: newest !== undefined,
+    cacheMax: storage === undefined ? Number.MAX_SAFE_INTEGER : settings.cacheMax,
+    freeze: settings.freezeState || settings.freeze,
+  });
+
+const makeCoordinator = (options: DomainOptions, { newest }: Found, domain: AssembledFor): CheckpointCoordinator =>
+  new CheckpointCoordinator({
+    clock: options.clock,
+    signal: domain.signal,
+    store: options.storage?.state,
+    previous: newest,
+    participant: { cut: (epoch) => domain.cut(epoch) },
+    onStats: options.onCheckpoint,
+    onFailure: (error) => domain.fail(error),
+  });
 
 const makeJournal = (
   { storage, clock, graph, metrics }: DomainOptions,

@@ -300,6 +300,7 @@ export class Job {
    * that is a failure.
    */
   #leaveWith(state: JobState, committed: boolean): void {
+    if (!committed && this.#wayOut.wanted === 'cancel') return this.#set('cancelled');
     if (!committed) {
       const message = `job "${this.name}" was stopped before a sink had written or committed what it holds`;
       if (this.#options.storage === undefined) {
