@@ -8,6 +8,7 @@ import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
+import { assertStorable } from '../lib/core/storable.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface SinkCall {
@@ -87,12 +88,13 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
     async open({ sinkId, epoch, signal }) {
       signal.throwIfAborted();
       const Writer = guarantee === 'exactly-once' ? OutboxWriter : SendingWriter;
-      return new Writer<T>({ epoch, pendingMax, send: (part, sendSignal) => send(sinkId, part, sendSignal) });
+      return new Writer<T>({ name, epoch, pendingMax, send: (part, sendSignal) => send(sinkId, part, sendSignal) });
     },
   };
 };
 
 interface WriterOptions<T> {
+  readonly name: string;
   readonly epoch: number;
   readonly pendingMax: number;
   readonly send: (part: ValuesCommittable<T>, signal: AbortSignal) => Promise<void>;
@@ -118,6 +120,7 @@ class OutboxWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
   }
 
   write(value: T, _timestamp: Timestamp, number: number): void {
+    assertStorable(value, () => `sink "${this.#options.name}", record ${number}, waits in the checkpoint`);
     this.#part ??= { epoch: this.#epoch, firstNumber: number, values: [] };
     this.#part.values.push(looseCopy(value)); // Until its epoch is sealed others may change it (I21).
   }

@@ -1,7 +1,7 @@
 /** The options of a retry, wherever a call takes them: what is refused, and what they come to after a failure. Keeps I10. */
 import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
-import { StreamError } from './errors.ts';
+import { isThenable, refusedPromise, StreamError } from './errors.ts';
 import type { RetryOptions } from './call.ts';
 import { callable, durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from './options.ts';
 
@@ -54,7 +54,10 @@ export type AfterFailure = { readonly kind: 'again'; readonly waitMs: number } |
 /** The rule of every retry. The error may ask for a longer wait than the back-off, up to a bound of its own. */
 export const afterFailure = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): AfterFailure => {
   const { attempts = 1, jitter = 0.1, retryAfterMax = '10m', retryOn = canRetry } = retry ?? {};
-  if (retry === undefined || attempt >= attempts || !retryOn(error)) return { kind: 'end', error };
+  if (retry === undefined || attempt >= attempts) return { kind: 'end', error };
+  const again: unknown = retryOn(error);
+  if (isThenable(again)) return { kind: 'end', error: refusedPromise('`retryOn`', again, { cause: error }) };
+  if (!again) return { kind: 'end', error };
   const asked: unknown = error instanceof StreamError ? error.details['retryAfterMs'] : undefined;
   const askedMs = typeof asked === 'number' && asked > 0 ? asked : 0;
   const maxMs = durationMs('retryAfterMax', retryAfterMax);

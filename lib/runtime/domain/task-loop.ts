@@ -159,15 +159,15 @@ export class TaskLoop {
     for (const host of sources) {
       for (const split of host.splits.values()) {
         if (!split.wantsRead) continue;
-        split.read(signal).then(
-          (batch) => {
+        split
+          .read(signal)
+          .then((batch) => {
             if (batch !== undefined) this.#took(host, split, batch);
             this.wake();
-          },
-          (error: unknown) => {
+          })
+          .catch((error: unknown) => {
             if (!signal.aborted && !this.#stopped) fail(error);
-          },
-        );
+          });
       }
     }
   }

@@ -9,7 +9,7 @@ import type { Place } from '../../core/operator.ts';
 import { looseCopy } from '../../core/own-copy.ts';
 import type { Journal } from '../journal/journal.ts';
 
-interface Waiting<T> {
+export interface WrittenRecord<T> {
   readonly value: T;
   readonly timestamp: Timestamp;
   readonly number: number;
@@ -21,6 +21,8 @@ export interface DurableWritesOptions<T> {
   readonly signal: AbortSignal;
   readonly place: Place;
   readonly writer: SinkWriter<T>;
+  /** Gives it one record. */
+  readonly write: (record: WrittenRecord<T>) => void;
   /** Sends what was written, until that succeeds. */
   readonly flush: () => Promise<void>;
   /** Records were written, so the writer may be full. */
@@ -30,7 +32,7 @@ export interface DurableWritesOptions<T> {
 
 export class DurableWrites<T> {
   readonly #options: DurableWritesOptions<T>;
-  #waiting: Waiting<T>[] = [];
+  #waiting: WrittenRecord<T>[] = [];
   #asked = false;
   #sending: Promise<void> = Promise.resolve();
 
@@ -83,11 +85,11 @@ export class DurableWrites<T> {
 
   /** Writes what has a number below `next`. */
   #write(next: number): void {
-    const { writer, place, onWritten } = this.#options;
+    const { write, place, onWritten } = this.#options;
     const count = this.#waiting.findIndex(({ number }) => number >= next);
     const ready = count < 0 ? this.#waiting : this.#waiting.slice(0, count);
     this.#waiting = count < 0 ? [] : this.#waiting.slice(count);
-    for (const { value, timestamp, number } of ready) writer.write(value, timestamp, number);
+    for (const record of ready) write(record);
     place.add(-ready.length);
     onWritten();
   }

@@ -7,11 +7,12 @@ import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
-import { asMistake, messageOf, StreamError } from '../../core/errors.ts';
+import { asMistake, isThenable, messageOf, refusedPromise, StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Place } from '../../core/operator.ts';
+import { assertStorable } from '../../core/storable.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
-import { DurableWrites } from './durable-writes.ts';
+import { DurableWrites, type WrittenRecord } from './durable-writes.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Places } from '../edges/places.ts';
 import type { Receiver } from '../edges/receiver.ts';
@@ -108,7 +109,7 @@ export class SinkHost<T> implements Receiver<T> {
       return;
     }
     try {
-      writer.write(value, timestamp, number);
+      this.#write(writer, { value, timestamp, number });
     } catch (error) {
       throw this.#failure('write', error);
     }
@@ -123,7 +124,11 @@ export class SinkHost<T> implements Receiver<T> {
   seal(epoch: number): Promise<SealedEpoch | undefined> {
     const sealed = this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
     return sealed.then(
-      (committable) => (committable === undefined ? undefined : { epoch, committable }),
+      (committable) => {
+        if (committable === undefined) return undefined;
+        assertStorable(committable, () => `what sink \`${this.uid}\` sealed as epoch ${epoch}`);
+        return { epoch, committable };
+      },
       (error: unknown) => {
         throw this.#failure('seal', error);
       },
@@ -204,6 +209,17 @@ export class SinkHost<T> implements Receiver<T> {
     logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to ${what}: ${messageOf(error)}; trying again`);
   }
 
+  /** A promise would be waited for by nobody, and what it rejects with be lost. */
+  #write(writer: SinkWriter<T>, { value, timestamp, number }: WrittenRecord<T>): void {
+    // Typed code returns nothing; a program without types may.
+    const returned = writer.write(value, timestamp, number) as unknown;
+    if (returned !== undefined && isThenable(returned)) {
+      throw refusedPromise(`\`write\` of sink \`${this.uid}\`, given record ${number},`, returned, {
+        hint: 'keep the value in `write`, and send it in `flush` or `commit`',
+      });
+    }
+  }
+
   #waitForRoom(writer: SinkWriter<T>): void {
     this.#fullPlace.add(1);
     if (this.#sink.guarantee === 'exactly-once') this.#services.clock.defer(() => this.#services.sealSoon());
@@ -224,6 +240,7 @@ export class SinkHost<T> implements Receiver<T> {
       signal,
       place,
       writer,
+      write: (record) => this.#write(writer, record),
       flush: () => this.#untilDone('write', async (ended) => writer.flush?.(ended), () => void (this.#writeRetries += 1)),
       onWritten: () => {
         if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);

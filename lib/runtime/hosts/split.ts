@@ -6,8 +6,9 @@
  */
 import type { SourceBatch, SourceReader } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
-import { invariant } from '../../core/errors.ts';
+import { invariant, isThenable, refusedPromise } from '../../core/errors.ts';
 import { decodeText, encodeText } from '../../core/serde.ts';
+import { assertStorable } from '../../core/storable.ts';
 import { invalidTimestamp, isTimestamp } from '../../core/timestamp.ts';
 import type { RecordedInput } from '../journal/turn.ts';
 import type { GeneratorSnapshot, Quiet, WatermarkGenerator } from '../edges/watermark-generator.ts';
@@ -115,6 +116,7 @@ export class Split<T> {
   /** Takes in hand what a read brought. */
   take(batch: SourceBatch<T>): void {
     if (batch.values.length === 0) return; // Nothing is there now.
+    this.#refusePromises(batch.values);
     this.#batches.push(batch);
     this.#released += 1;
   }
@@ -152,7 +154,7 @@ export class Split<T> {
     const count = cursor - this.#cursor;
     this.#records += count;
     this.#cursor = cursor;
-    if (count > 0 && !this.#accepted) this.#position = batch.position(cursor);
+    if (count > 0 && !this.#accepted) this.#position = this.positionBehind(batch, cursor);
     if (cursor < batch.values.length) return;
     this.#batches.shift();
     this.#released -= 1;
@@ -198,6 +200,31 @@ export class Split<T> {
     this.#records = records;
     this.#ended = ended;
     this.generator.restore(generator);
+  }
+
+  /** Where a batch goes on behind its first `count` records: data, since the checkpoint holds it. */
+  positionBehind(batch: SourceBatch<T>, count: number): unknown {
+    const position = batch.position(count);
+    if (typeof position !== 'object' && typeof position !== 'function') return position;
+    const what = `\`position\` of source \`${this.#uid}\`, split \`${this.name}\`,`;
+    if (isThenable(position)) throw refusedPromise(what, position);
+    assertStorable(position, () => `${what} is data`);
+    return position;
+  }
+
+  /** A record is a value: nobody waits for a promise, and what it rejects with would be lost. */
+  #refusePromises(values: readonly T[]): void {
+    const promises = values.filter(isThenable);
+    const [first] = promises;
+    if (first === undefined) return;
+    const record = this.#records + this.inHand + values.indexOf(first);
+    const errors = promises.map((promise) =>
+      refusedPromise(`source \`${this.#uid}\`, split \`${this.name}\`, record ${record},`, promise, {
+        did: 'emitted',
+        hint: 'wait for it in `asyncMap`, or in the `read` of a source',
+      }),
+    );
+    throw errors[0];
   }
 
   /** A source may leave single ones out: those records have none. */

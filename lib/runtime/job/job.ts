@@ -13,6 +13,7 @@ import { closeOpened, type Opened } from './closing.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
 import { fruitlessMax, isTerminal, Progress } from './progress.ts';
+import { nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
 import { WayOut } from './way-out.ts';
 
@@ -182,10 +183,11 @@ export class Job {
         await life.close(stopTimeoutMs);
         continue;
       }
-      const delayMs =
-        this.#wayOut.wanted === 'run' && this.#progress.mayRestart(failure.error) ? restarts.onFailure() : undefined;
+      const mayRestart = this.#wayOut.wanted === 'run' && this.#progress.mayRestart(failure.error);
+      const next = mayRestart ? nextStart(restarts, restart.name, failure.error) : { ...failure, delayMs: undefined };
+      const { delayMs } = next;
       if (delayMs === undefined) {
-        const error = this.#final(failure.error);
+        const error = this.#final(next.error);
         if (this.#wayOut.wanted !== 'cancel') this.#set('failed', error);
         await life.close(0);
         throw error;

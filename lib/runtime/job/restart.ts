@@ -1,6 +1,7 @@
 /** Restart strategies: whether and when a failed job starts again from its last checkpoint. Formulas: Flink's. */
 import { backOffMs, jittered } from '../../core/back-off.ts';
 import type { Clock } from '../../core/clock.ts';
+import { isThenable, refusedPromise } from '../../core/errors.ts';
 import { durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from '../../core/options.ts';
 
 export interface RestartStrategy {
@@ -144,4 +145,25 @@ export const failureRate = (options: {
       };
     },
   };
+};
+
+/**
+ * What the restart strategy says: when to start again, or with which error to give up. What is wrong in the strategy
+ * itself ends the job as well, in the same way.
+ */
+export const nextStart = (
+  restarts: Restarts,
+  name: string,
+  error: unknown,
+): { readonly delayMs: number | undefined; readonly error: unknown } => {
+  try {
+    const delayMs: unknown = restarts.onFailure();
+    const what = `\`onFailure\` of restart strategy \`${name}\``;
+    if (isThenable(delayMs)) throw refusedPromise(what, delayMs, { cause: error });
+    if (delayMs === undefined) return { delayMs, error };
+    if (typeof delayMs === 'number' && delayMs >= 0) return { delayMs, error };
+    throw refusal(what, 'milliseconds from 0 up or undefined', delayMs);
+  } catch (mistake) {
+    return { delayMs: undefined, error: mistake };
+  }
 };
