@@ -9,8 +9,9 @@ import { checkErrorOptions, type DeadLetter } from './dead-letter.ts';
 export interface AgentOperatorOptions<D = DeadLetter> {
   /**
    * `completion`: results leave as runs end. A watermark waits for the runs before it; a result leaves before a watermark that waits, if
-   * its timestamp is greater than that watermark or it has none. So a slow key delays the watermark and nobody else's results, and a
-   * result is late if its input was. `arrival`: in the order of the inputs, and no result crosses a watermark. @defaultValue 'completion'
+   * its timestamp is greater than that watermark or it has none, and no earlier result of its key waits. So a slow key delays the
+   * watermark and nobody else's results on time, results of one key leave in the order of their inputs, and a result is late if its
+   * input was. `arrival`: in the order of the inputs, and no result crosses a watermark. @defaultValue 'completion'
    */
   readonly outputOrder?: OutputOrder | undefined;
   /** Actions that wait at once. @defaultValue 1000 */

@@ -21,7 +21,7 @@ export class AgentOutputs<O> {
 
   constructor(context: OperatorContext<O>, { order, deadLetters }: AgentOutputsOptions) {
     this.#context = context;
-    this.#holds = context.holds({ order, overtakeWatermarks: order === 'completion' });
+    this.#holds = context.holds({ order, overtakeWatermarks: order === 'completion', keyOrder: true });
     this.#deadLetters = deadLetters;
   }
 

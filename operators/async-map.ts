@@ -35,11 +35,14 @@ export interface AsyncMapOptions<D = DeadLetter> {
   readonly order?: OutputOrder | undefined;
   /**
    * With order `completion`: a result leaves before a watermark that waits behind an older call, if its timestamp is greater than that
-   * watermark or it has none. So a slow call delays the watermark and nobody else's result, and no result is late that was not. By
-   * default no result crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
+   * watermark or it has none, and with `perKey` no earlier result of its key waits. So a slow call delays the watermark
+   * and nobody else's result on time, and no result is late that was not. By default no result crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
    */
   readonly overtakeWatermarks?: boolean | undefined;
-  /** One call of a key at a time, in the order of its values; other keys go on meanwhile. @defaultValue false */
+  /**
+   * One call of a key at a time, in the order of its values, and its results leave in that order; other keys go on meanwhile.
+   * @defaultValue false
+   */
   readonly perKey?: boolean | undefined;
   /** Calls that run at once. @defaultValue 100 */
   readonly inFlightMax?: number | undefined;
@@ -119,7 +122,7 @@ const settingsOf = (options: AsyncMapOptions) => {
   flag('overtakeWatermarks', overtakeWatermarks);
   if (overtakeWatermarks && order === 'arrival') throw refusal('overtakeWatermarks', "false or left out with order 'arrival'", true);
   return {
-    holds: { order, overtakeWatermarks },
+    holds: { order, overtakeWatermarks, keyOrder: perKey },
     perKey: flag('perKey', perKey),
     inFlightMax: integer('inFlightMax', inFlightMax, { min: 1 }),
     timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),

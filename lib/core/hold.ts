@@ -15,6 +15,12 @@ export interface HoldOptions {
    * on time. @defaultValue false: no result crosses a watermark in either direction
    */
   readonly overtakeWatermarks?: boolean | undefined;
+  /**
+   * With `overtakeWatermarks`, where a key's results are emitted in the order of its holds: they leave in it too. A result of a key
+   * whose earlier one waits overtakes nothing, however new it is: it waits in its hold's place, and is as late or on time there. Not
+   * for a stream without keys, which has one key. @defaultValue false
+   */
+  readonly keyOrder?: boolean | undefined;
 }
 
 /**
@@ -24,7 +30,7 @@ export interface HoldOptions {
 export interface Holds<O> {
   /** Takes a hold under the current key. */
   take(): Hold;
-  /** Whether something emitted now with this timestamp, outside any hold, would overtake what it must not: then it needs a hold. */
+  /** Whether something emitted now under the current key and outside any hold would overtake what it must not: then it needs a hold. */
   blocks(timestamp: Timestamp): boolean;
   /** Emits in the hold's place. */
   emit(hold: Hold, value: O, timestamp: Timestamp): void;

@@ -16,7 +16,11 @@ interface Waiting extends Told {
   readonly kind: 'input' | 'watermark';
   /** When it has ended: the how manieth end that was. Undefined while it runs. */
   ended: number | undefined;
+  /** An earlier result of its key waited when it ended: then it overtakes nothing. */
+  behindItsKey: boolean;
 }
+
+const keyOf = (name: string): string => name.slice(0, 1);
 
 /** Watermarks that leave together may leave as one. */
 const asOne = (out: readonly unknown[]): unknown[] => out.filter((each, at) => !(/^w/.test(String(each)) && /^w/.test(String(out[at + 1]))));
@@ -24,7 +28,8 @@ const asOne = (out: readonly unknown[]): unknown[] => out.filter((each, at) => !
 /**
  * The recorded rule, told step by step: what has come, in its order. A watermark leaves when every input before it has ended. A result
  * leaves when its run has ended and no watermark waits in front of it that is as great as its timestamp (`completion`), or when nothing
- * in front of it is left at all (`arrival`). Results that come free together leave in the order in which their runs have ended.
+ * in front of it is left at all (`arrival`). With `completion` it waits for each watermark in front of it if an earlier result of its key
+ * waited when its run ended. Results that come free together leave in the order in which their runs have ended.
  */
 class Model {
   readonly out: string[] = [];
@@ -37,16 +42,18 @@ class Model {
   }
 
   arrives(input: Told): void {
-    this.#waiting.push({ ...input, kind: 'input', ended: undefined });
+    this.#waiting.push({ ...input, kind: 'input', ended: undefined, behindItsKey: false });
   }
 
   watermark(watermark: Told): void {
-    this.#waiting.push({ ...watermark, kind: 'watermark', ended: -1 });
+    this.#waiting.push({ ...watermark, kind: 'watermark', ended: -1, behindItsKey: false });
     this.#leave();
   }
 
   ends(input: string): void {
-    for (const each of this.#waiting) if (each.name === input) each.ended = this.#ends++;
+    const waits = (other: Waiting): boolean => other.kind === 'input' && other.ended !== undefined && keyOf(other.name) === keyOf(input);
+    const behindItsKey = this.#waiting.some(waits);
+    for (const each of this.#waiting) if (each.name === input) Object.assign(each, { ended: this.#ends++, behindItsKey });
     this.#leave();
   }
 
@@ -60,10 +67,10 @@ class Model {
     }
   }
 
-  #waits({ kind, timestamp }: Waiting, before: readonly Waiting[]): boolean {
+  #waits({ kind, timestamp, behindItsKey }: Waiting, before: readonly Waiting[]): boolean {
     if (kind === 'watermark') return before.length > 0;
     if (this.#order === 'arrival') return before.length > 0;
-    return before.some((other) => other.kind === 'watermark' && other.timestamp >= timestamp);
+    return before.some((other) => other.kind === 'watermark' && (behindItsKey || other.timestamp >= timestamp));
   }
 }
 
@@ -107,8 +114,12 @@ describe('against a model', () => {
           } else if (gate.open.length > 0) await end(each.which);
           expect(asOne(shown(harness))).toEqual(asOne(model.out));
         }
+        const came = steps.flatMap((each, n) => (each.kind === 'input' ? [`${each.key}${n}`] : []));
         while (gate.open.length > 0) await end(0);
         expect(asOne(shown(harness))).toEqual(asOne(model.out));
+        for (const key of ['a', 'b', 'c', 's']) {
+          expect(shown(harness).filter((name) => keyOf(String(name)) === key)).toEqual(came.filter((name) => keyOf(name) === key));
+        }
         expect([harness.open, harness.errors]).toEqual([0, []]);
       }),
       {
@@ -122,6 +133,17 @@ describe('against a model', () => {
               { kind: 'input', key: 'a', late: 1 },
               { kind: 'input', key: 's', late: 2 },
               { kind: 'end', which: 1 },
+            ],
+          ],
+          // A result on time that comes behind a late one of its key.
+          [
+            [
+              { kind: 'input', key: 'b', late: 0 },
+              { kind: 'watermark' },
+              { kind: 'input', key: 's', late: 2 },
+              { kind: 'input', key: 's', late: 0 },
+              { kind: 'watermark' },
+              { kind: 'input', key: 's', late: 0 },
             ],
           ],
         ],

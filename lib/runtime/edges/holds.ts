@@ -3,7 +3,8 @@
  *
  * Holds stand in segments. The holds of the first segment emit at once; those of later segments wait, unless results may overtake
  * watermarks and what is emitted has a timestamp greater than each watermark before it, or none: then it is no more late in front of them
- * than behind. A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
+ * than behind. With `keyOrder` it does so only if no earlier result of its key waits: else it waits in its own segment, behind that one,
+ * and no later than the watermark in front of it. A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
  * each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into the one before it, so there
  * are never more than holds and results that wait.
  *
@@ -11,7 +12,7 @@
  */
 import { invariant } from '../../core/errors.ts';
 import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
-import type { Key } from '../../core/key.ts';
+import { mapKeyOf, type Key, type MapKey } from '../../core/key.ts';
 import type { Hold, HoldOptions, Holds } from '../../core/hold.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
 import { mapState, type MapState } from '../../core/state-descriptor.ts';
@@ -89,6 +90,8 @@ export class HoldQueue<O> implements Holds<O> {
   readonly #options: HoldQueueOptions<O>;
   readonly #inOrder: boolean;
   readonly #overtakes: boolean;
+  /** How many results of each key wait; undefined where keys keep no order. */
+  readonly #heldOf: Map<MapKey, number> | undefined;
   /** The oldest first. */
   readonly #holds = new Map<Hold, OpenHold>();
   #first: Segment | undefined;
@@ -101,6 +104,7 @@ export class HoldQueue<O> implements Holds<O> {
     this.#options = options;
     this.#inOrder = options.order === 'arrival';
     this.#overtakes = options.overtakeWatermarks === true;
+    this.#heldOf = this.#overtakes && options.keyOrder === true ? new Map() : undefined;
   }
 
   get size(): number {
@@ -122,7 +126,8 @@ export class HoldQueue<O> implements Holds<O> {
   blocks(timestamp: Timestamp): boolean {
     const last = this.#last;
     if (last === undefined) return false;
-    return this.#isJoinable(last) ? !this.#leaves(last, timestamp) : !this.#mayOvertake(behind(last), timestamp);
+    if (this.#isJoinable(last)) return !this.#leaves(last, undefined, timestamp);
+    return !this.#mayOvertake(behind(last), undefined, timestamp);
   }
 
   take(): Hold {
@@ -136,13 +141,13 @@ export class HoldQueue<O> implements Holds<O> {
 
   emit(hold: Hold, value: O, timestamp: Timestamp): void {
     const { segment, key } = this.#get(hold);
-    if (this.#leaves(segment, timestamp)) this.#options.out.record(value, timestamp);
+    if (this.#leaves(segment, key, timestamp)) this.#options.out.record(value, timestamp);
     else this.#keep(segment, key, [segment.number, value, timestamp]);
   }
 
   side<S>(hold: Hold, tag: OutputTag<S>, value: S, timestamp: Timestamp): void {
     const { segment, key } = this.#get(hold);
-    if (this.#leaves(segment, timestamp)) this.#options.out.side(tag.id, value, timestamp);
+    if (this.#leaves(segment, key, timestamp)) this.#options.out.side(tag.id, value, timestamp);
     else this.#keep(segment, key, [segment.number, value, timestamp, tag.id]);
   }
 
@@ -205,7 +210,10 @@ export class HoldQueue<O> implements Holds<O> {
       this.#holds.set(hold, { key, segment: at(segment) });
       at(segment).open += 1;
     }
-    for (const each of held.sort((a, b) => a.order - b.order)) at(each.row[0]).held.push(each);
+    for (const each of held.sort((a, b) => a.order - b.order)) {
+      at(each.row[0]).held.push(each);
+      this.#count(each.key, 1);
+    }
   }
 
   *#segments(): Iterable<Segment> {
@@ -227,13 +235,25 @@ export class HoldQueue<O> implements Holds<O> {
     return !this.#inOrder && watermark === undefined && (this.#overtakes || idle === undefined);
   }
 
-  /** Whether what a hold of the segment emits leaves at once. */
-  #leaves(segment: Segment, timestamp: Timestamp): boolean {
-    return segment === this.#first || this.#mayOvertake(segment.behind, timestamp);
+  /** Whether what a hold of the segment emits under the key leaves at once. */
+  #leaves(segment: Segment, key: Key | undefined, timestamp: Timestamp): boolean {
+    return segment === this.#first || this.#mayOvertake(segment.behind, key, timestamp);
   }
 
-  #mayOvertake(watermark: Timestamp, timestamp: Timestamp): boolean {
-    return this.#overtakes && (timestamp > watermark || timestamp === MIN_TIMESTAMP);
+  /** Of the current key where none is given. */
+  #mayOvertake(watermark: Timestamp, key: Key | undefined, timestamp: Timestamp): boolean {
+    if (!this.#overtakes || (timestamp <= watermark && timestamp !== MIN_TIMESTAMP)) return false;
+    if (this.#heldOf === undefined || this.#heldOf.size === 0) return true;
+    return !this.#heldOf.has(mapKeyOf(key ?? this.#options.keys.key));
+  }
+
+  /** Counts a result of the key that waits from now on, or one that waits no more. */
+  #count(key: Key, by: 1 | -1): void {
+    if (this.#heldOf === undefined) return;
+    const mapKey = mapKeyOf(key);
+    const count = (this.#heldOf.get(mapKey) ?? 0) + by;
+    if (count === 0) this.#heldOf.delete(mapKey);
+    else this.#heldOf.set(mapKey, count);
   }
 
   /** Takes a segment behind the first out that holds nothing: what closes it closes the one before. */
@@ -269,6 +289,7 @@ export class HoldQueue<O> implements Holds<O> {
     segment.held = [];
     for (const { order, key, row } of results) {
       keys.within(key, () => held.delete(order));
+      this.#count(key, -1);
       const [, value, timestamp, side] = row;
       if (side === undefined) out.record(value as O, timestamp); // It was given to `emit` as O.
       else out.side(side, value, timestamp);
@@ -279,6 +300,7 @@ export class HoldQueue<O> implements Holds<O> {
     const { keys, held } = this.#options;
     const order = this.#nextOrder++;
     segment.held.push({ order, key, row });
+    this.#count(key, 1);
     keys.within(key, () => held.set(order, row));
   }
 

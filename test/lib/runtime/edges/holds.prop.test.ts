@@ -39,6 +39,7 @@ const steps = fc.array(
 
 interface OpenHold {
   readonly hold: number;
+  readonly key: string;
   readonly order: number;
   /** The watermark when the hold was taken: its results must leave while that is the last one that left. */
   readonly watermark: Timestamp;
@@ -46,11 +47,14 @@ interface OpenHold {
 
 interface Sent {
   readonly name: string;
+  readonly key: string;
   readonly order: number;
   readonly watermark: Timestamp;
   readonly timestamp: Timestamp;
   /** It left in the step that sent it. */
   readonly atOnce: boolean;
+  /** A result of its key waited when it was sent. */
+  readonly waited: boolean;
 }
 
 interface Driven {
@@ -60,7 +64,10 @@ interface Driven {
   readonly idle: boolean;
 }
 
-/** Drives the steps, then releases what is open. Gives what came out and what was sent. */
+/** The first open hold of each key: who may emit where the results of a key are emitted in the order of its holds. */
+const firstOfKeys = (open: readonly OpenHold[]): OpenHold[] => open.filter(({ key }, at) => open.findIndex((each) => each.key === key) === at);
+
+/** Drives the steps, then releases what is open. Gives what came out and what was sent. With `keyOrder` a key emits in its first hold. */
 const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Driven> => {
   let [holds, taken]: [Holds<string> | undefined, number | undefined] = [undefined, undefined];
   const operator = holding(options, (made, hold) => {
@@ -76,14 +83,17 @@ const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Drive
   const emit = (held: OpenHold, offset: number | null): void => {
     const name = `${held.order}.${sent.length}`;
     const timestamp = offset === null ? MIN_TIMESTAMP : Math.max(watermark, -1) + offset;
+    const gone = new Set(recordsOf(out));
+    const waited = sent.some((each) => each.key === held.key && !gone.has(each.name));
     const before = out.length;
     out.push(...harness.turn(() => holds?.emit(held.hold, name, timestamp)));
-    sent.push({ name, order: held.order, watermark: held.watermark, timestamp, atOnce: out.length > before });
+    const atOnce = out.length > before;
+    sent.push({ name, key: held.key, order: held.order, watermark: held.watermark, timestamp, atOnce, waited });
   };
   for (const step of made) {
     if (step.kind === 'take') {
       out.push(...harness.element(step.key, 0));
-      open.push({ hold: taken ?? -1, order: (count += 1), watermark });
+      open.push({ hold: taken ?? -1, key: step.key, order: (count += 1), watermark });
     } else if (step.kind === 'watermark') {
       const next = (watermark === MIN_TIMESTAMP ? 0 : watermark) + step.step;
       out.push(...harness.watermark(next));
@@ -93,7 +103,10 @@ const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Drive
       out.push(...harness.status(idle));
     } else if (step.kind === 'restore') await harness.restore(await harness.snapshot());
     else if (open.length > 0 && step.kind === 'release') release(step.which);
-    else if (open.length > 0 && step.kind === 'emit') emit(open[step.which % open.length] as OpenHold, step.offset); // the index is inside
+    else if (open.length > 0 && step.kind === 'emit') {
+      const mayEmit = options.keyOrder === true ? firstOfKeys(open) : open;
+      emit(mayEmit[step.which % mayEmit.length] as OpenHold, step.offset); // the index is inside
+    }
   }
   while (open.length > 0) release(0);
   expect((await harness.snapshot()).rows).toEqual([]);
@@ -117,7 +130,8 @@ const watermarksBefore = (out: readonly HarnessOutput<string>[]): Map<string, Ti
 };
 
 const overtaking: HoldOptions = { overtakeWatermarks: true };
-const ways: readonly HoldOptions[] = [{ order: 'completion' }, { order: 'arrival' }, overtaking];
+const inKeyOrder: HoldOptions = { overtakeWatermarks: true, keyOrder: true };
+const ways: readonly HoldOptions[] = [{ order: 'completion' }, { order: 'arrival' }, overtaking, inKeyOrder];
 
 const lastOf = <T>(values: readonly T[], otherwise: T): T => values.at(-1) ?? otherwise;
 
@@ -159,6 +173,54 @@ test('I17, results that overtake: at once unless late, never behind a watermark 
     }),
     { numRuns: 1500 },
   );
+});
+
+test('I1 and I17, in the order of keys: a key keeps its order, what overtakes waits for its key alone, and as late as without waiting', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const { out, sent } = await drive(inKeyOrder, made);
+      const left = recordsOf(out);
+      for (const key of ['a', 'b', 'c']) {
+        const ofKey = sent.filter((each) => each.key === key).map(({ name }) => name);
+        expect(left.filter((name) => ofKey.includes(name))).toEqual(ofKey);
+      }
+      const before = watermarksBefore(out);
+      for (const { name, watermark, timestamp, atOnce, waited } of sent) {
+        const behind = before.get(name) ?? Number.NaN;
+        const isLate = timestamp !== MIN_TIMESTAMP && timestamp <= watermark;
+        expect([name, timestamp !== MIN_TIMESTAMP && timestamp <= behind]).toEqual([name, isLate]);
+        expect([name, behind <= watermark]).toEqual([name, true]);
+        if (!isLate) expect([name, atOnce || waited]).toEqual([name, true]);
+      }
+    }),
+    { numRuns: 1500 },
+  );
+});
+
+test('a key whose result waits blocks what is emitted without a hold, other keys do not, also after a restart', async () => {
+  let holds: Holds<string> | undefined;
+  const blocked: boolean[] = [];
+  const harness = await OperatorHarness.open<string, string>(
+    (context) => {
+      holds = context.holds(inKeyOrder);
+      const made = holds;
+      return { process: (value) => void (value.endsWith('?') ? blocked.push(made.blocks(9)) : made.take()) };
+    },
+    { keyOf: (value) => value.slice(0, 1) },
+  );
+  harness.element('slow', 0);
+  harness.watermark(5);
+  harness.element('key', 0);
+  harness.element('k?', 0);
+  harness.turn(() => holds?.emit(1, 'late', 1));
+  harness.element('k?', 0);
+  harness.element('o?', 0);
+  await harness.restore(await harness.snapshot());
+  harness.element('k?', 0);
+  harness.element('o?', 0);
+  harness.turn(() => holds?.release(0));
+  harness.element('k?', 0);
+  expect(blocked).toEqual([false, true, false, true, false, false]);
 });
 
 test("with order 'arrival' the results leave in the order of their holds", async () => {
