@@ -61,8 +61,7 @@ export class Progress {
     this.#clear();
     if (word === undefined) return;
     const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
-    const numbers = this.#ran ? `${this.#numbers()} in ${seconds} s` : 'Nothing was left to do: this job had ended before.';
-    process.stderr.write(`${word} ${numbers}\n`);
+    process.stderr.write(this.#ran ? `${word} ${this.#numbers()} in ${seconds} s\n` : `${word}\n`);
   }
 
   #warn(line: string): void {

@@ -137,7 +137,8 @@ describe('signals', () => {
         .toSorted();
     expect(sorted('stopped.calls')).toEqual(sorted('whole.calls'));
     const ended = await runExample('workflow-multiple-agent', { args: argsOf('stopped') });
-    expect(ended).toMatchObject({ code: 0, stderr: 'Done. Nothing was left to do: this job had ended before.\n' });
+    expect(ended.code).toBe(0);
+    expect(ended.stderr).toMatch(/^Warning: job "[a-z-]+" has finished before with this state: there is nothing to do\nDone\.\n$/);
   });
 
   test('a second one ends at once; a temporary state directory goes with the process', async () => {
