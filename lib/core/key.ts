@@ -35,6 +35,22 @@ export const checkKey = (key: Key): void => {
   }
 };
 
+/**
+ * A key as the engine holds it from where it enters: checked, and a tuple as a frozen copy of its own, since the list
+ * stays with the code that made it, and whoever is told a key holds on to what the engine works by (I21). A primitive
+ * stands for itself.
+ */
+export const ownKey = (key: Key): Key => {
+  if (typeof key !== 'object') {
+    checkKey(key);
+    return key;
+  }
+  // What is no list is refused by the check; a list is read once, and what is checked is what is kept.
+  const own: Key = Array.isArray(key) ? Object.freeze(Array.from<KeyPart>(key)) : key;
+  checkKey(own);
+  return own;
+};
+
 /** A key as messages show it. */
 export const keyText = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
 
@@ -52,6 +68,7 @@ export const keyBytes = (key: Key): Uint8Array => {
   return Buffer.concat(parts);
 };
 
+/** The key of canonical bytes, its own like that of `ownKey`. */
 export const keyFromBytes = (bytes: Uint8Array): Key => {
   if (bytes[0] !== tags.tuple) return partFromBytes(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -61,7 +78,7 @@ export const keyFromBytes = (bytes: Uint8Array): Key => {
     parts.push(partFromBytes(bytes.subarray(at + 4, at + 4 + length)));
     at += 4 + length;
   }
-  return parts;
+  return Object.freeze(parts);
 };
 
 /**

@@ -88,6 +88,8 @@ const isPlain = (value: unknown, depth: number): boolean => {
   }
   if (value === null) return true;
   if (depth >= depthMax) return false;
+  // JSON would ask a hidden one too, which is no part of the value; the writer of what is not plain asks none.
+  if ((value as { readonly toJSON?: unknown }).toJSON !== undefined) return false; // Any object may be asked.
   if (isPlainArray(value)) {
     for (const member of value) if (!isPlain(member, depth + 1)) return false;
     return true;

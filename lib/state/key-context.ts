@@ -24,7 +24,7 @@ export class KeyContext {
     return this.#key;
   }
 
-  /** Makes `key` current. Doesn't check it: the edge that works keys out does. */
+  /** Makes `key` current, which must be an own one (`ownKey`): the door that it came in by has checked and copied it. */
   enter(key: Key): void {
     this.mapKey = mapKeyOf(key);
     this.#key = key;

@@ -7,7 +7,7 @@ import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { invariant, StreamError } from '../core/errors.ts';
 import { checkTimestampOrNone } from '../core/timestamp.ts';
 import type { JournalEntry } from '../core/journal.ts';
-import type { Key } from '../core/key.ts';
+import { ownKey, type Key } from '../core/key.ts';
 import type { Operator, Step } from '../core/operator.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { StateDescriptor } from '../core/state-descriptor.ts';
@@ -119,7 +119,7 @@ export class OperatorHarness<I, O> {
         this.host.record(value, timestamp);
         return;
       }
-      this.#keys.enter(key);
+      this.#keys.enter(ownKey(key));
       try {
         this.host.record(value, timestamp);
       } finally {
@@ -252,8 +252,10 @@ export class OperatorHarness<I, O> {
     const { states } = this.host;
     if (!states.has(name)) throw new TypeError(`Expected the operator to have a state '${name}'`);
     let found: T | undefined;
-    this.#keys.reading(key, () => (found = look(states.get(name) as H))); // A state's name says which descriptor it was made with.
-    return found as T;
+    this.#keys.reading(ownKey(key), () => {
+      found = look(states.get(name) as H); // A state's name says which descriptor it was made with.
+    });
+    return found as T; // Written by `look` above, or that has thrown.
   }
 
   /** Timers that are registered. */

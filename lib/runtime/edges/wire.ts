@@ -6,7 +6,7 @@
  */
 import { Observable, type Observer } from 'rxjs';
 import type { StreamElement, Timestamp } from '../../core/element.ts';
-import { checkKey, type Key } from '../../core/key.ts';
+import { ownKey, type Key } from '../../core/key.ts';
 import { looseCopy } from '../../core/own-copy.ts';
 import { decode, encode } from '../../core/serde.ts';
 import type { KeyContext } from '../../state/key-context.ts';
@@ -112,8 +112,7 @@ export const keyedEdge = <T>(options: {
     counter[0] = (counter[0] ?? 0) + 1;
     try {
       const key = keyOf(value);
-      if (typeof key !== 'string') checkKey(key);
-      keys.enter(key);
+      keys.enter(typeof key === 'string' ? key : ownKey(key));
       record(value, timestamp);
     } catch (error) {
       throw operatorFailure(uid, error); // The key stays current: the job is over.

@@ -39,8 +39,9 @@ const isPrimitive = (value: unknown): boolean => {
 const valueHandedOver = (outcome: Outcome<unknown> & { readonly ok: true }, freeze: boolean): HandedOver => {
   const { value } = outcome;
   if (isPrimitive(value)) return { recorded: outcome, given: outcome };
+  // Read once: a getter or a proxy may say something else the next time, and the record must be what is given.
   const copy = ownCopy(value);
-  return { recorded: { ok: true, value: new EncodedText(value) }, given: { ok: true, value: freeze ? deepFreeze(copy) : copy } };
+  return { recorded: { ok: true, value: new EncodedText(copy) }, given: { ok: true, value: freeze ? deepFreeze(copy) : copy } };
 };
 
 /** Whoever catches it sees the class that it will have when it is read; where it was thrown is worth keeping as long as it is known. */

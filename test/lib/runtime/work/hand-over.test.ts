@@ -46,6 +46,27 @@ describe('an outcome that is handed over', () => {
     expect(given).toEqual({ ok: true, value: { list: [1, 3] } });
   });
 
+  describe('is read once, so that record and reader have one value:', () => {
+    let count = 0;
+    const members: Record<string, () => unknown> = {
+      'a getter': () => ({ get id() { return (count += 1); } }),
+      'a getter deep inside': () => ({ list: [{ get at() { return new Date((count += 1)); } }] }),
+      'a getter whose kind of value changes': () => ({ get n() { return (count += 1) % 2 === 0 ? 1 : new Map([[1, count]]); } }),
+      'a proxy': () => new Proxy({ n: 0 }, { get: (value, name) => (name === 'n' ? (count += 1) : Reflect.get(value, name)) }),
+      'a proxy of a list': () => new Proxy([1, 2], { get: (list, name) => (name === '1' ? (count += 1) : Reflect.get(list, name)) }),
+      'a hidden toJSON': () => Object.defineProperty({ n: 1 }, 'toJSON', { value: () => ({ other: true }) }),
+      'a list with a hidden toJSON': () => ({ list: Object.defineProperty([1, 2], 'toJSON', { value: () => 'other' }) }),
+      'errors that hang on it': () => ({ declined: new Declined('no'), known: new Known('no', { cause: new Declined('why') }) }),
+    };
+    test.each(Object.keys(members))('%s', (name) => {
+      const { recorded, given } = handOver({ ok: true, value: members[name]?.() }, options);
+      expect(given.ok).toBe(true);
+      const first = readBack(recorded);
+      expect(given).toStrictEqual(first);
+      expect(readBack(recorded)).toStrictEqual(first);
+    });
+  });
+
   test('keeps the trace of where it was thrown', () => {
     const error = new Declined('no');
     const { given } = handOver({ ok: false, error }, options);
