@@ -8,12 +8,13 @@ import type { Timestamp } from '../lib/core/element.ts';
 import type { Duration } from '../lib/core/options.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
 import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
-import { looseCopy } from '../lib/core/own-copy.ts';
+import { ownPosition } from '../lib/core/own-batch.ts';
+import { looseCopy, ownCopy } from '../lib/core/own-copy.ts';
 
 export interface SourcePage<T, P> {
   /** None: nothing new now; asked again after `pollInterval`. */
   readonly values: readonly T[];
-  /** Of the values: finite numbers, or undefined for a value without one. */
+  /** Of the values, as many as they are: finite numbers, or undefined for a value without one. */
   readonly timestamps?: readonly Timestamp[] | undefined;
   /** The position behind the first `count` values; asked for 1 up to `values.length` only. */
   position(count: number): P;
@@ -22,7 +23,7 @@ export interface SourcePage<T, P> {
 export interface SourceDefinition<T, P> {
   /** For logs and uids. @defaultValue 'source' */
   readonly name?: string | undefined;
-  /** The position before the first value. */
+  /** The position before the first value. What `read` is given, this one too, is a copy that it may change. */
   readonly start: P;
   /** Whether the same position gives the same values again. If not, the engine journals what it accepts. @defaultValue true */
   readonly replayable?: boolean | undefined;
@@ -51,16 +52,17 @@ export interface SourceDefinition<T, P> {
  */
 export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
   knownOptions('defineSource', definition, { name: true, start: true, replayable: true, pollInterval: true, read: true });
-  const { name = 'source', start, replayable = true, pollInterval = '1s' } = definition;
+  const { name = 'source', replayable = true, pollInterval = '1s' } = definition;
   if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
-  if (start === undefined) throw refusal('start', 'a position', start);
+  if (definition.start === undefined) throw refusal('start', 'a position', definition.start);
+  const start = ownPosition(definition.start, `\`start\` of source \`${name}\``);
   const pollMs = durationMs('pollInterval', pollInterval);
 
   /** `onPage` is told whether a page has values. */
   const readFrom = async (position: P, { signal, time, onPage }: Reading): Promise<SourceBatch<T, P> | undefined> => {
     for (;;) {
       signal.throwIfAborted();
-      const page = await definition.read(position, signal);
+      const page = await definition.read(ownCopy(position), signal);
       if (page === undefined) return undefined;
       const { timestamps } = page;
       onPage(page.values.length > 0);
@@ -108,6 +110,6 @@ interface Reading {
 /** Undefined is where a source starts, so as a position behind values it would begin them anew without a word. */
 const positionBehind = <T, P>(page: SourcePage<T, P>, count: number): P => {
   const position = page.position(count);
-  if (position === undefined) throw refusal(`position(${count})`, 'where to read on (perhaps a field that the values do not have)', position);
-  return position;
+  if (position !== undefined) return ownPosition(position, `position(${count})`);
+  throw refusal(`position(${count})`, 'where to read on (perhaps a field that the values do not have)', position);
 };

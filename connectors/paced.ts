@@ -6,6 +6,7 @@ import type { Clock } from '../lib/core/clock.ts';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
 import { refusal } from '../lib/core/options.ts';
+import { ownBatch } from '../lib/core/own-batch.ts';
 
 /** A source that fell behind makes up for at most this much lost time at once, so that a pause is not followed by a flood. */
 const catchUpMs = 100;
@@ -77,7 +78,7 @@ const pacedReader = <T, P>(reader: SourceReader<T, P>, pace: Pace): SourceReader
       while (batch === undefined || from >= batch.values.length) {
         const next = await reader.read(signal);
         if (next === undefined) return undefined;
-        batch = next;
+        batch = ownBatch(next, 'a paced source'); // It is read from while the source may use its lists again.
         from = 0;
       }
       const count = await pace.take(batch.values.length - from, signal);

@@ -9,7 +9,7 @@ import type { Timestamp } from './element.ts';
 
 /**
  * Rules of a source:
- *  - A position is opaque and serialisable. `open` continues right behind it; undefined means from the start.
+ *  - A position is opaque and serialisable, and copied when it is taken or given, so either side may change its own. `open` continues right behind it; undefined means from the start.
  *  - `read` waits until there is something and resolves with undefined at the end of the split. It rejects with the signal's reason when aborted.
  *    A batch without values says that there is nothing now.
  *  - Only one `read` of a reader is open at a time; a batch may be consumed in parts, and `position(count)` is asked for any part.
@@ -49,7 +49,7 @@ export interface SourceReader<T, P = unknown> {
 
 export interface SourceBatch<T, P = unknown> {
   readonly values: readonly T[];
-  /** Timestamps of the values, when the source knows them: finite numbers, or undefined for a value without one. */
+  /** Timestamps of the values, as many, when the source knows them: finite numbers, or undefined for a value without one. */
   readonly timestamps?: readonly Timestamp[] | undefined;
   /** Values that go to the side output with this tag id instead (malformed input, say); by index into `values`. */
   readonly sides?: ReadonlyMap<number, string> | undefined;
@@ -63,7 +63,8 @@ export interface SourceBatch<T, P = unknown> {
  * Rules of a sink:
  *  - `write` is synchronous, into the current epoch. `seal(n)` ends epoch n at that instant; its promise finishes the flush and gives
  *    the committable, which the checkpoint stores (undefined: nothing to commit).
- *  - `commit` makes a sealed epoch visible. It may be repeated, with the same committable, also by a writer opened after a crash.
+ *  - `commit` makes a sealed epoch visible. It may be repeated, with the same committable, also by a writer opened after a crash: each
+ *    call is given a copy, which it may change.
  *  - After a crash every committable that a durable checkpoint holds is committed again; an epoch that was sealed and is in no
  *    durable checkpoint is rewritten by replay, so `open` discards it.
  */

@@ -1,7 +1,8 @@
 /**
  * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints sealed, oldest
  * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
- * after a crash (I14); it too is tried until it succeeds.
+ * after a crash (I14); it too is tried until it succeeds. A committable is copied when the sink gives it and whenever the sink is given
+ * it, so that what is stored and what is tried again is what was sealed, whatever the sink does with its own (I21).
  */
 import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
@@ -9,6 +10,7 @@ import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import { asMistake, isThenable, messageOf, refusedPromise, StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import type { Place } from '../../core/operator.ts';
 import { assertStorable } from '../../core/storable.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
@@ -92,8 +94,8 @@ export class SinkHost<T> implements Receiver<T> {
     const pending = snapshot?.pending ?? [];
     const opening = this.#sink.open({
       ...{ sinkId, epoch, signal },
-      pending: pending.map(({ committable }) => committable),
-      last: this.#last,
+      pending: pending.map(({ committable }) => ownCopy(committable)),
+      last: ownCopy(this.#last),
     });
     this.#writer = await openedUntilAborted(opening, signal, (late) => late.close());
     for (const each of pending) await this.#commit(each);
@@ -127,7 +129,7 @@ export class SinkHost<T> implements Receiver<T> {
       (committable) => {
         if (committable === undefined) return undefined;
         assertStorable(committable, () => `what sink \`${this.uid}\` sealed as epoch ${epoch}`);
-        return { epoch, committable };
+        return { epoch, committable: ownCopy(committable) };
       },
       (error: unknown) => {
         throw this.#failure('seal', error);
@@ -178,7 +180,7 @@ export class SinkHost<T> implements Receiver<T> {
 
   async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
     const onRetry = (): void => void (this.#commitRetries += 1);
-    await this.#untilDone(`commit epoch ${epoch}`, (signal) => this.#open.commit(committable, signal), onRetry);
+    await this.#untilDone(`commit epoch ${epoch}`, (signal) => this.#open.commit(ownCopy(committable), signal), onRetry);
   }
 
   /** Tries on until it succeeds or the job ends (I10): what is outside may be away for a while, and the job goes on meanwhile. */

@@ -37,6 +37,7 @@ export class Split<T> {
   readonly name: string;
   readonly generator: WatermarkGenerator;
   readonly #uid: string;
+  /** A copy that no source holds, and never changed: a checkpoint may store it later. */
   #position: unknown;
   #records = 0;
   #ended = false;
