@@ -25,6 +25,7 @@ export interface CollectionOptions {
 export const collection = <T>(values: readonly T[], options: CollectionOptions = {}): Source<T, number> => {
   knownOptions('collection', options, { timestamps: true, batchSize: true });
   const { timestamps, batchSize = 256 } = options;
+  if (!Array.isArray(values)) throw refusal('values', 'an array (of what can be iterated, `[...values]` makes one)', values);
   integer('batchSize', batchSize, { min: 1 });
   if (timestamps !== undefined && timestamps.length !== values.length) {
     throw refusal('timestamps', `as many as there are values (${values.length})`, timestamps.length);

@@ -7,6 +7,7 @@ import type { Source, SourceBatch } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import type { Duration } from '../lib/core/options.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
+import { StreamError } from '../lib/core/errors.ts';
 import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
 import { ownPosition } from '../lib/core/own-batch.ts';
 import { looseCopy, ownCopy } from '../lib/core/own-copy.ts';
@@ -64,6 +65,7 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       signal.throwIfAborted();
       const page = await definition.read(ownCopy(position), signal);
       if (page === undefined) return undefined;
+      checkPage(page);
       const { timestamps } = page;
       onPage(page.values.length > 0);
       // `read` and `position` may hold them, and a restart may be given them again: what the pipeline does with one is not seen there.
@@ -106,6 +108,19 @@ interface Reading {
   readonly time: Clock;
   readonly onPage: (hasValues: boolean) => void;
 }
+
+/** What is no page now is none at the next attempt either. */
+const checkPage = (page: SourcePage<unknown, unknown>): void => {
+  const isPage = typeof page === 'object' && Array.isArray(page?.values) && typeof page.position === 'function';
+  if (isPage) return;
+  const rule = 'a page `{ values, position: (count) => ... }`, or undefined at the end of the input';
+  const cause = refusal('read', `a function that gives ${rule}`, page);
+  throw new StreamError('SOURCE_FAILED', cause.message, {
+    cause,
+    retryable: false,
+    hint: '`values` are those right behind the position, and `position(count)` says where to read on behind the first `count`',
+  });
+};
 
 /** Undefined is where a source starts, so as a position behind values it would begin them anew without a word. */
 const positionBehind = <T, P>(page: SourcePage<T, P>, count: number): P => {

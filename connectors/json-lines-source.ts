@@ -57,7 +57,7 @@ export const jsonLines = <T>(path: string | readonly string[], options: JsonLine
   integer('batchSize', batchSize, { min: 1 });
   if (onSkipped !== undefined) callable('onSkipped', onSkipped);
   if (schema !== undefined && typeof schema?.parse !== 'function') throw refusal('schema', 'a schema with a `parse` method', schema);
-  const paths = typeof path === 'string' ? [path] : [...path];
+  const paths = typeof path === 'string' ? [path] : Array.isArray(path) ? [...path] : [];
   const isPath = (each: unknown): boolean => typeof each === 'string' && each !== '' && !each.includes('\0');
   if (paths.length === 0 || !paths.every(isPath) || new Set(paths).size !== paths.length) {
     throw refusal('path', 'one path or more, none of them empty or given twice', path);

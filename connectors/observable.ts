@@ -8,7 +8,7 @@ import { makeAbort } from '../lib/core/abort.ts';
 import type { Subscribable, Unsubscribable } from 'rxjs';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import { StreamError } from '../lib/core/errors.ts';
-import { integer, knownOptions, oneOf } from '../lib/core/options.ts';
+import { integer, knownOptions, oneOf, withMethods } from '../lib/core/options.ts';
 
 export interface ObservableSourceOptions {
   /** Values that wait to be read, from 1. @defaultValue 1024 */
@@ -44,6 +44,7 @@ export const observableSource = <T>(
 ): ObservableSource<T> => {
   knownOptions('observableSource', options, { capacity: true, overflow: true });
   const { capacity = 1024, overflow = 'error' } = options;
+  withMethods('observable', observable, 'an Observable', ['subscribe']);
   integer('capacity', capacity, { min: 1 });
   oneOf('overflow', overflow, ['error', 'drop']);
   let dropped = 0;

@@ -5,7 +5,7 @@
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
-import { refusal } from '../lib/core/options.ts';
+import { refusal, withMethods } from '../lib/core/options.ts';
 import { ownBatch } from '../lib/core/own-batch.ts';
 
 /** A source that fell behind makes up for at most this much lost time at once, so that a pause is not followed by a flood. */
@@ -20,6 +20,7 @@ const catchUpMs = 100;
  * console.log(await env.fromSource(live).executeAndCollect()); // prints [ 1, 2, 3 ]
  */
 export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock?: Clock): Source<T, P> => {
+  withMethods('source', source, 'a Source', ['splits', 'open']);
   if (!Number.isFinite(perSecond) || perSecond <= 0) throw refusal('perSecond', 'a number above 0', perSecond);
   let pace: Pace | undefined;
   return {

@@ -7,9 +7,8 @@ import type { CallContext } from './core/call.ts';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
 import type { Operator, Step } from './core/operator.ts';
-import { callable, durationMs, knownOptions, refusal, withMethods, type Duration } from './core/options.ts';
+import { callable, durationMs, refusal, withMethods, type Duration } from './core/options.ts';
 import type { OutputTag } from './core/output-tag.ts';
-import type { SideWrites } from './runtime/edges/side-output-notes.ts';
 import type { Agent, AgentClass } from './agents/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
@@ -24,6 +23,8 @@ import { collectSink } from '../connectors/collect.ts';
 import { printSink, type PrintOptions } from '../connectors/print.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
 import type { OperatorPlace, Origin } from './stream-origin.ts';
+import { aggregateFunction, joined, onlyTo, operatorOrStep, processFunction, tagId } from './stream-parts.ts';
+import type { PipeOptions } from './stream-parts.ts';
 
 /**
  * A stream of records. Each method that transforms it puts an operator behind it and gives that operator's output; a
@@ -114,7 +115,7 @@ export class DataStream<T> {
    * console.log(await seconds.executeAndCollect()); // prints [ 1, 2, 12 ]
    */
   process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
-    return this.apply('process', process(fn));
+    return this.apply('process', process(processFunction(fn)));
   }
 
   /**
@@ -130,7 +131,7 @@ export class DataStream<T> {
    * console.log(await doubled.executeAndCollect()); // prints [ 25, 25, 5, 5, 40, 40 ]
    */
   transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
-    return this.apply(name, operator, { foreign: true });
+    return this.apply(name, operatorOrStep(operator), { foreign: true });
   }
 
   /** @internal Runs an operator, under the records' keys if they have some. */
@@ -205,23 +206,50 @@ export class DataStream<T> {
   }
 
   /**
-   * Puts an RxJS operator into the stream. It must emit while it handles a value, or when its input completes, which it
-   * does with the last value of a bounded input: what it holds then (`reduce`, a buffer) comes out with the timestamp
-   * of that value, or behind the watermark if that is later. What it keeps is in no checkpoint, and lost by a stop or a
-   * restart: with a state directory it must be declared `{ stateless: true }`.
+   * Puts RxJS operators into the stream, up to six, with the options behind them. They must emit while they handle a value, or when their input completes, which it
+   * does with the last value of a bounded input: what they hold then (`reduce`, a buffer) comes out with the timestamp
+   * of that value, or behind the watermark if that is later. What they keep is in no checkpoint, and lost by a stop or a
+   * restart: with a state directory they must be declared `{ stateless: true }`.
    *
    * @example
    * import { map as rxMap } from 'rxjs';
    * const ids = orders.pipe(rxMap(({ id }) => id), { stateless: true });
    * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
    */
-  pipe<O>(operator: OperatorFunction<T, O>, options: { readonly stateless?: boolean | undefined } = {}): DataStream<O> {
-    callable('operator', operator);
-    knownOptions('pipe', options, { stateless: true });
-    const { stateless = false } = options;
-    // The graph does not know types: what flows on this edge is a `T`.
-    const body = { kind: 'pipe', operator: operator as OperatorFunction<never, unknown>, stateless } as const;
-    return new DataStream<O>(this.#origin.add('pipe', body));
+  pipe<A>(a: OperatorFunction<T, A>, options?: PipeOptions): DataStream<A>;
+  pipe<A, B>(a: OperatorFunction<T, A>, b: OperatorFunction<A, B>, options?: PipeOptions): DataStream<B>;
+  pipe<A, B, C>(
+    a: OperatorFunction<T, A>,
+    b: OperatorFunction<A, B>,
+    c: OperatorFunction<B, C>,
+    options?: PipeOptions,
+  ): DataStream<C>;
+  pipe<A, B, C, D>(
+    a: OperatorFunction<T, A>,
+    b: OperatorFunction<A, B>,
+    c: OperatorFunction<B, C>,
+    d: OperatorFunction<C, D>,
+    options?: PipeOptions,
+  ): DataStream<D>;
+  pipe<A, B, C, D, E>(
+    a: OperatorFunction<T, A>,
+    b: OperatorFunction<A, B>,
+    c: OperatorFunction<B, C>,
+    d: OperatorFunction<C, D>,
+    e: OperatorFunction<D, E>,
+    options?: PipeOptions,
+  ): DataStream<E>;
+  pipe<A, B, C, D, E, F>(
+    a: OperatorFunction<T, A>,
+    b: OperatorFunction<A, B>,
+    c: OperatorFunction<B, C>,
+    d: OperatorFunction<C, D>,
+    e: OperatorFunction<D, E>,
+    f: OperatorFunction<E, F>,
+    options?: PipeOptions,
+  ): DataStream<F>;
+  pipe(...parts: readonly (OperatorFunction<never, unknown> | PipeOptions | undefined)[]): DataStream<unknown> {
+    return new DataStream<unknown>(this.#origin.add('pipe', { kind: 'pipe', ...joined(parts) }));
   }
 
   /**
@@ -260,8 +288,9 @@ export class DataStream<T> {
    * orders.sinkTo(jsonLinesSink('orders.jsonl'));
    * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
    */
-  sinkTo(sink: Sink<T>, name: string = sink.name): DataStreamSink {
-    const node = this.#origin.addNode(name, { kind: 'sink', sink });
+  sinkTo(sink: Sink<T>, name?: string): DataStreamSink {
+    withMethods('sink', sink, 'a Sink; `callbackSink(fn)` makes one of a function', ['open']);
+    const node = this.#origin.addNode(name ?? sink.name, { kind: 'sink', sink });
     return new DataStreamSink(this.#origin.environment.graph, node);
   }
 
@@ -317,7 +346,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await named.executeAndCollect()); // prints [ 'ann 25', 'bob 5', 'ann 40' ]
    */
   override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
-    return this.apply('process', process(fn));
+    return this.apply('process', process(processFunction(fn)));
   }
 
   /**
@@ -329,7 +358,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await totals.map((total) => total.euros).executeAndCollect()); // prints [ 25, 5, 65 ]
    */
   reduce(fn: ReduceFunction<T>): DataStream<T> {
-    return this.apply('reduce', reduce(fn), { writes: onlyTo() });
+    return this.apply('reduce', reduce(callable('fn', fn)), { writes: onlyTo() });
   }
 
   /**
@@ -344,7 +373,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await counts.executeAndCollect()); // prints [ 1, 1, 2 ]
    */
   aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
-    return this.apply('aggregate', aggregate(fn), { writes: onlyTo() });
+    return this.apply('aggregate', aggregate(aggregateFunction(fn)), { writes: onlyTo() });
   }
 
   /**
@@ -437,6 +466,8 @@ export class WindowedStream<T, K extends Key = Key> {
   reduce(reduce: ReduceFunction<T>): DataStream<T>;
   reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S, K>): DataStream<O>;
   reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S, K>): DataStream<T | O> {
+    callable('fn', reduce);
+    if (fn !== undefined) processFunction(fn);
     const options = this.#options;
     return fn === undefined ? this.#apply<T | O>(reduceWindow(options, reduce)) : this.#apply<T | O>(reduceWindow(options, reduce, fn));
   }
@@ -456,6 +487,8 @@ export class WindowedStream<T, K extends Key = Key> {
   aggregate<A, R>(aggregate: AggregateFunction<T, A, R>): DataStream<R>;
   aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S, K>): DataStream<O>;
   aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S, K>): DataStream<R | O> {
+    aggregateFunction(aggregate);
+    if (fn !== undefined) processFunction(fn);
     const options = this.#options;
     return fn === undefined ? this.#apply<R | O>(aggregateWindow(options, aggregate)) : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
   }
@@ -470,7 +503,7 @@ export class WindowedStream<T, K extends Key = Key> {
    * console.log(await ids.executeAndCollect()); // prints [ '1,2', '3' ]
    */
   process<O, W, S extends StateSpec>(fn: ProcessWindowFunction<readonly T[], O, W, S, K>): DataStream<O> {
-    return this.#apply<O>(processWindow(this.#options, fn));
+    return this.#apply<O>(processWindow(this.#options, processFunction(fn)));
   }
 
   #apply<O>(operator: Operator<T, O>): DataStream<O> {
@@ -479,14 +512,3 @@ export class WindowedStream<T, K extends Key = Key> {
     return this.#stream.apply<O>('window', operator, { writes: { ...onlyTo(lateTag), others: true } });
   }
 }
-
-/** Of an operator whose options name its side outputs. */
-const onlyTo = (...tags: readonly (OutputTag<unknown> | undefined)[]): SideWrites => ({
-  tags: tags.flatMap((tag) => (tag === undefined ? [] : [tag.id])),
-  others: false,
-});
-
-const tagId = (tag: OutputTag<unknown>): string => {
-  if (typeof tag?.id !== 'string') throw refusal('tag', 'an OutputTag', tag);
-  return tag.id;
-};

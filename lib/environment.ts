@@ -2,7 +2,7 @@
 import type { Observable } from 'rxjs';
 import type { Source } from './core/connector.ts';
 import { StreamError } from './core/errors.ts';
-import { refusal } from './core/options.ts';
+import { refusal, withMethods } from './core/options.ts';
 import { StreamGraph } from './runtime/edges/graph.ts';
 import { sideOutputNotes } from './runtime/edges/side-output-notes.ts';
 import { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';
@@ -74,9 +74,10 @@ export class StreamExecutionEnvironment {
    * const visits = env.fromSource(source, strategy, 'visits');
    * console.log((await visits.executeAndCollect()).length); // prints 3
    */
-  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(), name: string = source.name): DataStream<T> {
+  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(), name?: string): DataStream<T> {
+    withMethods('source', source, 'a Source; `fromCollection` takes an array', ['splits', 'open']);
     if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
-    return this.#stream(name, source, strategy);
+    return this.#stream(name ?? source.name, source, strategy);
   }
 
   /**
@@ -105,7 +106,8 @@ export class StreamExecutionEnvironment {
   }
 
   /**
-   * The values that a function makes of 0, 1, 2 ...
+   * The values that a function makes of 0, 1, 2 ... Beside a strategy that takes timestamps write `(index: number)`, so
+   * that the compiler knows the values by then.
    *
    * @example
    * env.generate({ count: 3, generate: (index) => index * index, perSecond: 100 }).print();
@@ -236,6 +238,7 @@ export class StreamExecutionEnvironment {
    * console.log(await env.executeAndCollect(orders.map(({ euros }) => euros))); // prints [ 25, 5, 40 ]
    */
   async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
+    withMethods('stream', stream, 'a DataStream', ['executeAndCollect']);
     if (stream.origin.environment !== this) throw new TypeError('Expected `stream` to be of this environment, got one of another');
     return stream.executeAndCollect(name);
   }

@@ -5,6 +5,7 @@ import './copies.ts';
 export type { CheckpointOptions, EnvironmentOptions } from './environment-options.ts';
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
+export type { PipeOptions } from './stream-parts.ts';
 export { DataStreamSink } from './data-stream-sink.ts';
 export type { Quiet } from './runtime/edges/watermark-generator.ts';
 export { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';

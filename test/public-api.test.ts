@@ -200,6 +200,7 @@ test('millrace', () => {
     type OutputTag
     type PackedTurn
     type PendingRecord
+    type PipeOptions
     type Place
     type PlaceOptions
     type PlanConfig

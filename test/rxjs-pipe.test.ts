@@ -23,6 +23,20 @@ import { failure, until } from './stories/story.ts';
 import { numbers, thrown, create } from './rxjs-fixture.ts';
 
 describe('pipe', () => {
+  test('takes several operators, each of the values of the one before, and options behind them', async () => {
+    const env = create({ storage: new MemoryStorage() });
+    const texts = env.fromCollection(numbers(6)).pipe(
+      filter((n) => n % 2 === 0),
+      map((n) => n * 10),
+      pairwise(),
+      map(([a, b]) => `${a} ${b}`),
+      { stateless: true },
+    );
+    expect(await texts.executeAndCollect()).toEqual(['0 20', '20 40']);
+    const six = create().fromCollection([1]).pipe(map(String), map(Number), map((n) => n + 1), map(String), map((text) => text + text), map(Number));
+    expect(await six.executeAndCollect()).toEqual([22]);
+  });
+
   test('takes RxJS operators that emit while they handle a value', async () => {
     const env = create();
     const piped = env.fromCollection(numbers(6)).pipe((values$) => values$.pipe(filter((n) => n % 2 === 0), mergeMap((n) => of(n, n * 10))));

@@ -141,6 +141,7 @@ export const stateless = (stream: DataStream<Review>): void => {
   expectTypeOf(stream.asyncMap(async ({ id }) => ({ id }))).toEqualTypeOf<DataStream<{ id: string }>>();
   expectTypeOf(stream.asyncMap(({ id }) => id)).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(stream.pipe(map(({ ts }) => ts))).toEqualTypeOf<DataStream<number>>();
+  expectTypeOf(stream.pipe(map(({ ts }) => ts), map(String), { stateless: true })).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(stream.asObservable()).toEqualTypeOf<Observable<Review>>();
   expectTypeOf(stream.uid('x').name('y')).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(stream.map(({ ts }) => ts).union(stream.map(({ id }) => id))).toEqualTypeOf<DataStream<number | string>>();

@@ -63,7 +63,7 @@ const retryOf = ({ config, attempts }: Asked, { retryAfterMaxMs }: ChatModelConn
   return config.errorHandling === 'retry' ? { attempts, ...waits } : undefined;
 };
 
-export const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({ firstMs: retryWaitMs, factor: 2, maxMs: retryWaitMaxMs });
+export const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({ firstMs: retryWaitMs, factor: 2, maxMs: Math.max(retryWaitMaxMs, retryWaitMs) });
 
 /** The signal is made only for a connection that reads it. */
 const optionsOf = (call: CallContext, context: ActionContext): ChatOptions => ({

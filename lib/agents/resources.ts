@@ -7,8 +7,9 @@
  */
 import { messageOf, StreamError } from '../core/errors.ts';
 import type { ChatModelConnection } from '../core/model.ts';
+import { nearestFirst } from '../core/nearest.ts';
 import { refusal } from '../core/options.ts';
-import { AgentBuilder, type Agent, type AgentClass } from './agent.ts';
+import { Agent, AgentBuilder, type AgentClass } from './agent.ts';
 import type { ChatModelSetup, ResourceDefinition, ResourceType } from './contract.ts';
 import { callLimits, CallLimits } from './call-limits.ts';
 import { noteKeys } from './class-notes.ts';
@@ -82,6 +83,7 @@ export class JobResources {
 
   /** Makes the agent, compiles its plan and resolves its resources. Throws `AGENT_INVALID` or `RESOURCE_NOT_FOUND`. */
   async open<I, O>(agent: Agent<I, O> | AgentClass<I, O>): Promise<OpenAgent> {
+    refuseNoAgent(agent);
     const job = await this.#acquire();
     const release = once(() => this.#release());
     try {
@@ -120,7 +122,7 @@ export class JobResources {
     const scope = new Scope();
     for (const configure of this.#configure) await configure(await scope.services());
     await scope.resolve([...this.#definitions.values()], undefined);
-    scope.put(idOf(callLimits.type, callLimits.name), new CallLimits());
+    scope.put(limitsId, new CallLimits());
     return scope;
   }
 
@@ -151,12 +153,20 @@ export class AgentResources {
     const found = this.#own.get(id) ?? this.#job.get(id) ?? this.#own.bound(tokenOf(id));
     if (found !== undefined) return found;
     const known = this.names(type);
-    const list = known.length === 0 ? 'none of that type is known' : `known: ${known.map((each) => `'${each}'`).join(', ')}`;
+    const list = known.length === 0 ? `none of that type is known${this.#others(id)}` : `known: ${nearestFirst(name, known).map(quoted).join(', ')}`;
     const isSwapped = this.names(name).includes(type);
     throw new StreamError('RESOURCE_NOT_FOUND', `agent '${this.#agent}' asks for ${type} '${name}'; ${list}`, {
       ...(isSwapped ? { hint: `the type comes first: \`getResource('${name}', '${type}')\`` } : {}),
       details: { agent: this.#agent, type, name, known },
     });
+  }
+
+  /** What is known of other types, the nearest first: the type may be mistyped where the resource was added. */
+  #others(id: string): string {
+    const ids = nearestFirst(id, [...new Set([...this.#own.ids(), ...this.#job.ids()])].filter((each) => each !== limitsId));
+    const named = ids.map((each) => each.split(':')).map(([type = '', ...name]) => `${type} ${quoted(name.join(':'))}`);
+    const rest = named.length > othersMax ? ` and ${named.length - othersMax} more` : '';
+    return named.length === 0 ? '' : `; of other types: ${named.slice(0, othersMax).join(', ')}${rest}`;
   }
 
   /** Names of the resources of a type, the agent's own first. */
@@ -167,10 +177,28 @@ export class AgentResources {
   }
 }
 
+/** Resources of other types that a message names. */
+const othersMax = 10;
+
+const limitsId = idOf(callLimits.type, callLimits.name);
+
+const quoted = (name: string): string => `'${name}'`;
+
 /** Checks at build time what can be checked without services: an agent that needs none is made and compiled. */
 export const checkAgent = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): AgentPlan | undefined => {
+  refuseNoAgent(agent);
   if (typeof agent !== 'function') return AgentPlan.compile(agent).plan;
   return needsContainer(agent) ? undefined : AgentPlan.compile(new agent()).plan;
+};
+
+/** Throws a `TypeError` for what is neither an agent nor a class of agents. */
+const refuseNoAgent = (agent: unknown): void => {
+  const isClass = typeof agent === 'function';
+  const made: unknown = isClass ? agent.prototype : agent;
+  if (made instanceof Agent || made instanceof AgentBuilder) return;
+  const rule = 'an agent, or a class that extends Agent';
+  if (isClass) throw new TypeError(`Expected \`agent\` to be ${rule}, got \`${agent.name}\`, which does not extend Agent`);
+  throw refusal('agent', rule, agent);
 };
 
 /** The types of Flink Agents. */

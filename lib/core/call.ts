@@ -53,7 +53,7 @@ export interface RetryOptions {
   readonly initialIntervalMs?: number | undefined;
   /** Each wait is this many times the one before. @defaultValue 2 */
   readonly backoffFactor?: number | undefined;
-  /** Bounds the wait. @defaultValue '1m' */
+  /** Bounds the wait; not below the first one. @defaultValue '1m', or the first wait if that is longer */
   readonly maxInterval?: Duration | undefined;
   /** The same in milliseconds; give one of the two. @defaultValue `maxInterval` */
   readonly maxIntervalMs?: number | undefined;

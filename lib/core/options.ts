@@ -54,6 +54,14 @@ export const callable = <F extends (...parameters: never[]) => unknown>(option: 
   return value;
 };
 
+/** Checks that a value is a function, or an object with these methods. */
+export const callableOr = <T>(option: string, value: T, what: string, names: readonly string[]): T => {
+  if (typeof value === 'function') return value;
+  // Only looked at.
+  withMethods(option, value as Readonly<Record<string, unknown>>, `a function or ${what}`, names);
+  return value;
+};
+
 /** Each option of `T` by its name: the compiler notices one that is missing as well as one that is too many. */
 export type OptionNames<T> = Readonly<Record<keyof Required<T>, true>>;
 
@@ -68,7 +76,10 @@ export const knownOptions = <T extends object>(owner: string, options: T, names:
 
 const show = (value: unknown): string => {
   try {
-    return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+    if (typeof value === 'string') return value;
+    const text = JSON.stringify(value) ?? String(value);
+    const { name } = (value as object | null)?.constructor ?? {}; // only read
+    return text === '{}' && name !== 'Object' && name !== undefined ? `${name} {}` : text;
   } catch {
     return String(value);
   }

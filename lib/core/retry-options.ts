@@ -23,6 +23,8 @@ export const checkRetry = (option: string, retry: RetryOptions): RetryOptions =>
   const { attempts, backoffFactor, jitter, retryAfterMax, retryOn } = retry;
   if (attempts !== undefined) integer(`${option}.attempts`, attempts, { min: 1 });
   for (const name of ['initialInterval', 'maxInterval'] as const) checkInterval(`${option}.${name}`, retry[name], retry[`${name}Ms`]);
+  const [firstMs = 0, maxMs = firstMs] = [intervalMs(retry, 'initialInterval'), intervalMs(retry, 'maxInterval')];
+  if (maxMs < firstMs) throw refusal(`${option}.maxInterval`, `at least \`initialInterval\` (${firstMs} ms)`, retry.maxInterval ?? retry.maxIntervalMs);
   if (backoffFactor !== undefined) number(`${option}.backoffFactor`, backoffFactor, 'a number from 1 up', 1);
   if (jitter !== undefined) number(`${option}.jitter`, jitter, 'a number from 0 to 1', 0, 1);
   if (retryAfterMax !== undefined) durationMs(`${option}.retryAfterMax`, retryAfterMax);
@@ -40,11 +42,18 @@ const number = (option: string, value: number, rule: string, min: number, max = 
   if (typeof value !== 'number' || !(value >= min && value <= max)) throw refusal(option, rule, value);
 };
 
+const intervalMs = (retry: RetryOptions, name: 'initialInterval' | 'maxInterval'): number | undefined => {
+  const interval = retry[name];
+  return retry[`${name}Ms`] ?? (interval === undefined ? undefined : durationMs(name, interval));
+};
+
 /** How long to wait after an attempt that failed, without what is random in it, in milliseconds; the number of the attempt from 1. */
 export const retryIntervalMs = (retry: RetryOptions, attempt: number): number => {
-  const { initialInterval = '1s', backoffFactor = 2, maxInterval = '1m' } = retry;
-  const firstMs = retry.initialIntervalMs ?? durationMs('initialInterval', initialInterval);
-  const maxMs = retry.maxIntervalMs ?? durationMs('maxInterval', maxInterval);
+  const { backoffFactor = 2 } = retry;
+  const givenMaxMs = intervalMs(retry, 'maxInterval');
+  // A default gives way to what was said of the other.
+  const firstMs = intervalMs(retry, 'initialInterval') ?? Math.min(1000, givenMaxMs ?? 1000);
+  const maxMs = givenMaxMs ?? Math.max(60_000, firstMs);
   return backOffMs({ firstMs, factor: backoffFactor, maxMs }, attempt);
 };
 

@@ -94,3 +94,17 @@ test('options that make no sense are refused', () => {
   expect(() => defineSource({ start: undefined, read: () => undefined })).toThrow('start');
   expect(() => defineSource({ start: 0, pollInterval: '5 s' as '5s', read: () => undefined })).toThrow('pollInterval');
 });
+
+test.each([
+  ['an array', [1, 2], '[1,2]'],
+  ['no values', { position: (): number => 1 }, '{}'],
+  ['values that are no array', { values: new Set([1]), position: (): number => 1 }, '{"values":{}}'],
+  ['no position', { values: [1] }, '{"values":[1]}'],
+  ['null', null, 'null'],
+])('a page that is none fails for good and says what one is: %s', async (_what, page, shown) => {
+  const reader = await defineSource({ start: 0, read: () => page as never }).open('source', undefined, signal);
+  const error: unknown = await reader.read(signal).catch((caught: unknown) => caught);
+  expect(error).toMatchObject({ code: 'SOURCE_FAILED', retryable: false });
+  expect((error as Error).message).toContain('a page `{ values, position: (count) => ... }`');
+  expect((error as Error).message).toContain(`got \`${shown}\``);
+});

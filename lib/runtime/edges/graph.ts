@@ -69,6 +69,7 @@ export class StreamGraph {
    * Neither `rename` nor `pin` of one node changes the uid of another.
    */
   add(name: string, body: NodeBody, inputs: readonly GraphEdge[]): GraphNode {
+    if (typeof name !== 'string' || name === '') throw refusal('name', 'a text', name);
     this.refuseWhileRunning();
     const count = (this.#added.get(name) ?? 0) + 1;
     this.#added.set(name, count);

@@ -18,7 +18,7 @@ export interface Restarts {
 export interface ExponentialDelayOptions {
   /** @defaultValue '1s' */
   readonly initial?: Duration | undefined;
-  /** @defaultValue '1m' */
+  /** Not below `initial`. @defaultValue '1m', or `initial` if that is longer */
   readonly max?: Duration | undefined;
   /** @defaultValue 1.5 */
   readonly multiplier?: number | undefined;
@@ -80,9 +80,9 @@ export const fixedDelay = (options: { readonly attempts: number; readonly delay:
  */
 export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
   knownOptions('exponentialDelay', options, exponentialNames);
-  const { initial = '1s', max = '1m', multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
+  const { initial = '1s', max, multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
   const initialMs = durationMs('initial', initial, { min: 1 });
-  const maxMs = durationMs('max', max, { min: initialMs });
+  const maxMs = max === undefined ? Math.max(60_000, initialMs) : durationMs('max', max, { min: initialMs });
   const resetMs = durationMs('resetAfter', resetAfter);
   if (attempts !== Number.POSITIVE_INFINITY) integer('attempts', attempts, { min: 1 });
   if (!(multiplier >= 1)) throw refusal('multiplier', 'a number from 1 up', multiplier);

@@ -28,6 +28,17 @@ const errorOf = async (promise: Promise<unknown>): Promise<StreamError> => {
 };
 
 describe('look-up', () => {
+  it.each([
+    ['chat_model_conection', 'default', 'chat_model_connection', 'default'],
+    ['promt', 'review', 'prompt', 'review'],
+    ['bank', 'home', 'banks', 'home'],
+  ])('where the type is mistyped as %s the message names what is known of others, the nearest first', async (typed, name, type, asked) => {
+    const jobs = new JobResources().add('zebra', 'far', 1).add(typed, name, 'x').add('other', 'far', 1);
+    const { open } = await jobs.open(bare());
+    expect(() => open.get(type, asked)).toThrow(`none of that type is known; of other types: ${typed} '${name}', `);
+    expect(() => open.get(type, asked)).not.toThrow('limits');
+  });
+
   it("lets the agent's own name win over the environment's", async () => {
     const job = new JobResources().add('store', 's', { from: 'job' }).add('store', 't', { from: 'job' });
     const one = await job.open(bare().resource('store', 's', { from: 'agent' }));

@@ -7,6 +7,9 @@ describe('the wait before an attempt', () => {
   test.each([
     [{}, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]],
     [{ initialInterval: '250ms', maxInterval: '1s' }, [250, 500, 1000, 1000]],
+    [{ initialInterval: '1h' }, [3_600_000, 3_600_000]],
+    [{ initialIntervalMs: 90_000 }, [90_000, 90_000]],
+    [{ maxInterval: '500ms' }, [500, 500]],
     [{ initialInterval: 250, backoffFactor: 1 }, [250, 250]],
     [{ initialIntervalMs: 5, backoffFactor: 10, maxIntervalMs: 300 }, [5, 50, 300]],
   ] as const)('%j', (retry, waits) => {
