@@ -20,6 +20,8 @@ interface Waiting extends Told {
   behindItsKey: boolean;
 }
 
+const byEnd = (waiting: readonly Waiting[]): Waiting[] => waiting.toSorted((a, b) => (a.ended ?? 0) - (b.ended ?? 0));
+
 const keyOf = (name: string): string => name.slice(0, 1);
 
 /** Watermarks that leave together may leave as one. */
@@ -28,8 +30,8 @@ const asOne = (out: readonly unknown[]): unknown[] => out.filter((each, at) => !
 /**
  * The recorded rule, told step by step: what has come, in its order. A watermark leaves when every input before it has ended. A result
  * leaves when its run has ended and no watermark waits in front of it that is as great as its timestamp (`completion`), or when nothing
- * in front of it is left at all (`arrival`). With `completion` it waits for each watermark in front of it if an earlier result of its key
- * waited when its run ended. Results that come free together leave in the order in which their runs have ended.
+ * in front of it is left at all (`arrival`). With `completion` it waits for each watermark in front of it as long as an earlier
+ * result of its key waits; what that one alone kept leaves last. Results that come free together leave in the order in which their runs have ended.
  */
 class Model {
   readonly out: string[] = [];
@@ -60,11 +62,19 @@ class Model {
   #leave(): void {
     for (;;) {
       const free = this.#waiting.filter((each, at) => each.ended !== undefined && !this.#waits(each, this.#waiting.slice(0, at)));
-      const [next] = free.toSorted((a, b) => (a.ended ?? 0) - (b.ended ?? 0));
+      const [next] = byEnd(free.length > 0 ? free : this.#waiting.filter((each, at) => this.#isFollower(each, at)));
       if (next === undefined) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
       this.out.push(next.name);
     }
+  }
+
+  /** It waited for an earlier result of its key, and that has left. */
+  #isFollower(one: Waiting, at: number): boolean {
+    if (!one.behindItsKey || this.#order === 'arrival') return false;
+    const before = this.#waiting.slice(0, at);
+    if (before.some(({ kind, timestamp }) => kind === 'watermark' && timestamp >= one.timestamp)) return false;
+    return !before.some(({ kind, name }) => kind === 'input' && keyOf(name) === keyOf(one.name));
   }
 
   #waits({ kind, timestamp, behindItsKey }: Waiting, before: readonly Waiting[]): boolean {

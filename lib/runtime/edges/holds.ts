@@ -3,8 +3,9 @@
  *
  * Holds stand in segments. The holds of the first segment emit at once; those of later segments wait, unless results may overtake
  * watermarks and what is emitted has a timestamp greater than each watermark before it, or none: then it is no more late in front of them
- * than behind. With `keyOrder` it does so only if no earlier result of its key waits: else it waits in its own segment, behind that one,
- * and no later than the watermark in front of it. A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
+ * than behind. With `keyOrder` it does so only if no earlier result of its key waits: else it waits in its own segment until
+ * that one has left, which is never behind the watermark in front of its own.
+ * A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
  * each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into the one before it, so there
  * are never more than holds and results that wait.
  *
@@ -24,6 +25,7 @@ type HeldRow = readonly [segment: number, value: unknown, timestamp: Timestamp, 
 
 interface Held {
   readonly order: number;
+  readonly segment: Segment;
   readonly key: Key;
   readonly row: HeldRow;
 }
@@ -40,7 +42,7 @@ class Segment {
   /** Holds not released. */
   open = 0;
   /** Results that wait for the segments before, in the order they came. */
-  held: Held[] = [];
+  readonly held = new Set<Held>();
   /** What leaves when the segment is done. */
   watermark: Timestamp | undefined;
   idle: boolean | undefined;
@@ -90,8 +92,8 @@ export class HoldQueue<O> implements Holds<O> {
   readonly #options: HoldQueueOptions<O>;
   readonly #inOrder: boolean;
   readonly #overtakes: boolean;
-  /** How many results of each key wait; undefined where keys keep no order. */
-  readonly #heldOf: Map<MapKey, number> | undefined;
+  /** The results of each key that wait, in the order they came; undefined where keys keep no order. */
+  readonly #heldOf: Map<MapKey, Set<Held>> | undefined;
   /** The oldest first. */
   readonly #holds = new Map<Hold, OpenHold>();
   #first: Segment | undefined;
@@ -158,7 +160,7 @@ export class HoldQueue<O> implements Holds<O> {
     keys.within(key, () => holds.delete(hold));
     segment.open -= 1;
     if (segment === this.#first) this.#advance();
-    else if (segment.open === 0 && segment.held.length === 0) this.#fold(segment);
+    else if (this.#isEmpty(segment)) this.#fold(segment);
   }
 
   /** Takes a watermark that has fired its timers: it leaves now, or when the holds before it are released. */
@@ -192,7 +194,7 @@ export class HoldQueue<O> implements Holds<O> {
     this.#nextOrder = snapshot.nextOrder;
     const holds: { hold: Hold; key: Key; segment: number }[] = [];
     await this.#options.holds.forEachEntry((key, hold, segment) => holds.push({ hold, key, segment: segment() }));
-    const held: Held[] = [];
+    const held: Omit<Held, 'segment'>[] = [];
     await this.#options.held.forEachEntry((key, order, row) => held.push({ order, key, row: row() }));
     const closed = new Map(snapshot.closed.map((each) => [each.number, each]));
     const numbers = new Set([...closed.keys(), ...holds.map(({ segment }) => segment), ...held.map(({ row: [segment] }) => segment)]);
@@ -210,10 +212,7 @@ export class HoldQueue<O> implements Holds<O> {
       this.#holds.set(hold, { key, segment: at(segment) });
       at(segment).open += 1;
     }
-    for (const each of held.sort((a, b) => a.order - b.order)) {
-      at(each.row[0]).held.push(each);
-      this.#count(each.key, 1);
-    }
+    for (const each of held.sort((a, b) => a.order - b.order)) this.#add({ ...each, segment: at(each.row[0]) });
   }
 
   *#segments(): Iterable<Segment> {
@@ -242,18 +241,13 @@ export class HoldQueue<O> implements Holds<O> {
 
   /** Of the current key where none is given. */
   #mayOvertake(watermark: Timestamp, key: Key | undefined, timestamp: Timestamp): boolean {
-    if (!this.#overtakes || (timestamp <= watermark && timestamp !== MIN_TIMESTAMP)) return false;
+    if (!this.#overtakes || isLate(watermark, timestamp)) return false;
     if (this.#heldOf === undefined || this.#heldOf.size === 0) return true;
     return !this.#heldOf.has(mapKeyOf(key ?? this.#options.keys.key));
   }
 
-  /** Counts a result of the key that waits from now on, or one that waits no more. */
-  #count(key: Key, by: 1 | -1): void {
-    if (this.#heldOf === undefined) return;
-    const mapKey = mapKeyOf(key);
-    const count = (this.#heldOf.get(mapKey) ?? 0) + by;
-    if (count === 0) this.#heldOf.delete(mapKey);
-    else this.#heldOf.set(mapKey, count);
+  #isEmpty(segment: Segment): boolean {
+    return segment.open === 0 && segment.held.size === 0;
   }
 
   /** Takes a segment behind the first out that holds nothing: what closes it closes the one before. */
@@ -271,6 +265,7 @@ export class HoldQueue<O> implements Holds<O> {
   /** Lets go of every segment that is done, and of what waited behind it. */
   #advance(): void {
     const { out } = this.#options;
+    const freed = new Map<MapKey, Set<Held>>();
     for (let first = this.#first; first !== undefined && first.open === 0; first = this.#first) {
       this.#first = first.next;
       if (first.next === undefined) this.#last = undefined;
@@ -278,30 +273,64 @@ export class HoldQueue<O> implements Holds<O> {
       if (first.active) out.status(false);
       if (first.watermark !== undefined) out.watermark(first.watermark);
       if (first.idle === true) out.status(true);
-      if (this.#first !== undefined) this.#flush(this.#first);
+      if (this.#first !== undefined) this.#flush(this.#first, freed);
+    }
+    if (freed.size > 0) this.#follow(freed);
+  }
+
+  /** Emits what waited in a segment that has come to the front, in the order it came; gathers what else waits of its keys. */
+  #flush(segment: Segment, freed: Map<MapKey, Set<Held>>): void {
+    for (const each of segment.held) {
+      this.#send(each);
+      if (this.#heldOf === undefined || this.#heldOf.size === 0) continue;
+      const mapKey = mapKeyOf(each.key);
+      const others = this.#heldOf.get(mapKey);
+      if (others !== undefined) freed.set(mapKey, others);
     }
   }
 
-  /** Emits what waited in a segment that has come to the front, in the order it came. */
-  #flush(segment: Segment): void {
-    const { out, keys, held } = this.#options;
-    const results = segment.held;
-    segment.held = [];
-    for (const { order, key, row } of results) {
-      keys.within(key, () => held.delete(order));
-      this.#count(key, -1);
-      const [, value, timestamp, side] = row;
-      if (side === undefined) out.record(value as O, timestamp); // It was given to `emit` as O.
-      else out.side(side, value, timestamp);
+  /** Emits what waited for nothing but an earlier result of its key, which has left, in the order it came. */
+  #follow(freed: ReadonlyMap<MapKey, ReadonlySet<Held>>): void {
+    const free: Held[] = [];
+    for (const held of freed.values()) {
+      for (const each of held) {
+        if (isLate(each.segment.behind, each.row[2])) break;
+        free.push(each);
+      }
     }
+    for (const each of free.sort((a, b) => a.order - b.order)) {
+      this.#send(each);
+      if (this.#isEmpty(each.segment)) this.#fold(each.segment);
+    }
+  }
+
+  #send(result: Held): void {
+    const { out, keys, held } = this.#options;
+    const { order, key, segment, row } = result;
+    segment.held.delete(result);
+    const ofKey = this.#heldOf?.get(mapKeyOf(key));
+    ofKey?.delete(result);
+    if (ofKey?.size === 0) this.#heldOf?.delete(mapKeyOf(key));
+    keys.within(key, () => held.delete(order));
+    const [, value, timestamp, side] = row;
+    if (side === undefined) out.record(value as O, timestamp); // It was given to `emit` as O.
+    else out.side(side, value, timestamp);
   }
 
   #keep(segment: Segment, key: Key, row: HeldRow): void {
     const { keys, held } = this.#options;
     const order = this.#nextOrder++;
-    segment.held.push({ order, key, row });
-    this.#count(key, 1);
+    this.#add({ order, segment, key, row });
     keys.within(key, () => held.set(order, row));
+  }
+
+  #add(result: Held): void {
+    result.segment.held.add(result);
+    if (this.#heldOf === undefined) return;
+    const mapKey = mapKeyOf(result.key);
+    const ofKey = this.#heldOf.get(mapKey);
+    if (ofKey === undefined) this.#heldOf.set(mapKey, new Set([result]));
+    else ofKey.add(result);
   }
 
   #get(hold: Hold): OpenHold {
@@ -313,3 +342,6 @@ export class HoldQueue<O> implements Holds<O> {
 
 /** The greatest watermark that waits in front of what comes behind this segment. */
 const behind = ({ watermark, behind: before }: Segment): Timestamp => watermark ?? before;
+
+/** Whether a result must not leave in front of the watermark: it would be on time there and late behind. */
+const isLate = (watermark: Timestamp, timestamp: Timestamp): boolean => timestamp <= watermark && timestamp !== MIN_TIMESTAMP;

@@ -53,7 +53,7 @@ interface Sent {
   readonly timestamp: Timestamp;
   /** It left in the step that sent it. */
   readonly atOnce: boolean;
-  /** A result of its key waited when it was sent. */
+  /** A late result of its key waited when it was sent. */
   readonly waited: boolean;
 }
 
@@ -84,7 +84,8 @@ const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Drive
     const name = `${held.order}.${sent.length}`;
     const timestamp = offset === null ? MIN_TIMESTAMP : Math.max(watermark, -1) + offset;
     const gone = new Set(recordsOf(out));
-    const waited = sent.some((each) => each.key === held.key && !gone.has(each.name));
+    const waits = (each: Sent): boolean => each.timestamp <= each.watermark && each.timestamp !== MIN_TIMESTAMP && !gone.has(each.name);
+    const waited = sent.some((each) => each.key === held.key && waits(each));
     const before = out.length;
     out.push(...harness.turn(() => holds?.emit(held.hold, name, timestamp)));
     const atOnce = out.length > before;
@@ -221,6 +222,31 @@ test('a key whose result waits blocks what is emitted without a hold, other keys
   harness.turn(() => holds?.release(0));
   harness.element('k?', 0);
   expect(blocked).toEqual([false, true, false, true, false, false]);
+});
+
+test('in the order of keys: one late result keeps those behind it as long as it waits, and no longer, however others overlap', async () => {
+  let [holds, taken]: [Holds<string> | undefined, number] = [undefined, -1];
+  const operator = holding(inKeyOrder, (made, hold) => {
+    [holds, taken] = [made, hold ?? -1];
+  });
+  const harness = await OperatorHarness.open(operator, { keyOf: (value: string) => value });
+  const kept: number[] = [];
+  let slow: number | undefined;
+  for (let n = 0; n < 20; n += 1) {
+    harness.element('slow', n * 10);
+    const next = taken;
+    harness.watermark(n * 10);
+    harness.element('key', n * 10 + 5);
+    const out = harness.turn(() => {
+      holds?.emit(taken, `${n}`, n === 5 ? 0 : n * 10 + 5);
+      holds?.release(taken);
+    });
+    if (!recordsOf(out).includes(`${n}`)) kept.push(n);
+    const before = slow;
+    if (before !== undefined) harness.turn(() => holds?.release(before));
+    slow = next;
+  }
+  expect(kept).toEqual([5, 6]);
 });
 
 test("with order 'arrival' the results leave in the order of their holds", async () => {
