@@ -21,7 +21,7 @@ export interface ObservableSourceOptions {
 }
 
 export interface ObservableSource<T> extends Source<T, number> {
-  /** Values dropped since the source was made, and those that nobody had read when the job was over. */
+  /** Values dropped since the source was made, and those that nothing had done or kept when the job was over. */
   readonly dropped: number;
   /** Ends the subscription. May be called twice. */
   close(): Promise<void>;
@@ -125,16 +125,17 @@ class Feed<T> {
     return {
       read: (signal) => this.#take(signal, closed.signal),
       committed: async (durable) => this.#durable(durable),
+      end: () => this.#finish({ ok: true }),
       close: async () => closed.abort(),
     };
   }
 
-  /** Leaves the producer. Gives how many values nobody has read. */
+  /** Leaves the producer. Gives how many values no turn has finished with and nothing keeps. */
   leave(): number {
-    const unread = this.next - this.#read;
+    const left = this.#values.length;
     this.#finish({ ok: true });
     this.#values = [];
-    return unread;
+    return left;
   }
 
   async #take(signal: AbortSignal, closed: AbortSignal): Promise<SourceBatch<T, number> | undefined> {

@@ -219,7 +219,7 @@ export class StreamExecutionEnvironment {
     return this.graph.nodes.flatMap(({ uid, body }) => (body.kind === 'source' ? [{ uid, source: body.source }] : []));
   }
 
-  /** Ends what sources keep over restarts, and says what nobody has read. */
+  /** Ends what sources keep over restarts, and says what is left of it. */
   #closeSources(): void {
     const { logger } = this.#settings;
     for (const { uid, source } of this.#sources()) {
@@ -227,7 +227,7 @@ export class StreamExecutionEnvironment {
       const closed = source.close?.() ?? Promise.resolve();
       closed.catch((error: unknown) => logger.warn({ error, source: uid }, `source \`${uid}\` failed to close`));
       const left = (source.dropped ?? 0) - dropped;
-      if (left > 0) logger.warn({ source: uid, left }, `the job is over, and ${left} values of source \`${uid}\` that had come were not read`);
+      if (left > 0) logger.warn({ source: uid, left }, `the job is over, and ${left} values of source \`${uid}\` that had come may be lost`);
     }
   }
 

@@ -43,6 +43,11 @@ export interface SourceReader<T, P = unknown> {
   readonly waiting?: boolean | undefined;
   /** Informational: this position is covered by a durable checkpoint (or, for a source that can't replay, durably journaled). */
   committed?(position: P): Promise<void>;
+  /**
+   * A job that keeps nothing is to stop: what has come is brought by the next reads, then the end; what comes later is
+   * not taken. For a source that can't replay.
+   */
+  end?(): void;
   /** May be called twice. */
   close(): Promise<void>;
 }

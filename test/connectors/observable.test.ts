@@ -98,10 +98,10 @@ test('the next reader begins behind what is durable, whatever was handed out bef
   const batch = await second.read(signal);
   expect([batch?.values, batch?.position(1)]).toEqual([['c', 'd'], 3]);
   await source.close();
-  expect(source.dropped).toBe(0);
+  expect(source.dropped).toBe(2); // Handed out, and nobody said that they are kept.
 });
 
-test('what nobody has read when the job is over is counted', async () => {
+test('what is neither done nor kept when the job is over is counted', async () => {
   const subject = new Subject<string>();
   const source = observableSource(subject);
   const reader = await source.open('observable', undefined, signal);
@@ -109,7 +109,7 @@ test('what nobody has read when the job is over is counted', async () => {
   await reader.read(signal);
   for (const value of ['b', 'c']) subject.next(value);
   await source.close();
-  expect(source.dropped).toBe(2);
+  expect(source.dropped).toBe(3);
 });
 
 test('options that make no sense are refused', () => {

@@ -140,6 +140,14 @@ export class Domain implements Replayed, AssembledFor {
     await untilAborted(this.parts.work.quiesce(timeoutMs), this.signal);
   }
 
+  /** Ends `run` when what has come and would be lost is done, or after this time. */
+  drain(timeoutMs: number): void {
+    this.parts.loop.drain();
+    const cancel = this.#options.clock.setTimer(timeoutMs, () => this.stopLoop());
+    if (this.signal.aborted) cancel();
+    else this.signal.addEventListener('abort', cancel, { once: true });
+  }
+
   /** Ends `run` between two turns. */
   stopLoop(): void {
     this.parts.loop.stop();

@@ -45,6 +45,8 @@ export class TaskLoop {
   readonly #options: TaskLoopOptions;
   readonly #size = new TurnSize(sliceMs);
   #stopped = false;
+  /** Hands over what can't be read again, and takes nothing else. */
+  #draining = false;
   #wake: (() => void) | undefined;
   #sliceStart = 0;
   #turnStart = 0;
@@ -68,6 +70,28 @@ export class TaskLoop {
     this.wake();
   }
 
+  /**
+   * Ends `run` when what has come and can't be read again is handed over and all work is done: for a job that keeps
+   * nothing, of which it would be lost (I22). Without the end of input.
+   */
+  drain(): void {
+    this.#draining = true;
+    for (const { splits } of this.#sources) for (const split of splits.values()) split.endInput();
+    this.wake();
+  }
+
+  /** What is read from and handed over. */
+  get #sources(): readonly SourceHost<unknown>[] {
+    const { sources } = this.#options;
+    return this.#draining ? sources.filter(({ source }) => !source.replayable) : sources;
+  }
+
+  /** Nothing comes any more. */
+  get #isDone(): boolean {
+    if (!this.#draining) return this.#options.sources.every(({ ended }) => ended);
+    return this.#sources.every(({ splits }) => [...splits.values()].every(({ isEmptied }) => isEmptied));
+  }
+
   /** Whether sources are asked at all. */
   get asks(): boolean {
     return !this.#stopped && !this.#options.places.full;
@@ -75,7 +99,22 @@ export class TaskLoop {
 
   /** Resolves with true when all input has ended and all work is done, with false when the loop was stopped. */
   async run(): Promise<boolean> {
-    const { clock, places, sources, slices, workOpen, between } = this.#options;
+    const atEnd = await this.#run();
+    // After a failure they come again, since the state begins anew.
+    if (!this.#options.journals && !this.#options.signal.aborted) this.#acknowledgeAll();
+    return atEnd && !this.#draining;
+  }
+
+  /** What turns have finished with is not what is left when the job is over. */
+  #acknowledgeAll(): void {
+    for (const { source, splits } of this.#options.sources) {
+      if (source.replayable) continue;
+      for (const split of splits.values()) if (split.inHand > 0) this.#acknowledge(split, split.position);
+    }
+  }
+
+  async #run(): Promise<boolean> {
+    const { clock, places, slices, workOpen, between } = this.#options;
     this.#sliceStart = clock.elapsed();
     while (!this.#stopped || slices.isOpen) {
       if (!this.#stopped) this.#read();
@@ -83,7 +122,7 @@ export class TaskLoop {
       if (slices.isOpen) {
         if (!slices.step()) return false;
       } else if (next === undefined) {
-        if (sources.every(({ ended }) => ended) && !workOpen()) return true;
+        if (this.#isDone && !workOpen()) return true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -143,9 +182,9 @@ export class TaskLoop {
   /** The split to push from next: one whose end was read, or the one with the lowest watermark. */
   #next(): Ready | undefined {
     let found: Ready | undefined;
-    for (const host of this.#options.sources) {
+    for (const host of this.#sources) {
       for (const split of host.splits.values()) {
-        if (split.isDrained) return { host, split };
+        if (split.isDrained && !this.#draining) return { host, split };
         if (!split.hasRecords) continue;
         if (found === undefined || split.generator.current < found.split.generator.current) found = { host, split };
       }
@@ -155,8 +194,8 @@ export class TaskLoop {
 
   /** Opens a read for each split that has nothing in hand. */
   #read(): void {
-    const { sources, signal, fail } = this.#options;
-    for (const host of sources) {
+    const { signal, fail } = this.#options;
+    for (const host of this.#sources) {
       for (const split of host.splits.values()) {
         if (!split.wantsRead) continue;
         split

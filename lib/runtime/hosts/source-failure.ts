@@ -35,6 +35,7 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
         committed: (at: unknown) =>
           named(`source \`${uid}\` failed to note a position`, signal, () => committed.call(reader, ownCopy(at))),
       }),
+      ...(reader.end !== undefined && { end: () => reader.end?.() }),
       close: () => reader.close(),
     };
   },

@@ -82,6 +82,11 @@ export class Split<T> {
     return this.#readToEnd && !this.#ended && this.#batches.length === 0;
   }
 
+  /** Nothing is in hand, and either the end was read or nobody has told the reader to come to one. */
+  get isEmptied(): boolean {
+    return this.#batches.length === 0 && (this.#readToEnd || this.#ended || this.#reader?.end === undefined);
+  }
+
   /** Whether to read on. */
   get wantsRead(): boolean {
     if (this.#reader === undefined || this.#reading || this.#ended) return false;
@@ -112,6 +117,11 @@ export class Split<T> {
     } finally {
       this.#reading = false;
     }
+  }
+
+  /** Takes no more than has come. */
+  endInput(): void {
+    this.#reader?.end?.();
   }
 
   /** Takes in hand what a read brought. */

@@ -120,8 +120,9 @@ export class Job {
   }
 
   /**
-   * Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. No final watermark. Rejects
-   * with why the job failed, if it does on the way. May be called twice.
+   * Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. Without a place for state it
+   * does in that time what an Observable has brought and all work that is open. No final watermark. Rejects with why
+   * the job failed, if it does on the way. May be called twice.
    * @defaultValue timeout the `stopTimeout` of the environment
    *
    * @example
@@ -134,7 +135,8 @@ export class Job {
     knownOptions('stop', options, stopOptionNames);
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
     this.#wayOut.stop(this.#stopTimeoutMs);
-    this.#domain?.stopLoop();
+    if (this.#options.storage === undefined) this.#domain?.drain(this.#stopTimeoutMs);
+    else this.#domain?.stopLoop();
     if (this.status.state === 'running') this.#set('stopping');
     await this.done;
   }
@@ -274,7 +276,8 @@ export class Job {
       this.#leaveWith(committed ? 'finished' : 'stopped', committed);
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
-      await domain.quiesce(this.#stopTimeoutMs);
+      // Without a place for state, whose calls had their time.
+      await domain.quiesce(this.#options.storage === undefined ? 0 : this.#stopTimeoutMs);
       this.#leaveWith('stopped', await this.#seal(domain));
     }
   }

@@ -1,5 +1,5 @@
 /** What a call does between two attempts: it blocks nobody, and it does not outlive the stop of its job. */
-import { agent, InputEvent, OutputEvent, StreamExecutionEnvironment, type CallContext } from 'millrace';
+import { MemoryStorage, agent, InputEvent, OutputEvent, StreamExecutionEnvironment, type CallContext } from 'millrace';
 import { expect, test } from 'vitest';
 import { later, Ledger, once, Sluice, until } from '../../../stories/story.ts';
 
@@ -46,7 +46,7 @@ test('a call in back-off gives its place to other keys, and takes one again for 
 test('no attempt starts once the job stops; the call goes on when the job does', async () => {
   let attempts = 0;
   const sluice = new Sluice([1]);
-  const env = StreamExecutionEnvironment.create(once);
+  const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage() });
   env
     .fromSource(sluice.source)
     .asyncMap(
