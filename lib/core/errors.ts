@@ -25,7 +25,7 @@ export const errorTable = {
   // input
   INPUT_NOT_FOUND: entry(false, 'check the path; the source reads only what exists when it is opened'),
   INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
-  INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before; give the same input, or start with a new state directory'),
+  INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before (its length and where a line ends are checked, not its content); give the same input, or start with a new state directory'),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
   SOURCE_FAILED: entry(true, 'see `cause`; the job starts again for as long as its restart strategy says'),
   TIMESTAMP_MISSING: entry(false, 'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`'),
