@@ -20,7 +20,7 @@ export const ownPosition = <P>(position: P, what: string): P => {
  */
 export const ownBatch = <T, P>(batch: SourceBatch<T, P>, whose: string): SourceBatch<T, P> => {
   const { timestamps, sides } = batch;
-  const values = Array.from(batch.values);
+  const values = batch.values.slice();
   return {
     values,
     timestamps: timestamps === undefined ? undefined : ownTimestamps(timestamps, values.length),
@@ -30,7 +30,7 @@ export const ownBatch = <T, P>(batch: SourceBatch<T, P>, whose: string): SourceB
 };
 
 const ownTimestamps = <E>(timestamps: readonly E[], count: number): readonly E[] => {
-  const own = Array.isArray(timestamps) ? Array.from(timestamps) : undefined;
+  const own = Array.isArray(timestamps) ? timestamps.slice() : undefined;
   if (own?.length === count) return own;
   const found = own === undefined ? timestamps : `${own.length} entries`;
   throw refusal('timestamps', `an array with an entry for each of the ${count} values`, found);
