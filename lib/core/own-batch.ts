@@ -4,12 +4,17 @@
  * position that is a primitive costs nothing.
  */
 import type { SourceBatch } from './connector.ts';
+import { isThenable, refusedPromise } from './errors.ts';
 import { refusal } from './options.ts';
 import { ownCopy } from './own-copy.ts';
 import { assertStorable } from './storable.ts';
 
-/** A copy of a position. Throws `NOT_SERIALISABLE` when it can not be stored, naming `what`. */
+/**
+ * A copy of a position. Throws `NOT_SERIALISABLE` when it can not be stored and `ASYNC_IN_TURN` when it is a promise,
+ * naming `what`.
+ */
 export const ownPosition = <P>(position: P, what: string): P => {
+  if (isThenable(position)) throw refusedPromise(what, position);
   assertStorable(position, () => what);
   return ownCopy(position);
 };

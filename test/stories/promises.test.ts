@@ -62,7 +62,7 @@ const promises: Record<string, readonly [(env: StreamExecutionEnvironment) => vo
     (env) => env.fromCollection([1, 2]).sinkTo(sinkOf('at-least-once', { write: wrong(lost) })),
     '`write` of sink',
   ],
-  '`position` of a batch': [(env) => toNowhere(env.fromSource(sourceOf(lost))), '`position` of source'],
+  '`position` of a batch': [(env) => toNowhere(env.fromSource(sourceOf(lost))), 'position(1) of source `own`'],
   '`retryOn`': [
     (env) => toNowhere(env.fromCollection([1]).asyncMap(failing, { retry: { attempts: 3, retryOn: wrong(lost) } })),
     '`retryOn`',
@@ -126,7 +126,7 @@ const unfit: Record<string, readonly [(env: StreamExecutionEnvironment) => void,
   ],
   'the position of a source': [
     (env) => toNowhere(env.fromSource(sourceOf(() => ({ at: new Order() })))),
-    ['`position` of source', 'at'],
+    ['position(1) of source `own`', 'at'],
   ],
 };
 

@@ -166,7 +166,7 @@ export class SourceHost<T> {
         return value;
       }
     });
-    const input = { ...recordedFrom(batch, 0, split.positionBehind(batch, batch.values.length)), values };
+    const input = { ...recordedFrom(batch, 0, batch.position(batch.values.length)), values };
     const refused = refusals.filter((why) => why !== undefined).length;
     if (refused === 0) return input;
     this.#options.metrics.getCounter('numRecordsRefused').inc(refused);

@@ -8,7 +8,6 @@ import type { SourceBatch, SourceReader } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import { invariant, isThenable, refusedPromise } from '../../core/errors.ts';
 import { decodeText, encodeText } from '../../core/serde.ts';
-import { assertStorable } from '../../core/storable.ts';
 import { invalidTimestamp, isTimestamp } from '../../core/timestamp.ts';
 import type { RecordedInput } from '../journal/turn.ts';
 import type { GeneratorSnapshot, Quiet, WatermarkGenerator } from '../edges/watermark-generator.ts';
@@ -165,7 +164,7 @@ export class Split<T> {
     const count = cursor - this.#cursor;
     this.#records += count;
     this.#cursor = cursor;
-    if (count > 0 && !this.#accepted) this.#position = this.positionBehind(batch, cursor);
+    if (count > 0 && !this.#accepted) this.#position = batch.position(cursor);
     if (cursor < batch.values.length) return;
     this.#batches.shift();
     this.#released -= 1;
@@ -211,16 +210,6 @@ export class Split<T> {
     this.#records = records;
     this.#ended = ended;
     this.generator.restore(generator);
-  }
-
-  /** Where a batch goes on behind its first `count` records: data, since the checkpoint holds it. */
-  positionBehind(batch: SourceBatch<T>, count: number): unknown {
-    const position = batch.position(count);
-    if (typeof position !== 'object' && typeof position !== 'function') return position;
-    const what = `\`position\` of source \`${this.#uid}\`, split \`${this.name}\`,`;
-    if (isThenable(position)) throw refusedPromise(what, position);
-    assertStorable(position, () => `${what} is data`);
-    return position;
   }
 
   /** A record is a value: nobody waits for a promise, and what it rejects with would be lost. */
