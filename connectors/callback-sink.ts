@@ -6,7 +6,10 @@ import { defineSink } from './define-sink.ts';
 export interface CallbackContext {
   /** Counts the values of this sink from 0; the same value has the same number after a crash. */
   readonly number: number;
-  /** Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state directory. */
+  /**
+   * Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state
+   * directory.
+   */
   readonly sinkId: string;
   readonly signal: AbortSignal;
 }

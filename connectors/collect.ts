@@ -1,4 +1,6 @@
-/** A sink that gathers values in an array: each once, also when the job restarts meanwhile. For tests and small data. */
+/**
+ * A sink that gathers values in an array: each once, also when the job restarts meanwhile. For tests and small data.
+ */
 import type { Sink } from '../lib/core/connector.ts';
 import { defineSink } from './define-sink.ts';
 

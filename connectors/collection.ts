@@ -1,6 +1,6 @@
 /**
- * A source of values that are in memory already: tests, examples, small reference data. Replayable: a position is an index, so the
- * same values must be given again after a restart.
+ * A source of values that are in memory already: tests, examples, small reference data. Replayable: a position is an
+ * index, so the same values must be given again after a restart.
  */
 import type { Source, SourceBatch } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
@@ -25,7 +25,8 @@ export interface CollectionOptions {
 export const collection = <T>(values: readonly T[], options: CollectionOptions = {}): Source<T, number> => {
   knownOptions('collection', options, { timestamps: true, batchSize: true });
   const { timestamps, batchSize = 256 } = options;
-  if (!Array.isArray(values)) throw refusal('values', 'an array (of what can be iterated, `[...values]` makes one)', values);
+  if (!Array.isArray(values))
+    throw refusal('values', 'an array (of what can be iterated, `[...values]` makes one)', values);
   integer('batchSize', batchSize, { min: 1 });
   if (timestamps !== undefined && timestamps.length !== values.length) {
     throw refusal('timestamps', `as many as there are values (${values.length})`, timestamps.length);
@@ -43,7 +44,10 @@ export const collection = <T>(values: readonly T[], options: CollectionOptions =
       signal.throwIfAborted();
       let next = position ?? 0;
       if (next > values.length) {
-        throw new StreamError('INPUT_CHANGED', `the collection has ${values.length} values, fewer than the ${next} that were read before`);
+        throw new StreamError(
+          'INPUT_CHANGED',
+          `the collection has ${values.length} values, fewer than the ${next} that were read before`,
+        );
       }
       return {
         async read(readSignal) {

@@ -1,7 +1,7 @@
 /**
- * Makes a sink of a function of values: the shortest way to send results to an API, a table or a queue. At least once by default; exactly
- * once for a receiver that knows what it has: then the values wait in the checkpoint and are sent by its commit.
- * Keeps I7 and I10 (bounded by `pendingMax`).
+ * Makes a sink of a function of values: the shortest way to send results to an API, a table or a queue. At least once
+ * by default; exactly once for a receiver that knows what it has: then the values wait in the checkpoint and are sent
+ * by its commit. Keeps I7 and I10 (bounded by `pendingMax`).
  */
 import { makeAbort } from '../lib/core/abort.ts';
 import type { Sink, SinkWriter } from '../lib/core/connector.ts';
@@ -13,8 +13,8 @@ import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface SinkCall {
   /**
-   * Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state directory. A receiver that
-   * leaves out what it has taken compares the number together with this.
+   * Whose numbers these are: the same after any restart, another one for every other sink and in a fresh state
+   * directory. A receiver that leaves out what it has taken compares the number together with this.
    */
   readonly sinkId: string;
   readonly epoch: number;
@@ -27,16 +27,17 @@ export interface SinkDefinition<T> {
   /** For logs and uids. @defaultValue 'sink' */
   readonly name?: string | undefined;
   /**
-   * `at-least-once`: values are sent as soon as the log is durable; after a crash some are sent again, under the same numbers.
-   * `exactly-once`: values are sent by the commit of their epoch, which may be repeated: `write` must do nothing for numbers that it
-   * has taken before under the same `sinkId`. The values must be serialisable. @defaultValue 'at-least-once'
+   * `at-least-once`: values are sent as soon as the log is durable; after a crash some are sent again, under the same
+   * numbers. `exactly-once`: values are sent by the commit of their epoch, which may be repeated: `write` must do
+   * nothing for numbers that it has taken before under the same `sinkId`. The values must be serialisable.
+   * @defaultValue 'at-least-once'
    */
   readonly guarantee?: 'at-least-once' | 'exactly-once' | undefined;
   /** Values that may wait before sources stop, from 1. @defaultValue 10_000 */
   readonly pendingMax?: number | undefined;
   /**
-   * Sends values of one epoch, in order; a promise is waited for, whatever it resolves with. Not called again before it has returned; when
-   * it throws, with the same values, until it does not.
+   * Sends values of one epoch, in order; a promise is waited for, whatever it resolves with. Not called again before it
+   * has returned; when it throws, with the same values, until it does not.
    */
   write(values: readonly T[], call: SinkCall): void | PromiseLike<unknown>;
 }
@@ -68,7 +69,11 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
   oneOf('guarantee', guarantee, ['at-least-once', 'exactly-once']);
   integer('pendingMax', pendingMax, { min: 1 });
   if (typeof definition.write !== 'function') throw refusal('write', 'a function', definition.write);
-  const send = async (sinkId: string, { values, epoch, firstNumber }: ValuesCommittable<T>, signal: AbortSignal): Promise<void> => {
+  const send = async (
+    sinkId: string,
+    { values, epoch, firstNumber }: ValuesCommittable<T>,
+    signal: AbortSignal,
+  ): Promise<void> => {
     signal.throwIfAborted();
     try {
       // Sent again, they are as they were, whatever `write` has done with them.
@@ -76,10 +81,14 @@ export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesComm
     } catch (error) {
       if (error instanceof StreamError || signal.aborted) throw error;
       const last = firstNumber + values.length - 1;
-      throw new StreamError('SINK_FAILED', `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`, {
-        cause: error,
-        ...asMistake(error),
-      });
+      throw new StreamError(
+        'SINK_FAILED',
+        `sink "${name}" failed with records ${firstNumber} to ${last}: ${messageOf(error)}`,
+        {
+          cause: error,
+          ...asMistake(error),
+        },
+      );
     }
   };
   return {

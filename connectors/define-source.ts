@@ -1,6 +1,6 @@
 /**
- * Makes a source of a function from a position to values: the shortest way to read an API, a table or a queue that can be asked again.
- * One split. Keeps I9 (polls on the Clock) and I10 (the wait takes the signal).
+ * Makes a source of a function from a position to values: the shortest way to read an API, a table or a queue that can
+ * be asked again. One split. Keeps I9 (polls on the Clock) and I10 (the wait takes the signal).
  */
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source, SourceBatch } from '../lib/core/connector.ts';
@@ -26,13 +26,16 @@ export interface SourceDefinition<T, P> {
   readonly name?: string | undefined;
   /** The position before the first value. What `read` is given, this one too, is a copy that it may change. */
   readonly start: P;
-  /** Whether the same position gives the same values again. If not, the engine journals what it accepts. @defaultValue true */
+  /**
+   * Whether the same position gives the same values again. If not, the engine journals what it accepts. @defaultValue
+   * true
+   */
   readonly replayable?: boolean | undefined;
   /** Wait after an empty page. @defaultValue '1s' */
   readonly pollInterval?: Duration | undefined;
   /**
-   * The values right behind a position; undefined at the end of the input. While it is asked the source counts as busy and its split is
-   * not idle (`withIdleness`), however slow the answer is; from a page without values on it waits.
+   * The values right behind a position; undefined at the end of the input. While it is asked the source counts as busy
+   * and its split is not idle (`withIdleness`), however slow the answer is; from a page without values on it waits.
    */
   read(position: P, signal: AbortSignal): SourcePage<T, P> | undefined | Promise<SourcePage<T, P> | undefined>;
 }
@@ -52,7 +55,13 @@ export interface SourceDefinition<T, P> {
  * console.log(await env.fromSource(letters).executeAndCollect()); // prints [ 'a', 'b', 'c' ]
  */
 export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: Clock): Source<T, P> => {
-  knownOptions('defineSource', definition, { name: true, start: true, replayable: true, pollInterval: true, read: true });
+  knownOptions('defineSource', definition, {
+    name: true,
+    start: true,
+    replayable: true,
+    pollInterval: true,
+    read: true,
+  });
   const { name = 'source', replayable = true, pollInterval = '1s' } = definition;
   if (typeof definition.read !== 'function') throw refusal('read', 'a function', definition.read);
   if (definition.start === undefined) throw refusal('start', 'a position', definition.start);
@@ -68,9 +77,11 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       checkPage(page);
       const { timestamps } = page;
       onPage(page.values.length > 0);
-      // `read` and `position` may hold them, and a restart may be given them again: what the pipeline does with one is not seen there.
+      // `read` and `position` may hold them, and a restart may be given them again: what the pipeline does with one is
+      // not seen there.
       const values = page.values.map(looseCopy);
-      if (values.length > 0) return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
+      if (values.length > 0)
+        return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
       await sleep(time, pollMs, signal);
     }
   };
@@ -92,7 +103,11 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
         async read(readSignal) {
           readSignal.throwIfAborted();
           if (ended) return undefined;
-          const batch = await readFrom(next, { signal: readSignal, time, onPage: (hasValues) => (waiting = !hasValues) });
+          const batch = await readFrom(next, {
+            signal: readSignal,
+            time,
+            onPage: (hasValues) => (waiting = !hasValues),
+          });
           if (batch === undefined) ended = true;
           else next = batch.position(batch.values.length);
           return batch;

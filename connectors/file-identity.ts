@@ -1,6 +1,6 @@
 /**
- * One text for one file, by whatever path, link or spelling it is reached, so that it is noticed when two write to it. A file that is
- * not there yet is known by its directory and its name.
+ * One text for one file, by whatever path, link or spelling it is reached, so that it is noticed when two write to it.
+ * A file that is not there yet is known by its directory and its name.
  */
 import type { BigIntStats } from 'node:fs';
 import { readlinkSync, realpathSync, statSync } from 'node:fs';
@@ -20,7 +20,10 @@ export const fileIdentity = (path: string): string => {
   return `file ${name} in ${directory.dev}:${directory.ino}`;
 };
 
-/** @internal The absolute path without links, also of a file that is not there: the last link may lead to where one will be. */
+/**
+ * @internal The absolute path without links, also of a file that is not there: the last link may lead to where one will
+ * be.
+ */
 export const realPath = (path: string): string => withoutLinks(resolve(path), linksMax);
 
 const withoutLinks = (path: string, links: number): string => {
@@ -31,7 +34,9 @@ const withoutLinks = (path: string, links: number): string => {
   return join(withoutLinks(dirname(path), links), basename(path));
 };
 
-/** Whether names that differ in case alone are one file there: told by the directory's own name, spelt the other way. */
+/**
+ * Whether names that differ in case alone are one file there: told by the directory's own name, spelt the other way.
+ */
 const foldsCase = (directory: string): boolean => {
   for (let at = directory; dirname(at) !== at; at = dirname(at)) {
     const name = basename(at);

@@ -1,6 +1,6 @@
 /**
- * A source that computes its values from their index: load tests, demonstrations, endless streams. Replayable as long as `generate`
- * depends on the index alone.
+ * A source that computes its values from their index: load tests, demonstrations, endless streams. Replayable as long
+ * as `generate` depends on the index alone.
  */
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source } from '../lib/core/connector.ts';
@@ -45,7 +45,8 @@ export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Sourc
           if (next >= count) return undefined;
           const first = next;
           const length = Math.min(batchSize, count - first);
-          const values = Array.from({ length }, (_, index) => looseCopy(generate(first + index))); // It may give one object again and again.
+          // It may give one object again and again.
+          const values = Array.from({ length }, (_, index) => looseCopy(generate(first + index)));
           next += length;
           return { values, position: (consumed) => first + consumed };
         },

@@ -1,6 +1,6 @@
 /**
- * Reads JSON whose integers go beyond 2^53 without losing their digits. `JSON.parse` gives the nearest double, so two ids become one;
- * here such an integer is a text or a bigint. A text without one takes the way of `JSON.parse` alone.
+ * Reads JSON whose integers go beyond 2^53 without losing their digits. `JSON.parse` gives the nearest double, so two
+ * ids become one; here such an integer is a text or a bigint. A text without one takes the way of `JSON.parse` alone.
  */
 
 /** Strings, which are passed over, and integers of at least 16 digits. */

@@ -1,6 +1,6 @@
 /**
- * One line of JSON Lines: a value, a line that is none (no JSON, no UTF-8, refused by the schema), or a mistake of the schema itself, which
- * says nothing about the line.
+ * One line of JSON Lines: a value, a line that is none (no JSON, no UTF-8, refused by the schema), or a mistake of the
+ * schema itself, which says nothing about the line.
  */
 import { isUtf8 } from 'node:buffer';
 import { isThenable, messageOf, refusedPromise, StreamError } from '../lib/core/errors.ts';
@@ -53,7 +53,9 @@ export const parseLine = <T>(
   try {
     value = bigints === 'number' ? JSON.parse(text) : parseWithIntegers(text, bigints);
   } catch (error) {
-    return { malformed: malformedAt(file, { line, column: columnOf(error, text), reason: messageOf(error), cause: error }) };
+    return {
+      malformed: malformedAt(file, { line, column: columnOf(error, text), reason: messageOf(error), cause: error }),
+    };
   }
   // Bytes that are no UTF-8 were decoded as U+FFFD, inside strings, where JSON.parse takes it.
   if (text.includes('\ufffd') && !isUtf8(bytes())) {
@@ -81,7 +83,10 @@ interface Malformation {
 
 export const malformedAt = (file: string, { line, column, reason, cause }: Malformation): StreamError => {
   const place = column === undefined ? `${file}:${line}` : `${file}:${line}:${column}`;
-  return new StreamError('INPUT_MALFORMED', `malformed line at ${place}: ${reason}`, { cause, details: { file, line, column } });
+  return new StreamError('INPUT_MALFORMED', `malformed line at ${place}: ${reason}`, {
+    cause,
+    details: { file, line, column },
+  });
 };
 
 /** The schema itself failed: the line may be as good as any. */

@@ -1,7 +1,7 @@
 /**
- * The output file of a JSON Lines sink: where a job begins in it, and the commits that add sealed epochs at its end. It is only ever
- * added to; bytes that this sink has not written are never overwritten or cut, but reported as `OUTPUT_CHANGED`. Keeps I7 (a commit may
- * be repeated).
+ * The output file of a JSON Lines sink: where a job begins in it, and the commits that add sealed epochs at its end. It
+ * is only ever added to; bytes that this sink has not written are never overwritten or cut, but reported as
+ * `OUTPUT_CHANGED`. Keeps I7 (a commit may be repeated).
  */
 import type { FileHandle } from 'node:fs/promises';
 import { rm, stat } from 'node:fs/promises';
@@ -10,7 +10,16 @@ import { StreamError } from '../lib/core/errors.ts';
 import { kindOf, openRegular } from '../lib/core/regular-file.ts';
 import { notRegular, systemCodeOf, systemError } from '../lib/core/system-error.ts';
 import type { FileRange, OwnedOutput } from './pending-file.ts';
-import { appendRange, commonBytes, crcOfRange, isUnwritten, longestEpoch, pendingEpochs, pendingPath, syncDirectory } from './pending-file.ts';
+import {
+  appendRange,
+  commonBytes,
+  crcOfRange,
+  isUnwritten,
+  longestEpoch,
+  pendingEpochs,
+  pendingPath,
+  syncDirectory,
+} from './pending-file.ts';
 
 /** Where the lines of one epoch stand in the output. */
 export interface JsonLinesCommittable extends FileRange {
@@ -85,8 +94,10 @@ export class JsonLinesOutput {
     const { path, mode } = this.#options;
     const { epoch, offset, bytes, crc } = committable;
     const pending = pendingPath(this.#options, epoch);
-    if ((await crcOfRange(waiting, { offset: 0, bytes })) !== crc) throw changed(path, `has lost lines: "${pending}" is not as it was sealed`);
-    if (offset > 0 && (await sizeOf(path)) === undefined) throw changed(path, `is gone, where ${offset} bytes were committed`);
+    if ((await crcOfRange(waiting, { offset: 0, bytes })) !== crc)
+      throw changed(path, `has lost lines: "${pending}" is not as it was sealed`);
+    if (offset > 0 && (await sizeOf(path)) === undefined)
+      throw changed(path, `is gone, where ${offset} bytes were committed`);
     const output = await openRegular(path, 'append', mode);
     try {
       const there = await this.#thereAlready(waiting, output, committable);
@@ -101,14 +112,19 @@ export class JsonLinesOutput {
     } finally {
       await output.close();
     }
-    // The removals of earlier epochs become durable here too, so none of their pending files can come back behind this one.
+    // The removals of earlier epochs become durable here too, so none of their pending files can come back behind this
+    // one.
     await syncDirectory(path);
     await rm(pending, { force: true });
     this.#begun.delete(epoch);
   }
 
   /** How many bytes of an epoch stand in the output: of a commit that was cut short, or is repeated. */
-  async #thereAlready(waiting: FileHandle, output: FileHandle, { epoch, offset, bytes }: JsonLinesCommittable): Promise<number> {
+  async #thereAlready(
+    waiting: FileHandle,
+    output: FileHandle,
+    { epoch, offset, bytes }: JsonLinesCommittable,
+  ): Promise<number> {
     const { path } = this.#options;
     const { size } = await output.stat();
     if (size < offset) throw changed(path, `has ${size} bytes, fewer than the ${offset} that were committed`);
@@ -126,7 +142,10 @@ export class JsonLinesOutput {
     return same;
   }
 
-  /** What the commit before has written must be there still; its bytes are read again only where something has touched the file. */
+  /**
+   * What the commit before has written must be there still; its bytes are read again only where something has touched
+   * the file.
+   */
   async #checkSeam(output: FileHandle): Promise<void> {
     if (this.#seam === undefined) return;
     const { committed, dev, ino, mtimeNs } = this.#seam;
@@ -139,12 +158,16 @@ export class JsonLinesOutput {
 /** @internal Checks the place and what was committed before. Gives where the job goes on. */
 export const offsetOf = async (
   options: OutputOptions,
-  { pending, last }: { readonly pending: readonly JsonLinesCommittable[]; readonly last: JsonLinesCommittable | undefined },
+  {
+    pending,
+    last,
+  }: { readonly pending: readonly JsonLinesCommittable[]; readonly last: JsonLinesCommittable | undefined },
 ): Promise<number> => {
   const { path } = options;
   const known = [...pending, ...(last === undefined ? [] : [last])];
   for (const { path: before } of known) await checkSameOutput(path, before);
-  // What pends is looked at by its commit. Without it the output must end as it was left: its bytes, not its length alone, say that it is the one.
+  // What pends is looked at by its commit. Without it the output must end as it was left: its bytes, not its length
+  // alone, say that it is the one.
   if (last !== undefined && pending.length === 0) await checkCommitted(path, last);
   return known.length === 0 ? firstOffset(options) : nextOffset(options, known);
 };
@@ -155,7 +178,10 @@ export const checkPlace = async (output: OwnedOutput): Promise<void> => {
   const directory = await infoOf(dirname(path));
   if (directory?.isDirectory() !== true) {
     const message = `the directory "${dirname(path)}" of output "${path}" does not exist`;
-    throw new StreamError('SINK_FAILED', message, { hint: 'create the directory, or correct the path', retryable: false });
+    throw new StreamError('SINK_FAILED', message, {
+      hint: 'create the directory, or correct the path',
+      retryable: false,
+    });
   }
   const info = await infoOf(path);
   if (info !== undefined && !info.isFile()) {
@@ -172,17 +198,22 @@ export const checkPlace = async (output: OwnedOutput): Promise<void> => {
 const infoOf = (path: string) => stat(path).catch(absent);
 
 /**
- * Refuses to go on in another output than before: what a sink that was given the state of another one writes there would stand behind
- * what is there. An output that was moved, or that is reached by another way, is the same one; its bytes are compared all the same.
+ * Refuses to go on in another output than before: what a sink that was given the state of another one writes there
+ * would stand behind what is there. An output that was moved, or that is reached by another way, is the same one; its
+ * bytes are compared all the same.
  */
 const checkSameOutput = async (path: string, before: string): Promise<void> => {
   if (resolve(path) === before) return;
   const [here, there] = await Promise.all([path, before].map((each) => stat(each).catch(() => undefined)));
   if (there === undefined || (here?.ino === there.ino && here.dev === there.dev)) return;
-  throw new StreamError('OUTPUT_CHANGED', `the checkpoint holds the place in output "${before}", and the sink writes to "${path}"`, {
-    hint: 'give the sink the path it had; two sinks that have changed places need uids of their own: `sinkTo(sink).uid(...)`',
-    details: { path, before },
-  });
+  throw new StreamError(
+    'OUTPUT_CHANGED',
+    `the checkpoint holds the place in output "${before}", and the sink writes to "${path}"`,
+    {
+      hint: 'give the sink the path it had; two sinks that have changed places need uids of their own: `sinkTo(sink).uid(...)`',
+      details: { path, before },
+    },
+  );
 };
 
 /** Where a job goes on, after checking that what it has committed can still be there. */
@@ -236,7 +267,8 @@ const checkCommitted = async (path: string, committable: JsonLinesCommittable): 
 };
 
 /** @internal What went wrong with an output, as an error with a code. */
-export const failed = (message: string, cause: unknown, hint?: string): StreamError => systemError('SINK_FAILED', message, cause, { hint });
+export const failed = (message: string, cause: unknown, hint?: string): StreamError =>
+  systemError('SINK_FAILED', message, cause, { hint });
 
 const changed = (path: string, message: string): StreamError =>
   new StreamError('OUTPUT_CHANGED', `output "${path}" ${message}`, { details: { path } });

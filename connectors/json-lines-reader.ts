@@ -1,6 +1,7 @@
 /**
- * Reads one file of JSON Lines from a position on: chunks into a buffer, and the lines in it as a batch of records. Keeps I10 (a bounded
- * buffer, aborts, close twice). A file that is not the one that a position was taken in is refused.
+ * Reads one file of JSON Lines from a position on: chunks into a buffer, and the lines in it as a batch of records.
+ * Keeps I10 (a bounded buffer, aborts, close twice). A file that is not the one that a position was taken in is
+ * refused.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { SourceBatch, SourceReader } from '../lib/core/connector.ts';
@@ -37,7 +38,9 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   /** Size of the file when it was opened; an end before it means that the file was cut meanwhile. */
   readonly #size: number;
   #buffer = Buffer.allocUnsafe(chunkBytes);
-  /** What is read and not consumed: from `#start` to `#end` in the buffer; `#searched` is free of newlines up to there. */
+  /**
+   * What is read and not consumed: from `#start` to `#end` in the buffer; `#searched` is free of newlines up to there.
+   */
   #start = 0;
   #end = 0;
   #searched = 0;
@@ -48,7 +51,11 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   #closed = false;
   #failure: StreamError | undefined;
 
-  private constructor(options: ReaderOptions<T>, handle: FileHandle, start: JsonLinesPosition & { readonly size: number }) {
+  private constructor(
+    options: ReaderOptions<T>,
+    handle: FileHandle,
+    start: JsonLinesPosition & { readonly size: number },
+  ) {
     this.#options = options;
     this.#handle = handle;
     this.#size = start.size;
@@ -132,10 +139,17 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
       lines.push(this.#line);
     }
     if (values.length === 0) return undefined;
-    return { values, ...(sides.size > 0 ? { sides } : {}), position: (count) => positionAt(count, { before, offsets, lines }) };
+    return {
+      values,
+      ...(sides.size > 0 ? { sides } : {}),
+      position: (count) => positionAt(count, { before, offsets, lines }),
+    };
   }
 
-  /** Index behind the next whole line's text (its newline, or the end of the file); undefined when more has to be read first. */
+  /**
+   * Index behind the next whole line's text (its newline, or the end of the file); undefined when more has to be read
+   * first.
+   */
   #lineEnd(): number | undefined {
     const at = this.#buffer.subarray(0, this.#end).indexOf(newline, this.#searched);
     if (at >= 0) return at;
@@ -147,7 +161,8 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   #textTo(end: number): string {
     let to = end;
     if (to > this.#start && this.#buffer[to - 1] === carriageReturn) to -= 1;
-    const from = this.#offset === 0 && hasByteOrderMark(this.#buffer.subarray(this.#start, to)) ? this.#start + 3 : this.#start;
+    const from =
+      this.#offset === 0 && hasByteOrderMark(this.#buffer.subarray(this.#start, to)) ? this.#start + 3 : this.#start;
     const text = this.#buffer.toString('utf8', from, to);
     return /\S/.test(text) ? text : '';
   }
@@ -171,16 +186,22 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     if (this.#end === this.#buffer.length) this.#grow();
     const { file } = this.#options;
     const at = this.#offset + this.#end;
-    const { bytesRead } = await this.#handle.read(this.#buffer, this.#end, this.#buffer.length - this.#end, at).catch((error: unknown) => {
-      throw unreadable(file, error);
-    });
+    const { bytesRead } = await this.#handle
+      .read(this.#buffer, this.#end, this.#buffer.length - this.#end, at)
+      .catch((error: unknown) => {
+        throw unreadable(file, error);
+      });
     this.#end += bytesRead;
     if (bytesRead > 0) return;
     const size = this.#offset + this.#end;
     if (size < this.#size) {
-      this.#failure = new StreamError('INPUT_CHANGED', `input "${file}" was cut from ${this.#size} to ${size} bytes while it was read`, {
-        details: { file },
-      });
+      this.#failure = new StreamError(
+        'INPUT_CHANGED',
+        `input "${file}" was cut from ${this.#size} to ${size} bytes while it was read`,
+        {
+          details: { file },
+        },
+      );
     }
     this.#ended = true;
   }
@@ -209,7 +230,8 @@ const positionAt = (count: number, { before, offsets, lines }: PositionTable): J
   if (count === 0) return before;
   const offset = offsets[count - 1];
   const line = lines[count - 1];
-  if (offset === undefined || line === undefined) throw refusal('count', `an integer from 0 to ${offsets.length}`, count);
+  if (offset === undefined || line === undefined)
+    throw refusal('count', `an integer from 0 to ${offsets.length}`, count);
   return { offset, line };
 };
 
@@ -223,9 +245,13 @@ const startOf = async (handle: FileHandle, file: string, { position, size }: Reo
   if (position === undefined || position.offset === 0) return { offset: 0, line: 0 };
   const { offset, line } = position;
   if (size < offset) {
-    throw new StreamError('INPUT_CHANGED', `input "${file}" has ${size} bytes, fewer than the ${offset} that were read before`, {
-      details: { file },
-    });
+    throw new StreamError(
+      'INPUT_CHANGED',
+      `input "${file}" has ${size} bytes, fewer than the ${offset} that were read before`,
+      {
+        details: { file },
+      },
+    );
   }
   const around = Buffer.alloc(3);
   const { bytesRead } = await handle.read(around, 0, 3, offset - 1);
@@ -233,9 +259,13 @@ const startOf = async (handle: FileHandle, file: string, { position, size }: Reo
   // The last line had no newline when it was read: it may have got one since, but it must not have got longer.
   const lineBreak = around[1] === newline ? 1 : around[1] === carriageReturn && around[2] === newline ? 2 : 0;
   if (lineBreak > 0) return { offset: offset + lineBreak, line };
-  throw new StreamError('INPUT_CHANGED', `input "${file}" has no line that ends at byte ${offset}, where one was read before`, {
-    details: { file },
-  });
+  throw new StreamError(
+    'INPUT_CHANGED',
+    `input "${file}" has no line that ends at byte ${offset}, where one was read before`,
+    {
+      details: { file },
+    },
+  );
 };
 
 const hasByteOrderMark = (bytes: Buffer): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;

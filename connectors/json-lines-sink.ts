@@ -1,7 +1,8 @@
 /**
- * Writes values to a file of JSON Lines, exactly once. The lines of an epoch wait in a pending file beside the output until the
- * checkpoint that sealed them is durable; a commit adds them at their fixed offset, so it can be repeated after any crash.
- * Keeps I7 (visible only by commit, which may be repeated) and I10 (what waits in memory is bounded by `full`).
+ * Writes values to a file of JSON Lines, exactly once. The lines of an epoch wait in a pending file beside the output
+ * until the checkpoint that sealed them is durable; a commit adds them at their fixed offset, so it can be repeated
+ * after any crash. Keeps I7 (visible only by commit, which may be repeated) and I10 (what waits in memory is bounded by
+ * `full`).
  */
 import { hash } from 'node:crypto';
 import { basename, resolve } from 'node:path';
@@ -11,14 +12,26 @@ import { invariant, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
 import { plainJson } from '../lib/core/plain-json.ts';
 import { fileIdentity, realPath } from './file-identity.ts';
-import { checkPlace, failed, JsonLinesOutput, offsetOf, type JsonLinesCommittable, type OutputOptions } from './json-lines-output.ts';
+import {
+  checkPlace,
+  failed,
+  JsonLinesOutput,
+  offsetOf,
+  type JsonLinesCommittable,
+  type OutputOptions,
+} from './json-lines-output.ts';
 import { takeOutput } from './output-owner.ts';
 import { PendingFile, pendingEpochs, removePending } from './pending-file.ts';
 
 export interface JsonLinesSinkOptions {
-  /** What a fresh job does with an output that is not empty: refuse, write behind it, or empty it. @defaultValue 'fail' */
+  /**
+   * What a fresh job does with an output that is not empty: refuse, write behind it, or empty it. @defaultValue 'fail'
+   */
   readonly onExisting?: 'fail' | 'append' | 'overwrite' | undefined;
-  /** Permissions of an output that is made, less what the umask of the process takes away, from 0 to 0o777. @defaultValue 0o666 */
+  /**
+   * Permissions of an output that is made, less what the umask of the process takes away, from 0 to 0o777.
+   * @defaultValue 0o666
+   */
   readonly mode?: number | undefined;
 }
 
@@ -61,7 +74,10 @@ export const jsonLinesSink = <T>(path: string, options: JsonLinesSinkOptions = {
   };
 };
 
-const openWriter = async <T>(options: OutputOptions, context: SinkContext<JsonLinesCommittable>): Promise<JsonLinesWriter<T>> => {
+const openWriter = async <T>(
+  options: OutputOptions,
+  context: SinkContext<JsonLinesCommittable>,
+): Promise<JsonLinesWriter<T>> => {
   const { pending, last, epoch } = context;
   await checkPlace(options);
   const release = await takeOutput(options.path, options.owner);
@@ -69,7 +85,13 @@ const openWriter = async <T>(options: OutputOptions, context: SinkContext<JsonLi
     const offset = await offsetOf(options, context);
     const kept = new Set([...pending, ...(last === undefined ? [] : [last])].map((each) => each.epoch));
     for (const each of await pendingEpochs(options)) if (!kept.has(each)) await removePending(options, each);
-    return new JsonLinesWriter<T>({ ...options, epoch, offset, output: new JsonLinesOutput(options, pending), release });
+    return new JsonLinesWriter<T>({
+      ...options,
+      epoch,
+      offset,
+      output: new JsonLinesOutput(options, pending),
+      release,
+    });
   } catch (error) {
     await release();
     throw error;
@@ -113,7 +135,10 @@ class JsonLinesWriter<T> implements SinkWriter<T, JsonLinesCommittable> {
 
   seal(epoch: number): Promise<JsonLinesCommittable | undefined> {
     const file = this.#current;
-    invariant(epoch === file.epoch, `I7: epoch ${file.epoch} of "${this.#options.path}" is open, ${epoch} can not be sealed`);
+    invariant(
+      epoch === file.epoch,
+      `I7: epoch ${file.epoch} of "${this.#options.path}" is open, ${epoch} can not be sealed`,
+    );
     this.#current = new PendingFile(this.#options, epoch + 1);
     const bytes = file.end();
     if (bytes === 0) return Promise.resolve(undefined);
@@ -157,7 +182,9 @@ const lineOf = (value: unknown, number: number): string => {
   try {
     if (value !== undefined) return `${plainJson(value)}\n`;
   } catch (error) {
-    throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: ${messageOf(error)}`, { cause: error });
+    throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: it is undefined`);
 };

@@ -1,6 +1,6 @@
 /**
- * Reads files of JSON Lines: one split per file, one value per line, and positions that are byte offsets, so that a restart goes on at
- * the very line. Malformed lines fail the read, are skipped, or go to a side output.
+ * Reads files of JSON Lines: one split per file, one value per line, and positions that are byte offsets, so that a
+ * restart goes on at the very line. Malformed lines fail the read, are skipped, or go to a side output.
  */
 import type { Source } from '../lib/core/connector.ts';
 import { callable, integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
@@ -9,8 +9,8 @@ import { JsonLinesReader, type JsonLinesPosition } from './json-lines-reader.ts'
 
 export interface JsonLinesOptions<T> {
   /**
-   * What a line does that is not JSON, not UTF-8, or refused by the schema: reject the read after the lines before it were handed out,
-   * be counted and left out, or go to the side output `malformedLines`. @defaultValue 'fail'
+   * What a line does that is not JSON, not UTF-8, or refused by the schema: reject the read after the lines before it
+   * were handed out, be counted and left out, or go to the side output `malformedLines`. @defaultValue 'fail'
    */
   readonly onMalformed?: 'fail' | 'skip' | 'side-output' | undefined;
   /** Called for each skipped line, also again when a restart reads it again. @defaultValue none: they are counted */
@@ -18,13 +18,14 @@ export interface JsonLinesOptions<T> {
   /** Records per batch, from 1. @defaultValue 256 */
   readonly batchSize?: number | undefined;
   /**
-   * Checks and shapes a value, as a zod schema does. What it refuses is a malformed line. A mistake in it is none: a `TypeError` or
-   * `ReferenceError` of a transform, a promise, and what a library's schema throws beside its own errors fail the job, whatever
-   * `onMalformed` says. @defaultValue none: any JSON is taken
+   * Checks and shapes a value, as a zod schema does. What it refuses is a malformed line. A mistake in it is none: a
+   * `TypeError` or `ReferenceError` of a transform, a promise, and what a library's schema throws beside its own errors
+   * fail the job, whatever `onMalformed` says. @defaultValue none: any JSON is taken
    */
   readonly schema?: { parse(value: unknown): T } | undefined;
   /**
-   * What an integer beyond 2^53 becomes, of which a number keeps only the first 16 digits or so: `text` and `bigint` keep them all.
+   * What an integer beyond 2^53 becomes, of which a number keeps only the first 16 digits or so: `text` and `bigint`
+   * keep them all.
    * @defaultValue 'number', as `JSON.parse` reads it
    */
   readonly bigints?: 'number' | 'text' | 'bigint' | undefined;
@@ -49,14 +50,24 @@ export interface JsonLinesSource<T> extends Source<T, JsonLinesPosition> {
  * const visits = env.fromSource(jsonLines<{ page: string }>('visits.jsonl'));
  * console.log(await visits.map(({ page }) => page).executeAndCollect()); // prints [ 'home', 'help' ]
  */
-export const jsonLines = <T>(path: string | readonly string[], options: JsonLinesOptions<T> = {}): JsonLinesSource<T> => {
-  knownOptions('jsonLines', options, { onMalformed: true, onSkipped: true, batchSize: true, schema: true, bigints: true });
+export const jsonLines = <T>(
+  path: string | readonly string[],
+  options: JsonLinesOptions<T> = {},
+): JsonLinesSource<T> => {
+  knownOptions('jsonLines', options, {
+    onMalformed: true,
+    onSkipped: true,
+    batchSize: true,
+    schema: true,
+    bigints: true,
+  });
   const { onMalformed = 'fail', onSkipped, batchSize = 256, schema, bigints = 'number' } = options;
   oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
   oneOf('bigints', bigints, ['number', 'text', 'bigint']);
   integer('batchSize', batchSize, { min: 1 });
   if (onSkipped !== undefined) callable('onSkipped', onSkipped);
-  if (schema !== undefined && typeof schema?.parse !== 'function') throw refusal('schema', 'a schema with a `parse` method', schema);
+  if (schema !== undefined && typeof schema?.parse !== 'function')
+    throw refusal('schema', 'a schema with a `parse` method', schema);
   const paths = typeof path === 'string' ? [path] : Array.isArray(path) ? [...path] : [];
   const isPath = (each: unknown): boolean => typeof each === 'string' && each !== '' && !each.includes('\0');
   if (paths.length === 0 || !paths.every(isPath) || new Set(paths).size !== paths.length) {
@@ -77,6 +88,7 @@ export const jsonLines = <T>(path: string | readonly string[], options: JsonLine
       return skipped;
     },
     splits: async () => paths,
-    open: (file, position, signal) => JsonLinesReader.open({ file, onMalformed, skip, batchSize, schema, bigints }, position, signal),
+    open: (file, position, signal) =>
+      JsonLinesReader.open({ file, onMalformed, skip, batchSize, schema, bigints }, position, signal),
   };
 };

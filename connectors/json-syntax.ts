@@ -1,16 +1,20 @@
 /**
- * Finds where a text stops being JSON. `JSON.parse` names the place in some of its messages only, and a malformed line of an input
- * file has to be found by a person. Runs on text that `JSON.parse` has refused, never on the fast path.
+ * Finds where a text stops being JSON. `JSON.parse` names the place in some of its messages only, and a malformed line
+ * of an input file has to be found by a person. Runs on text that `JSON.parse` has refused, never on the fast path.
  */
 
 type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'next';
 
 const blank = /[ \t\n\r]*/y;
 /** Control characters are excluded by where printable ones begin. */
-const string = /"[\x20\x21\x23-\x5b\x5d-\uffff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[\x20\x21\x23-\x5b\x5d-\uffff]*)*"/y;
+const string =
+  /"[\x20\x21\x23-\x5b\x5d-\uffff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[\x20\x21\x23-\x5b\x5d-\uffff]*)*"/y;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
-/** The index of the first character that can't continue a JSON text; the length when the text ends too early or is whole. */
+/**
+ * The index of the first character that can't continue a JSON text; the length when the text ends too early or is
+ * whole.
+ */
 export const syntaxErrorIndex = (text: string): number => {
   const open: ('{' | '[')[] = [];
   let expected: Expected = 'value';

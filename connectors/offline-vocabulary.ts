@@ -1,6 +1,6 @@
 /**
- * The words by which the offline model reads: what buyers complain of and praise, what turns or strengthens a word, and the themes of
- * complaints.
+ * The words by which the offline model reads: what buyers complain of and praise, what turns or strengthens a word, and
+ * the themes of complaints.
  */
 export interface Theme {
   readonly name: string;
@@ -24,13 +24,13 @@ export const ownValence: ReadonlyMap<string, number> = new Map([
   ].map((word) => [word, -2] as const),
   ...[...words('junk garbage fell overpriced defective unreadable')].map((word) => [word, -3] as const),
   ...[...words('small tight narrow bulky heavy dim thin')].map((word) => [word, -1] as const),
-  ...[...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug')].map(
-    (word) => [word, 2] as const,
-  ),
+  ...[
+    ...words('sturdy quiet quick quickly fast cozy crisp roomy soft durable lightweight accurate smooth comfy snug'),
+  ].map((word) => [word, 2] as const),
   // Rated by AFINN for what they mean in the news, not in a shop.
-  ...[...words('no nuts cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand')].map(
-    (word) => [word, 0] as const,
-  ),
+  ...[
+    ...words('no nuts cut cutting fire drop dropped charge charged charges hard pay pressure stop sharp alone demand'),
+  ].map((word) => [word, 0] as const),
   ['broke', -3],
   ['broken', -3],
   ['stopped', -2],
@@ -40,10 +40,14 @@ export const ownValence: ReadonlyMap<string, number> = new Map([
 export const negations = words(
   'not no never hardly barely rarely seldom without nothing none neither nor cannot cant dont doesnt didnt isnt wasnt wont arent werent couldnt wouldnt shouldnt aint hasnt havent',
 );
-export const boosters = words('very really extremely so absolutely incredibly super totally completely too far highly terribly');
+export const boosters = words(
+  'very really extremely so absolutely incredibly super totally completely too far highly terribly',
+);
 export const dampers = words('slightly somewhat bit little fairly mildly kinda rather');
 /** "Saved my phone from a bad fall": what comes behind these is what did not happen. */
-export const shields = words('saved saves protects protected survives survived prevents prevented withstood withstands');
+export const shields = words(
+  'saved saves protects protected survives survived prevents prevented withstood withstands',
+);
 export const fillers = words(
   'i we the a an are were and but so also because then it its is was that this these those my our he she they you there well just however although though which when while while, honestly overall unfortunately sadly plus only even me very really',
 );
@@ -82,7 +86,11 @@ export const themeTable: readonly (Theme & { readonly stems: readonly string[] }
     stems: ['smell', 'odor', 'odour', 'stink', 'reek', 'fumes', 'chemical'],
     advice: 'change or air the material that smells before it is packed',
   },
-  { name: 'battery', stems: ['batter', 'charg', 'drain', 'recharg'], advice: 'fit a larger battery and state its running time honestly' },
+  {
+    name: 'battery',
+    stems: ['batter', 'charg', 'drain', 'recharg'],
+    advice: 'fit a larger battery and state its running time honestly',
+  },
   {
     name: 'noise',
     stems: ['nois', 'loud', 'buzz', 'rattl', 'squeak', 'hum', 'hums', 'humming', 'whin', 'rumbl'],
@@ -111,11 +119,31 @@ export const themeTable: readonly (Theme & { readonly stems: readonly string[] }
   },
   {
     name: 'reliability',
-    stems: ['jam', 'jammed', 'stuck', 'freez', 'froze', 'crash', 'connect', 'disconnect', 'unreliab', 'malfunction', 'restart'],
+    stems: [
+      'jam',
+      'jammed',
+      'stuck',
+      'freez',
+      'froze',
+      'crash',
+      'connect',
+      'disconnect',
+      'unreliab',
+      'malfunction',
+      'restart',
+    ],
     advice: 'find out why it gets stuck or loses its connection, and mend that first',
   },
-  { name: 'light', stems: ['dim', 'bright', 'glare', 'flicker'], advice: 'make the light brighter and let the user set it' },
-  { name: 'leaks', stems: ['leak', 'drip', 'spill', 'seal', 'soggy'], advice: 'improve the seal and test each piece for leaks' },
+  {
+    name: 'light',
+    stems: ['dim', 'bright', 'glare', 'flicker'],
+    advice: 'make the light brighter and let the user set it',
+  },
+  {
+    name: 'leaks',
+    stems: ['leak', 'drip', 'spill', 'seal', 'soggy'],
+    advice: 'improve the seal and test each piece for leaks',
+  },
   {
     name: 'customer service',
     stems: ['service', 'support', 'repl', 'email', 'warranty'],
@@ -136,8 +164,16 @@ export const themeTable: readonly (Theme & { readonly stems: readonly string[] }
     stems: ['comfort', 'hurt', 'pain', 'itch', 'pinch', 'blister', 'stiff', 'heavy', 'sore'],
     advice: 'soften and pad the places that press',
   },
-  { name: 'taste', stems: ['tast', 'flavor', 'flavour', 'stale', 'bland', 'bitter'], advice: 'rework the recipe and check its freshness' },
-  { name: 'heat', stems: ['hot', 'heat', 'overheat', 'burn', 'lukewarm', 'temperature'], advice: 'control the temperature better' },
+  {
+    name: 'taste',
+    stems: ['tast', 'flavor', 'flavour', 'stale', 'bland', 'bitter'],
+    advice: 'rework the recipe and check its freshness',
+  },
+  {
+    name: 'heat',
+    stems: ['hot', 'heat', 'overheat', 'burn', 'lukewarm', 'temperature'],
+    advice: 'control the temperature better',
+  },
   {
     name: 'looks',
     stems: ['colo', 'fade', 'scratch', 'stain', 'finish', 'picture', 'photo', 'crooked', 'ugly'],

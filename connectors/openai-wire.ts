@@ -1,6 +1,6 @@
 /**
- * Chat completions as they stand on the wire: the body of a request, and the message in an answer, in the shapes that servers really
- * send. What a server put beside text and tool calls is kept as `provider_fields` and sent back.
+ * Chat completions as they stand on the wire: the body of a request, and the message in an answer, in the shapes that
+ * servers really send. What a server put beside text and tool calls is kept as `provider_fields` and sent back.
  */
 import { StreamError } from '../lib/core/errors.ts';
 import type { ChatMessage, ChatRequest, ToolCall } from '../lib/core/model.ts';
@@ -12,7 +12,8 @@ export type ResponseFormat = 'json_schema' | 'json_object' | 'none';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 // ---------- request
 
@@ -30,16 +31,21 @@ export const modelOf = ({ model, args }: ChatRequest, otherwise: string): string
 };
 
 /**
- * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request; its tools stand beside the
- * agent's own. Throws `MODEL_REQUEST` when it asks for a stream.
+ * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request; its tools stand
+ * beside the agent's own. Throws `MODEL_REQUEST` when it asks for a stream.
  */
 export const chatBody = (request: ChatRequest, { model: otherwise, responseFormat, sendBack }: BodyOptions): string => {
   const { messages, tools = [], args = {}, outputSchema } = request;
   if (args['stream'] === true) {
-    throw new StreamError('MODEL_REQUEST', '`args` ask for a stream, which is not read', { hint: 'leave `stream` out of `args`' });
+    throw new StreamError('MODEL_REQUEST', '`args` ask for a stream, which is not read', {
+      hint: 'leave `stream` out of `args`',
+    });
   }
   const more: readonly unknown[] = Array.isArray(args['tools']) ? args['tools'] : [];
-  const offered = [...tools.map(({ name, description, inputSchema: parameters }) => asFunction({ name, description, parameters })), ...more];
+  const offered = [
+    ...tools.map(({ name, description, inputSchema: parameters }) => asFunction({ name, description, parameters })),
+    ...more,
+  ];
   const body = {
     ...(outputSchema === undefined ? {} : formatOf(outputSchema, responseFormat)),
     ...args,
@@ -58,7 +64,10 @@ const formatOf = (schema: Fields, format: ResponseFormat): Fields => {
   return { response_format: { type: 'json_schema', json_schema: { name: 'answer', schema } } };
 };
 
-const wireMessage = ({ role, content, tool_calls: calls = [], extra_args: extra = {} }: ChatMessage, sendBack: boolean): Fields => {
+const wireMessage = (
+  { role, content, tool_calls: calls = [], extra_args: extra = {} }: ChatMessage,
+  sendBack: boolean,
+): Fields => {
   if (role === 'tool') return { role, content, tool_call_id: extra['externalId'] ?? '' };
   const kept = sendBack && isObject(extra['provider_fields']) ? extra['provider_fields'] : {};
   if (calls.length === 0) return { content, ...kept, role };
@@ -70,13 +79,18 @@ const wireMessage = ({ role, content, tool_calls: calls = [], extra_args: extra 
   return { content: content === '' ? null : content, ...kept, role, tool_calls: wireCalls };
 };
 
-/** As JSON without halves of characters, for which servers refuse the whole request; a text that was cut anywhere ends in one. */
+/**
+ * As JSON without halves of characters, for which servers refuse the whole request; a text that was cut anywhere ends
+ * in one.
+ */
 const jsonOf = (body: Fields): string => {
   const text = JSON.stringify(body);
   if (!/\\u[dD][89a-fA-F]/.test(text)) return text;
   return JSON.stringify(body, (_name, value: unknown) => {
     if (typeof value === 'string') return wellFormed(value);
-    return isObject(value) ? Object.fromEntries(Object.entries(value).map(([name, member]) => [wellFormed(name), member])) : value;
+    return isObject(value)
+      ? Object.fromEntries(Object.entries(value).map(([name, member]) => [wellFormed(name), member]))
+      : value;
   });
 };
 
@@ -91,10 +105,18 @@ interface Answering {
 
 /** What servers call the end of an answer that is none, and the error of a request that is refused for what it says. */
 const cutOff: ReadonlySet<string> = new Set(['length', 'max_tokens', 'model_length']);
-const filtered: ReadonlySet<string> = new Set(['content_filter', 'safety', 'recitation', 'refusal', 'sensitive', 'content_policy_violation']);
+const filtered: ReadonlySet<string> = new Set([
+  'content_filter',
+  'safety',
+  'recitation',
+  'refusal',
+  'sensitive',
+  'content_policy_violation',
+]);
 
 /** An error that is a refusal, and so has the code of one. */
-export const refusalCode = ({ code }: Failure): 'MODEL_REFUSED' | undefined => (filtered.has(String(code)) ? 'MODEL_REFUSED' : undefined);
+export const refusalCode = ({ code }: Failure): 'MODEL_REFUSED' | undefined =>
+  filtered.has(String(code)) ? 'MODEL_REFUSED' : undefined;
 
 /** The message in an answer. Throws a `StreamError` with one of the codes of models. */
 export const chatAnswer = (text: string, answering: Answering): ChatMessage => {
@@ -106,7 +128,8 @@ export const chatAnswer = (text: string, answering: Answering): ChatMessage => {
   if (failure !== undefined) throw door.failed(failure, { text: `${place} answered with an error` });
   const { message, finish_reason: reason } = isObject(choice) ? choice : {};
   if (reason === 'error') throw door.failed(failureOf(choice), { text: `${place} answered with an error` });
-  if (!isObject(message)) throw unreadable(`${place} answered without a message in its first choice: ${door.show(text)}`);
+  if (!isObject(message))
+    throw unreadable(`${place} answered without a message in its first choice: ${door.show(text)}`);
   const { content, refusal, kept } = partsOf(message, place);
   const facts = present({
     model_name: model,
@@ -127,16 +150,22 @@ const parsed = (text: string, { place, door }: Answering): unknown => {
     // The error of the parser would quote the text as it is.
     const isStream = /^\s*(data|event):/.test(text);
     const told = text.trim() === '' ? 'nothing' : `something that is no JSON: ${door.show(text)}`;
-    throw unreadable(`${place} answered ${told}`, isStream ? 'the server streams its answer, which was not asked for' : undefined);
+    throw unreadable(
+      `${place} answered ${told}`,
+      isStream ? 'the server streams its answer, which was not asked for' : undefined,
+    );
   }
 };
 
-const unreadable = (message: string, hint?: string): StreamError => new StreamError('MODEL_RESPONSE', message, { hint });
+const unreadable = (message: string, hint?: string): StreamError =>
+  new StreamError('MODEL_RESPONSE', message, { hint });
 
 /** Absent facts are left out, so that a message stays plain data and nothing is sent back that says nothing. */
-const present = (fields: Fields): Fields => Object.fromEntries(Object.entries(fields).filter(([, value]) => !isAbsent(value)));
+const present = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => !isAbsent(value)));
 
-const isAbsent = (value: unknown): boolean => value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+const isAbsent = (value: unknown): boolean =>
+  value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 
 const isEmpty = (fields: Fields): boolean => Object.keys(fields).length === 0;
 
@@ -159,7 +188,8 @@ const partsOf = (message: Fields, place: string): MessageParts => {
   let isText = true;
   for (const part of list) {
     if (typeof part === 'string') content += part;
-    else if (!isObject(part) || !Array.isArray(said)) throw unreadable(`${place} answered with content that is no text`);
+    else if (!isObject(part) || !Array.isArray(said))
+      throw unreadable(`${place} answered with content that is no text`);
     else if (typeof part['refusal'] === 'string') refusal += part['refusal'];
     else if (part['type'] === 'text' && typeof part['text'] === 'string') content += part['text'];
     else isText = false;
@@ -173,10 +203,14 @@ const refuseEnd = (reason: unknown, refusal: string, facts: Fields, { place, doo
   const end = typeof reason === 'string' ? reason.toLowerCase() : '';
   if (refusal !== '' || filtered.has(end)) {
     const words = refusal === '' ? `(${end})` : `: ${door.show(refusal)}`;
-    throw new StreamError('MODEL_REFUSED', `${place} refuses to answer${words}`, { details: { ...facts, refusal: door.hide(refusal) } });
+    throw new StreamError('MODEL_REFUSED', `${place} refuses to answer${words}`, {
+      details: { ...facts, refusal: door.hide(refusal) },
+    });
   }
   if (cutOff.has(end) && !allowCutOff) {
-    throw new StreamError('MODEL_CUT_OFF', `${place} was cut off at the limit of its tokens (finish_reason ${end})`, { details: facts });
+    throw new StreamError('MODEL_CUT_OFF', `${place} was cut off at the limit of its tokens (finish_reason ${end})`, {
+      details: facts,
+    });
   }
 };
 
@@ -195,7 +229,10 @@ const toolCallOf = (call: unknown, place: string): ToolCall => {
   };
 };
 
-/** Servers send JSON in a text, the object itself, JSON in a text in a text, and for no arguments an empty text, `null`, or nothing. */
+/**
+ * Servers send JSON in a text, the object itself, JSON in a text in a text, and for no arguments an empty text, `null`,
+ * or nothing.
+ */
 const argumentsOf = (sent: unknown, place: string): Fields => {
   let args = sent;
   for (let texts = 0; texts < 2 && typeof args === 'string'; texts += 1) {

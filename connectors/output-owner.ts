@@ -1,7 +1,7 @@
 /**
- * Says beside an output which sink of which job writes it, for as long as that runs, so that another job is refused before it cuts or
- * mixes anything. A note whose process is gone, or that another machine has left, holds nobody back: what it means is then noticed by
- * the commits, which find bytes that are not theirs.
+ * Says beside an output which sink of which job writes it, for as long as that runs, so that another job is refused
+ * before it cuts or mixes anything. A note whose process is gone, or that another machine has left, holds nobody back:
+ * what it means is then noticed by the commits, which find bytes that are not theirs.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -23,7 +23,10 @@ interface Note {
   readonly host: string;
 }
 
-/** @internal Takes an output for an owner. Rejects with `OUTPUT_IN_USE` while another one has it. The result gives it back, and may be called twice. */
+/**
+ * @internal Takes an output for an owner. Rejects with `OUTPUT_IN_USE` while another one has it. The result gives it
+ * back, and may be called twice.
+ */
 export const takeOutput = async (output: string, owner: string): Promise<() => Promise<void>> => {
   await refuseOthers(output, owner);
   const path = resolve(notePath(output, owner));

@@ -1,6 +1,7 @@
 /**
- * Slows a source down to a number of records per second: demonstrations that should look live, and load tests at a fixed rate. Cuts the
- * batches of the source it wraps and keeps their positions. Keeps I9 (waits on the Clock) and I10 (the wait takes the signal).
+ * Slows a source down to a number of records per second: demonstrations that should look live, and load tests at a
+ * fixed rate. Cuts the batches of the source it wraps and keeps their positions. Keeps I9 (waits on the Clock) and I10
+ * (the wait takes the signal).
  */
 import type { Clock } from '../lib/core/clock.ts';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
@@ -8,7 +9,10 @@ import { sleep, systemClock } from '../lib/core/clock.ts';
 import { refusal, withMethods } from '../lib/core/options.ts';
 import { ownBatch } from '../lib/core/own-batch.ts';
 
-/** A source that fell behind makes up for at most this much lost time at once, so that a pause is not followed by a flood. */
+/**
+ * A source that fell behind makes up for at most this much lost time at once, so that a pause is not followed by a
+ * flood.
+ */
 const catchUpMs = 100;
 
 /**
@@ -87,7 +91,9 @@ const pacedReader = <T, P>(reader: SourceReader<T, P>, pace: Pace): SourceReader
       from += count;
       return part;
     },
-    ...(reader.committed === undefined ? {} : { committed: (position: P) => reader.committed?.(position) ?? Promise.resolve() }),
+    ...(reader.committed === undefined
+      ? {}
+      : { committed: (position: P) => reader.committed?.(position) ?? Promise.resolve() }),
     close: () => reader.close(),
   };
 };

@@ -1,6 +1,7 @@
 /**
- * The lines of one epoch of a file sink before they are committed: a buffer in memory that is written behind into a file of its own
- * beside the output. Keeps I7 (a reader of the output sees nothing of it) and I10 (the buffer's size is known to the sink).
+ * The lines of one epoch of a file sink before they are committed: a buffer in memory that is written behind into a
+ * file of its own beside the output. Keeps I7 (a reader of the output sees nothing of it) and I10 (the buffer's size is
+ * known to the sink).
  */
 import type { FileHandle } from 'node:fs/promises';
 import { open, readdir, rm } from 'node:fs/promises';
@@ -17,7 +18,9 @@ const pieceLength = 64 * 1024;
 const flushBytes = 256 * 1024;
 const copyBytes = 1024 * 1024;
 
-/** @internal The output of one sink of one job: two that write beside one output never meet each other's pending files. */
+/**
+ * @internal The output of one sink of one job: two that write beside one output never meet each other's pending files.
+ */
 export interface OwnedOutput {
   readonly path: string;
   /** Eight hexadecimal digits. */
@@ -25,7 +28,8 @@ export interface OwnedOutput {
 }
 
 /** @internal */
-export const pendingPath = ({ path, owner }: OwnedOutput, epoch: number): string => `${path}.${owner}.epoch-${epoch}.pending`;
+export const pendingPath = ({ path, owner }: OwnedOutput, epoch: number): string =>
+  `${path}.${owner}.epoch-${epoch}.pending`;
 
 /** @internal An epoch whose name is as long as any gets. */
 export const longestEpoch = 9_999_999_999;
@@ -40,7 +44,8 @@ export const pendingEpochs = async ({ path, owner }: OwnedOutput): Promise<numbe
 };
 
 /** @internal */
-export const removePending = (output: OwnedOutput, epoch: number): Promise<void> => rm(pendingPath(output, epoch), { force: true });
+export const removePending = (output: OwnedOutput, epoch: number): Promise<void> =>
+  rm(pendingPath(output, epoch), { force: true });
 
 /** @internal */
 export class PendingFile {
@@ -189,10 +194,16 @@ export const appendRange = async (from: FileHandle, to: FileHandle, { offset, by
 
 /** @internal How many bytes of one file, from its beginning, are those of another from `offset` on; at most `bytes`. */
 export const commonBytes = async (of: FileHandle, other: FileHandle, { offset, bytes }: FileRange): Promise<number> => {
-  const [mine, theirs] = [Buffer.allocUnsafe(Math.min(copyBytes, bytes)), Buffer.allocUnsafe(Math.min(copyBytes, bytes))];
+  const [mine, theirs] = [
+    Buffer.allocUnsafe(Math.min(copyBytes, bytes)),
+    Buffer.allocUnsafe(Math.min(copyBytes, bytes)),
+  ];
   for (let done = 0; done < bytes;) {
     const most = Math.min(mine.length, bytes - done);
-    const [{ bytesRead }, there] = await Promise.all([of.read(mine, 0, most, done), other.read(theirs, 0, most, offset + done)]);
+    const [{ bytesRead }, there] = await Promise.all([
+      of.read(mine, 0, most, done),
+      other.read(theirs, 0, most, offset + done),
+    ]);
     const length = Math.min(bytesRead, there.bytesRead);
     for (let at = 0; at < length; at += 1) if (mine[at] !== theirs[at]) return done + at;
     if (length === 0) return done;
@@ -201,7 +212,10 @@ export const commonBytes = async (of: FileHandle, other: FileHandle, { offset, b
   return bytes;
 };
 
-/** @internal Whether a range of a file holds nothing but zeros: room that was made for bytes which a loss of power has kept from the disk. */
+/**
+ * @internal Whether a range of a file holds nothing but zeros: room that was made for bytes which a loss of power has
+ * kept from the disk.
+ */
 export const isUnwritten = async (handle: FileHandle, { offset, bytes }: FileRange): Promise<boolean> => {
   const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes));
   for (let done = 0; done < bytes;) {

@@ -36,20 +36,25 @@ const textOf = (value: unknown): string => {
   try {
     return value === undefined ? 'undefined' : plainText(value);
   } catch {
-    return inspect(value, { breakLength: Number.POSITIVE_INFINITY }); // A job does not fail of what somebody wants to look at.
+    // A job does not fail of what somebody wants to look at.
+    return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
   }
 };
 
 /** What the standard output has failed with; undefined so far. Only there once somebody prints. */
 let failure: { error?: Error } | undefined;
 
-/** A reader that has gone away is a failure of the sink at its next write, and not the end of the process, as it is where nobody listens. */
+/**
+ * A reader that has gone away is a failure of the sink at its next write, and not the end of the process, as it is
+ * where nobody listens.
+ */
 const writeOut = (text: string): void => {
   const { stdout } = process;
   if (failure === undefined) {
     const heard: { error?: Error } = (failure = {});
     stdout.on('error', (error: Error) => (heard.error = error));
   }
-  if (failure.error !== undefined) throw systemError('SINK_FAILED', 'the standard output can not be written', failure.error);
+  if (failure.error !== undefined)
+    throw systemError('SINK_FAILED', 'the standard output can not be written', failure.error);
   stdout.write(text);
 };

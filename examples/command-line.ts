@@ -1,4 +1,7 @@
-/** The options that the examples share, and what they stand for: the source of reviews, the sink of results, the chat model. */
+/**
+ * The options that the examples share, and what they stand for: the source of reviews, the sink of results, the chat
+ * model.
+ */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, openSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -70,7 +73,10 @@ export const readOptions = (args: readonly string[], environment: NodeJS.Process
       given.pace === undefined
         ? undefined
         : number('--pace', given.pace, { rule: 'a number of reviews per second above 0', holds: (count) => count > 0 }),
-    latencyMs: number('--latency', given.latency ?? '20', { rule: 'a number of milliseconds from 0 up', holds: (ms) => ms >= 0 }),
+    latencyMs: number('--latency', given.latency ?? '20', {
+      rule: 'a number of milliseconds from 0 up',
+      holds: (ms) => ms >= 0,
+    }),
     model: modelOf(environment),
   };
   const state = given.state ?? mkdtempSync(join(tmpdir(), 'millrace-'));
@@ -95,8 +101,10 @@ export const chatConnection = ({ model, latencyMs, calls }: Options, onCall: () 
     ...connection,
     chat(request, options) {
       const prompt = createHash('sha256').update(JSON.stringify(request.messages)).digest('hex');
-      // Written at once and before the request leaves, so no call that was made lacks its line, whenever the process dies.
-      if (file !== undefined) writeSync(file, `${JSON.stringify({ call: options.callId, key: options.key, prompt })}\n`);
+      // Written at once and before the request leaves, so no call that was made lacks its line, whenever the process
+      // dies.
+      if (file !== undefined)
+        writeSync(file, `${JSON.stringify({ call: options.callId, key: options.key, prompt })}\n`);
       onCall();
       return connection.chat(request, options);
     },
@@ -135,13 +143,19 @@ const parse = (args: readonly string[]) => {
   }
 };
 
-const modelOf = ({ MILLRACE_BASE_URL: baseUrl, MILLRACE_MODEL: model, MILLRACE_API_KEY: apiKey }: NodeJS.ProcessEnv): Options['model'] => {
+const modelOf = ({
+  MILLRACE_BASE_URL: baseUrl,
+  MILLRACE_MODEL: model,
+  MILLRACE_API_KEY: apiKey,
+}: NodeJS.ProcessEnv): Options['model'] => {
   if (!baseUrl && !model) return undefined;
-  if (!baseUrl) throw new OptionError(`Expected MILLRACE_BASE_URL to be set beside MILLRACE_MODEL, which is \`${model}\``);
+  if (!baseUrl)
+    throw new OptionError(`Expected MILLRACE_BASE_URL to be set beside MILLRACE_MODEL, which is \`${model}\``);
   if (!model) throw new OptionError(`Expected MILLRACE_MODEL to be set beside MILLRACE_BASE_URL`);
   const options = { baseUrl, model, apiKey: apiKey || undefined };
   try {
-    openAIChatModel(options); // Says what is wrong and quotes nothing that may be a secret, so neither does anything here.
+    // Says what is wrong and quotes nothing that may be a secret, so neither does anything here.
+    openAIChatModel(options);
   } catch (error) {
     throw new OptionError(`MILLRACE_BASE_URL and MILLRACE_API_KEY: ${messageOf(error)}`);
   }

@@ -1,4 +1,7 @@
-/** The line at the bottom of a terminal that says how far the job is. Written to standard error; without a terminal only the last word is. */
+/**
+ * The line at the bottom of a terminal that says how far the job is. Written to standard error; without a terminal only
+ * the last word is.
+ */
 import type { Job } from 'millrace';
 import { pino } from 'pino';
 

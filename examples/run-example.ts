@@ -1,14 +1,23 @@
-/** Runs an example as a command: progress on the terminal, a stop with a checkpoint on Ctrl-C and SIGTERM, errors that a person can read. */
+/**
+ * Runs an example as a command: progress on the terminal, a stop with a checkpoint on Ctrl-C and SIGTERM, errors that a
+ * person can read.
+ */
 import { rmSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { StreamError, type Job } from 'millrace';
 import { OptionError, readOptions, usage, type Options } from './command-line.ts';
 import { Progress } from './progress.ts';
 
-/** A signal behind the first one within this time is the same one: a terminal sends it to npm and to us, and npm passes it on. */
+/**
+ * A signal behind the first one within this time is the same one: a terminal sends it to npm and to us, and npm passes
+ * it on.
+ */
 const sameSignalMs = 500;
 
-/** Reads the options, starts the job and waits for its end. Sets the exit code: 0 ended or stopped, 1 failed, 2 wrong options. */
+/**
+ * Reads the options, starts the job and waits for its end. Sets the exit code: 0 ended or stopped, 1 failed, 2 wrong
+ * options.
+ */
 export const runExample = async (start: (options: Options, progress: Progress) => Promise<Job>): Promise<void> => {
   const progress = new Progress();
   try {
@@ -53,7 +62,10 @@ const onSignals = (): Promise<void> =>
 const explain = (error: unknown): string => {
   if (error instanceof OptionError) return `${error.message}\nTry --help\n`;
   if (!(error instanceof Error)) return `${String(error)}\n`;
-  const said = error instanceof StreamError ? `${error.code}: ${error.message}\nWhat to do: ${adviceOn(error)}\n` : `${error.message}\n`;
+  const said =
+    error instanceof StreamError
+      ? `${error.code}: ${error.message}\nWhat to do: ${adviceOn(error)}\n`
+      : `${error.message}\n`;
   return process.env['DEBUG'] ? `${said}${inspect(error)}\n` : said;
 };
 

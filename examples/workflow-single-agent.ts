@@ -1,5 +1,6 @@
 /**
- * One agent on a stream: reads product reviews from a file, lets a chat model judge each of them, and prints the judgements.
+ * One agent on a stream: reads product reviews from a file, lets a chat model judge each of them, and prints the
+ * judgements.
  *
  *     node --import tsx examples/workflow-single-agent.ts --help
  */
@@ -11,7 +12,8 @@ import { runExample } from './run-example.ts';
 await runExample((options, progress) => {
   const env = StreamExecutionEnvironment.create({
     checkpoint: { directory: options.state, interval: options.intervalMs },
-    // A failure that time may mend, such as a model that does not answer, starts the job again from its last checkpoint.
+    // A failure that time may mend, such as a model that does not answer, starts the job again from its last
+    // checkpoint.
     restart: exponentialDelay({ attempts: 3 }),
     logger: progress.logger,
   });

@@ -1,8 +1,8 @@
 /**
- * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the environment executes.
- * One file, because the three classes refer to each other.
+ * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the
+ * environment executes. One file, because the three classes refer to each other.
  */
-import type { Observable, OperatorFunction } from 'rxjs';
+import type { Observable, OperatorFunction as Rx } from 'rxjs';
 import type { CallContext } from './core/call.ts';
 import type { Sink } from './core/connector.ts';
 import type { Key } from './core/key.ts';
@@ -156,7 +156,8 @@ export class DataStream<T> {
     fn: (value: T, call: CallContext) => O | Promise<O>,
     options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<Awaited<O>> {
-    const operator = asyncMap(fn, options as AsyncMapOptions | undefined); // as above: the tag takes what is written to it
+    // as above: the tag takes what is written to it
+    const operator = asyncMap(fn, options as AsyncMapOptions | undefined);
     if (options?.perKey === true && !this.#origin.isKeyed) {
       const why = 'the records of this stream have no key, so no call could have the turn of one';
       throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);
@@ -172,7 +173,9 @@ export class DataStream<T> {
    * const both = orders.map(({ id }) => id).union(orders.map(({ customer }) => customer));
    * console.log((await both.executeAndCollect()).length); // prints 6
    */
-  union<U extends readonly unknown[]>(...others: { readonly [N in keyof U]: DataStream<U[N]> }): DataStream<T | U[number]> {
+  union<U extends readonly unknown[]>(
+    ...others: { readonly [N in keyof U]: DataStream<U[N]> }
+  ): DataStream<T | U[number]> {
     const origins = others.map((other: unknown) => {
       if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
       return other.origin;
@@ -206,49 +209,39 @@ export class DataStream<T> {
   }
 
   /**
-   * Puts RxJS operators into the stream, up to six, with the options behind them. They must emit while they handle a value, or when their input completes, which it
-   * does with the last value of a bounded input: what they hold then (`reduce`, a buffer) comes out with the timestamp
-   * of that value, or behind the watermark if that is later. What they keep is in no checkpoint, and lost by a stop or a
-   * restart: with a state directory they must be declared `{ stateless: true }`.
+   * Puts RxJS operators into the stream, up to six, with the options behind them. They must emit while they handle a
+   * value, or when their input completes, which it does with the last value of a bounded input: what they hold then
+   * (`reduce`, a buffer) comes out with the timestamp of that value, or behind the watermark if that is later. What
+   * they keep is in no checkpoint, and lost by a stop or a restart: with a state directory they must be declared `{
+   * stateless: true }`.
    *
    * @example
    * import { map as rxMap } from 'rxjs';
    * const ids = orders.pipe(rxMap(({ id }) => id), { stateless: true });
    * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
    */
-  pipe<A>(a: OperatorFunction<T, A>, options?: PipeOptions): DataStream<A>;
-  pipe<A, B>(a: OperatorFunction<T, A>, b: OperatorFunction<A, B>, options?: PipeOptions): DataStream<B>;
-  pipe<A, B, C>(
-    a: OperatorFunction<T, A>,
-    b: OperatorFunction<A, B>,
-    c: OperatorFunction<B, C>,
-    options?: PipeOptions,
-  ): DataStream<C>;
-  pipe<A, B, C, D>(
-    a: OperatorFunction<T, A>,
-    b: OperatorFunction<A, B>,
-    c: OperatorFunction<B, C>,
-    d: OperatorFunction<C, D>,
-    options?: PipeOptions,
-  ): DataStream<D>;
+  pipe<A>(a: Rx<T, A>, options?: PipeOptions): DataStream<A>;
+  pipe<A, B>(a: Rx<T, A>, b: Rx<A, B>, options?: PipeOptions): DataStream<B>;
+  pipe<A, B, C>(a: Rx<T, A>, b: Rx<A, B>, c: Rx<B, C>, options?: PipeOptions): DataStream<C>;
+  pipe<A, B, C, D>(a: Rx<T, A>, b: Rx<A, B>, c: Rx<B, C>, d: Rx<C, D>, options?: PipeOptions): DataStream<D>;
   pipe<A, B, C, D, E>(
-    a: OperatorFunction<T, A>,
-    b: OperatorFunction<A, B>,
-    c: OperatorFunction<B, C>,
-    d: OperatorFunction<C, D>,
-    e: OperatorFunction<D, E>,
+    a: Rx<T, A>,
+    b: Rx<A, B>,
+    c: Rx<B, C>,
+    d: Rx<C, D>,
+    e: Rx<D, E>,
     options?: PipeOptions,
   ): DataStream<E>;
   pipe<A, B, C, D, E, F>(
-    a: OperatorFunction<T, A>,
-    b: OperatorFunction<A, B>,
-    c: OperatorFunction<B, C>,
-    d: OperatorFunction<C, D>,
-    e: OperatorFunction<D, E>,
-    f: OperatorFunction<E, F>,
+    a: Rx<T, A>,
+    b: Rx<A, B>,
+    c: Rx<B, C>,
+    d: Rx<C, D>,
+    e: Rx<D, E>,
+    f: Rx<E, F>,
     options?: PipeOptions,
   ): DataStream<F>;
-  pipe(...parts: readonly (OperatorFunction<never, unknown> | PipeOptions | undefined)[]): DataStream<unknown> {
+  pipe(...parts: readonly (Rx<never, unknown> | PipeOptions | undefined)[]): DataStream<unknown> {
     return new DataStream<unknown>(this.#origin.add('pipe', { kind: 'pipe', ...joined(parts) }));
   }
 
@@ -405,7 +398,9 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
     const { environment } = this.origin;
     // The tag takes what the operator writes to it, as the type of the options says.
     const { name, label, operator } = environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
-    return new DataStream<O>(this.origin.addOperator(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) })).name(label);
+    return new DataStream<O>(
+      this.origin.addOperator(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) }),
+    ).name(label);
   }
 }
 
@@ -465,11 +460,16 @@ export class WindowedStream<T, K extends Key = Key> {
    */
   reduce(reduce: ReduceFunction<T>): DataStream<T>;
   reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn: ProcessWindowFunction<T, O, W, S, K>): DataStream<O>;
-  reduce<O, W, S extends StateSpec>(reduce: ReduceFunction<T>, fn?: ProcessWindowFunction<T, O, W, S, K>): DataStream<T | O> {
+  reduce<O, W, S extends StateSpec>(
+    reduce: ReduceFunction<T>,
+    fn?: ProcessWindowFunction<T, O, W, S, K>,
+  ): DataStream<T | O> {
     callable('fn', reduce);
     if (fn !== undefined) processFunction(fn);
     const options = this.#options;
-    return fn === undefined ? this.#apply<T | O>(reduceWindow(options, reduce)) : this.#apply<T | O>(reduceWindow(options, reduce, fn));
+    return fn === undefined
+      ? this.#apply<T | O>(reduceWindow(options, reduce))
+      : this.#apply<T | O>(reduceWindow(options, reduce, fn));
   }
 
   /**
@@ -485,12 +485,20 @@ export class WindowedStream<T, K extends Key = Key> {
    * console.log(await totals.executeAndCollect()); // prints [ 30, 40 ]
    */
   aggregate<A, R>(aggregate: AggregateFunction<T, A, R>): DataStream<R>;
-  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn: ProcessWindowFunction<R, O, W, S, K>): DataStream<O>;
-  aggregate<A, R, O, W, S extends StateSpec>(aggregate: AggregateFunction<T, A, R>, fn?: ProcessWindowFunction<R, O, W, S, K>): DataStream<R | O> {
+  aggregate<A, R, O, W, S extends StateSpec>(
+    aggregate: AggregateFunction<T, A, R>,
+    fn: ProcessWindowFunction<R, O, W, S, K>,
+  ): DataStream<O>;
+  aggregate<A, R, O, W, S extends StateSpec>(
+    aggregate: AggregateFunction<T, A, R>,
+    fn?: ProcessWindowFunction<R, O, W, S, K>,
+  ): DataStream<R | O> {
     aggregateFunction(aggregate);
     if (fn !== undefined) processFunction(fn);
     const options = this.#options;
-    return fn === undefined ? this.#apply<R | O>(aggregateWindow(options, aggregate)) : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
+    return fn === undefined
+      ? this.#apply<R | O>(aggregateWindow(options, aggregate))
+      : this.#apply<R | O>(aggregateWindow(options, aggregate, fn));
   }
 
   /**

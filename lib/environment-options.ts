@@ -20,7 +20,10 @@ import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/job
 import type { Turn } from './runtime/journal/turn.ts';
 
 export interface CheckpointOptions {
-  /** Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner alone. */
+  /**
+   * Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner
+   * alone.
+   */
   readonly directory: string;
   /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
   readonly interval?: Duration | undefined;
@@ -39,11 +42,14 @@ export interface EnvironmentOptions {
   /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
   readonly restart?: RestartStrategy | undefined;
   /**
-   * How long a stop takes at most: calls that have started, the last checkpoint, commits, closing. Also how long a failed job waits for its
-   * parts to close before it starts again. @defaultValue '30s'
+   * How long a stop takes at most: calls that have started, the last checkpoint, commits, closing. Also how long a
+   * failed job waits for its parts to close before it starts again. @defaultValue '30s'
    */
   readonly stopTimeout?: Duration | undefined;
-  /** Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue false */
+  /**
+   * Fail when replay meets other inputs or code than were recorded, instead of going on in a new branch. @defaultValue
+   * false
+   */
   readonly strictReplay?: boolean | undefined;
   /** Drop state that no operator claims, instead of refusing to start. @defaultValue false */
   readonly allowUnclaimedState?: boolean | undefined;
@@ -52,8 +58,8 @@ export interface EnvironmentOptions {
   /** Changed entries that start a checkpoint early. @defaultValue 500000 */
   readonly dirtyMax?: number | undefined;
   /**
-   * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its own, between which the
-   * event loop is given back, while the watermark is held and sources wait. @defaultValue 128
+   * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its
+   * own, between which the event loop is given back, while the watermark is held and sources wait. @defaultValue 128
    */
   readonly timersPerTurn?: number | undefined;
   /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
@@ -61,8 +67,8 @@ export interface EnvironmentOptions {
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
   readonly freezeState?: boolean | undefined;
   /**
-   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers. A test mode that finds
-   * who changes what. @defaultValue false
+   * Freeze all that user code is given: state, events, inputs, results of durable calls, records with several readers.
+   * A test mode that finds who changes what. @defaultValue false
    */
   readonly freeze?: boolean | undefined;
   /** A pino logger, or the level of one that writes to standard error. @defaultValue 'warn' */
@@ -109,8 +115,23 @@ export interface EnvironmentSettings {
 
 export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
   knownOptions('StreamExecutionEnvironment.create', options, optionNames);
-  const { checkpoint, clock = systemClock, stopTimeout = '30s', maxParallelism = 128, stateCacheMax = 1_000_000, dirtyMax = 500_000 } = options;
-  const { timersPerTurn = 128, strictReplay = false, allowUnclaimedState = false, serialiseEdges = false, freezeState = false, freeze = false, onTurn } = options;
+  const {
+    checkpoint,
+    clock = systemClock,
+    stopTimeout = '30s',
+    maxParallelism = 128,
+    stateCacheMax = 1_000_000,
+    dirtyMax = 500_000,
+  } = options;
+  const {
+    timersPerTurn = 128,
+    strictReplay = false,
+    allowUnclaimedState = false,
+    serialiseEdges = false,
+    freezeState = false,
+    freeze = false,
+    onTurn,
+  } = options;
   if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
   if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
     throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
@@ -134,7 +155,8 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
       freeze: flag('freeze', freeze),
     },
     storage,
-    intervalMs: storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),
+    intervalMs:
+      storage === undefined ? undefined : durationMs('checkpoint.interval', checkpoint?.interval ?? '10s', { min: 1 }),
     stopTimeoutMs: durationMs('stopTimeout', stopTimeout),
     restart: options.restart ?? (storage === undefined ? noRestart() : exponentialDelay()),
     clock: withMethods('clock', clock, 'a Clock', ['now', 'elapsed', 'setTimer', 'defer', 'random']),

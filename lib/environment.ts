@@ -74,7 +74,11 @@ export class StreamExecutionEnvironment {
    * const visits = env.fromSource(source, strategy, 'visits');
    * console.log((await visits.executeAndCollect()).length); // prints 3
    */
-  fromSource<T>(source: Source<T>, strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(), name?: string): DataStream<T> {
+  fromSource<T>(
+    source: Source<T>,
+    strategy: WatermarkStrategy<NoInfer<T>> = WatermarkStrategy.none(),
+    name?: string,
+  ): DataStream<T> {
     withMethods('source', source, 'a Source; `fromCollection` takes an array', ['splits', 'open']);
     if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
     return this.#stream(name ?? source.name, source, strategy);
@@ -101,7 +105,11 @@ export class StreamExecutionEnvironment {
    * // prints a
    * // prints b
    */
-  fromObservable<T>(observable: Observable<T>, options: ObservableSourceOptions = {}, strategy?: WatermarkStrategy<NoInfer<T>>): DataStream<T> {
+  fromObservable<T>(
+    observable: Observable<T>,
+    options: ObservableSourceOptions = {},
+    strategy?: WatermarkStrategy<NoInfer<T>>,
+  ): DataStream<T> {
     return this.fromSource(observableSource(observable, options), strategy, 'observable');
   }
 
@@ -227,7 +235,11 @@ export class StreamExecutionEnvironment {
       const closed = source.close?.() ?? Promise.resolve();
       closed.catch((error: unknown) => logger.warn({ error, source: uid }, `source \`${uid}\` failed to close`));
       const left = (source.dropped ?? 0) - dropped;
-      if (left > 0) logger.warn({ source: uid, left }, `the job is over, and ${left} values of source \`${uid}\` that had come may be lost`);
+      if (left > 0)
+        logger.warn(
+          { source: uid, left },
+          `the job is over, and ${left} values of source \`${uid}\` that had come may be lost`,
+        );
     }
   }
 
@@ -239,11 +251,15 @@ export class StreamExecutionEnvironment {
    */
   async executeAndCollect<T>(stream: DataStream<T>, name?: string): Promise<T[]> {
     withMethods('stream', stream, 'a DataStream', ['executeAndCollect']);
-    if (stream.origin.environment !== this) throw new TypeError('Expected `stream` to be of this environment, got one of another');
+    if (stream.origin.environment !== this)
+      throw new TypeError('Expected `stream` to be of this environment, got one of another');
     return stream.executeAndCollect(name);
   }
 
-  /** @internal Calls the listener once, when the job is over: at once if it is. Gives a function that takes the listener away. */
+  /**
+   * @internal Calls the listener once, when the job is over: at once if it is. Gives a function that takes the listener
+   * away.
+   */
   onEnd(listener: (error: unknown) => void): () => void {
     if (this.#ended === undefined) this.#onEnd.add(listener);
     else listener(this.#ended.error);

@@ -22,13 +22,25 @@ export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-c
 export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type } from '../operators/process.ts';
-export type { ProcessContext, ProcessFunction, ProcessObject, StateHandles, StateSpec, TypeOf } from '../operators/process.ts';
+export type {
+  ProcessContext,
+  ProcessFunction,
+  ProcessObject,
+  StateHandles,
+  StateSpec,
+  TypeOf,
+} from '../operators/process.ts';
 export type { AgentOperatorOptions } from '../operators/agent-options.ts';
 export type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 export type { ErrorFacts } from './core/error-facts.ts';
 export type { AccessError } from './core/own-failure.ts';
 export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
-export { TumblingEventTimeWindows, type AlignedWindows, type TimeWindow, type WindowAssigner } from '../operators/window-assigners.ts';
+export {
+  TumblingEventTimeWindows,
+  type AlignedWindows,
+  type TimeWindow,
+  type WindowAssigner,
+} from '../operators/window-assigners.ts';
 export type { CallContext, CallLimit, CallOptions, RetryOptions } from './core/call.ts';
 export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
 export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
@@ -111,14 +123,33 @@ export { observableSource, type ObservableSource, type ObservableSourceOptions }
 export { printSink, type PrintOptions } from '../connectors/print.ts';
 export { paced } from '../connectors/paced.ts';
 export type { Sink, SinkContext, SinkWriter, Source, SourceBatch, SourceReader } from './core/connector.ts';
-export type { ChatMessage, ChatModelConnection as ChatModelConnectionContract, ChatOptions, ChatRequest } from './core/model.ts';
+export type {
+  ChatMessage,
+  ChatModelConnection as ChatModelConnectionContract,
+  ChatOptions,
+  ChatRequest,
+} from './core/model.ts';
 export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 
 // ---------- storage and its contracts
 export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
 export { callName } from './core/journal.ts';
-export { decodeJournalEntry, journaledCalls, type JournalRecord, type TurnsRecord } from './runtime/journal/journal-format.ts';
-export type { CalledRecord, ClaimedRecord, DoneRecord, ItemFacts, Lsn, PendingRecord, VoidedRecord, WorkRecord } from './runtime/journal/work-record.ts';
+export {
+  decodeJournalEntry,
+  journaledCalls,
+  type JournalRecord,
+  type TurnsRecord,
+} from './runtime/journal/journal-format.ts';
+export type {
+  CalledRecord,
+  ClaimedRecord,
+  DoneRecord,
+  ItemFacts,
+  Lsn,
+  PendingRecord,
+  VoidedRecord,
+  WorkRecord,
+} from './runtime/journal/work-record.ts';
 export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
 export { LevelStorage, type LevelStorageOptions } from './state/level-storage.ts';
 export { MemoryStorage } from './state/memory-storage.ts';
@@ -128,7 +159,14 @@ export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/
 export { systemClock, type Cancel, type Clock } from './core/clock.ts';
 export { MAX_TIMESTAMP, MIN_TIMESTAMP } from './core/element.ts';
 export type { StreamElement, StreamRecord, StreamStatus, Timestamp, Watermark } from './core/element.ts';
-export { CallNotExecuted, errorTable, InvariantError, StreamError, type ErrorCode, type StreamErrorOptions } from './core/errors.ts';
+export {
+  CallNotExecuted,
+  errorTable,
+  InvariantError,
+  StreamError,
+  type ErrorCode,
+  type StreamErrorOptions,
+} from './core/errors.ts';
 export type { Key } from './core/key.ts';
 export type { LogFunction, Logger } from './core/logger.ts';
 export type { Counter, Gauge, Histogram, Meter, MetricGroup } from './core/metric.ts';

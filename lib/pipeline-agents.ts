@@ -75,7 +75,8 @@ export class PipelineAgents {
 /** The name of an agent as far as somebody has declared it. That of a class is code, which a minifier changes (I19). */
 const declaredNameOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string | undefined => {
   if (agent instanceof AgentBuilder) return agent.name;
-  return (typeof agent === 'function' ? agent : (agent.constructor as AgentClass<I, O>)).agentName; // the class of an agent is one of agents
+  // the class of an agent is one of agents
+  return (typeof agent === 'function' ? agent : (agent.constructor as AgentClass<I, O>)).agentName;
 };
 
 const labelOf = <I, O>(agent: Agent<I, O> | AgentClass<I, O>): string =>

@@ -1,6 +1,7 @@
 /**
- * What stands behind the fluent face: where a stream starts in the graph, and what is put behind it. An origin knows of edges and nodes,
- * not of the types of records, which only streams follow. Keeps I12 (a side output and a keyed stream have no operator to name).
+ * What stands behind the fluent face: where a stream starts in the graph, and what is put behind it. An origin knows of
+ * edges and nodes, not of the types of records, which only streams follow. Keeps I12 (a side output and a keyed stream
+ * have no operator to name).
  */
 import { Observable } from 'rxjs';
 import type { Key } from './core/key.ts';
@@ -52,7 +53,8 @@ export class Origin {
 
   /** The same records, keyed. */
   keyed(keyOf: (value: never) => Key): Origin {
-    if (typeof keyOf !== 'function') throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
+    if (typeof keyOf !== 'function')
+      throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
     return new Origin({ ...this.#start, keyOf });
   }
 

@@ -15,11 +15,13 @@ export interface PipeOptions {
 type PipePart = OperatorFunction<never, unknown> | PipeOptions | undefined;
 
 /** The operators that `pipe` was given as one, and what its options say. */
-export const joined = (parts: readonly PipePart[]): { operator: OperatorFunction<never, unknown>; stateless: boolean } => {
+export const joined = (
+  parts: readonly PipePart[],
+): { operator: OperatorFunction<never, unknown>; stateless: boolean } => {
   const last = parts.at(-1);
   const hasOptions = parts.length > 1 && typeof last !== 'function';
-  const operators = (hasOptions ? parts.slice(0, -1) : parts).map((each) =>
-    callable('operator', each as OperatorFunction<never, unknown>), // That is what is looked at.
+  const operators = (hasOptions ? parts.slice(0, -1) : parts).map(
+    (each) => callable('operator', each as OperatorFunction<never, unknown>), // That is what is looked at.
   );
   const options = hasOptions && last !== undefined ? last : {};
   knownOptions('pipe', options, { stateless: true });
@@ -47,11 +49,16 @@ export const tagId = (tag: OutputTag<unknown>): string => {
 export const processFunction = <F>(fn: F): F => callableOr('fn', fn, 'an object with `process`', ['process']);
 
 export const aggregateFunction = <T, A, R>(fn: AggregateFunction<T, A, R>): AggregateFunction<T, A, R> =>
-  withMethods('fn', fn, 'an object with `createAccumulator`, `add` and `getResult`', ['createAccumulator', 'add', 'getResult']);
+  withMethods('fn', fn, 'an object with `createAccumulator`, `add` and `getResult`', [
+    'createAccumulator',
+    'add',
+    'getResult',
+  ]);
 
 export const operatorOrStep = <O extends Operator<never, unknown> | Step<never, unknown>>(operator: O): O => {
   const given: Operator<never, unknown> | Step<never, unknown> = operator;
-  const isStep = typeof given === 'object' && ['map', 'filter', 'flatMap'].includes(given?.kind) && typeof given.fn === 'function';
+  const isStep =
+    typeof given === 'object' && ['map', 'filter', 'flatMap'].includes(given?.kind) && typeof given.fn === 'function';
   if (typeof given === 'function' || isStep) return operator;
   throw refusal('operator', 'an Operator (a function of its context) or a Step', operator);
 };

@@ -1,10 +1,25 @@
-/** The test kit, exported as `millrace/testing`: clocks, scripted outsides, conformance suites, the operator harness and the simulation. */
+/**
+ * The test kit, exported as `millrace/testing`: clocks, scripted outsides, conformance suites, the operator harness and
+ * the simulation.
+ */
 
 // ---------- time
-export { ManualClock, ProcessClock, seededRandom, settled, SimulatedClock, type SimulatedClockOptions } from './testing/clock.ts';
+export {
+  ManualClock,
+  ProcessClock,
+  seededRandom,
+  settled,
+  SimulatedClock,
+  type SimulatedClockOptions,
+} from './testing/clock.ts';
 
 // ---------- one operator, one agent
-export { OperatorHarness, type HarnessOutput, type HarnessSnapshot, type OperatorHarnessOptions } from './testing/harness.ts';
+export {
+  OperatorHarness,
+  type HarnessOutput,
+  type HarnessSnapshot,
+  type OperatorHarnessOptions,
+} from './testing/harness.ts';
 export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing/agent.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing/vector-form.ts';
 export { runVector } from './testing/vectors.ts';
@@ -25,8 +40,20 @@ export { sourceSuite, type SourceUnderTest } from './core/source-suite.ts';
 export type { SuiteCase } from './core/suite-case.ts';
 
 // ---------- a whole job
-export { simulate, type CrashPoint, type LifeCounts, type SimulationOptions, type SimulationResult } from './testing/simulation.ts';
-export { SimulatedProcess, SimulationFailure, type CallScript, type SimulatedSinkOptions, type SimulatedSplits } from './testing/world.ts';
+export {
+  simulate,
+  type CrashPoint,
+  type LifeCounts,
+  type SimulationOptions,
+  type SimulationResult,
+} from './testing/simulation.ts';
+export {
+  SimulatedProcess,
+  SimulationFailure,
+  type CallScript,
+  type SimulatedSinkOptions,
+  type SimulatedSplits,
+} from './testing/world.ts';
 
 // ---------- scripted outsides
 export { ABORT, EOF, scriptedSource, type ScriptedSourceOptions } from './testing/scripted.ts';

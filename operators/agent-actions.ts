@@ -1,6 +1,6 @@
 /**
- * How the actions of an agent are run: synchronous ones at once, as part of the turn in hand (I13); asynchronous ones as work, whose end is
- * journaled and applied in a turn (I8).
+ * How the actions of an agent are run: synchronous ones at once, as part of the turn in hand (I13); asynchronous ones
+ * as work, whose end is journaled and applied in a turn (I8).
  */
 import { StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
@@ -69,7 +69,20 @@ export class AgentActions<I> {
     const { agent, memory } = this.#options;
     const [shortTermView, sensoryView] = [run.shortTerm?.length ?? 0, run.sensory?.length ?? 0];
     const step = run.steps++;
-    return runSyncAction(agent, new Execution({ operator: this.#operator, run, step, action, event, work: undefined, memory, shortTermView, sensoryView }));
+    return runSyncAction(
+      agent,
+      new Execution({
+        operator: this.#operator,
+        run,
+        step,
+        action,
+        event,
+        work: undefined,
+        memory,
+        shortTermView,
+        sensoryView,
+      }),
+    );
   }
 
   /** Submits an asynchronous one. */
@@ -99,7 +112,8 @@ export class AgentActions<I> {
       {
         name: 'action',
         run: (task, work) => this.#run(task, work),
-        apply: (task, outcome) => apply(task, outcome.ok ? { ok: true, value: this.#effectsOf(outcome.value) } : outcome),
+        apply: (task, outcome) =>
+          apply(task, outcome.ok ? { ok: true, value: this.#effectsOf(outcome.value) } : outcome),
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
         onRejection: (error) => (takesFailure(onError, error, onAccessError) ? 'outcome' : 'fail'),
         identity: (task) => this.#identityOf(task),
@@ -123,10 +137,14 @@ export class AgentActions<I> {
     const run = runOf(work.key);
     if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
     const action = plan.actions.get(task.action);
-    if (action === undefined) throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
+    if (action === undefined)
+      throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
     const event = eventFromJson({ ...task.event, attributes: context.handOver(task.event.attributes) }, eventClasses);
     const { step, shortTermView, sensoryView } = task;
-    return runAsyncAction(agent, new Execution({ operator: this.#operator, run, step, action, event, work, memory, shortTermView, sensoryView }));
+    return runAsyncAction(
+      agent,
+      new Execution({ operator: this.#operator, run, step, action, event, work, memory, shortTermView, sensoryView }),
+    );
   }
 
   /** A journaled result with its events brought back. */
@@ -136,8 +154,8 @@ export class AgentActions<I> {
   }
 
   /**
-   * What tells an action's task from others of its key, without names of runs: events are named by their run, and attributes may name
-   * events, those of a run of an earlier branch too.
+   * What tells an action's task from others of its key, without names of runs: events are named by their run, and
+   * attributes may name events, those of a run of an earlier branch too.
    */
   #identityOf({ step, action, event: { type, attributes } }: ActionTask): string {
     const text = encodeText(attributes);

@@ -1,6 +1,6 @@
 /**
- * What leaves an agent: results and letters, each in the place of its run (I3, I17). A run that ends in the turn of its input needs no hold
- * unless something waits that its results must not overtake.
+ * What leaves an agent: results and letters, each in the place of its run (I3, I17). A run that ends in the turn of its
+ * input needs no hold unless something waits that its results must not overtake.
  */
 import type { Timestamp } from '../lib/core/element.ts';
 import type { Hold, Holds, OutputOrder } from '../lib/core/hold.ts';

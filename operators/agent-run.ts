@@ -1,6 +1,6 @@
 /**
- * One run of an agent: what an input started, as it is stored while an action of it is open, and as it is in memory. Changes to memory are
- * collected in the order of their turns, so that what an action may see comes first.
+ * One run of an agent: what an input started, as it is stored while an action of it is open, and as it is in memory.
+ * Changes to memory are collected in the order of their turns, so that what an action may see comes first.
  */
 import type { Timestamp } from '../lib/core/element.ts';
 import type { Fifo } from '../lib/core/fifo.ts';
@@ -61,9 +61,15 @@ export class Run<I> {
   readonly id: string;
   input: Accepted<I>;
   readonly planHash: string;
-  /** It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay repeats. */
+  /**
+   * It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay
+   * repeats.
+   */
   outdated = false;
-  /** The value of its input is also others', as long as the run may end in the turn it started in; what is kept is the run's own. */
+  /**
+   * The value of its input is also others', as long as the run may end in the turn it started in; what is kept is the
+   * run's own.
+   */
   borrows = false;
   /** It is stored, and its key is taken. */
   kept = false;
@@ -92,7 +98,18 @@ export class Run<I> {
   stored(): StoredRun<I> {
     const { id, input, hold, planHash, open, steps, events } = this;
     const queued = this.queue?.size ?? 0;
-    return { id, input, hold, planHash, open, steps, events, shortTerm: this.shortTermKept, sensory: this.sensoryKept, queued };
+    return {
+      id,
+      input,
+      hold,
+      planHash,
+      open,
+      steps,
+      events,
+      shortTerm: this.shortTermKept,
+      sensory: this.sensoryKept,
+      queued,
+    };
   }
 
   /** Takes an action's changes to memory. */

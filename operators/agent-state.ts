@@ -1,6 +1,6 @@
 /**
- * What of an agent's runs is keyed state, beside the inputs that wait: the memory of keys, open runs, and the lists of what a run has
- * changed and of the events that wait in it, to which only what is new is added.
+ * What of an agent's runs is keyed state, beside the inputs that wait: the memory of keys, open runs, and the lists of
+ * what a run has changed and of the events that wait in it, to which only what is new is added.
  */
 import { Fifo } from '../lib/core/fifo.ts';
 import { listState, mapState, valueState } from '../lib/core/state-descriptor.ts';
@@ -54,7 +54,15 @@ export class AgentState<I> {
     const stored = this.run.value();
     if (stored === undefined) return undefined;
     const { hold, open, steps, events, shortTerm, sensory, queued } = stored;
-    const run = Object.assign(new Run<I>(stored), { hold, open, steps, events, kept: true, shortTermKept: shortTerm, sensoryKept: sensory });
+    const run = Object.assign(new Run<I>(stored), {
+      hold,
+      open,
+      steps,
+      events,
+      kept: true,
+      shortTermKept: shortTerm,
+      sensoryKept: sensory,
+    });
     if (shortTerm > 0) run.shortTerm = new MemoryHistory(this.#shortTerm.values());
     if (sensory > 0) run.sensory = new MemoryHistory(this.#sensory.values());
     if (queued > 0) run.queue = new Fifo();

@@ -95,7 +95,10 @@ export const aggregate =
   };
 
 /** The same aggregate with each of its functions looked at: none may return a promise (I13). */
-export const synchronous = <T, A, R>(fn: AggregateFunction<T, A, R>, uid: string): Required<Omit<AggregateFunction<T, A, R>, 'merge' | 'mutable'>> => ({
+export const synchronous = <T, A, R>(
+  fn: AggregateFunction<T, A, R>,
+  uid: string,
+): Required<Omit<AggregateFunction<T, A, R>, 'merge' | 'mutable'>> => ({
   createAccumulator: () => refuseThenable(fn.createAccumulator(), '`createAccumulator`', uid),
   add: (value, accumulator) => refuseThenable(fn.add(value, accumulator), '`add`', uid),
   getResult: (accumulator) => refuseThenable(fn.getResult(accumulator), '`getResult`', uid),

@@ -1,10 +1,12 @@
 /**
- * Runs an agent on a keyed stream: one input of a key starts one run, which is the input event, the actions it triggers, their events, and
- * so on until nothing is left; the inputs of a key have their runs one after the other (`KeyTurns`). Keeps I1, I8, I10, I13 and I20.
+ * Runs an agent on a keyed stream: one input of a key starts one run, which is the input event, the actions it
+ * triggers, their events, and so on until nothing is left; the inputs of a key have their runs one after the other
+ * (`KeyTurns`). Keeps I1, I8, I10, I13 and I20.
  *
- * Synchronous actions are part of the turn in hand, up to a number of events; then the run goes on in a turn of its own. Asynchronous ones
- * are work. While something of a run is open, the run and the inputs behind it are keyed state. A run's changes to memory are collected,
- * so that each action sees the memory as of its submission, and reach the key's memory when the run ends.
+ * Synchronous actions are part of the turn in hand, up to a number of events; then the run goes on in a turn of its
+ * own. Asynchronous ones are work. While something of a run is open, the run and the inputs behind it are keyed state.
+ * A run's changes to memory are collected, so that each action sees the memory as of its submission, and reach the
+ * key's memory when the run ends.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { messageOf, StreamError } from '../lib/core/errors.ts';
@@ -43,7 +45,10 @@ export interface AgentParts {
   readonly onEvent?: ((event: Event) => void) | undefined;
 }
 
-/** Events of one turn. A run that has more goes on in another, so that the loop is given back (I20) and a signal is heard. */
+/**
+ * Events of one turn. A run that has more goes on in another, so that the loop is given back (I20) and a signal is
+ * heard.
+ */
 const eventsPerTurn = 500;
 
 /** A run goes on with the events that wait in it. */
@@ -82,7 +87,12 @@ class AgentOperator<I, O> implements Processor<I> {
 
   constructor(context: OperatorContext<O>, parts: AgentParts, options: AgentOperatorOptions) {
     const { agent, resources, warnings = new Warnings(), onEvent } = parts;
-    const { outputOrder = 'completion', asyncConcurrency = 1000, pendingMax = 2 * asyncConcurrency, eventsMax = 10_000 } = options;
+    const {
+      outputOrder = 'completion',
+      asyncConcurrency = 1000,
+      pendingMax = 2 * asyncConcurrency,
+      eventsMax = 10_000,
+    } = options;
     this.#context = context;
     this.#agent = agent;
     this.#inputClass = classOf(InputEvent.type, agent.eventClasses);
@@ -94,7 +104,11 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#outputs = new AgentOutputs(context, { order: outputOrder, deadLetters: options.deadLetters });
     this.#notices = new AgentNotices(context, agent.plan.agentName, warnings);
     this.#inputs = context.place({ name: 'inputs', max: pendingMax });
-    this.#turns = new KeyTurns(context, { name: 'inbox', begin: (input) => this.#begin(input), waitingPerKeyMax: options.pendingPerKeyMax });
+    this.#turns = new KeyTurns(context, {
+      name: 'inbox',
+      begin: (input) => this.#begin(input),
+      waitingPerKeyMax: options.pendingPerKeyMax,
+    });
     this.#eventsProcessed = context.metrics.getMeter('numOfEventProcessed');
     this.#actions = new AgentActions({
       context,
@@ -123,7 +137,13 @@ class AgentOperator<I, O> implements Processor<I> {
     this.#inputs.add(1);
     const { busy } = this.#turns;
     const hold = this.#outputs.hold(timestamp, busy);
-    const input = { number: this.#context.sequence(), key: this.#context.currentKey(), value: busy ? own.value : value, timestamp, hold };
+    const input = {
+      number: this.#context.sequence(),
+      key: this.#context.currentKey(),
+      value: busy ? own.value : value,
+      timestamp,
+      hold,
+    };
     this.#given = busy ? undefined : own;
     this.#turns.arrive(input, busy);
     this.#given = undefined;
@@ -139,8 +159,8 @@ class AgentOperator<I, O> implements Processor<I> {
   }
 
   /**
-   * The input as the agent's own: others may hold what was handed over. Undefined for one that can't be kept, which is a failure of that
-   * input and of no other.
+   * The input as the agent's own: others may hold what was handed over. Undefined for one that can't be kept, which is
+   * a failure of that input and of no other.
    */
   #ownInput(value: I, timestamp: Timestamp): { readonly value: I } | undefined {
     try {
@@ -153,7 +173,11 @@ class AgentOperator<I, O> implements Processor<I> {
       if (this.#onError === 'fail') throw error;
       this.#context.metrics.getCounter('numOfInputsRefused').inc();
       // In the letter stands what can be stored of it.
-      if (this.#onError === 'dead-letter') this.#outputs.refused(letterOf({ key, input: storableCopy(value), action: this.#context.uid, error }), timestamp);
+      if (this.#onError === 'dead-letter')
+        this.#outputs.refused(
+          letterOf({ key, input: storableCopy(value), action: this.#context.uid, error }),
+          timestamp,
+        );
       return undefined;
     }
   }
@@ -172,7 +196,9 @@ class AgentOperator<I, O> implements Processor<I> {
     const value = this.#given?.value ?? this.#context.handOver(input.value);
     this.#given = undefined;
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
-    return this.#advance(run, [stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass)]);
+    return this.#advance(run, [
+      stampEvent(new InputEvent(value), { id, sourceTimestamp }, undefined, this.#inputClass),
+    ]);
   }
 
   #resume(): void {
@@ -222,8 +248,8 @@ class AgentOperator<I, O> implements Processor<I> {
   }
 
   /**
-   * Goes on with a run until nothing is left of it or this turn has had its share. False when it has ended. The list of events is its own
-   * from now on.
+   * Goes on with a run until nothing is left of it or this turn has had its share. False when it has ended. The list of
+   * events is its own from now on.
    */
   #advance(run: Run<I>, events: Event[]): boolean {
     if (this.#dispatch(run, events)) {
@@ -257,8 +283,8 @@ class AgentOperator<I, O> implements Processor<I> {
   // ---------- events
 
   /**
-   * Runs what these events trigger, or those that wait in the run, breadth first; asynchronous actions are submitted. False when the run
-   * has failed.
+   * Runs what these events trigger, or those that wait in the run, breadth first; asynchronous actions are submitted.
+   * False when the run has failed.
    */
   #dispatch(run: Run<I>, events: Event[]): boolean {
     for (let at = 0; at < events.length || run.queue !== undefined; at += 1) {
@@ -293,12 +319,17 @@ class AgentOperator<I, O> implements Processor<I> {
     if (actions.length === 0) this.#notices.unhandled(event);
     for (const action of actions) {
       if (action.kind === 'async') this.#actions.submit(run, action, event);
-      else if (this.#runNow(run, action, { event: actions.length === 1 ? event : this.#ownEvent(event), events })) return true;
+      else if (this.#runNow(run, action, { event: actions.length === 1 ? event : this.#ownEvent(event), events }))
+        return true;
     }
     return false;
   }
 
-  #runNow(run: Run<I>, action: PlannedAction, { event, events }: { readonly event: Event; readonly events: Event[] }): boolean {
+  #runNow(
+    run: Run<I>,
+    action: PlannedAction,
+    { event, events }: { readonly event: Event; readonly events: Event[] },
+  ): boolean {
     let effects: ActionEffects;
     try {
       effects = this.#actions.runNow(run, action, event);
@@ -323,7 +354,12 @@ class AgentOperator<I, O> implements Processor<I> {
   #ownEvent(event: Event): Event {
     const { type, attributes } = event;
     // It was stamped when it was sent.
-    return stampEvent(event, event as EventStamp, this.#context.handOver(attributes), classOf(type, this.#agent.eventClasses));
+    return stampEvent(
+      event,
+      event as EventStamp,
+      this.#context.handOver(attributes),
+      classOf(type, this.#agent.eventClasses),
+    );
   }
 
   // ---------- failures
@@ -339,7 +375,9 @@ class AgentOperator<I, O> implements Processor<I> {
     return true;
   }
 
-  /** An action failed for good: the job fails, the run ends among the dead letters (true), or the action had no effect. */
+  /**
+   * An action failed for good: the job fails, the run ends among the dead letters (true), or the action had no effect.
+   */
   #failed(run: Run<I>, action: string, error: unknown): boolean {
     if (!takesFailure(this.#onError, error, accessErrorOf(this.#agent.plan.config))) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();

@@ -1,7 +1,8 @@
 /**
- * `asyncMap`: one durable call per value. The call's outcome is journaled before its result is emitted, so after a crash it is not made
- * again (I8). Results keep their value's timestamp and are as late or on time as their value, however long a call takes (I3, I17). With `perKey` the calls of
- * one key never overlap and keep its order (I1); what waits for its turn is keyed state.
+ * `asyncMap`: one durable call per value. The call's outcome is journaled before its result is emitted, so after a
+ * crash it is not made again (I8). Results keep their value's timestamp and are as late or on time as their value,
+ * however long a call takes (I3, I17). With `perKey` the calls of one key never overlap and keep its order (I1); what
+ * waits for its turn is keyed state.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
@@ -34,13 +35,15 @@ export interface AsyncMapOptions<D = DeadLetter> {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
   /**
-   * With order `completion`: a result leaves before a watermark that waits behind an older call, if its timestamp is greater than that
-   * watermark or it has none, and with `perKey` no earlier result of its key waits. So a slow call delays the watermark
-   * and nobody else's result on time, and no result is late that was not. By default no result crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
+   * With order `completion`: a result leaves before a watermark that waits behind an older call, if its timestamp is
+   * greater than that watermark or it has none, and with `perKey` no earlier result of its key waits. So a slow call
+   * delays the watermark and nobody else's result on time, and no result is late that was not. By default no result
+   * crosses a watermark in either direction, as in Flink's asynchronous I/O. @defaultValue false
    */
   readonly overtakeWatermarks?: boolean | undefined;
   /**
-   * One call of a key at a time, in the order of its values, and its results leave in that order; other keys go on meanwhile.
+   * One call of a key at a time, in the order of its values, and its results leave in that order; other keys go on
+   * meanwhile.
    * @defaultValue false
    */
   readonly perKey?: boolean | undefined;
@@ -53,9 +56,10 @@ export interface AsyncMapOptions<D = DeadLetter> {
   /** @defaultValue one attempt */
   readonly retry?: RetryOptions | undefined;
   /**
-   * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in `numOfCallsFailed`. An error
-   * that is about the job (a store that fails) fails the job whatever is said here, and so does a mistake in code (`TypeError`,
-   * `ReferenceError`), which would leave nothing of any value; a `TypeError` may go to the dead letters. @defaultValue 'fail', with `deadLetters` 'dead-letter'
+   * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in
+   * `numOfCallsFailed`. An error that is about the job (a store that fails) fails the job whatever is said here, and so
+   * does a mistake in code (`TypeError`, `ReferenceError`), which would leave nothing of any value; a `TypeError` may
+   * go to the dead letters. @defaultValue 'fail', with `deadLetters` 'dead-letter'
    */
   readonly onError?: 'fail' | 'ignore' | 'dead-letter' | undefined;
   /**
@@ -117,10 +121,20 @@ type Settings = ReturnType<typeof settingsOf>;
 
 const settingsOf = (options: AsyncMapOptions) => {
   knownOptions('asyncMap', options, optionNames);
-  const { order = 'completion', overtakeWatermarks = false, perKey = false, inFlightMax = 100, timeout, attemptTimeout, retry, deadLetters } = options;
+  const {
+    order = 'completion',
+    overtakeWatermarks = false,
+    perKey = false,
+    inFlightMax = 100,
+    timeout,
+    attemptTimeout,
+    retry,
+    deadLetters,
+  } = options;
   oneOf('order', order, ['completion', 'arrival']);
   flag('overtakeWatermarks', overtakeWatermarks);
-  if (overtakeWatermarks && order === 'arrival') throw refusal('overtakeWatermarks', "false or left out with order 'arrival'", true);
+  if (overtakeWatermarks && order === 'arrival')
+    throw refusal('overtakeWatermarks', "false or left out with order 'arrival'", true);
   return {
     holds: { order, overtakeWatermarks, keyOrder: perKey },
     perKey: flag('perKey', perKey),
@@ -141,7 +155,11 @@ class AsyncMap<I, O> implements Processor<I> {
   /** Undefined without `perKey`. */
   readonly #turns: Turns<I> | undefined;
 
-  constructor(context: OperatorContext<Awaited<O>>, fn: (value: I, call: CallContext) => O | Promise<O>, settings: Settings) {
+  constructor(
+    context: OperatorContext<Awaited<O>>,
+    fn: (value: I, call: CallContext) => O | Promise<O>,
+    settings: Settings,
+  ) {
     const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
     this.#context = context;
     this.#settings = settings;
@@ -149,11 +167,17 @@ class AsyncMap<I, O> implements Processor<I> {
     this.#calls = context.work<Item<I>, Awaited<O>>(
       {
         name: 'call',
-        // Not an async function: thousands may wait at once, and each would keep a frame of its own beside that of `fn`.
+        // Not an async function: thousands may wait at once, and each would keep a frame of its own beside that of
+        // `fn`.
         run: ({ value }, work) =>
           work
-            // A copy for each attempt: what one does to its value is not seen by the next, which may be made after a crash.
-            .call('call', (call) => fn(this.#context.handOver(value), call), { args: value, timeoutMs: attemptMs, retry })
+            // A copy for each attempt: what one does to its value is not seen by the next, which may be made after a
+            // crash.
+            .call('call', (call) => fn(this.#context.handOver(value), call), {
+              args: value,
+              timeoutMs: attemptMs,
+              retry,
+            })
             // A call gives what its function resolves with, so O is awaited here.
             .catch((error: unknown) => Promise.reject(this.#failure(work.key, error))) as Promise<Awaited<O>>,
         apply: (item, outcome) => {
@@ -179,7 +203,8 @@ class AsyncMap<I, O> implements Processor<I> {
     const hold = this.#holds.take();
     const own = this.#own(value, timestamp, hold);
     if (own === undefined) return;
-    const item: Item<I> = timestamp === MIN_TIMESTAMP ? { value: own.value, hold } : { value: own.value, timestamp, hold };
+    const item: Item<I> =
+      timestamp === MIN_TIMESTAMP ? { value: own.value, hold } : { value: own.value, timestamp, hold };
     if (this.#turns === undefined) this.#calls.submit(item);
     else this.#turns.items.arrive({ ...item, perKey: true });
   }
@@ -210,7 +235,10 @@ class AsyncMap<I, O> implements Processor<I> {
     if (!items.busy) busy.clear();
   }
 
-  /** The value as the operator's own: others may hold what was handed over. Undefined for one that can't be kept: its call fails. */
+  /**
+   * The value as the operator's own: others may hold what was handed over. Undefined for one that can't be kept: its
+   * call fails.
+   */
   #own(value: I, timestamp: Timestamp, hold: Hold): { readonly value: I } | undefined {
     try {
       return { value: ownCopy(value) };
@@ -230,7 +258,12 @@ class AsyncMap<I, O> implements Processor<I> {
     if (!(failure instanceof StreamError) || !takesFailure(onError, failure)) throw failure;
     this.#context.metrics.getCounter('numOfCallsFailed').inc();
     if (deadLetters === undefined) return;
-    this.#holds.side(hold, deadLetters, letterOf({ key, input: value, action: this.#context.uid, error: failure }), timestamp);
+    this.#holds.side(
+      hold,
+      deadLetters,
+      letterOf({ key, input: value, action: this.#context.uid, error: failure }),
+      timestamp,
+    );
   }
 
   /** What a call failed with, as an error that says which call it was. */
@@ -247,6 +280,7 @@ class AsyncMap<I, O> implements Processor<I> {
   }
 
   #nameOf(key: Key): string {
-    return `a call of \`${this.#context.uid}\`${key === '' ? '' : ` for key ${keyText(key)}`}`; // A stream without keys has the empty one.
+    // A stream without keys has the empty one.
+    return `a call of \`${this.#context.uid}\`${key === '' ? '' : ` for key ${keyText(key)}`}`;
   }
 }

@@ -1,8 +1,10 @@
 /**
- * One item of a key at a time, in the order in which they come: `arrivals.pipe(keyedConcatMap(key => key, ...))`. Keeps I1 and I10.
+ * One item of a key at a time, in the order in which they come: `arrivals.pipe(keyedConcatMap(key => key, ...))`. Keeps
+ * I1 and I10.
  *
- * What waits stands in keyed state and nowhere else: what arrives at the mailbox of a key is a token, which says that something waits
- * there, and the mailbox says when the key is free for it. An item that ends at once on a free key needs no mailbox.
+ * What waits stands in keyed state and nowhere else: what arrives at the mailbox of a key is a token, which says that
+ * something waits there, and the mailbox says when the key is free for it. An item that ends at once on a free key
+ * needs no mailbox.
  */
 import { EMPTY, Observable, Subject, type Subscriber } from 'rxjs';
 import { invariant } from '../lib/core/errors.ts';
@@ -40,14 +42,25 @@ export class KeyTurns<T> {
   /** An item that is open: nothing comes out of it but its end. */
   readonly #item = new Observable<never>((mailbox) => void this.#open.set(this.#taken, mailbox));
 
-  constructor(context: OperatorContext<never>, { name, begin, waitingMax, waitingPerKeyMax = Number.POSITIVE_INFINITY }: KeyTurnsOptions<T>) {
+  constructor(
+    context: OperatorContext<never>,
+    { name, begin, waitingMax, waitingPerKeyMax = Number.POSITIVE_INFINITY }: KeyTurnsOptions<T>,
+  ) {
     this.#context = context;
     this.#begin = begin;
     this.#waiting = context.state(listState<T>(name));
     this.#waitingPlace = waitingMax === undefined ? undefined : context.place({ name, max: waitingMax });
     this.#perKeyMax = waitingPerKeyMax;
-    this.#fullKeys = waitingPerKeyMax === Number.POSITIVE_INFINITY ? undefined : context.place({ name: `full-${name}`, max: 1 });
-    this.#arrivals.pipe(keyedConcatMap((key: MapKey) => key, (key: MapKey) => this.#turnOf(key))).subscribe();
+    this.#fullKeys =
+      waitingPerKeyMax === Number.POSITIVE_INFINITY ? undefined : context.place({ name: `full-${name}`, max: 1 });
+    this.#arrivals
+      .pipe(
+        keyedConcatMap(
+          (key: MapKey) => key,
+          (key: MapKey) => this.#turnOf(key),
+        ),
+      )
+      .subscribe();
   }
 
   /** Whether an item of the current key is open. */
@@ -55,7 +68,9 @@ export class KeyTurns<T> {
     return this.#open.has(this.#key);
   }
 
-  /** Begins an item of the current key, or lines it up behind the one that is open. `isBusy`: for who has asked already. */
+  /**
+   * Begins an item of the current key, or lines it up behind the one that is open. `isBusy`: for who has asked already.
+   */
   arrive(item: T, isBusy = this.busy): void {
     if (!isBusy) {
       if (this.#begin(item)) this.#take();
@@ -67,7 +82,10 @@ export class KeyTurns<T> {
     this.#arrivals.next(this.#key);
   }
 
-  /** The open item of the current key has ended: those that wait begin, up to one that stays open. Throws what beginning one throws. */
+  /**
+   * The open item of the current key has ended: those that wait begin, up to one that stays open. Throws what beginning
+   * one throws.
+   */
   ended(): void {
     const key = this.#key;
     const mailbox = this.#open.get(key);
@@ -78,8 +96,8 @@ export class KeyTurns<T> {
   }
 
   /**
-   * After a restart, in `open`: keys that hold something in `busy` have an open item, for which `resume` is called. Gives how many items
-   * are open or wait.
+   * After a restart, in `open`: keys that hold something in `busy` have an open item, for which `resume` is called.
+   * Gives how many items are open or wait.
    */
   async open(busy: Pick<ValueState<unknown>, 'forEachKey'>, resume?: () => void): Promise<number> {
     let count = 0;

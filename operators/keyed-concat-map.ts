@@ -1,11 +1,21 @@
 /**
- * `keyedConcatMap`: order per key, concurrency between keys. Keeps I1: for one key, processing never overlaps and keeps arrival order.
+ * `keyedConcatMap`: order per key, concurrency between keys. Keeps I1: for one key, processing never overlaps and keeps
+ * arrival order.
  *
- * The literal composition keeps a group per key for ever; here a mailbox exists only while its key is busy, so idle keys cost nothing.
- * What takes the source's values is chained to the output as RxJS's own operators chain theirs: an early `take` stops a source or an
- * inner Observable that emits synchronously without end, and the next inner starts after the teardown of the one before.
+ * The literal composition keeps a group per key for ever; here a mailbox exists only while its key is busy, so idle
+ * keys cost nothing. What takes the source's values is chained to the output as RxJS's own operators chain theirs: an
+ * early `take` stops a source or an inner Observable that emits synchronously without end, and the next inner starts
+ * after the teardown of the one before.
  */
-import { EMPTY, from, Observable, type ObservableInput, type OperatorFunction, type Subscriber, type Unsubscribable } from 'rxjs';
+import {
+  EMPTY,
+  from,
+  Observable,
+  type ObservableInput,
+  type OperatorFunction,
+  type Subscriber,
+  type Unsubscribable,
+} from 'rxjs';
 import { Fifo } from '../lib/core/fifo.ts';
 import { DirectObserver } from '../lib/runtime/edges/direct-observer.ts';
 
@@ -15,9 +25,9 @@ export interface KeyedConcatMapOptions {
 }
 
 /**
- * Same as `groupBy(keyOf), mergeMap(group => group.pipe(concatMap(value => project(value, group.key))))`: values of one key are projected
- * one after the other, values of different keys at the same time. Keys are compared as a `Map` compares them. A mailbox has no bound of
- * its own: bound what comes in.
+ * Same as `groupBy(keyOf), mergeMap(group => group.pipe(concatMap(value => project(value, group.key))))`: values of one
+ * key are projected one after the other, values of different keys at the same time. Keys are compared as a `Map`
+ * compares them. A mailbox has no bound of its own: bound what comes in.
  *
  * @example
  * import { delay, from, of } from 'rxjs';
@@ -44,7 +54,10 @@ class Mailbox<T> {
   inner: Unsubscribable | undefined;
   /** Made when something waits: most keys have nothing. */
   #values: Fifo<T> | undefined;
-  /** True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs no recursion. */
+  /**
+   * True while the inner of this key is being subscribed: its end is then seen by the loop that subscribes, which needs
+   * no recursion.
+   */
   subscribing = false;
   /** True when the inner in work has ended. */
   free = false;

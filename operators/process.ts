@@ -1,6 +1,7 @@
 /**
- * `process`: a user's own function with state, timers and side outputs. One context object per operator is used again for every record,
- * so nothing is allocated on the way. Keeps I2 (the handles throw outside a turn) and I13 (a promise is refused).
+ * `process`: a user's own function with state, timers and side outputs. One context object per operator is used again
+ * for every record, so nothing is allocated on the way. Keeps I2 (the handles throw outside a turn) and I13 (a promise
+ * is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
@@ -18,7 +19,10 @@ export type StateSpec = Readonly<Record<string, StateDescriptor<unknown>>>;
 /** The handles of a `StateSpec`. */
 export type StateHandles<S> = { readonly [N in keyof S]: S[N] extends StateDescriptor<infer H> ? H : never };
 
-/** What a process function may use while it handles a record or a timer. Not to be kept: it is the same object each time. */
+/**
+ * What a process function may use while it handles a record or a timer. Not to be kept: it is the same object each
+ * time.
+ */
 export interface ProcessContext<O, S = object, K = Key> {
   /** Key of the record or timer in hand. */
   readonly key: K;
@@ -29,9 +33,9 @@ export interface ProcessContext<O, S = object, K = Key> {
   readonly timers: Timers;
   readonly metrics: MetricGroup;
   /**
-   * Hands on a value. Which type that is can't be inferred from calls of `emit`, so it must be said: `process<Summary>(...)`, or
-   * `emits: type<Summary>()` in an object; unsaid it is `never`. `timestamp` @defaultValue that of the record or timer in hand; what is no
-   * finite number is refused with `TIMESTAMP_INVALID`
+   * Hands on a value. Which type that is can't be inferred from calls of `emit`, so it must be said:
+   * `process<Summary>(...)`, or `emits: type<Summary>()` in an object; unsaid it is `never`. `timestamp` @defaultValue
+   * that of the record or timer in hand; what is no finite number is refused with `TIMESTAMP_INVALID`
    */
   emit(value: O, timestamp?: Timestamp): void;
   /** Hands on a value to a side output. `timestamp` as for `emit`. */
@@ -75,8 +79,7 @@ export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
 
 /** A function of value and context, or an object of such functions with state. `K` is the type of the keys. */
 export type ProcessFunction<I, O, S extends StateSpec = StateSpec, K = Key> =
-  | ((value: I, ctx: ProcessContext<O, object, K>) => void)
-  | ProcessObject<I, O, S, K>;
+  ((value: I, ctx: ProcessContext<O, object, K>) => void) | ProcessObject<I, O, S, K>;
 
 /**
  * Makes an operator of a process function.
@@ -96,7 +99,9 @@ export type ProcessFunction<I, O, S extends StateSpec = StateSpec, K = Key> =
  * console.log(harness.element('a', 5)); // prints [ { kind: 'record', value: 'a 2', timestamp: 5 } ]
  */
 export const process =
-  <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(fn: ProcessFunction<I, O, S, K>): Operator<I, O> =>
+  <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(
+    fn: ProcessFunction<I, O, S, K>,
+  ): Operator<I, O> =>
   (context) => {
     // The stream in front of the operator says which keys there are.
     const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
@@ -122,9 +127,13 @@ export const process =
   };
 
 /** Makes the handles of a spec, for user code. */
-export const openStates = <S extends StateSpec>(context: OperatorContext<never>, spec: S | undefined): StateHandles<S> => {
+export const openStates = <S extends StateSpec>(
+  context: OperatorContext<never>,
+  spec: S | undefined,
+): StateHandles<S> => {
   const handles: Record<string, unknown> = {};
-  for (const [name, descriptor] of Object.entries(spec ?? {})) handles[name] = context.state({ ...descriptor, copies: true });
+  for (const [name, descriptor] of Object.entries(spec ?? {}))
+    handles[name] = context.state({ ...descriptor, copies: true });
   return handles as StateHandles<S>; // Name by name what the mapped type says.
 };
 
@@ -147,7 +156,8 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   }
 
   get timers(): Timers {
-    if (this.#timers === undefined) throw new TypeError('Expected a process function that uses `timers` to have `onTimer`');
+    if (this.#timers === undefined)
+      throw new TypeError('Expected a process function that uses `timers` to have `onTimer`');
     return this.#timers;
   }
 
@@ -179,7 +189,8 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
-    if (timestamp !== this.timestamp) checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
+    if (timestamp !== this.timestamp)
+      checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
     this.#output.side(tag, value, timestamp);
   };
 

@@ -1,4 +1,7 @@
-/** The operators that need no capability, so that each is a step: map, filter and flatMap. Results keep the timestamp of their record. */
+/**
+ * The operators that need no capability, so that each is a step: map, filter and flatMap. Results keep the timestamp of
+ * their record.
+ */
 import type { Step } from '../lib/core/operator.ts';
 import { refusal } from '../lib/core/options.ts';
 
@@ -31,7 +34,10 @@ export function filter<T>(keep: (value: T) => boolean): Step<T, T> {
  * const harness = await OperatorHarness.open(flatMap((line: string) => line.split(' ')));
  * console.log(harness.element('to be', 7).length); // prints 2
  */
-export const flatMap = <I, O>(fn: (value: I) => Iterable<O>): Step<I, O> => ({ kind: 'flatMap', fn: checked('fn', fn) });
+export const flatMap = <I, O>(fn: (value: I) => Iterable<O>): Step<I, O> => ({
+  kind: 'flatMap',
+  fn: checked('fn', fn),
+});
 
 const checked = <F>(name: string, fn: F): F => {
   if (typeof fn !== 'function') throw refusal(name, 'a function', fn);

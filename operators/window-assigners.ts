@@ -1,7 +1,7 @@
 /**
- * Which windows a record belongs to. Windows are half open, `[start, end)`, and the last millisecond of one is `end - 1`. All windows of
- * an assigner have one length, so a start names a window; assigners whose windows merge or have no end are another kind to be added to
- * the union.
+ * Which windows a record belongs to. Windows are half open, `[start, end)`, and the last millisecond of one is `end -
+ * 1`. All windows of an assigner have one length, so a start names a window; assigners whose windows merge or have no
+ * end are another kind to be added to the union.
  */
 import type { Timestamp } from '../lib/core/element.ts';
 import { durationMs, refusal, type Duration } from '../lib/core/options.ts';
@@ -26,7 +26,10 @@ export interface AlignedWindows {
 
 export type WindowAssigner = AlignedWindows;
 
-/** The start of the window of `sizeMs` that holds `timestamp`, where one starts at `offsetMs`; also right before the epoch. */
+/**
+ * The start of the window of `sizeMs` that holds `timestamp`, where one starts at `offsetMs`; also right before the
+ * epoch.
+ */
 export const windowStart = (timestamp: Timestamp, offsetMs: number, sizeMs: number): Timestamp => {
   const rest = (timestamp - offsetMs) % sizeMs;
   return timestamp - (rest < 0 ? rest + sizeMs : rest);

@@ -1,6 +1,6 @@
 /**
- * What a user's window function is given and how it is called. One context object per operator is used again for every call. Keeps I2
- * (per-window state is that of the key and window in hand) and I13 (a promise is refused).
+ * What a user's window function is given and how it is called. One context object per operator is used again for every
+ * call. Keeps I2 (per-window state is that of the key and window in hand) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable } from '../lib/core/errors.ts';
@@ -19,7 +19,10 @@ export interface WindowContext<W = unknown, S = object, K = Key> {
   readonly key: K;
   readonly window: TimeWindow;
   readonly watermark: Timestamp;
-  /** State of this key and window, as `ProcessWindowObject.windowState` began it: change its properties. It goes with the window. */
+  /**
+   * State of this key and window, as `ProcessWindowObject.windowState` began it: change its properties. It goes with
+   * the window.
+   */
   readonly windowState: W;
   /** State of this key, shared by its windows. */
   readonly state: StateHandles<S>;
@@ -45,13 +48,12 @@ export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = St
 }
 
 /**
- * Called when a window fires, with what it holds: all its elements, or the result of its aggregate. What it returns leaves, with the
- * window's last millisecond as its timestamp, unless it is undefined. (The context has no `emit`, so that the type of the results is
- * inferred; for several return a list, and flatten the stream.)
+ * Called when a window fires, with what it holds: all its elements, or the result of its aggregate. What it returns
+ * leaves, with the window's last millisecond as its timestamp, unless it is undefined. (The context has no `emit`, so
+ * that the type of the results is inferred; for several return a list, and flatten the stream.)
  */
 export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = StateSpec, K = Key> =
-  | ((contents: C, ctx: WindowContext<unknown, object, K>) => O | undefined)
-  | ProcessWindowObject<C, O, W, S, K>;
+  ((contents: C, ctx: WindowContext<unknown, object, K>) => O | undefined) | ProcessWindowObject<C, O, W, S, K>;
 
 export interface WindowCallOptions<C, O, W, S extends StateSpec, K extends Key> {
   readonly context: OperatorContext<O>;
@@ -78,7 +80,8 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     // A function is the short form of `process`.
     this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
-    if (this.#user.windowState !== undefined) this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));
+    if (this.#user.windowState !== undefined)
+      this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));
   }
 
   fire(start: Timestamp, contents: C): void {
@@ -130,6 +133,9 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     this.#start = start;
     const stored = this.#windowStates?.get(start);
     // A copy, because what a handle gives is not to be changed.
-    this.#windowState = stored === undefined ? refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid) : structuredClone(stored);
+    this.#windowState =
+      stored === undefined
+        ? refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid)
+        : structuredClone(stored);
   }
 }

@@ -1,13 +1,14 @@
 /**
- * Windows per key: a pane for each (key, window) collects its records until a watermark passes the window's end, then the function is
- * called and its result leaves with the timestamp `end - 1`.
+ * Windows per key: a pane for each (key, window) collects its records until a watermark passes the window's end, then
+ * the function is called and its result leaves with the timestamp `end - 1`.
  *
  *  - A window fires when the watermark reaches `end - 1`, and goes when it reaches `end - 1 + allowedLateness`.
  *  - In between, each late record fires it again at once, with all it holds.
- *  - A record is late when all its windows are gone: it goes to the late side output or is counted, never silently lost (I3).
+ *  - A record is late when all its windows are gone: it goes to the late side output or is counted, never silently lost
+ *    (I3).
  *
- * Timers are registered when a pane is made, not for each record: the watermark never goes back, so what a pane's first record saw holds
- * for the rest. They follow from the panes, so they are not stored.
+ * Timers are registered when a pane is made, not for each record: the watermark never goes back, so what a pane's first
+ * record saw holds for the rest. They follow from the panes, so they are not stored.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable, StreamError } from '../lib/core/errors.ts';
@@ -25,9 +26,14 @@ import type { WindowAssigner } from './window-assigners.ts';
 export interface WindowOptions<T> {
   /** Says which windows a record is in. */
   readonly assigner: WindowAssigner;
-  /** How long after its end a window still takes records. `Infinity`: for ever, and its state stays too. @defaultValue 0 */
+  /**
+   * How long after its end a window still takes records. `Infinity`: for ever, and its state stays too. @defaultValue 0
+   */
   readonly allowedLateness?: Duration | undefined;
-  /** Where late records go. Those that nobody reads there are counted too. @defaultValue nowhere: counted in `numLateRecordsDropped` */
+  /**
+   * Where late records go. Those that nobody reads there are counted too. @defaultValue nowhere: counted in
+   * `numLateRecordsDropped`
+   */
   readonly lateTag?: OutputTag<T> | undefined;
 }
 
@@ -64,7 +70,8 @@ export function reduceWindow<T>(
   fn: ProcessWindowFunction<T, unknown> = (value) => value,
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, T, T> => ({
-    add: (pane, value) => (pane === undefined ? value : refuseThenable(reduce(pane, value), 'the reducing function', uid)),
+    add: (pane, value) =>
+      pane === undefined ? value : refuseThenable(reduce(pane, value), 'the reducing function', uid),
     get: (pane, _start, kept) => (kept ? looseCopy(pane) : pane),
   });
   return windowOperator(options, { contents, fn });
@@ -83,7 +90,10 @@ export function reduceWindow<T>(
  * harness.element('a', 0);
  * console.log(harness.watermark(3_600_000)[0]); // prints { kind: 'record', value: 1, timestamp: 3599999 }
  */
-export function aggregateWindow<T, A, R>(options: WindowOptions<T>, aggregate: AggregateFunction<T, A, R>): Operator<T, R>;
+export function aggregateWindow<T, A, R>(
+  options: WindowOptions<T>,
+  aggregate: AggregateFunction<T, A, R>,
+): Operator<T, R>;
 export function aggregateWindow<T, A, R, O, W, S extends StateSpec, K extends Key = Key>(
   options: WindowOptions<T>,
   aggregate: AggregateFunction<T, A, R>,
@@ -120,11 +130,15 @@ export const processWindow = <T, O, W, S extends StateSpec, K extends Key = Key>
   fn: ProcessWindowFunction<readonly T[], O, W, S, K>,
 ): Operator<T, O> =>
   windowOperator(options, {
-    contents: (context) => new ListContents<T>(context.state(mapState<string, readonly T[]>('elements', { indexed: false }))),
+    contents: (context) =>
+      new ListContents<T>(context.state(mapState<string, readonly T[]>('elements', { indexed: false }))),
     fn,
   });
 
-/** Records in a pane's own row before they move to one of their own, so that a large window is not serialised whole for each record. */
+/**
+ * Records in a pane's own row before they move to one of their own, so that a large window is not serialised whole for
+ * each record.
+ */
 const tailMax = 32;
 
 interface ListPane<T> {
@@ -150,7 +164,8 @@ class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
 
   get({ chunks, tail }: ListPane<T>, start: Timestamp, kept: boolean): readonly T[] {
     const elements: T[] = [];
-    for (let chunk = 0; chunk < chunks; chunk += 1) for (const element of this.#rows.get(`${start}/${chunk}`) ?? []) elements.push(element);
+    for (let chunk = 0; chunk < chunks; chunk += 1)
+      for (const element of this.#rows.get(`${start}/${chunk}`) ?? []) elements.push(element);
     for (const element of tail) elements.push(element);
     return kept ? looseCopy(elements) : elements;
   }
@@ -238,7 +253,10 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   };
 };
 
-/** Says of each pane whether it has fired. That is read in one pass before, since a look for each pane would be a read of the store for each. */
+/**
+ * Says of each pane whether it has fired. That is read in one pass before, since a look for each pane would be a read
+ * of the store for each.
+ */
 const forEachPane = async (
   panes: MapState<Timestamp, unknown>,
   fired: MapState<Timestamp, true>,
@@ -254,7 +272,10 @@ const forEachPane = async (
   await panes.forEachEntry((key, start) => visit(start, firedOf.get(mapKeyOf(key))?.has(start) === true));
 };
 
-/** A pane that stayed and has no lateness since a restart goes with the next watermark, by a timer that does not fire it again. */
+/**
+ * A pane that stayed and has no lateness since a restart goes with the next watermark, by a timer that does not fire it
+ * again.
+ */
 const staysMs = (latenessMs: number, hasFired: boolean): number => (hasFired ? Math.max(latenessMs, 1) : latenessMs);
 
 const timestampMissing = (uid: string): StreamError =>

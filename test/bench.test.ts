@@ -8,7 +8,9 @@ import { cases } from './bench/cases.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const bench = (...args: readonly string[]): Promise<{ stdout: string }> =>
-  promisify(execFile)(process.execPath, ['--expose-gc', '--import', 'tsx', 'test/bench/main.ts', ...args], { cwd: root });
+  promisify(execFile)(process.execPath, ['--expose-gc', '--import', 'tsx', 'test/bench/main.ts', ...args], {
+    cwd: root,
+  });
 
 test('every case runs and gives its rows', async () => {
   const { stdout } = await bench('--quick');

@@ -1,6 +1,7 @@
 /**
- * The code or the input changed between two lives, while runs were open. Replay stops where it meets something else than was recorded and
- * goes on in a new branch: what is still asked for in the same order is found, everything else is asked under names that no other call has.
+ * The code or the input changed between two lives, while runs were open. Replay stops where it meets something else
+ * than was recorded and goes on in a new branch: what is still asked for in the same order is found, everything else is
+ * asked under names that no other call has.
  */
 import { agent, InputEvent, MemoryStorage, OutputEvent, StreamExecutionEnvironment } from 'millrace';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -29,7 +30,11 @@ interface Life {
   readonly hanging?: number | undefined;
 }
 
-const start = (storage: MemoryStorage, ledger: Ledger<string>, { ends, without = [], hanging }: Life): StreamExecutionEnvironment => {
+const start = (
+  storage: MemoryStorage,
+  ledger: Ledger<string>,
+  { ends, without = [], hanging }: Life,
+): StreamExecutionEnvironment => {
   const env = StreamExecutionEnvironment.create({ ...once, storage });
   const teller = agent<Item, string>('teller').on(
     InputEvent,
@@ -61,14 +66,20 @@ const start = (storage: MemoryStorage, ledger: Ledger<string>, { ends, without =
 };
 
 /** Lives until so many calls were made and all that is under way is journaled, then dies. */
-const dies = async (storage: MemoryStorage, ledger: Ledger<string>, life: Life, enough: () => boolean): Promise<void> => {
+const dies = async (
+  storage: MemoryStorage,
+  ledger: Ledger<string>,
+  life: Life,
+  enough: () => boolean,
+): Promise<void> => {
   const job = await start(storage, ledger, life).executeAsync();
   await until(enough);
   await later(20);
   await job.cancel();
 };
 
-const output = (without: readonly number[] = []): string[] => items.filter(({ n }) => !without.includes(n)).map(({ id, n }) => `${id} a ${n},b ${n}`);
+const output = (without: readonly number[] = []): string[] =>
+  items.filter(({ n }) => !without.includes(n)).map(({ id, n }) => `${id} a ${n},b ${n}`);
 const hasMade = (what: string) => (): boolean => made.has(what);
 
 describe.each([
@@ -83,12 +94,16 @@ describe.each([
     await dies(storage, ledger, changed, hasMade('c 3'));
     await start(storage, ledger, { ends: () => true, without: [0] }).execute();
     expect(ledger.values).toEqual(output([0]));
-    for (const n of items.map((item) => item.n)) for (const what of ['a', 'b', 'c']) expect([`${what} ${n}`, made.get(`${what} ${n}`)]).toEqual([`${what} ${n}`, 1]);
+    for (const n of items.map((item) => item.n))
+      for (const what of ['a', 'b', 'c'])
+        expect([`${what} ${n}`, made.get(`${what} ${n}`)]).toEqual([`${what} ${n}`, 1]);
   });
 
   test('nothing has changed: every call is made once, and there is no new branch', async () => {
     const [storage, ledger] = [new MemoryStorage(), new Ledger<string>()];
-    await dies(storage, ledger, { ends }, () => ['c 0', 'c 2', ends(1) ? 'c 4' : 'c 1'].every((what) => made.has(what)));
+    await dies(storage, ledger, { ends }, () =>
+      ['c 0', 'c 2', ends(1) ? 'c 4' : 'c 1'].every((what) => made.has(what)),
+    );
     await start(storage, ledger, { ends: () => true }).execute();
     expect(ledger.values).toEqual(output());
     expect([...made.values()].every((count) => count === 1)).toBe(true);
@@ -98,7 +113,9 @@ describe.each([
 
 test('a call that was under way when the process died: what comes in its place in the new branch has another name', async () => {
   const [storage, ledger] = [new MemoryStorage(), new Ledger<string>()];
-  await dies(storage, ledger, { ends: (n) => n === 1, hanging: 4 }, () => ['c 0', 'c 2', 'b 4'].every((what) => made.has(what)));
+  await dies(storage, ledger, { ends: (n) => n === 1, hanging: 4 }, () =>
+    ['c 0', 'c 2', 'b 4'].every((what) => made.has(what)),
+  );
   await start(storage, ledger, { ends: () => true, without: [0, 4] }).execute();
   expect(ledger.values).toEqual(output([0, 4]));
   expect([...made.values()].every((count) => count === 1)).toBe(true);

@@ -1,7 +1,8 @@
 /**
- * Random pipelines whose code changes from life to life: what a map gives for some keys, an argument of a call, the calls that an agent
- * makes. The keys of one split are its own, so that their order is fixed; some never change. Judged is what must hold whatever changes:
- * nothing accepted is lost or doubled, no name stands for two calls, and what was journaled for a key that never changes is not paid again.
+ * Random pipelines whose code changes from life to life: what a map gives for some keys, an argument of a call, the
+ * calls that an agent makes. The keys of one split are its own, so that their order is fixed; some never change. Judged
+ * is what must hold whatever changes: nothing accepted is lost or doubled, no name stands for two calls, and what was
+ * journaled for a key that never changes is not paid again.
  */
 import { agent, CallNotExecuted, Event, InputEvent, OutputEvent } from 'millrace';
 import type { CallContext, DataStream, RunnerContext, StreamExecutionEnvironment } from 'millrace';
@@ -25,7 +26,11 @@ interface Version {
 type Kind = 'async-map' | 'single' | 'fan' | 'steps' | 'reconciled';
 
 export interface ChangedSpec {
-  readonly sources: readonly { readonly name: string; readonly replayable: boolean; readonly splits: Readonly<Record<string, readonly Element[]>> }[];
+  readonly sources: readonly {
+    readonly name: string;
+    readonly replayable: boolean;
+    readonly splits: Readonly<Record<string, readonly Element[]>>;
+  }[];
   readonly kind: Kind;
   readonly second: boolean;
   readonly callLatencyMax: number;
@@ -51,9 +56,21 @@ export const changedPipelineOf = (seed: number): ChangedSpec => {
   };
   const sources = one([['a'], ['a', 'b'], ['a', 'b']]).map((name, index) => {
     const splits = Array.from({ length: upTo(2) }, (_, number) => `${name}${number}`);
-    return { name, replayable: index === 0 ? random() < 0.9 : random() < 0.4, splits: Object.fromEntries(splits.map((split) => [split, splitOf(split)])) };
+    return {
+      name,
+      replayable: index === 0 ? random() < 0.9 : random() < 0.4,
+      splits: Object.fromEntries(splits.map((split) => [split, splitOf(split)])),
+    };
   });
-  const keys = [...new Set(sources.flatMap(({ splits }) => Object.values(splits).flat().map(({ key }) => key)))];
+  const keys = [
+    ...new Set(
+      sources.flatMap(({ splits }) =>
+        Object.values(splits)
+          .flat()
+          .map(({ key }) => key),
+      ),
+    ),
+  ];
   let version: Readonly<Record<string, Version>> = {};
   const changed = (before: Version): Version => ({
     mapped: random() < 0.4 ? upTo(3) : before.mapped,
@@ -62,7 +79,11 @@ export const changedPipelineOf = (seed: number): ChangedSpec => {
   });
   const versions = Array.from({ length: 10 }, (_, life) => {
     if (life > 0 && random() < 0.6) {
-      version = Object.fromEntries(keys.filter((key) => !isStable(key)).map((key) => [key, random() < 0.6 ? changed(version[key] ?? same) : (version[key] ?? same)]));
+      version = Object.fromEntries(
+        keys
+          .filter((key) => !isStable(key))
+          .map((key) => [key, random() < 0.6 ? changed(version[key] ?? same) : (version[key] ?? same)]),
+      );
     }
     return version;
   });
@@ -91,14 +112,17 @@ class Outside {
     this.names(process, call.idempotencyKey, content);
     const names = this.#names.get(content) ?? new Set();
     this.#names.set(content, names);
-    for (const name of names) if (stable && process.isJournaled(name)) process.fail(`${content} is paid again as ${call.id}: as ${name} it was journaled`);
+    for (const name of names)
+      if (stable && process.isJournaled(name))
+        process.fail(`${content} is paid again as ${call.id}: as ${name} it was journaled`);
     names.add(call.id);
   }
 }
 
 export const buildChanged = (spec: ChangedSpec) => {
   const outside = new Outside();
-  return (env: StreamExecutionEnvironment, process: SimulatedProcess): void => new Builder(spec, process, outside).build(env);
+  return (env: StreamExecutionEnvironment, process: SimulatedProcess): void =>
+    new Builder(spec, process, outside).build(env);
 };
 
 class Builder {
@@ -114,7 +138,9 @@ class Builder {
 
   build(env: StreamExecutionEnvironment): void {
     const { kind, second } = this.#spec;
-    const inputs = this.#spec.sources.map((source) => env.fromSource(this.#process.source<Element>({ ...source, latencyMax: 60 })).uid(source.name));
+    const inputs = this.#spec.sources.map((source) =>
+      env.fromSource(this.#process.source<Element>({ ...source, latencyMax: 60 })).uid(source.name),
+    );
     const [input, ...others] = inputs as [DataStream<Element>, ...DataStream<Element>[]];
     const union = others.length === 0 ? input : input.union(...others);
     const mapped = union.map((element) => ({ ...element, mapped: this.#version(element.key).mapped }));
@@ -132,8 +158,12 @@ class Builder {
   #first(input: DataStream<Element>, kind: Kind): DataStream<Element> {
     const { asyncConcurrency, pendingMax } = this.#spec;
     if (kind === 'async-map') {
-      const asked = async (element: Element, call: CallContext): Promise<Element> => this.#ask(call, `first ${shown(element)}`, isStable(element.key)).then(() => element);
-      return input.keyBy(({ key }) => key).asyncMap(asked, { inFlightMax: asyncConcurrency }).uid('first-work');
+      const asked = async (element: Element, call: CallContext): Promise<Element> =>
+        this.#ask(call, `first ${shown(element)}`, isStable(element.key)).then(() => element);
+      return input
+        .keyBy(({ key }) => key)
+        .asyncMap(asked, { inFlightMax: asyncConcurrency })
+        .uid('first-work');
     }
     return input
       .keyBy(({ key }) => key)
@@ -198,7 +228,11 @@ class Builder {
         });
     }
     return builder.on(InputEvent, async (event, ctx) => {
-      if (kind === 'fan') await Promise.all([durable(ctx, 'x', event.input).then(() => more(ctx, event.input)), durable(ctx, 'y', event.input)]);
+      if (kind === 'fan')
+        await Promise.all([
+          durable(ctx, 'x', event.input).then(() => more(ctx, event.input)),
+          durable(ctx, 'y', event.input),
+        ]);
       else await more(ctx, event.input);
       await durable(ctx, 'model', event.input);
       ctx.sendEvent(new OutputEvent(event.input));
@@ -210,7 +244,13 @@ const shown = ({ id, key, mapped }: Element): string => `${key} ${id} ${mapped}`
 
 /** What is lost or doubled. */
 export const judgeChanged = ({ sources, second }: ChangedSpec, { received }: SimulationResult): string[] => {
-  const inputs = sources.flatMap(({ splits }) => Object.values(splits).flat().map(({ id }) => id)).toSorted();
+  const inputs = sources
+    .flatMap(({ splits }) =>
+      Object.values(splits)
+        .flat()
+        .map(({ id }) => id),
+    )
+    .toSorted();
   return (second ? ['first', 'second'] : ['first']).flatMap((sink) => {
     const came = ((received.get(sink) ?? []) as readonly Element[]).map(({ id }) => id).toSorted();
     return came.join() === inputs.join() ? [] : [`sink ${sink} was given ${came.join()} of ${inputs.join()}`];

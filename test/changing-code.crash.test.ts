@@ -1,6 +1,7 @@
 /**
- * User code that changes everything it is given, and hands on what it still holds (I21): what comes out is the same with and without crashes,
- * since whoever keeps a value, or hands it out of its turn, has a copy. A seed makes the code and the moments at which the process dies.
+ * User code that changes everything it is given, and hands on what it still holds (I21): what comes out is the same
+ * with and without crashes, since whoever keeps a value, or hands it out of its turn, has a copy. A seed makes the code
+ * and the moments at which the process dies.
  */
 import {
   agent,
@@ -69,16 +70,38 @@ interface Spec {
   readonly fan: boolean;
 }
 
-const stages = ['reduce', 'state', 'list', 'window', 'agent', 'chain', 'siblings', 'letters', 'async-map', 'durable'] as const;
+const stages = [
+  'reduce',
+  'state',
+  'list',
+  'window',
+  'agent',
+  'chain',
+  'siblings',
+  'letters',
+  'async-map',
+  'durable',
+] as const;
 
 const specOf = (seed: number): Spec => {
   const random = seededRandom((seed * 2_654_435_761 + 5) % 2 ** 32);
   const one = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T; // never empty
-  return { first: one(stages), second: one(stages), replayable: random() < 0.7, sent: random() < 0.5, fan: random() < 0.6 };
+  return {
+    first: one(stages),
+    second: one(stages),
+    replayable: random() < 0.7,
+    sent: random() < 0.5,
+    fan: random() < 0.6,
+  };
 };
 
 /** What each stage does to all it gets, before and after it hands on what it holds. */
-const stage = (input: DataStream<Value>, kind: Spec['first'], name: string, process: SimulatedProcess): DataStream<Value> => {
+const stage = (
+  input: DataStream<Value>,
+  kind: Spec['first'],
+  name: string,
+  process: SimulatedProcess,
+): DataStream<Value> => {
   const keyed = input.keyBy(({ key }) => key);
   const outside = <R>(ctx: RunnerContext, id: string, answer: () => R): Promise<R> =>
     ctx.durableExecute(id, (_signal, call) => process.call(call, { latencyMax: 60, failing: 0, answer }));
@@ -147,11 +170,14 @@ const stage = (input: DataStream<Value>, kind: Spec['first'], name: string, proc
         },
       });
     case 'window':
-      return keyed.window(TumblingEventTimeWindows.of(40)).allowedLateness(30).process((values, ctx) => {
-        for (const value of values) change(value, name);
-        const [first] = values as readonly [Value, ...Value[]];
-        return bounded({ ...first, ts: ctx.window.end - 1, seen: values.flatMap(({ seen }) => seen) });
-      });
+      return keyed
+        .window(TumblingEventTimeWindows.of(40))
+        .allowedLateness(30)
+        .process((values, ctx) => {
+          for (const value of values) change(value, name);
+          const [first] = values as readonly [Value, ...Value[]];
+          return bounded({ ...first, ts: ctx.window.end - 1, seen: values.flatMap(({ seen }) => seen) });
+        });
     case 'agent':
       return keyed.applyAgent(
         clerk.on(InputEvent, async ({ input: value }, ctx) => {
@@ -249,7 +275,9 @@ const stage = (input: DataStream<Value>, kind: Spec['first'], name: string, proc
             throw Object.assign(new RangeError('no'), { seen: ['x'] });
           }).catch((error: unknown) => error as RangeError & { seen: string[] });
           failure.seen.push('y');
-          value.seen.push(`${first.list.join()} ${second.n} ${value.inner.n} ${failure.constructor.name} ${failure.seen.join()}`);
+          value.seen.push(
+            `${first.list.join()} ${second.n} ${value.inner.n} ${failure.constructor.name} ${failure.seen.join()}`,
+          );
           ctx.output(bounded(value));
         }),
         { outputOrder: 'arrival' },
@@ -261,7 +289,9 @@ const build =
   ({ first, second, replayable, sent, fan }: Spec, life: { splits: () => Record<string, Value[]> }) =>
   (env: StreamExecutionEnvironment, process: SimulatedProcess): void => {
     const strategy = WatermarkStrategy.monotonous<Value>().withTimestamps(({ ts }) => ts);
-    const input = env.fromSource(process.source<Value>({ name: 'in', splits: life.splits(), replayable }), strategy).uid('in');
+    const input = env
+      .fromSource(process.source<Value>({ name: 'in', splits: life.splits(), replayable }), strategy)
+      .uid('in');
     const one = stage(input, first, 'first', process);
     const two = stage(one, second, 'second', process);
     const changed = two.map((value) => {
@@ -269,7 +299,8 @@ const build =
       return bounded(value);
     });
     // Two windows, and what stands behind the first stage, hold the records of one stream.
-    for (const branch of fan ? ['left', 'right'] : []) stage(one, 'window', branch, process).sinkTo(process.collect(branch, { latencyMax: 5 }));
+    for (const branch of fan ? ['left', 'right'] : [])
+      stage(one, 'window', branch, process).sinkTo(process.collect(branch, { latencyMax: 5 }));
     changed.sinkTo(process.collect('out'));
     if (sent) changed.sinkTo(process.send('sent'));
   };
@@ -305,24 +336,28 @@ const splits = (): Record<string, Value[]> => ({ only: Array.from({ length: 9 },
 const schedules = Number(process.env['MILLRACE_SIM'] ?? 1500) / 10;
 const only = process.env['MILLRACE_SEED'];
 
-test('code that changes all it is given brings the same with and without crashes', { timeout: 60_000 + schedules * 4000 }, async () => {
-  const failures: string[] = [];
-  let crashes = 0;
-  const seeds = only === undefined ? Array.from({ length: schedules }, (_, seed) => seed) : [Number(only)];
-  for (const seed of seeds) {
-    const spec = specOf(seed);
-    const pipeline = build(spec, { splits });
-    const environment = { freezeState: false };
-    try {
-      const calm = await simulate({ seed, pipeline, crashes: [], environment });
-      const crashed = await simulate({ seed: seed + 1_000_000, pipeline, environment });
-      crashes += crashed.crashes;
-      const differs = difference(calm, crashed);
-      if (differs !== undefined) failures.push(`seed ${seed} ${JSON.stringify(spec)}: ${differs}`);
-    } catch (error) {
-      failures.push(`seed ${seed} ${JSON.stringify(spec)}: ${String(error)}`);
+test(
+  'code that changes all it is given brings the same with and without crashes',
+  { timeout: 60_000 + schedules * 4000 },
+  async () => {
+    const failures: string[] = [];
+    let crashes = 0;
+    const seeds = only === undefined ? Array.from({ length: schedules }, (_, seed) => seed) : [Number(only)];
+    for (const seed of seeds) {
+      const spec = specOf(seed);
+      const pipeline = build(spec, { splits });
+      const environment = { freezeState: false };
+      try {
+        const calm = await simulate({ seed, pipeline, crashes: [], environment });
+        const crashed = await simulate({ seed: seed + 1_000_000, pipeline, environment });
+        crashes += crashed.crashes;
+        const differs = difference(calm, crashed);
+        if (differs !== undefined) failures.push(`seed ${seed} ${JSON.stringify(spec)}: ${differs}`);
+      } catch (error) {
+        failures.push(`seed ${seed} ${JSON.stringify(spec)}: ${String(error)}`);
+      }
     }
-  }
-  expect(failures.slice(0, 3)).toEqual([]);
-  expect(crashes).toBeGreaterThan(seeds.length / 2);
-});
+    expect(failures.slice(0, 3)).toEqual([]);
+    expect(crashes).toBeGreaterThan(seeds.length / 2);
+  },
+);

@@ -13,7 +13,11 @@ const files = new Map(
 const fileAt = (path: string): SourceFile => files.get(path) ?? readSource(path);
 
 /** The files behind what users import, as package.json says. */
-const doorsOf = ({ exports }: { readonly exports: Readonly<Record<string, unknown>> }): ReadonlyMap<string, SourceFile> =>
+const doorsOf = ({
+  exports,
+}: {
+  readonly exports: Readonly<Record<string, unknown>>;
+}): ReadonlyMap<string, SourceFile> =>
   new Map(
     Object.entries(exports).flatMap(([door, target]) => {
       const types = /"types":"\.\/dist\/([^"]+)\.d\.ts"/.exec(JSON.stringify(target))?.[1];
@@ -21,7 +25,9 @@ const doorsOf = ({ exports }: { readonly exports: Readonly<Record<string, unknow
     }),
   );
 
-const names = publicNames(doorsOf(JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as Parameters<typeof doorsOf>[0]));
+const names = publicNames(
+  doorsOf(JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as Parameters<typeof doorsOf>[0]),
+);
 const examples = [...files.values()].flatMap((file) => examplesOf(file, names));
 
 let shown: ShownCode;
@@ -47,9 +53,12 @@ test('every example type-checks', async () => {
 });
 
 describe('runs, and prints what it says', () => {
-  test.each(examples.map((example) => [`${example.path}:${example.line}`, example] as const))('%s', async (_, example) => {
-    expect(await shown.run(example)).toEqual(example.prints);
-  });
+  test.each(examples.map((example) => [`${example.path}:${example.line}`, example] as const))(
+    '%s',
+    async (_, example) => {
+      expect(await shown.run(example)).toEqual(example.prints);
+    },
+  );
 });
 
 describe('finds', () => {
@@ -71,26 +80,41 @@ describe('finds', () => {
   test.each([
     ['a type', 'export interface a {}', "export type { a } from './a.ts';"],
     ['a constant', '/** @example a; */\nexport const a = 1;', "export { a } from './a.ts';"],
-    ['a function of several forms', '/** @example a(); */\nexport function a(): void;\nexport function a(): void {}', "export { a } from './a.ts';"],
+    [
+      'a function of several forms',
+      '/** @example a(); */\nexport function a(): void;\nexport function a(): void {}',
+      "export { a } from './a.ts';",
+    ],
   ])('%s that needs none, or has one', (_what, text, exported) => {
     expect(withoutExample(publicNames(door(exported)), (path) => parse(path, text))).toEqual([]);
   });
 
   test('methods that no example shows', () => {
-    const methods = 'b(): void {} static c(): void {} /** @example a.d(); */ d(): void {} e(): void {} get f() {} #g(): void {} toJSON() {}';
+    const methods =
+      'b(): void {} static c(): void {} /** @example a.d(); */ d(): void {} e(): void {} get f() {} #g(): void {} toJSON() {}';
     const text = `/** @example new a().b(); */\nexport class a { ${methods} private h(): void {} /** @internal */ i(): void {} }`;
     const names = publicNames(door("export { a } from './a.ts';"));
     expect(withoutExample(names, (path) => parse(path, text))).toEqual(['a.c in lib/a.ts', 'a.e in lib/a.ts']);
   });
 
   test('options without meaning or default', () => {
-    const text = 'export interface AOptions { a: 1; /** Says. */ b?: 2; /** Says. */ c: 3; /** Says. @defaultValue 4 */ d?: 4; /** @internal */ e?: 5 }';
+    const text =
+      'export interface AOptions { a: 1; /** Says. */ b?: 2; /** Says. */ c: 3; /** Says. @defaultValue 4 */ d?: 4; /** @internal */ e?: 5 }';
     const names = publicNames(door("export type { AOptions } from './a.ts';"));
-    expect(withoutDefault(names, (path) => parse(path, text))).toEqual(['AOptions.a in lib/a.ts', 'AOptions.b in lib/a.ts']);
+    expect(withoutDefault(names, (path) => parse(path, text))).toEqual([
+      'AOptions.a in lib/a.ts',
+      'AOptions.b in lib/a.ts',
+    ]);
   });
 
   test('each example of a comment, with the line and the column that it has in its file', () => {
-    const examples = examplesOf(parse('lib/a.ts', '\n/**\n * Runs.\n *\n * @example\n *   run();\n *\n * @example\n * stop(); // prints 1\n *\n * @returns nothing\n */\n'), []);
+    const examples = examplesOf(
+      parse(
+        'lib/a.ts',
+        '\n/**\n * Runs.\n *\n * @example\n *   run();\n *\n * @example\n * stop(); // prints 1\n *\n * @returns nothing\n */\n',
+      ),
+      [],
+    );
     expect(examples.map(({ line, prints }) => [line, prints])).toEqual([
       [5, []],
       [8, ['1']],

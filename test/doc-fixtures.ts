@@ -1,4 +1,7 @@
-/** What an `@example` need not make: `env`, and `orders`, a stream of it. Said in `test/README.md`; the same for all of them. */
+/**
+ * What an `@example` need not make: `env`, and `orders`, a stream of it. Said in `test/README.md`; the same for all of
+ * them.
+ */
 import { StreamExecutionEnvironment, WatermarkStrategy, type DataStream } from 'millrace';
 
 export interface Order {
@@ -20,7 +23,10 @@ export class Fixtures {
   #orders: DataStream<Order> | undefined;
 
   get orders(): DataStream<Order> {
-    this.#orders ??= this.env.fromCollection(orders, WatermarkStrategy.monotonous().withTimestamps(({ ts }) => ts));
+    this.#orders ??= this.env.fromCollection(
+      orders,
+      WatermarkStrategy.monotonous().withTimestamps(({ ts }) => ts),
+    );
     return this.#orders;
   }
 

@@ -1,4 +1,7 @@
-/** What leaves the process, what stays in the journal, and where sources stop: I8, I10 and I14 seen from the store and from outside. */
+/**
+ * What leaves the process, what stays in the journal, and where sources stop: I8, I10 and I14 seen from the store and
+ * from outside.
+ */
 import {
   agent,
   decodeJournalEntry,
@@ -62,7 +65,14 @@ test('I14: a call that follows from the outcome of another leaves only when that
   );
   const env = StreamExecutionEnvironment.create({ ...once, storage });
   const items = itemsOf(12, 3);
-  expect(await env.executeAndCollect(env.fromCollection(items).keyBy(({ id }) => id).applyAgent(chain, { outputOrder: 'arrival' }))).toEqual(items.map(({ n }) => n));
+  expect(
+    await env.executeAndCollect(
+      env
+        .fromCollection(items)
+        .keyBy(({ id }) => id)
+        .applyAgent(chain, { outputOrder: 'arrival' }),
+    ),
+  ).toEqual(items.map(({ n }) => n));
   expect(durable.size).toBeGreaterThan(20);
   expect(early).toEqual([]);
 });
@@ -92,7 +102,12 @@ describe('the journal is empty when the job has finished', () => {
       },
       { async: true },
     );
-    env.fromSource(new Sluice(itemsOf(12, 3), 12, 2).source).keyBy(({ id }) => id).applyAgent(slow, { outputOrder: 'arrival' }).uid('slow').sinkTo(ledger.sink());
+    env
+      .fromSource(new Sluice(itemsOf(12, 3), 12, 2).source)
+      .keyBy(({ id }) => id)
+      .applyAgent(slow, { outputOrder: 'arrival' })
+      .uid('slow')
+      .sinkTo(ledger.sink());
     return env;
   };
 
@@ -140,7 +155,11 @@ describe('I10: sources stop', () => {
       { async: true },
     );
     const ledger = new Ledger<number>();
-    env.fromSource(new Sluice(itemsOf(60, 9), 60, 7).source).keyBy(({ id }) => id).applyAgent(waiting, { pendingMax: 5, outputOrder: 'arrival' }).sinkTo(ledger.sink());
+    env
+      .fromSource(new Sluice(itemsOf(60, 9), 60, 7).source)
+      .keyBy(({ id }) => id)
+      .applyAgent(waiting, { pendingMax: 5, outputOrder: 'arrival' })
+      .sinkTo(ledger.sink());
     const job = await env.executeAsync();
     await until(() => records >= 5);
     await later(30);
@@ -201,9 +220,13 @@ test('I8: outcomes that come at one and the same moment resume a body one after 
         pipeline: (env, process) => {
           const asker = agent<string, string>('asker').on(InputEvent, async (event, ctx) => {
             const ask = (name: string, latencyMax = 0): Promise<string> =>
-              ctx.durableExecute(name, (_signal, call) => process.call(call, { latencyMax, answer: (execution) => `${name}${execution}` }));
+              ctx.durableExecute(name, (_signal, call) =>
+                process.call(call, { latencyMax, answer: (execution) => `${name}${execution}` }),
+              );
             // Both answers are there at once; what follows the first one takes longer to be asked for.
-            const long = ask('a').then((value) => hops(value, 20)).then(() => ask('x', 30));
+            const long = ask('a')
+              .then((value) => hops(value, 20))
+              .then(() => ask('x', 30));
             const short = ask('b').then(() => ask('y', 30));
             const last = Promise.all([long, short]).then(() => ask('z', 30));
             await last;

@@ -1,4 +1,7 @@
-/** An example as a process of its own, and what it left behind: for the tests that kill it and those that read it as a user would. */
+/**
+ * An example as a process of its own, and what it left behind: for the tests that kill it and those that read it as a
+ * user would.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,10 +28,17 @@ export interface StartOptions {
 }
 
 /** Starts an example; a model that the environment of the tests names is not asked. */
-export const startExample = (name: string, { args = [], environment = {}, command }: StartOptions = {}): ExampleProcess => {
+export const startExample = (
+  name: string,
+  { args = [], environment = {}, command }: StartOptions = {},
+): ExampleProcess => {
   const { MILLRACE_MODEL: _model, MILLRACE_BASE_URL: _baseUrl, DEBUG: _debug, ...inherited } = process.env;
   const [file, ...before] = command ?? [process.execPath, '--import', 'tsx', `examples/${name}.ts`];
-  const child = spawn(file, [...before, ...args], { cwd: root, env: { ...inherited, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, [...before, ...args], {
+    cwd: root,
+    env: { ...inherited, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -1,9 +1,16 @@
 /**
- * Calls that fail together with their action. Such a failure is no outcome: after the restart the call is made again, and its new outcome
- * takes the old one's place in the log, so that what was journaled beside it and behind it is found and not asked for again.
+ * Calls that fail together with their action. Such a failure is no outcome: after the restart the call is made again,
+ * and its new outcome takes the old one's place in the log, so that what was journaled beside it and behind it is found
+ * and not asked for again.
  */
 import { agent, fixedDelay, InputEvent, OutputEvent, StreamError, type RunnerContext } from 'millrace';
-import { simulate, type CrashPoint, type SimulatedProcess, type SimulationOptions, type SimulationResult } from 'millrace/testing';
+import {
+  simulate,
+  type CrashPoint,
+  type SimulatedProcess,
+  type SimulationOptions,
+  type SimulationResult,
+} from 'millrace/testing';
 import { describe, expect, test } from 'vitest';
 
 type Ask = (name: string, failing?: number) => Promise<string>;
@@ -47,9 +54,11 @@ const pipelineOf =
       (ctx: RunnerContext): Ask =>
       (name, failing = 0) =>
         ctx.durableExecute(name, (_signal, call) =>
-          process.call(call, { latencyMax: 6, failing, answer: (execution) => `${name} ${execution}` }).catch((cause: unknown) => {
-            throw unavailable(cause);
-          }),
+          process
+            .call(call, { latencyMax: 6, failing, answer: (execution) => `${name} ${execution}` })
+            .catch((cause: unknown) => {
+              throw unavailable(cause);
+            }),
         );
     const asker = agent<string, string>('asker').on(InputEvent, async (_event, ctx) => {
       ctx.sendEvent(new OutputEvent(await body(ask(ctx))));

@@ -16,10 +16,15 @@ describe('fromObservable', () => {
   test('an Observable that fails, fails the job after the values before it', async () => {
     const env = create();
     const seen: number[] = [];
-    env.fromObservable(new Observable<number>((to) => {
-      to.next(1);
-      to.error(new RangeError('gone'));
-    })).map((n) => seen.push(n)).print({ write: () => {} });
+    env
+      .fromObservable(
+        new Observable<number>((to) => {
+          to.next(1);
+          to.error(new RangeError('gone'));
+        }),
+      )
+      .map((n) => seen.push(n))
+      .print({ write: () => {} });
     expect((await failure(env.execute(), 'SOURCE_FAILED')).cause).toBeInstanceOf(RangeError);
     expect(seen).toEqual([1]);
   });
@@ -29,7 +34,9 @@ describe('fromObservable', () => {
     refused.fromObservable(from(numbers(100)), { capacity: 10 }).print({ write: () => {} });
     expect((await failure(refused.execute(), 'INPUT_OVERFLOW')).message).toContain('10');
     const dropping = create();
-    expect(await dropping.executeAndCollect(dropping.fromObservable(from(numbers(100)), { capacity: 10, overflow: 'drop' }))).toEqual(numbers(10));
+    expect(
+      await dropping.executeAndCollect(dropping.fromObservable(from(numbers(100)), { capacity: 10, overflow: 'drop' })),
+    ).toEqual(numbers(10));
   });
 
   test('exactly once from its acceptance on, through a crash', async () => {
@@ -64,7 +71,8 @@ describe('fromObservable', () => {
     expect([calls.get(0), calls.get(1)]).toEqual([1, 1]);
   });
 
-  const restarting = (): StreamExecutionEnvironment => create({ storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
+  const restarting = (): StreamExecutionEnvironment =>
+    create({ storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
 
   /** Throws at the first value for which `when` is true, and never again. */
   const throwsOnce = <T>(when: (value: T) => boolean): ((value: T) => T) => {
@@ -95,7 +103,10 @@ describe('fromObservable', () => {
     const env = restarting();
     const subject = new Subject<number>();
     const got: number[] = [];
-    env.fromObservable(subject).map(throwsOnce((n) => n === 1)).sinkTo(callbackSink((n) => void got.push(n)));
+    env
+      .fromObservable(subject)
+      .map(throwsOnce((n) => n === 1))
+      .sinkTo(callbackSink((n) => void got.push(n)));
     const job = await env.executeAsync();
     job.status$.pipe(filter(({ state }) => state === 'restarting')).subscribe(() => subject.next(2));
     subject.next(1);
@@ -110,7 +121,14 @@ describe('fromObservable', () => {
   test('an Observable that has failed is subscribed to anew', async () => {
     const env = restarting();
     let subscriptions = 0;
-    const source$ = defer(() => (++subscriptions === 1 ? concat(of('a'), throwError(() => new Error('gone'))) : of('b')));
+    const source$ = defer(() =>
+      ++subscriptions === 1
+        ? concat(
+            of('a'),
+            throwError(() => new Error('gone')),
+          )
+        : of('b'),
+    );
     expect(await env.executeAndCollect(env.fromObservable(source$))).toEqual(['a', 'b']);
   });
 
@@ -132,18 +150,29 @@ describe('fromObservable', () => {
 
   test('a start that fails gives the job too, which says why', async () => {
     const env = create();
-    env.fromObservable(new Observable(() => { throw new Error('no line'); })).sinkTo(callbackSink(() => {}));
+    env
+      .fromObservable(
+        new Observable(() => {
+          throw new Error('no line');
+        }),
+      )
+      .sinkTo(callbackSink(() => {}));
     await expect((await env.executeAsync()).done).rejects.toThrow('no line');
   });
 
   test('what can not be journaled is left out, counted and logged once, and the job goes on', async () => {
-    class Order { id = 1; }
+    class Order {
+      id = 1;
+    }
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
     const env = create({ storage: new MemoryStorage(), logger });
     const bad: unknown[] = [() => 1, new Order(), { deep: [Symbol('s')] }];
     const got: unknown[] = [];
-    env.fromObservable(from(['a', ...bad, 'b'])).uid('orders').sinkTo(callbackSink((value) => void got.push(value)));
+    env
+      .fromObservable(from(['a', ...bad, 'b']))
+      .uid('orders')
+      .sinkTo(callbackSink((value) => void got.push(value)));
     const job = await env.executeAsync();
     await job.done;
     expect(got).toEqual(['a', 'b']);

@@ -1,4 +1,7 @@
-/** The rules of the house (DESIGN section 3, STYLE), each a function from a source file to its findings: a line and what is wrong there. */
+/**
+ * The rules of the house (DESIGN section 3, STYLE), each a function from a source file to its findings: a line and what
+ * is wrong there.
+ */
 import { posix } from 'node:path';
 import { dotted, importsOf, type ImportOf, type SourceFile, type SyntaxNode } from './house.ts';
 
@@ -51,7 +54,9 @@ const packageOf = (specifier: string): string =>
 const everybodys = new Set(['rxjs']);
 
 const hasDependency = (file: SourceFile): boolean =>
-  importsOf(file).some(({ specifier, typeOnly }) => !typeOnly && !/^(\.|node:)/.test(specifier) && !everybodys.has(packageOf(specifier)));
+  importsOf(file).some(
+    ({ specifier, typeOnly }) => !typeOnly && !/^(\.|node:)/.test(specifier) && !everybodys.has(packageOf(specifier)),
+  );
 
 /** `read` gives the file at a path, for the connectors that the roof may import. */
 export const floors =
@@ -67,8 +72,10 @@ export const floors =
     });
 
 const refuseFile = (file: SourceFile, target: string, read: (path: string) => SourceFile): string | undefined => {
-  if (file.path.startsWith('connectors/')) return /^(connectors|lib\/core)\//.test(target) ? undefined : 'a connector sees lib/core only';
-  if (file.path.startsWith('examples/')) return target.startsWith('examples/') ? undefined : 'examples use the public surface';
+  if (file.path.startsWith('connectors/'))
+    return /^(connectors|lib\/core)\//.test(target) ? undefined : 'a connector sees lib/core only';
+  if (file.path.startsWith('examples/'))
+    return target.startsWith('examples/') ? undefined : 'examples use the public surface';
   const place = placeOf(file.path);
   if (place === undefined) return undefined;
   if (target.startsWith('connectors/') && place.name === 'lib')
@@ -117,7 +124,10 @@ const packagesOf = (file: SourceFile): readonly (ImportOf & { readonly name: str
 /** Dependencies that take long to load or are native: who does not need them does not wait for them. */
 const loadedWhenUsed = new Set(['classic-level', 'ajv']);
 
-/** What is published imports nothing that an install leaves out; what it may leave out is imported as a type or when it is used. */
+/**
+ * What is published imports nothing that an install leaves out; what it may leave out is imported as a type or when it
+ * is used.
+ */
 export const dependencies =
   ({ present, optional }: Declared): Rule =>
   (file) =>
@@ -126,12 +136,19 @@ export const dependencies =
         return [{ line, message: `imports ${specifier}, not among the dependencies and peers of package.json` }];
       }
       if (typeOnly || dynamic || (present.has(name) && !loadedWhenUsed.has(name))) return [];
-      return [{ line, message: `imports ${specifier}, which is loaded when it is used: \`loadPackage\` with an \`import()\`` }];
+      return [
+        {
+          line,
+          message: `imports ${specifier}, which is loaded when it is used: \`loadPackage\` with an \`import()\``,
+        },
+      ];
     });
 
 /** Folders that import a package. What may be missing has one, so that one place says what is done without it. */
 export const homesOf = (name: string, files: readonly SourceFile[]): readonly string[] => [
-  ...new Set(files.filter((file) => packagesOf(file).some((each) => each.name === name)).map(({ path }) => posix.dirname(path))),
+  ...new Set(
+    files.filter((file) => packagesOf(file).some((each) => each.name === name)).map(({ path }) => posix.dirname(path)),
+  ),
 ];
 
 /** Inside the house a file imports files; only the roof passes on what others export. */
@@ -139,7 +156,8 @@ export const noBarrel: Rule = (file) =>
   file.nodes
     .filter(
       ({ type, source }) =>
-        type === 'ExportAllDeclaration' || (type === 'ExportNamedDeclaration' && source !== null && /^\.\.?\//.test(valueOf(source))),
+        type === 'ExportAllDeclaration' ||
+        (type === 'ExportNamedDeclaration' && source !== null && /^\.\.?\//.test(valueOf(source))),
     )
     .map(({ start }) => ({
       line: file.lineOf(start),
@@ -158,7 +176,9 @@ const bannedModules = /^(node:)?(timers(\/promises)?|perf_hooks)$/;
 export const injectedTime: Rule = (file) => {
   const calls = file.nodes.flatMap((node) => {
     const what = bannedIn(node);
-    return what === undefined ? [] : [{ line: file.lineOf(node.start), message: `${what}: I9, take it from the Clock` }];
+    return what === undefined
+      ? []
+      : [{ line: file.lineOf(node.start), message: `${what}: I9, take it from the Clock` }];
   });
   const modules = importsOf(file)
     .filter(({ specifier }) => bannedModules.test(specifier))
@@ -175,7 +195,9 @@ const bannedIn = (node: SyntaxNode): string | undefined => {
   const { callee } = node;
   const date = dotted(callee) === 'Date';
   if (date && node.type === 'CallExpression') return 'Date()';
-  return date && node.type === 'NewExpression' && (node['arguments'] as unknown[]).length === 0 ? 'new Date()' : undefined;
+  return date && node.type === 'NewExpression' && (node['arguments'] as unknown[]).length === 0
+    ? 'new Date()'
+    : undefined;
 };
 
 const bannedSyntax: Readonly<Record<string, string>> = {
@@ -189,16 +211,22 @@ const bannedSyntax: Readonly<Record<string, string>> = {
 export const syntax: Rule = (file) =>
   file.nodes.flatMap((node) => {
     const namespace = node.type === 'TSModuleDeclaration' && node['kind'] === 'namespace' && node['declare'] !== true;
-    const message = namespace ? 'a namespace: use a module' : node['definite'] === true ? '`!`: give it a value' : bannedSyntax[node.type];
+    const message = namespace
+      ? 'a namespace: use a module'
+      : node['definite'] === true
+        ? '`!`: give it a value'
+        : bannedSyntax[node.type];
     return message === undefined ? [] : [{ line: file.lineOf(node.start), message }];
   });
 
 const castTypes = new Set(['TSAsExpression', 'TSTypeAssertion']);
 
-const statements = /^(ExpressionStatement|VariableDeclaration|ReturnStatement|ThrowStatement|IfStatement|PropertyDefinition)$/;
+const statements =
+  /^(ExpressionStatement|VariableDeclaration|ReturnStatement|ThrowStatement|IfStatement|PropertyDefinition)$/;
 
 /**
- * A cast says why it holds: a comment on one of its lines, on the line above, or above or behind its statement. `as const` claims nothing.
+ * A cast says why it holds: a comment on one of its lines, on the line above, or above or behind its statement. `as
+ * const` claims nothing.
  */
 export const castReasons: Rule = (file) => {
   const commented = new Set(
@@ -214,17 +242,25 @@ export const castReasons: Rule = (file) => {
     const line = file.lineOf(start);
     const lines = Array.from({ length: file.lineOf(end - 1) - line + 2 }, (_, index) => line - 1 + index);
     // Nodes stand parents first, so the last that holds the cast is the innermost.
-    const statement = file.nodes.findLast((node) => statements.test(node.type) && node.start <= start && node.end >= end);
+    const statement = file.nodes.findLast(
+      (node) => statements.test(node.type) && node.start <= start && node.end >= end,
+    );
     if (statement !== undefined) lines.push(file.lineOf(statement.start) - 1, file.lineOf(statement.end - 1));
     return lines.some((each) => commented.has(each)) ? [] : [line];
   });
-  return [...new Set(bare)].map((line) => ({ line, message: 'a cast without a reason: say in a comment why it holds' }));
+  return [...new Set(bare)].map((line) => ({
+    line,
+    message: 'a cast without a reason: say in a comment why it holds',
+  }));
 };
 
 /** What RxJS takes as it is stands in one file: elsewhere nobody builds on what it makes of an observer. */
 export const observers: Rule = (file) =>
   file.nodes
-    .filter(({ type, superClass }) => type.startsWith('Class') && /^(Subscriber|Subscription|SafeSubscriber)$/.test(nameOf(superClass)))
+    .filter(
+      ({ type, superClass }) =>
+        type.startsWith('Class') && /^(Subscriber|Subscription|SafeSubscriber)$/.test(nameOf(superClass)),
+    )
     .map(({ start }) => ({ line: file.lineOf(start), message: 'extends a class of RxJS: extend DirectObserver' }));
 
 // ---------- sizes, header, names
@@ -240,17 +276,21 @@ export const linesMax = 400;
 export const testLinesMax = 500;
 export const functionLinesMax = 70;
 
-/** How wide a line may be; what stands in quotes can't be broken. */
+/** How wide a line may be. A text that reaches over the edge can't be broken. */
 export const widthMax = 120;
 
-export const width: Rule = ({ text }) =>
-  text.split('\n').flatMap((line, index) => {
-    if (line.length <= widthMax || isUnbreakable(line)) return [];
+export const width: Rule = (file) => {
+  const texts = file.nodes.filter(({ type, start, end }) => textTypes.has(type) && end - start > 20);
+  let offset = 0;
+  return file.text.split('\n').flatMap((line, index) => {
+    const edge = offset + widthMax;
+    offset += line.length + 1;
+    if (line.length <= widthMax || texts.some(({ start, end }) => start <= edge && end >= edge - 20)) return [];
     return [{ line: index + 1, message: `${line.length} columns wide, more than ${widthMax}` }];
   });
+};
 
-/** A text, a template, a pattern or an address reaches over the edge. */
-const isUnbreakable = (line: string): boolean => /['"`\/]/.test(line.slice(widthMax - 40)) && !/^\s*(\*|\/\/|\/\*)/.test(line);
+const textTypes = new Set(['Literal', 'TemplateLiteral']);
 
 /** What an `@example` shows is not counted: it is there for who calls the function, and no reason to split a file. */
 export const fileSize: Rule = ({ path, text }) => {
@@ -272,7 +312,9 @@ export const functionSize: Rule = (file) =>
 /** A comment of at least one sentence before the first import. */
 export const header: Rule = ({ text }) => {
   const [, comment = ''] = /^(?:#!.*\n)?\/\*\*([\s\S]*?)\*\//.exec(text) ?? [];
-  return comment.trim().split(/\s+/).length >= 5 ? [] : [{ line: 1, message: 'has no header that says what the file is for' }];
+  return comment.trim().split(/\s+/).length >= 5
+    ? []
+    : [{ line: 1, message: 'has no header that says what the file is for' }];
 };
 
 const forbiddenWords = /(Impl|Manager|Helper|Utils?|Abstract)(?![a-z])|^(impl|manager|helper|utils?|abstract)(?![a-z])/;

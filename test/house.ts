@@ -47,7 +47,8 @@ export const parse = (path: string, text: string): SourceFile => {
   const [error] = errors;
   if (error !== undefined) throw new SyntaxError(`${path}: ${error.message}`);
   const starts = [0, ...[...text.matchAll(/\n/g)].map(({ index }) => index + 1)];
-  const tree = program as unknown as SyntaxNode; // The parser's types list every kind of node; a walk needs what all have.
+  // The parser's types list every kind of node; a walk needs what all have.
+  const tree = program as unknown as SyntaxNode;
   return {
     path,
     text,
@@ -82,9 +83,17 @@ export interface ImportOf {
 export const importsOf = (file: SourceFile): readonly ImportOf[] =>
   file.nodes.flatMap((node) => {
     const { source } = node;
-    if (!/^(Import|Export|TSImportType)/.test(node.type) || !isNode(source) || typeof source['value'] !== 'string') return [];
+    if (!/^(Import|Export|TSImportType)/.test(node.type) || !isNode(source) || typeof source['value'] !== 'string')
+      return [];
     const typeOnly = node['importKind'] === 'type' || node['exportKind'] === 'type' || node.type === 'TSImportType';
-    return [{ specifier: source['value'], typeOnly, dynamic: node.type === 'ImportExpression', line: file.lineOf(node.start) }];
+    return [
+      {
+        specifier: source['value'],
+        typeOnly,
+        dynamic: node.type === 'ImportExpression',
+        line: file.lineOf(node.start),
+      },
+    ];
   });
 
 /** A name, or names joined by dots: `a`, `a.b`, `this.a`; undefined for anything else. */

@@ -52,7 +52,12 @@ describe('I1: one input of a key at a time, in the order of arrival', () => {
         );
         const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage() });
         const items = keys.map((key, n) => ({ id: `k${key}`, n }));
-        const out = await env.executeAndCollect(env.fromCollection(items).keyBy(({ id }) => id).applyAgent(slow, options));
+        const out = await env.executeAndCollect(
+          env
+            .fromCollection(items)
+            .keyBy(({ id }) => id)
+            .applyAgent(slow, options),
+        );
         for (const id of new Set(items.map((item) => item.id))) {
           expect(out.filter((item) => item.id === id)).toEqual(items.filter((item) => item.id === id));
         }
@@ -77,8 +82,17 @@ describe('I2: state and output are reached only in a turn', () => {
           const { sum } = ctx.state;
           const { timers } = ctx;
           sum.update(item.n);
-          late.push(() => sum.value(), () => sum.update(1), () => sum.clear(), () => ctx.key, () => timers.register(1));
-          late.push(() => ctx.emit(1), () => ctx.side({ id: 'side' }, 1));
+          late.push(
+            () => sum.value(),
+            () => sum.update(1),
+            () => sum.clear(),
+            () => ctx.key,
+            () => timers.register(1),
+          );
+          late.push(
+            () => ctx.emit(1),
+            () => ctx.side({ id: 'side' }, 1),
+          );
         },
         onTimer: () => {},
       })
@@ -92,15 +106,24 @@ describe('I2: state and output are reached only in a turn', () => {
 const sumState = () => valueState<number>('sum');
 
 test('I11: a key group depends on the bytes of the key and on maxParallelism alone', () => {
-  const part = fc.oneof(fc.string({ unit: 'binary' }), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.bigInt(), fc.boolean());
+  const part = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.bigInt(),
+    fc.boolean(),
+  );
   fc.assert(
-    fc.property(fc.oneof(part, fc.array(part, { maxLength: 3 })), fc.integer({ min: 1, max: 32_768 }), (key: Key, maxParallelism) => {
-      const group = keyGroupOf(key, maxParallelism);
-      expect(group).toBeGreaterThanOrEqual(0);
-      expect(group).toBeLessThan(maxParallelism);
-      expect(keyGroupOf(keyFromBytes(keyBytes(key)), maxParallelism)).toBe(group);
-      if (Array.isArray(key)) expect(keyGroupOf([...(key as readonly string[])], maxParallelism)).toBe(group);
-    }),
+    fc.property(
+      fc.oneof(part, fc.array(part, { maxLength: 3 })),
+      fc.integer({ min: 1, max: 32_768 }),
+      (key: Key, maxParallelism) => {
+        const group = keyGroupOf(key, maxParallelism);
+        expect(group).toBeGreaterThanOrEqual(0);
+        expect(group).toBeLessThan(maxParallelism);
+        expect(keyGroupOf(keyFromBytes(keyBytes(key)), maxParallelism)).toBe(group);
+        if (Array.isArray(key)) expect(keyGroupOf([...(key as readonly string[])], maxParallelism)).toBe(group);
+      },
+    ),
   );
   expect(keyGroupOf(-0, 128)).toBe(keyGroupOf(0, 128));
 });
@@ -135,7 +158,11 @@ const build = (env: StreamExecutionEnvironment, ledger: Ledger<unknown>, items: 
 
 const items = itemsOf(24, 3);
 
-const runToEnd = async (storage: Storage, ledger: Ledger<unknown>, environment: EnvironmentOptions = {}): Promise<void> => {
+const runToEnd = async (
+  storage: Storage,
+  ledger: Ledger<unknown>,
+  environment: EnvironmentOptions = {},
+): Promise<void> => {
   const env = StreamExecutionEnvironment.create({ ...once, storage, ...environment });
   build(env, ledger, items);
   await env.execute();
@@ -159,7 +186,12 @@ test('I4, I5: cut after any turn, and started again from there, the job gives th
     const [storage, ledger] = [new MemoryStorage(), new Ledger<unknown>()];
     let seen = 0;
     let cut: (() => void) | undefined;
-    const env = StreamExecutionEnvironment.create({ ...once, storage, clock: steppingClock(), onTurn: () => (seen += 1) === cutAfter && cut?.() });
+    const env = StreamExecutionEnvironment.create({
+      ...once,
+      storage,
+      clock: steppingClock(),
+      onTurn: () => (seen += 1) === cutAfter && cut?.(),
+    });
     build(env, ledger, items);
     const job = await env.executeAsync();
     const isCut = new Promise<void>((resolve) => {
@@ -167,7 +199,8 @@ test('I4, I5: cut after any turn, and started again from there, the job gives th
         cuts += 1;
         resolve();
       };
-      cut = () => void job.checkpoint().then(done, resolve); // Before it is running, and once it is over, there is nothing to cut.
+      // Before it is running, and once it is over, there is nothing to cut.
+      cut = () => void job.checkpoint().then(done, resolve);
     });
     await Promise.race([isCut, job.done]);
     await job.cancel();
@@ -210,7 +243,11 @@ describe('I15: a write fails, the store is opened anew, and the job comes to the
 });
 
 /** Storage whose journal and state tell when a write is durable. */
-const observed = (inner: Storage, onAppend: (entries: readonly JournalEntry[]) => void, onCheckpoint: () => void): Storage => ({
+const observed = (
+  inner: Storage,
+  onAppend: (entries: readonly JournalEntry[]) => void,
+  onCheckpoint: () => void,
+): Storage => ({
   name: 'observed',
   async open(): Promise<OpenStorage> {
     const { jobId, state, journal, close } = await inner.open();
@@ -354,7 +391,13 @@ test('progress resets the count of fruitless restarts: a job that fails again an
   const ledger = new Ledger<number>();
   const checkpoint = { directory: 'not used', interval: 1 };
   const restart = exponentialDelay({ initial: 1, max: 1 });
-  const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), restart, checkpoint, clock: steppingClock() });
+  const env = StreamExecutionEnvironment.create({
+    ...once,
+    storage: new MemoryStorage(),
+    restart,
+    checkpoint,
+    clock: steppingClock(),
+  });
   const sluice = new Sluice(items, 1, 1);
   env
     .fromSource(sluice.source)
@@ -377,7 +420,11 @@ test('progress resets the count of fruitless restarts: a job that fails again an
 test('a durable record is progress too: without any checkpoint, an action of each input fails twice', async () => {
   const failures = new Map<number, number>();
   const ledger = new Ledger<number>();
-  const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), restart: exponentialDelay({ initial: 1, max: 1 }) });
+  const env = StreamExecutionEnvironment.create({
+    ...once,
+    storage: new MemoryStorage(),
+    restart: exponentialDelay({ initial: 1, max: 1 }),
+  });
   const stubborn: Agent<Item, number> = agent<Item, number>('stubborn').on(
     InputEvent,
     async (event: InputEvent<Item>, ctx) => {
@@ -389,7 +436,11 @@ test('a durable record is progress too: without any checkpoint, an action of eac
     },
     { async: true },
   );
-  env.fromSource(new Sluice(itemsOf(6, 1)).source).keyBy(({ id }) => id).applyAgent(stubborn).sinkTo(ledger.sink());
+  env
+    .fromSource(new Sluice(itemsOf(6, 1)).source)
+    .keyBy(({ id }) => id)
+    .applyAgent(stubborn)
+    .sinkTo(ledger.sink());
   const job = await env.executeAsync();
   await job.done;
   expect(ledger.values).toEqual([0, 1, 2, 3, 4, 5]);
@@ -420,7 +471,12 @@ test('I8: the failure of a call that its action did not handle is no outcome, al
       },
       { async: true },
     );
-    env.fromSource(new Sluice(few).source).keyBy(({ id }) => id).applyAgent(careful, { outputOrder: 'arrival' }).uid('careful').sinkTo(ledger.sink());
+    env
+      .fromSource(new Sluice(few).source)
+      .keyBy(({ id }) => id)
+      .applyAgent(careful, { outputOrder: 'arrival' })
+      .uid('careful')
+      .sinkTo(ledger.sink());
     return env.execute();
   };
   await expect(run()).rejects.toMatchObject({ code: 'ACTION_FAILED' });

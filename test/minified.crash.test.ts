@@ -1,4 +1,7 @@
-/** I19: a minified build of a program goes on where the other was: state is opened, the journal is claimed, and no paid call is made again. */
+/**
+ * I19: a minified build of a program goes on where the other was: state is opened, the journal is claimed, and no paid
+ * call is made again.
+ */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -66,20 +69,27 @@ const run = promisify(execFile);
 test.each([
   ['a minified build goes on where the plain one was', [false, true]],
   ['and the other way about', [true, false]],
-])('%s', async (_what, [first, second]) => {
-  const [state, calls] = [join(directory, `state-${String(first)}`), join(directory, `calls-${String(first)}`)];
-  const before = await run(process.execPath, [await bundle(first === true), state, calls, 'first']).catch((error: unknown) => error);
-  expect(before).toMatchObject({ signal: 'SIGKILL' });
-  const paid = readFileSync(calls, 'utf8').trim().split('\n');
-  expect(paid.length).toBeGreaterThan(30);
-  const { stdout, stderr } = await run(process.execPath, [await bundle(second === true), state, calls, 'second']);
-  expect(stdout).toContain('done');
-  expect(stderr + stdout).not.toMatch(/diverge|DIVERGED|dropped/i);
-  const all = readFileSync(calls, 'utf8').trim().split('\n');
-  expect(new Set(all).size).toBe(80);
-  // Calls that were under way when the process died may be made again: no more than those of the keys that had one open.
-  expect(all.length - 80).toBeLessThanOrEqual(8);
-  // What had left the job was paid for once.
-  const twice = all.filter((each, index) => all.indexOf(each) !== index);
-  expect(twice.filter((each) => paid.indexOf(each) < paid.length - 10)).toEqual([]);
-}, 60_000);
+])(
+  '%s',
+  async (_what, [first, second]) => {
+    const [state, calls] = [join(directory, `state-${String(first)}`), join(directory, `calls-${String(first)}`)];
+    const before = await run(process.execPath, [await bundle(first === true), state, calls, 'first']).catch(
+      (error: unknown) => error,
+    );
+    expect(before).toMatchObject({ signal: 'SIGKILL' });
+    const paid = readFileSync(calls, 'utf8').trim().split('\n');
+    expect(paid.length).toBeGreaterThan(30);
+    const { stdout, stderr } = await run(process.execPath, [await bundle(second === true), state, calls, 'second']);
+    expect(stdout).toContain('done');
+    expect(stderr + stdout).not.toMatch(/diverge|DIVERGED|dropped/i);
+    const all = readFileSync(calls, 'utf8').trim().split('\n');
+    expect(new Set(all).size).toBe(80);
+    // Calls that were under way when the process died may be made again: no more than those of the keys that had one
+    // open.
+    expect(all.length - 80).toBeLessThanOrEqual(8);
+    // What had left the job was paid for once.
+    const twice = all.filter((each, index) => all.indexOf(each) !== index);
+    expect(twice.filter((each) => paid.indexOf(each) < paid.length - 10)).toEqual([]);
+  },
+  60_000,
+);

@@ -1,20 +1,35 @@
 /**
- * Code that changes between two lives, and what a new branch owes: to accepted records, to names that have left the process, and to what
- * was paid for. Each story crashes without a checkpoint and starts again on the same state.
+ * Code that changes between two lives, and what a new branch owes: to accepted records, to names that have left the
+ * process, and to what was paid for. Each story crashes without a checkpoint and starts again on the same state.
  */
 import { pino } from 'pino';
-import { agent, CallNotExecuted, defineSink, InputEvent, MemoryStorage, OutputEvent, StreamExecutionEnvironment, type CallContext, type Source } from 'millrace';
+import {
+  agent,
+  CallNotExecuted,
+  defineSink,
+  InputEvent,
+  MemoryStorage,
+  OutputEvent,
+  StreamExecutionEnvironment,
+  type CallContext,
+  type Source,
+} from 'millrace';
 import { Subject } from 'rxjs';
 import { expect, test } from 'vitest';
 import { later, once, until } from './stories/story.ts';
 
 /** Hands out one record after the other; behind them it waits unless it `ends`. */
-const listed = <T>(values: readonly T[], ends: boolean, positionOf: (index: number) => unknown = (index) => index): Source<T> => ({
+const listed = <T>(
+  values: readonly T[],
+  ends: boolean,
+  positionOf: (index: number) => unknown = (index) => index,
+): Source<T> => ({
   name: 'list',
   replayable: true,
   splits: async () => ['x'],
   open: async (_split, position) => {
-    let next = position === undefined ? 0 : Array.from({ length: values.length + 1 }, (_, n) => positionOf(n)).indexOf(position);
+    let next =
+      position === undefined ? 0 : Array.from({ length: values.length + 1 }, (_, n) => positionOf(n)).indexOf(position);
     return {
       read: (signal) => {
         if (next < values.length) {
@@ -22,7 +37,9 @@ const listed = <T>(values: readonly T[], ends: boolean, positionOf: (index: numb
           const at = next;
           return Promise.resolve({ values: [values[at - 1] as T], position: (count) => positionOf(at - 1 + count) });
         }
-        return ends ? Promise.resolve(undefined) : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+        return ends
+          ? Promise.resolve(undefined)
+          : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
       },
       close: async () => {},
     };
@@ -34,9 +51,11 @@ interface Line {
   readonly code?: string;
 }
 
-const logged = (lines: Line[]) => pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
+const logged = (lines: Line[]) =>
+  pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
 
-const collect = <T>(out: T[]) => defineSink<T>({ guarantee: 'exactly-once', write: (values) => void out.push(...values) });
+const collect = <T>(out: T[]) =>
+  defineSink<T>({ guarantee: 'exactly-once', write: (values) => void out.push(...values) });
 
 test('records that a source has accepted and that nobody can read again come through a divergence, each once and in order', async () => {
   const storage = new MemoryStorage();
@@ -75,8 +94,15 @@ interface Keyed {
 
 /** A job of which only key `a` changes. Gives what each life has asked, and what came out in all. */
 const keyed = (records: readonly Keyed[]) => {
-  const [storage, lines, out, names]: [MemoryStorage, Line[], string[], Map<string, string>] = [new MemoryStorage(), [], [], new Map()];
-  const live = async ({ changed = false, ends = false }: { changed?: boolean; ends?: boolean } = {}): Promise<string[]> => {
+  const [storage, lines, out, names]: [MemoryStorage, Line[], string[], Map<string, string>] = [
+    new MemoryStorage(),
+    [],
+    [],
+    new Map(),
+  ];
+  const live = async ({ changed = false, ends = false }: { changed?: boolean; ends?: boolean } = {}): Promise<
+    string[]
+  > => {
     const calls: string[] = [];
     const env = StreamExecutionEnvironment.create({ ...once, logger: logged(lines), storage });
     env
@@ -138,30 +164,54 @@ test('what is left over survives crashes, is dropped when the sources have passe
 });
 
 /** Charges with a key and an amount; the second life has another amount, or another map in front. */
-const charging = (storage: MemoryStorage, charge: (call: CallContext) => unknown, { amount = 10, order = 'order', known }: { amount?: number; order?: string; known?: (key: string) => unknown }) => {
+const charging = (
+  storage: MemoryStorage,
+  charge: (call: CallContext) => unknown,
+  { amount = 10, order = 'order', known }: { amount?: number; order?: string; known?: (key: string) => unknown },
+) => {
   const env = StreamExecutionEnvironment.create({ ...once, storage });
-  const charger = agent<{ readonly id: string; readonly order: string }, unknown>('charger').on(InputEvent, async (event: InputEvent<{ id: string; order: string }>, ctx) => {
-    const reconciler = known && ((_signal: AbortSignal, { idempotencyKey }: CallContext) => known(idempotencyKey));
-    const receipt = await ctx.durableExecute('charge', (_signal, call) => charge(call), { args: { order: event.input.order, amount }, ...(reconciler && { reconciler }) });
-    ctx.sendEvent(new OutputEvent(receipt));
-  });
+  const charger = agent<{ readonly id: string; readonly order: string }, unknown>('charger').on(
+    InputEvent,
+    async (event: InputEvent<{ id: string; order: string }>, ctx) => {
+      const reconciler = known && ((_signal: AbortSignal, { idempotencyKey }: CallContext) => known(idempotencyKey));
+      const receipt = await ctx.durableExecute('charge', (_signal, call) => charge(call), {
+        args: { order: event.input.order, amount },
+        ...(reconciler && { reconciler }),
+      });
+      ctx.sendEvent(new OutputEvent(receipt));
+    },
+  );
   const source = listed(['first', 'second'], true);
-  return { env, stream: env.fromSource(source).map((id) => ({ id, order: id === 'first' ? order : 'order' })).keyBy(({ id }) => id).applyAgent(charger, { onPlanChange: 'continue' }).uid('charger') };
+  return {
+    env,
+    stream: env
+      .fromSource(source)
+      .map((id) => ({ id, order: id === 'first' ? order : 'order' }))
+      .keyBy(({ id }) => id)
+      .applyAgent(charger, { onPlanChange: 'continue' })
+      .uid('charger'),
+  };
 };
 
 test('a call with other arguments has another idempotency key, also when the first was started and not journaled', async () => {
   const storage = new MemoryStorage();
   const keys: string[] = [];
-  const first = charging(storage, ({ idempotencyKey }) => {
-    keys.push(idempotencyKey);
-    return new Promise(() => {});
-  }, {});
+  const first = charging(
+    storage,
+    ({ idempotencyKey }) => {
+      keys.push(idempotencyKey);
+      return new Promise(() => {});
+    },
+    {},
+  );
   first.stream.sinkTo(collect([]));
   const job = await first.env.executeAsync();
   await until(() => keys.length === 2);
   await job.cancel();
   const out: unknown[] = [];
-  const second = charging(storage, ({ idempotencyKey }) => `${idempotencyKey} ${keys.includes(idempotencyKey)}`, { amount: 99 });
+  const second = charging(storage, ({ idempotencyKey }) => `${idempotencyKey} ${keys.includes(idempotencyKey)}`, {
+    amount: 99,
+  });
   second.stream.sinkTo(collect(out));
   await second.env.execute();
   expect(out).toHaveLength(2);
@@ -171,10 +221,14 @@ test('a call with other arguments has another idempotency key, also when the fir
 test('a pending call that a new branch claims asks its reconciler by the key under which it was started', async () => {
   const storage = new MemoryStorage();
   const charged = new Map<string, string>();
-  const first = charging(storage, ({ idempotencyKey }) => {
-    charged.set(idempotencyKey, `receipt ${charged.size}`);
-    return new Promise(() => {}); // It has taken effect, and nobody knows.
-  }, { known: () => undefined });
+  const first = charging(
+    storage,
+    ({ idempotencyKey }) => {
+      charged.set(idempotencyKey, `receipt ${charged.size}`);
+      return new Promise(() => {}); // It has taken effect, and nobody knows.
+    },
+    { known: () => undefined },
+  );
   first.stream.sinkTo(collect([]));
   const job = await first.env.executeAsync();
   await until(() => charged.size === 2);
@@ -209,8 +263,12 @@ test('a source that stands somewhere else behind the same records has changed', 
   const job = await start((index) => index, false);
   await later(30);
   await job.cancel();
-  await (await start((index) => index * 10, true)).done;
-  expect(lines.filter(({ code }) => code === 'DIVERGED').map(({ msg }) => msg)).toEqual([expect.stringMatching(/is at .* behind the recorded records/)]);
+  await (
+    await start((index) => index * 10, true)
+  ).done;
+  expect(lines.filter(({ code }) => code === 'DIVERGED').map(({ msg }) => msg)).toEqual([
+    expect.stringMatching(/is at .* behind the recorded records/),
+  ]);
 });
 
 test('a long tail of recorded turns keeps nobody from ending the job, and does not hold the event loop', async () => {

@@ -1,9 +1,16 @@
 /**
- * Durable calls in random trees of `Promise.all`, `Promise.race`, chains and conditions: after a crash behind each outcome the body asks
- * for the same calls in the same places. Replay is strict, so one other call fails the job; a second execution of a journaled one, too.
+ * Durable calls in random trees of `Promise.all`, `Promise.race`, chains and conditions: after a crash behind each
+ * outcome the body asks for the same calls in the same places. Replay is strict, so one other call fails the job; a
+ * second execution of a journaled one, too.
  */
 import { agent, InputEvent, OutputEvent, type RunnerContext } from 'millrace';
-import { seededRandom, simulate, type CrashPoint, type SimulationOptions, type SimulationResult } from 'millrace/testing';
+import {
+  seededRandom,
+  simulate,
+  type CrashPoint,
+  type SimulationOptions,
+  type SimulationResult,
+} from 'millrace/testing';
 import { expect, test } from 'vitest';
 
 type Tree =
@@ -14,9 +21,12 @@ type Tree =
 
 const treeOf = (random: () => number, depth: number): Tree => {
   const parts = (): Tree[] => Array.from({ length: 1 + Math.floor(random() * 3) }, () => treeOf(random, depth - 1));
-  const kind = (['all', 'race', 'any', 'chain', 'settled', 'if', 'all', 'chain'] as const)[Math.floor(random() * 8)] ?? 'all';
+  const kind =
+    (['all', 'race', 'any', 'chain', 'settled', 'if', 'all', 'chain'] as const)[Math.floor(random() * 8)] ?? 'all';
   if (depth === 0 || random() < 0.15) return { kind: 'call', name: `call-${Math.floor(random() * 4)}` };
-  return kind === 'if' ? { kind, part: treeOf(random, depth - 1), more: treeOf(random, depth - 1) } : { kind, parts: parts() };
+  return kind === 'if'
+    ? { kind, part: treeOf(random, depth - 1), more: treeOf(random, depth - 1) }
+    : { kind, parts: parts() };
 };
 
 type Ask = (name: string, value: string) => Promise<string>;
@@ -32,7 +42,9 @@ const walk = async (tree: Tree, value: string, ask: Ask): Promise<string> => {
     case 'any':
       return Promise.any(tree.parts.map((part) => walk(part, value, ask)));
     case 'settled':
-      return (await Promise.allSettled(tree.parts.map((part) => walk(part, value, ask)))).map(({ status }) => status).join();
+      return (await Promise.allSettled(tree.parts.map((part) => walk(part, value, ask))))
+        .map(({ status }) => status)
+        .join();
     case 'chain': {
       let result = value;
       for (const part of tree.parts) result = await walk(part, result, ask);
@@ -55,7 +67,11 @@ const pipelineOf =
           .durableExecute(
             name,
             (_signal, call) =>
-              process.call(call, { latencyMax: 4, failing: 0.1, answer: (execution) => `${name[5]}${'x'.repeat(execution % 4)}` }),
+              process.call(call, {
+                latencyMax: 4,
+                failing: 0.1,
+                answer: (execution) => `${name[5]}${'x'.repeat(execution % 4)}`,
+              }),
             { args: value },
           )
           .catch((error: unknown) => `no answer ${String(error).length}`);

@@ -24,7 +24,8 @@ const declarationNames = (node: SyntaxNode): readonly string[] => {
   return [node.type.startsWith('TS') ? `type ${nameOf(node)}` : nameOf(node)];
 };
 
-const values = (names: readonly string[]): readonly string[] => names.filter((name) => !name.startsWith('type ')).toSorted();
+const values = (names: readonly string[]): readonly string[] =>
+  names.filter((name) => !name.startsWith('type ')).toSorted();
 
 // A name that leaves one of these lists breaks somebody's program: that is a new major version.
 

@@ -8,7 +8,9 @@ type Place = string;
 const placeOf = (path: string, name: string): Place => `${path}#${name}`;
 
 const nodesIn = (value: unknown): readonly SyntaxNode[] =>
-  (Array.isArray(value) ? value : [value]).filter((each): each is SyntaxNode => typeof each === 'object' && each !== null && 'type' in each);
+  (Array.isArray(value) ? value : [value]).filter(
+    (each): each is SyntaxNode => typeof each === 'object' && each !== null && 'type' in each,
+  );
 
 const nameOf = (node: unknown): string => (nodesIn(node)[0]?.['name'] ?? nodesIn(node)[0]?.['value']) as string;
 
@@ -21,7 +23,9 @@ const fileOf = (from: string, node: SyntaxNode): string | undefined => {
 const exportedBy = ({ path, nodes }: SourceFile): readonly Place[] =>
   nodes.flatMap((node) => {
     const file = node.type === 'ExportNamedDeclaration' ? fileOf(path, node) : undefined;
-    return file === undefined ? [] : nodesIn(node['specifiers']).map((specifier) => placeOf(file, nameOf(specifier['local'])));
+    return file === undefined
+      ? []
+      : nodesIn(node['specifiers']).map((specifier) => placeOf(file, nameOf(specifier['local'])));
   });
 
 /** What the names of a file stand for. */
@@ -40,14 +44,16 @@ const namesOf = ({ path, program }: SourceFile): Names => {
   for (const statement of nodesIn(program['body'])) {
     const file = fileOf(path, statement);
     if (statement.type === 'ImportDeclaration' && file !== undefined) {
-      for (const each of nodesIn(statement['specifiers'])) imported.set(nameOf(each['local']), placeOf(file, nameOf(each['imported'])));
+      for (const each of nodesIn(statement['specifiers']))
+        imported.set(nameOf(each['local']), placeOf(file, nameOf(each['imported'])));
     }
     const declared = nodesIn(statement['declaration'])[0] ?? statement;
     const declare = (name: string, node: SyntaxNode): void => {
       own.set(name, [...(own.get(name) ?? []), node]);
       if (statement.type.startsWith('Export')) exported.add(name);
     };
-    if (declared.type === 'VariableDeclaration') for (const each of nodesIn(declared['declarations'])) declare(nameOf(each['id']), each);
+    if (declared.type === 'VariableDeclaration')
+      for (const each of nodesIn(declared['declarations'])) declare(nameOf(each['id']), each);
     else if (declared['id'] !== undefined && declared['id'] !== null) declare(nameOf(declared['id']), declared);
   }
   return { own, exported, imported };
@@ -56,7 +62,10 @@ const namesOf = ({ path, program }: SourceFile): Names => {
 /** Defaults, and what is done to a member. */
 const unseen = new Set(['right', 'decorators']);
 
-/** Names of types in the signature of a declaration: without what functions do, how a field begins, and members that no user sees. */
+/**
+ * Names of types in the signature of a declaration: without what functions do, how a field begins, and members that no
+ * user sees.
+ */
 function* typesIn(node: SyntaxNode, text: string): Generator<string> {
   if (node.type === 'TSTypeReference') yield nameOf(node['typeName']);
   if (node.type === 'TSInterfaceHeritage' || node.type === 'TSClassImplements') yield nameOf(node['expression']);
@@ -76,9 +85,13 @@ function* typesIn(node: SyntaxNode, text: string): Generator<string> {
   }
 }
 
-const isPrivate = (member: SyntaxNode): boolean => nodesIn(member['key'])[0]?.type === 'PrivateIdentifier' || member['accessibility'] === 'private';
+const isPrivate = (member: SyntaxNode): boolean =>
+  nodesIn(member['key'])[0]?.type === 'PrivateIdentifier' || member['accessibility'] === 'private';
 
-/** Where the types are that the signature of a declaration names. One that its file keeps to itself counts as written out in place. */
+/**
+ * Where the types are that the signature of a declaration names. One that its file keeps to itself counts as written
+ * out in place.
+ */
 const placesIn = (file: SourceFile, name: string): ReadonlySet<Place> => {
   const { own, exported, imported } = namesOf(file);
   const places = new Set<Place>();
@@ -113,7 +126,9 @@ test('who can call a function can name every type in its signature', () => {
 
 describe('finds', () => {
   const found = (text: string): readonly string[] =>
-    missing([parse('lib/index.ts', "export { a } from './a.ts';")], (path) => parse(path, `import type { B } from './b.ts';\nexport interface C {}\ninterface Own { b: B }\n${text}`));
+    missing([parse('lib/index.ts', "export { a } from './a.ts';")], (path) =>
+      parse(path, `import type { B } from './b.ts';\nexport interface C {}\ninterface Own { b: B }\n${text}`),
+    );
 
   test.each([
     ['a parameter', 'export const a = (b: B): void => {};'],

@@ -1,6 +1,7 @@
 /**
- * The TypeScript blocks of a page, as modules: what is shown to users must compile, and run unless it says `no-run`. What a block prints
- * is what the page says it prints: in comments `// prints ...`, a line each, or in a `text` block right behind it.
+ * The TypeScript blocks of a page, as modules: what is shown to users must compile, and run unless it says `no-run`.
+ * What a block prints is what the page says it prints: in comments `// prints ...`, a line each, or in a `text` block
+ * right behind it.
  */
 import { printsOf, type ShownModule } from './shown-code.ts';
 
@@ -20,10 +21,16 @@ export const blocksOf = (path: string, page: string): readonly Block[] => {
     if (rest.length > 0 || (mode !== undefined && mode !== 'no-run'))
       throw new SyntaxError(`${path}:${line - 1} expected \`ts\` or \`ts no-run\``);
     const run = mode === undefined;
-    const before = /^\s*\/\/ continues\b/.test(body[0] ?? '') ? blocks.at(-1) : { text: '', run, line, path, prints: [] };
+    const before = /^\s*\/\/ continues\b/.test(body[0] ?? '')
+      ? blocks.at(-1)
+      : { text: '', run, line, path, prints: [] };
     if (before === undefined) throw new SyntaxError(`${path}:${line - 1} continues, but no block is before it`);
     const lines = before.text === '' ? 0 : before.text.split('\n').length;
-    const text = [...(before.text === '' ? [] : [before.text]), ...Array.from({ length: line - 1 - lines }, () => ''), ...body].join('\n');
+    const text = [
+      ...(before.text === '' ? [] : [before.text]),
+      ...Array.from({ length: line - 1 - lines }, () => ''),
+      ...body,
+    ].join('\n');
     if (before === blocks.at(-1) && run === before.run) blocks.pop();
     const joined = before.run === run;
     const prints = [...before.prints, ...printsOf(body)];

@@ -57,7 +57,8 @@ describe('blocks are found', () => {
   });
 
   test('with what they print', () => {
-    const printsOf = (text: string): readonly (readonly string[])[] => blocksOf('x.md', text).map(({ prints }) => prints);
+    const printsOf = (text: string): readonly (readonly string[])[] =>
+      blocksOf('x.md', text).map(({ prints }) => prints);
     const block = '```ts\nlog(1); // prints 1\nlog(2); // prints 2\n```\n';
     expect(printsOf(block)).toEqual([['1', '2']]);
     expect(printsOf(`${block}\n\`\`\`text\n3\n4\n\`\`\``)).toEqual([['1', '2', '3', '4']]);
@@ -65,7 +66,10 @@ describe('blocks are found', () => {
     expect(printsOf(`${block}\`\`\`ts\n// continues\nlog(3); // prints 3\n\`\`\``)).toEqual([['1', '2', '3']]);
   });
 
-  test.each(['```ts\nlet a;', '```ts\n// continues\n```', '```ts norun\n```'])('a mistake is no silence: %j', (text) => {
-    expect(() => blocksOf('x.md', text)).toThrow(/^x\.md:1 /);
-  });
+  test.each(['```ts\nlet a;', '```ts\n// continues\n```', '```ts norun\n```'])(
+    'a mistake is no silence: %j',
+    (text) => {
+      expect(() => blocksOf('x.md', text)).toThrow(/^x\.md:1 /);
+    },
+  );
 });

@@ -26,9 +26,22 @@ import {
 } from 'millrace';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { failure, freshDirectory, itemsOf, later, Ledger, once, Sluice, steppingClock, until, type Item } from './stories/story.ts';
+import {
+  failure,
+  freshDirectory,
+  itemsOf,
+  later,
+  Ledger,
+  once,
+  Sluice,
+  steppingClock,
+  until,
+  type Item,
+} from './stories/story.ts';
 
-const byTime = WatermarkStrategy.monotonous<Item>().withTimestamps(({ n }) => n * 1000).withEmitEvery(3);
+const byTime = WatermarkStrategy.monotonous<Item>()
+  .withTimestamps(({ n }) => n * 1000)
+  .withEmitEvery(3);
 
 const waiting = (ms: (n: number) => number): Agent<Item, Item> =>
   agent<Item, Item>('waiting').on(
@@ -76,7 +89,13 @@ describe('risk 5: a function changes a value that is state', () => {
   test('an agent, windows and a reduce give the same with frozen state', async () => {
     const all = async (freezeState: boolean): Promise<unknown[]> => {
       const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), freezeState });
-      const scored = env.fromCollection(itemsOf(40), byTime).keyBy(({ id }) => id).applyAgent(waiting(() => 0), { outputOrder: 'arrival' });
+      const scored = env
+        .fromCollection(itemsOf(40), byTime)
+        .keyBy(({ id }) => id)
+        .applyAgent(
+          waiting(() => 0),
+          { outputOrder: 'arrival' },
+        );
       const summed = scored.keyBy(({ id }) => id).reduce((a, b) => ({ ...a, n: a.n + b.n }));
       const windows = scored
         .keyBy(({ id }) => id)
@@ -105,13 +124,23 @@ describe('risk 6: full bounds and held watermarks', () => {
         const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage() });
         const left = env.fromSource(new Sluice(itemsOf(14), 14, 4).source, byTime, 'left');
         const right = env.fromSource(new Sluice(itemsOf(10), 10, 2).source, byTime, 'right');
-        const sink = defineSink<number>({ pendingMax: sinkMax, guarantee: 'exactly-once', write: (values) => void got.push(...values) });
+        const sink = defineSink<number>({
+          pendingMax: sinkMax,
+          guarantee: 'exactly-once',
+          write: (values) => void got.push(...values),
+        });
         left
           .union(right)
           .keyBy(({ id }) => id)
-          .applyAgent(waiting((n) => (n % 2) * delay), { asyncConcurrency: first, pendingMax: first, pendingPerKeyMax: perKey, outputOrder: order })
+          .applyAgent(
+            waiting((n) => (n % 2) * delay),
+            { asyncConcurrency: first, pendingMax: first, pendingPerKeyMax: perKey, outputOrder: order },
+          )
           .keyBy(({ n }) => n)
-          .applyAgent(waiting((n) => (n % 3) * delay), { asyncConcurrency: second, pendingMax: second, outputOrder: order })
+          .applyAgent(
+            waiting((n) => (n % 3) * delay),
+            { asyncConcurrency: second, pendingMax: second, outputOrder: order },
+          )
           .keyBy(({ id }) => id)
           .window(TumblingEventTimeWindows.of('4s'))
           .process((values) => values.length)
@@ -128,11 +157,20 @@ describe('risk 8: the process dies around a commit of the file sink', () => {
   const items = itemsOf(60);
   const whole = items.map((item) => `${JSON.stringify(item)}\n`).join('');
 
-  /** A: before the checkpoint is durable. B: behind it, before the commit. C: behind the commit, which is not acknowledged. D: later. */
+  /**
+   * A: before the checkpoint is durable. B: behind it, before the commit. C: behind the commit, which is not
+   * acknowledged. D: later.
+   */
   type Failpoint = 'A' | 'B' | 'C' | 'D';
 
   /** The sink, whose `number`-th commit fails behind its back (C) or is followed by the end of the process (D). */
-  const failing = (sink: Sink<Item>, point: Failpoint, number: number, sluice: Sluice<Item>, die: () => void): Sink<Item> => ({
+  const failing = (
+    sink: Sink<Item>,
+    point: Failpoint,
+    number: number,
+    sluice: Sluice<Item>,
+    die: () => void,
+  ): Sink<Item> => ({
     name: sink.name,
     guarantee: sink.guarantee,
     async open(context) {
@@ -197,7 +235,10 @@ describe('risk 8: the process dies around a commit of the file sink', () => {
 describe('risk 9: a function that gives something else each time', () => {
   test('a random number in a map: one warning that names the operator, a new branch, and nothing lost', async () => {
     const warnings: { readonly msg: string; readonly code?: string }[] = [];
-    const logger = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(JSON.parse(line) as (typeof warnings)[number]) });
+    const logger = pino(
+      { level: 'warn' },
+      { write: (line: string) => void warnings.push(JSON.parse(line) as (typeof warnings)[number]) },
+    );
     const [storage, items, calls] = [new MemoryStorage(), itemsOf(12), new Map<number, number>()];
     const start = (wait: Promise<void>): StreamExecutionEnvironment => {
       const env = StreamExecutionEnvironment.create({ ...once, storage, logger });
@@ -279,11 +320,20 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
   /** An answer that no compression of the store makes small, so that the disk fills up however often it is tidied. */
   const noise = (n: number): string => {
     const block = (at: number): string => createHash('sha512').update(`${n}.${at}`).digest('base64');
-    return Array.from({ length: 150 }, (_, at) => block(at)).join('').slice(0, 10_500);
+    return Array.from({ length: 150 }, (_, at) => block(at))
+      .join('')
+      .slice(0, 10_500);
   };
 
   /** A small disk, most of which something else takes; what every call is, and how often it was made. */
-  const onSmallDisk = async (story: (disk: { point: string; ballast: string; calls: Map<string, number>; ledger: Ledger<string> }) => Promise<void>): Promise<void> => {
+  const onSmallDisk = async (
+    story: (disk: {
+      point: string;
+      ballast: string;
+      calls: Map<string, number>;
+      ledger: Ledger<string>;
+    }) => Promise<void>,
+  ): Promise<void> => {
     const point = join(await freshDirectory(), 'disk');
     await mkdir(point);
     await shell('mount', ['-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', point]);
@@ -296,9 +346,19 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
     }
   };
 
-  const start = (point: string, calls: Map<string, number>, ledger: Ledger<string>, restart: EnvironmentOptions['restart'] = once.restart): StreamExecutionEnvironment => {
+  const start = (
+    point: string,
+    calls: Map<string, number>,
+    ledger: Ledger<string>,
+    restart: EnvironmentOptions['restart'] = once.restart,
+  ): StreamExecutionEnvironment => {
     const storage = new LevelStorage(join(point, 'state'), { writeBufferBytes: 65_536 });
-    const env = StreamExecutionEnvironment.create({ ...once, restart, storage, checkpoint: { directory: 'not used', interval: 20 } });
+    const env = StreamExecutionEnvironment.create({
+      ...once,
+      restart,
+      storage,
+      checkpoint: { directory: 'not used', interval: 20 },
+    });
     const made = (id: string): void => void calls.set(id, (calls.get(id) ?? 0) + 1);
     const keeping = agent<Item, string>('keeping').on(
       InputEvent,
@@ -313,7 +373,10 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
       { async: true },
     );
     const keyed = env.fromSource(new Sluice(items, items.length, 10).source).keyBy(({ id }) => id);
-    keyed.applyAgent(keeping, { outputOrder: 'arrival', asyncConcurrency: 8 }).uid('keeping').sinkTo(ledger.sink(), 'ledger');
+    keyed
+      .applyAgent(keeping, { outputOrder: 'arrival', asyncConcurrency: 8 })
+      .uid('keeping')
+      .sinkTo(ledger.sink(), 'ledger');
     return env;
   };
 
@@ -321,34 +384,40 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
   const journaledIn = async (point: string): Promise<ReadonlySet<string>> => {
     const { journal, close } = await new LevelStorage(join(point, 'state')).open();
     const found = new Set<string>();
-    for await (const entry of journal.rebuildState()) for (const call of journaledCalls(decodeJournalEntry(entry))) found.add(call);
+    for await (const entry of journal.rebuildState())
+      for (const call of journaledCalls(decodeJournalEntry(entry))) found.add(call);
     await close();
     return found;
   };
 
-  test.skipIf(!mountable)('the job fails; with room again it comes to its end, nothing acknowledged is lost, and no journaled call is made again', async () => {
-    await onSmallDisk(async ({ point, calls, ledger }) => {
-      expect((await failure(start(point, calls, ledger).execute(), 'STORE_FAILED')).retryable).toBe(true);
-      const before = [...ledger.values];
-      expect(before.length).toBeLessThan(items.length);
-      await shell('mount', ['-o', 'remount,size=60m', point]);
-      const journaled = await journaledIn(point);
-      expect(journaled.size).toBeGreaterThan(0);
-      const counts = new Map([...journaled].map((call) => [call, calls.get(call)]));
-      await start(point, calls, ledger).execute();
-      expect(ledger.values.slice(0, before.length)).toEqual(before);
-      expect(ledger.values).toEqual(answers);
-      for (const [call, count] of counts) expect([call, calls.get(call)]).toEqual([call, count]);
-      // Two calls of each action in flight may have been on their way to the full disk.
-      expect([...calls.values()].filter((count) => count > 1).length).toBeLessThanOrEqual(16);
-    });
-  });
+  test.skipIf(!mountable)(
+    'the job fails; with room again it comes to its end, nothing acknowledged is lost, and no journaled call is made again',
+    async () => {
+      await onSmallDisk(async ({ point, calls, ledger }) => {
+        expect((await failure(start(point, calls, ledger).execute(), 'STORE_FAILED')).retryable).toBe(true);
+        const before = [...ledger.values];
+        expect(before.length).toBeLessThan(items.length);
+        await shell('mount', ['-o', 'remount,size=60m', point]);
+        const journaled = await journaledIn(point);
+        expect(journaled.size).toBeGreaterThan(0);
+        const counts = new Map([...journaled].map((call) => [call, calls.get(call)]));
+        await start(point, calls, ledger).execute();
+        expect(ledger.values.slice(0, before.length)).toEqual(before);
+        expect(ledger.values).toEqual(answers);
+        for (const [call, count] of counts) expect([call, calls.get(call)]).toEqual([call, count]);
+        // Two calls of each action in flight may have been on their way to the full disk.
+        expect([...calls.values()].filter((count) => count > 1).length).toBeLessThanOrEqual(16);
+      });
+    },
+  );
 
   test.skipIf(!mountable)('with a restart strategy it starts again by itself until there is room', async () => {
     await onSmallDisk(async ({ point, ballast, calls, ledger }) => {
       const job = await start(point, calls, ledger, exponentialDelay({ initial: 20, max: 20 })).executeAsync();
       await until(() => job.status.restarts >= 2);
-      expect(job.status.error === undefined || (job.status.error as { code?: string }).code === 'STORE_FAILED').toBe(true);
+      expect(job.status.error === undefined || (job.status.error as { code?: string }).code === 'STORE_FAILED').toBe(
+        true,
+      );
       await rm(ballast);
       await shell('mount', ['-o', 'remount,size=60m', point]);
       await job.done;
@@ -361,16 +430,28 @@ describe('risk 4: the disk of the state is full while the job runs', () => {
 
 describe('each risk of the design review that applies has a test', () => {
   const elsewhere: readonly (readonly [risk: string, file: string, title: string])[] = [
-    ['1, run identity with chained agents and unions', 'test/simulation.crash.test.ts', 'comes to what its surviving turns say'],
+    [
+      '1, run identity with chained agents and unions',
+      'test/simulation.crash.test.ts',
+      'comes to what its surviving turns say',
+    ],
     ['1', 'test/simulation-sweep.crash.test.ts', 'a job may die at every turn and every write'],
     ['2, something awaits inside a turn', 'test/stories/values.test.ts', 'a promise where a turn is synchronous (I13)'],
     ['2, a body touches live state', 'test/invariants.test.ts', 'I2: state and output are reached only in a turn'],
     ['2, cut after every turn', 'test/invariants.test.ts', 'I4, I5: cut after any turn'],
-    ['3, concurrent calls in an action', 'test/promise-order.crash.test.ts', 'no tree of promises asks for another call'],
+    [
+      '3, concurrent calls in an action',
+      'test/promise-order.crash.test.ts',
+      'no tree of promises asks for another call',
+    ],
     ['3, calls that fail with their action', 'test/failed-calls.crash.test.ts', 'no outcome is asked for twice'],
     ['4, torn tails', 'test/lib/state/level-store.test.ts', 'a log cut anywhere is an error'],
     ['4, damage', 'test/stories/damage.test.ts', 'a bit flipped, or a file cut, anywhere'],
-    ['5, eager and lazy serialisation', 'test/lib/state/keyed-state.prop.test.ts', 'a cut is the same whenever it is written'],
+    [
+      '5, eager and lazy serialisation',
+      'test/lib/state/keyed-state.prop.test.ts',
+      'a cut is the same whenever it is written',
+    ],
     ['7, big dirty sets', 'test/invariants.test.ts', 'changed entries start a checkpoint at their bound'],
     ['7, acknowledgements during a checkpoint', 'test/bench/state.bench.ts', 'ack'],
     ['8, commits repeated', 'test/connectors/json-lines-sink.test.ts', 'files after a crash'],

@@ -23,7 +23,12 @@ describe('asObservable', () => {
       if (n === 3) throw new RangeError('three');
       return n;
     });
-    const ended = firstValueFrom(mapped.asObservable().pipe(tap((n) => seen.push(n)), toArray()));
+    const ended = firstValueFrom(
+      mapped.asObservable().pipe(
+        tap((n) => seen.push(n)),
+        toArray(),
+      ),
+    );
     ended.catch(() => {});
     await failure(env.execute(), 'OPERATOR_FAILED');
     await failure(ended, 'OPERATOR_FAILED');
@@ -98,7 +103,11 @@ describe('the shape of a pipeline', () => {
     even.sinkTo(callbackSink((n) => void seen.push(n)));
     const out = await env.executeAndCollect(even.union(odd));
     expect(out.filter((each) => typeof each === 'number')).toEqual(numbers(20).filter((n) => n % 2 === 0));
-    expect(out.filter((each) => typeof each === 'string')).toEqual(numbers(20).filter((n) => n % 2 === 1).map((n) => `odd ${n}`));
+    expect(out.filter((each) => typeof each === 'string')).toEqual(
+      numbers(20)
+        .filter((n) => n % 2 === 1)
+        .map((n) => `odd ${n}`),
+    );
     expect(seen).toEqual(numbers(20).filter((n) => n % 2 === 0));
   });
 
@@ -120,9 +129,15 @@ describe('the shape of a pipeline', () => {
     const sink = <T>(to: T[]) => defineSink<T>({ write: (values) => void to.push(...values) });
     split.sideOutput(low).sinkTo(sink(lows));
     split.sideOutput(high).sinkTo(sink(highs));
-    split.sideOutput(high).map((text) => text.length).print({ write: () => {} });
+    split
+      .sideOutput(high)
+      .map((text) => text.length)
+      .print({ write: () => {} });
     expect(await env.executeAndCollect(split)).toEqual([2, 3]);
-    expect([lows, highs]).toEqual([[0, 1], ['high 4', 'high 5']]);
+    expect([lows, highs]).toEqual([
+      [0, 1],
+      ['high 4', 'high 5'],
+    ]);
   });
 
   test("an operator of one's own, keyed and not", async () => {
@@ -138,15 +153,35 @@ describe('the shape of a pipeline', () => {
     };
     const words = ['a', 'b', 'a', 'a', 'b'];
     const env = create();
-    expect(await env.executeAndCollect(env.fromCollection(words).keyBy((word) => word).transform('numbered', numbered))).toEqual(['aa1', 'bb1', 'aa2', 'aa3', 'bb2']);
+    expect(
+      await env.executeAndCollect(
+        env
+          .fromCollection(words)
+          .keyBy((word) => word)
+          .transform('numbered', numbered),
+      ),
+    ).toEqual(['aa1', 'bb1', 'aa2', 'aa3', 'bb2']);
     const unkeyed = create();
-    expect(await unkeyed.executeAndCollect(unkeyed.fromCollection(words).transform('numbered', numbered))).toEqual(['a1', 'b2', 'a3', 'a4', 'b5']);
+    expect(await unkeyed.executeAndCollect(unkeyed.fromCollection(words).transform('numbered', numbered))).toEqual([
+      'a1',
+      'b2',
+      'a3',
+      'a4',
+      'b5',
+    ]);
   });
 
   test('empty input, and a stream that nobody reads', async () => {
     const env = create();
     env.fromCollection(numbers(3)).map((n) => n);
-    expect(await env.executeAndCollect(env.fromCollection<number>([]).keyBy((n) => n).reduce((a, b) => a + b))).toEqual([]);
+    expect(
+      await env.executeAndCollect(
+        env
+          .fromCollection<number>([])
+          .keyBy((n) => n)
+          .reduce((a, b) => a + b),
+      ),
+    ).toEqual([]);
   });
 
   test('an environment can be executed again, and gives the same', async () => {

@@ -1,6 +1,6 @@
 /**
- * Code that is shown to users, of pages and of docstrings, as modules in a directory of their own: type-checked all at once, and run in a
- * working directory that holds the inputs of the examples.
+ * Code that is shown to users, of pages and of docstrings, as modules in a directory of their own: type-checked all at
+ * once, and run in a working directory that holds the inputs of the examples.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,8 @@ export interface ShownModule {
   readonly text: string;
 }
 
-const fileOf = ({ path, line }: ShownModule): string => `${path.replaceAll('/', '--').replace(/\.(md|ts)$/, '')}-${line}.ts`;
+const fileOf = ({ path, line }: ShownModule): string =>
+  `${path.replaceAll('/', '--').replace(/\.(md|ts)$/, '')}-${line}.ts`;
 
 export class ShownCode {
   readonly #modules: readonly ShownModule[];
@@ -30,14 +31,20 @@ export class ShownCode {
     this.#modules = modules;
     mkdirSync(`${root}test/.readme`, { recursive: true });
     this.#directory = mkdtempSync(`${root}test/.readme/`);
-    const compilerOptions = { moduleDetection: 'force', noUnusedLocals: false, noUnusedParameters: false, declaration: false };
+    const compilerOptions = {
+      moduleDetection: 'force',
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      declaration: false,
+    };
     const settings = { extends: '../../../tsconfig.json', compilerOptions, files: modules.map(fileOf), include: [] };
     writeFileSync(`${this.#directory}/tsconfig.json`, JSON.stringify(settings));
     for (const module of modules) writeFileSync(`${this.#directory}/${fileOf(module)}`, module.text);
     // They read and write files by short names, as in a user's directory.
     const work = `${this.#directory}/work`;
     mkdirSync(work);
-    for (const path of filesBelow('examples')) if (/\.(jsonl|ya?ml)$/.test(path)) copyFileSync(`${root}${path}`, `${work}/${basename(path)}`);
+    for (const path of filesBelow('examples'))
+      if (/\.(jsonl|ya?ml)$/.test(path)) copyFileSync(`${root}${path}`, `${work}/${basename(path)}`);
     process.chdir(work);
   }
 
@@ -51,7 +58,8 @@ export class ShownCode {
     const command = [`${root}node_modules/typescript/bin/tsc`, '-p', this.#directory, '--pretty', 'false'];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, command, { maxBuffer: 2 ** 26 })
       .catch(
-        (error: unknown) => error as { stdout: string; stderr: string; code: unknown }, // What it has to say is on standard output.
+        // What it has to say is on standard output.
+        (error: unknown) => error as { stdout: string; stderr: string; code: unknown },
       )
       .then((result) => ('code' in result && result.stdout === '' ? Promise.reject(result) : result));
     const paths = new Map(this.#modules.map((module) => [fileOf(module), module.path]));
@@ -72,7 +80,8 @@ export class ShownCode {
 }
 
 /** The lines that a text says it prints: those of comments `// prints ...`. */
-export const printsOf = (lines: readonly string[]): readonly string[] => lines.flatMap((line) => /\/\/ prints (.*)$/.exec(line)?.[1] ?? []);
+export const printsOf = (lines: readonly string[]): readonly string[] =>
+  lines.flatMap((line) => /\/\/ prints (.*)$/.exec(line)?.[1] ?? []);
 
 /** The lines that go to the standard output meanwhile, `console.log` included. */
 const printedBy = async (run: () => Promise<unknown>): Promise<readonly string[]> => {

@@ -1,6 +1,7 @@
 /**
- * Random pipelines for the simulation: a seed decides what stands between sources and sinks, and `judge` says whether what came out can be
- * right. Each element carries the ids of the inputs it is made of, so that losses, doubles and changed orders show.
+ * Random pipelines for the simulation: a seed decides what stands between sources and sinks, and `judge` says whether
+ * what came out can be right. Each element carries the ids of the inputs it is made of, so that losses, doubles and
+ * changed orders show.
  */
 import {
   agent,
@@ -61,7 +62,9 @@ export interface PipelineSpec {
   readonly serialiseEdges: boolean;
   /** Answers depend on the question alone. */
   readonly deterministic: boolean;
-  /** The order of all that leaves is fixed by design, so nothing in it goes by who was first: no race, no id of a run. */
+  /**
+   * The order of all that leaves is fixed by design, so nothing in it goes by who was first: no race, no id of a run.
+   */
   readonly fixed: boolean;
 }
 
@@ -86,12 +89,22 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     let ts = upTo(10);
     return Array.from({ length: Math.floor(random() * 10) }, (_, n) => {
       ts += upTo(12);
-      return { key: `k${Math.floor(random() * keys)}`, group: `g${Math.floor(random() * 2)}`, ts, ids: [`${split}:${n}`], said: [] };
+      return {
+        key: `k${Math.floor(random() * keys)}`,
+        group: `g${Math.floor(random() * 2)}`,
+        ts,
+        ids: [`${split}:${n}`],
+        said: [],
+      };
     });
   };
   const sources = (fixed || chance(0.4) ? ['a'] : ['a', 'b']).map((name) => {
     const names = Array.from({ length: fixed ? 1 : upTo(3) }, (_, index) => `${name}${index}`);
-    return { name, replayable: fixed || chance(0.75), splits: Object.fromEntries(names.map((split) => [split, elements(split)])) };
+    return {
+      name,
+      replayable: fixed || chance(0.75),
+      splits: Object.fromEntries(names.map((split) => [split, elements(split)])),
+    };
   });
   return {
     sources,
@@ -103,7 +116,9 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     failing: chance(0.4) ? 0.3 : 0,
     first: one([anyAgent(), anyAgent(), anyAgent(), 'async-map', undefined]),
     middle: one(
-      fixed ? (['tumbling', 'count', undefined] as const) : (['tumbling', 'tumbling', 'count', 'count', 'timer', undefined] as const),
+      fixed
+        ? (['tumbling', 'count', undefined] as const)
+        : (['tumbling', 'tumbling', 'count', 'count', 'timer', undefined] as const),
     ),
     second: one([anyAgent(), anyAgent(), 'async-map', undefined]),
     sent: chance(0.4),
@@ -117,7 +132,13 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
   };
 };
 
-export const environmentOf = ({ maxParallelism, stateCacheMax, dirtyMax, timersPerTurn, serialiseEdges }: PipelineSpec) => ({
+export const environmentOf = ({
+  maxParallelism,
+  stateCacheMax,
+  dirtyMax,
+  timersPerTurn,
+  serialiseEdges,
+}: PipelineSpec) => ({
   maxParallelism,
   stateCacheMax,
   dirtyMax,
@@ -132,7 +153,12 @@ export const build = (spec: PipelineSpec) => {
     connect(spec, env, new PipelineBuilder(spec, process, receipts), process);
 };
 
-const connect = (spec: PipelineSpec, env: StreamExecutionEnvironment, builder: PipelineBuilder, process: SimulatedProcess): void => {
+const connect = (
+  spec: PipelineSpec,
+  env: StreamExecutionEnvironment,
+  builder: PipelineBuilder,
+  process: SimulatedProcess,
+): void => {
   const base = WatermarkStrategy.monotonous<Element>().withEmitEvery(spec.emitEvery);
   const strategy = (spec.idle ? base.withIdleness(300) : base).withTimestamps((element: Element) => element.ts);
   const { batchMax, sourceLatencyMax: latencyMax } = spec;
@@ -176,7 +202,10 @@ class PipelineBuilder {
       return input
         .asyncMap(
           (element, call) =>
-            this.#ask(call, `${name}.${element.ids.join()}`).then((answer): Element => ({ ...element, said: [...element.said, answer] })),
+            this.#ask(call, `${name}.${element.ids.join()}`).then((answer): Element => ({
+              ...element,
+              said: [...element.said, answer],
+            })),
           {
             inFlightMax: 3,
             order: deterministic ? 'arrival' : 'completion',
@@ -206,7 +235,9 @@ class PipelineBuilder {
       case undefined:
         return input;
       case 'tumbling':
-        return keyed.window(TumblingEventTimeWindows.of(windowMs)).process((elements, ctx) => merged(elements, ctx.window.end - 1));
+        return keyed
+          .window(TumblingEventTimeWindows.of(windowMs))
+          .process((elements, ctx) => merged(elements, ctx.window.end - 1));
       case 'count':
         return keyed.process({
           emits: type<Element>(),
@@ -247,11 +278,14 @@ class PipelineBuilder {
       return {
         process: (element, timestamp) => {
           if (timed && timestamp <= watermark)
-            this.#process.fail(`I3: behind ${where} ${element.ids.join()} (${timestamp}) comes after watermark ${watermark}`);
+            this.#process.fail(
+              `I3: behind ${where} ${element.ids.join()} (${timestamp}) comes after watermark ${watermark}`,
+            );
           context.output.emit(element, timestamp);
         },
         onWatermark: (timestamp) => {
-          if (timestamp < watermark) this.#process.fail(`I3: behind ${where} the watermark goes back from ${watermark} to ${timestamp}`);
+          if (timestamp < watermark)
+            this.#process.fail(`I3: behind ${where} the watermark goes back from ${watermark} to ${timestamp}`);
           watermark = timestamp;
         },
       };
@@ -267,7 +301,10 @@ class PipelineBuilder {
     });
   }
 
-  /** A payment that must not happen twice: whether it took effect is known outside, also when the process died before it knew. */
+  /**
+   * A payment that must not happen twice: whether it took effect is known outside, also when the process died before it
+   * knew.
+   */
   #pay(ctx: RunnerContext, question: string): Promise<string> {
     const receipts = this.#receipts;
     const { callLatencyMax: latencyMax } = this.#spec;
@@ -325,7 +362,12 @@ class PipelineBuilder {
           );
           const both = [ask(ctx, 'fast'), ask(ctx, 'slow')];
           ctx.sendEvent(
-            answer(event.input, ...said, ...(this.#spec.fixed ? await Promise.all(both) : [await Promise.race(both)]), count(ctx)),
+            answer(
+              event.input,
+              ...said,
+              ...(this.#spec.fixed ? await Promise.all(both) : [await Promise.race(both)]),
+              count(ctx),
+            ),
           );
         });
       case 'steps':
@@ -337,7 +379,12 @@ class PipelineBuilder {
           .on('middle', 'end', async (event, ctx) => {
             const { element } = event.attributes as { readonly element: Element };
             ctx.sendEvent(
-              answer(element, String(ctx.sensoryMemory.get('first')), await ask(ctx, 'second', element.ids.join()), count(ctx)),
+              answer(
+                element,
+                String(ctx.sensoryMemory.get('first')),
+                await ask(ctx, 'second', element.ids.join()),
+                count(ctx),
+              ),
             );
           });
       case 'siblings':
@@ -389,13 +436,15 @@ const merged = (elements: readonly Element[], ts: number): Element => ({
 
 /** What is wrong with what the sinks received, of all that the inputs fix. */
 export const judge = (spec: PipelineSpec, { received }: SimulationResult): string[] => {
-  const of = (sink: string): readonly Element[] => (received.get(sink) ?? []) as readonly Element[]; // what `build` sends
+  // what `build` sends
+  const of = (sink: string): readonly Element[] => (received.get(sink) ?? []) as readonly Element[];
   const inputs = spec.sources.flatMap(({ splits }) => Object.values(splits).flat());
   const problems: string[] = [];
   const idsOf = (elements: readonly Element[]): string[] => elements.flatMap(({ ids }) => ids).toSorted();
   const all = idsOf(inputs);
   const first = idsOf([...of('first'), ...of('first-letters')]);
-  if (first.join() !== all.join()) problems.push(`the first stage gave ${first.length} of ${all.length} inputs: ${difference(all, first)}`);
+  if (first.join() !== all.join())
+    problems.push(`the first stage gave ${first.length} of ${all.length} inputs: ${difference(all, first)}`);
   const second = idsOf([...of('second'), ...of('second-letters')]);
   if (new Set(second).size !== second.length)
     problems.push(`the second stage gave an input twice: ${difference([...new Set(second)], second)}`);

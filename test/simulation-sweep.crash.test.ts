@@ -1,4 +1,7 @@
-/** Crashes at every turn, before every write and after every write of a life, one after the other: no moment is left to chance. */
+/**
+ * Crashes at every turn, before every write and after every write of a life, one after the other: no moment is left to
+ * chance.
+ */
 import { simulate, type CrashPoint } from 'millrace/testing';
 import { expect, test } from 'vitest';
 import { build, environmentOf, judge, pipelineOf } from './simulated-pipelines.ts';
@@ -15,7 +18,11 @@ test.skipIf(process.env['MILLRACE_SEED'] !== undefined)(
       const run = async (crashes: readonly CrashPoint[]) =>
         simulate({ seed, pipeline: build(spec), environment: environmentOf(spec), crashes });
       const { lives } = await run([]);
-      const counts = { turn: lives[0]?.turns ?? 0, 'before-write': lives[0]?.writes ?? 0, 'after-write': lives[0]?.writes ?? 0 };
+      const counts = {
+        turn: lives[0]?.turns ?? 0,
+        'before-write': lives[0]?.writes ?? 0,
+        'after-write': lives[0]?.writes ?? 0,
+      };
       for (const at of ['turn', 'before-write', 'after-write'] as const) {
         for (let number = 1; number <= counts[at]; number += 1) {
           schedules += 1;

@@ -1,6 +1,7 @@
 /**
- * Whole jobs under crashes: random pipelines, latencies and outcomes, a process that dies at any turn, any write, any event, recoveries
- * included. `simulate` judges I6, I7 and I8; `judge` what the inputs fix; here is what a fixed order fixes.
+ * Whole jobs under crashes: random pipelines, latencies and outcomes, a process that dies at any turn, any write, any
+ * event, recoveries included. `simulate` judges I6, I7 and I8; `judge` what the inputs fix; here is what a fixed order
+ * fixes.
  *
  *   MILLRACE_SIM=100000   more schedules
  *   MILLRACE_SEED=7       this one alone, with a trace

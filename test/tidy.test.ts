@@ -74,14 +74,28 @@ describe('the floors', () => {
       'tsconfig.json',
     ];
     const made = new Set(['node_modules', 'dist', 'coverage']);
-    const entries = readdirSync(root).filter((name) => !name.startsWith('.') && !made.has(name) && !name.endsWith('.log'));
+    const entries = readdirSync(root).filter(
+      (name) => !name.startsWith('.') && !made.has(name) && !name.endsWith('.log'),
+    );
     expect(entries.toSorted()).toEqual(fixed);
   });
 
   test('every folder says what lives there', () => {
     const below = (folder: string): string[] =>
-      readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [`${folder}/${each.name}`] : []));
-    const folders = ['lib', ...below('lib'), ...below('lib/runtime'), 'operators', 'connectors', ...below('connectors'), 'examples', 'test', 'test/bench'];
+      readdirSync(`${root}${folder}`, { withFileTypes: true }).flatMap((each) =>
+        each.isDirectory() ? [`${folder}/${each.name}`] : [],
+      );
+    const folders = [
+      'lib',
+      ...below('lib'),
+      ...below('lib/runtime'),
+      'operators',
+      'connectors',
+      ...below('connectors'),
+      'examples',
+      'test',
+      'test/bench',
+    ];
     expect(folders.filter((folder) => !existsSync(`${root}${folder}/README.md`))).toEqual([]);
   });
 
@@ -151,6 +165,10 @@ describe('the style', () => {
         rules.syntax,
       ),
     ).toEqual([]);
+  });
+
+  test(`no line of more than ${rules.widthMax} columns, unless a text or a template reaches over it`, () => {
+    expect(findings(all, rules.width)).toEqual([]);
   });
 
   test('a cast says why it holds', () => {
@@ -224,7 +242,10 @@ describe('the rules find', () => {
     ['lib/agents/a.ts', "import 'reflect-metadata'; import { of } from 'rxjs/operators';"],
     ['operators/a.ts', "import { of } from 'rxjs'; import { x } from '../lib/agents/x.ts';"],
     ['lib/a.ts', "import { x } from '../connectors/plain.ts'; import { y } from '../operators/y.ts';"],
-    ['connectors/a.ts', "import { Kafka } from 'kafkajs'; import { x } from './b.ts'; import { y } from '../lib/core/y.ts';"],
+    [
+      'connectors/a.ts',
+      "import { Kafka } from 'kafkajs'; import { x } from './b.ts'; import { y } from '../lib/core/y.ts';",
+    ],
     ['examples/a.ts', "import { x } from 'millrace'; import { y } from './data.ts';"],
   ])('nothing in %s: %s', (path, text) => {
     expect(found(floors, text, path)).toEqual([]);
@@ -308,8 +329,18 @@ describe('the rules find', () => {
     const shown = '/**\n * Runs.\n *\n * @example\n * run();\n *\n * stop();\n */\n';
     expect(found(rules.fileSize, `${shown}${'\n'.repeat(396)}`)).toEqual([]);
     expect(found(rules.fileSize, `${shown}${'\n'.repeat(397)}`)).toHaveLength(1);
-    expect(found(rules.fileSize, "\n".repeat(500), "test/a.ts")).toEqual([]);
-    expect(found(rules.fileSize, "\n".repeat(501), "test/a.ts")).toHaveLength(1);
+    expect(found(rules.fileSize, '\n'.repeat(500), 'test/a.ts')).toEqual([]);
+    expect(found(rules.fileSize, '\n'.repeat(501), 'test/a.ts')).toHaveLength(1);
+  });
+
+  test('width', () => {
+    const wide = 'run(); '.repeat(20);
+    expect(found(rules.width, `${wide}\n// ${'word '.repeat(30)}`)).toEqual([
+      '1 140 columns wide, more than 120',
+      '2 153 columns wide, more than 120',
+    ]);
+    expect(found(rules.width, `const a = '${'x'.repeat(130)}';\nconst b = \`\n${'x'.repeat(130)}\n\`;`)).toEqual([]);
+    expect(found(rules.width, `const a = '${'x'.repeat(30)}'; ${wide}`)).toHaveLength(1);
   });
 
   test('a missing header, and barrels', () => {
@@ -317,7 +348,10 @@ describe('the rules find', () => {
     expect(found(rules.header, '/** Short. */')).toHaveLength(1);
     expect(found(rules.header, '#!/usr/bin/env node\n/** Says what it is for. */\n')).toEqual([]);
     expect(
-      found(rules.noBarrel, "export * from './a.ts';\nexport { b } from '../b.ts';\nexport type { C } from 'pino';\nexport const d = 1;"),
+      found(
+        rules.noBarrel,
+        "export * from './a.ts';\nexport { b } from '../b.ts';\nexport type { C } from 'pino';\nexport const d = 1;",
+      ),
     ).toHaveLength(2);
   });
 
@@ -332,29 +366,47 @@ describe('the rules find', () => {
     ];
     expect(found(rules.names, text.join('\n')).map((each) => Number.parseInt(each, 10))).toEqual([1, 2, 3, 4, 6]);
     expect(found(rules.names, 'interface Id {}\nconst implement = 1;\nclass Utility {}')).toEqual([]);
-    expect(['lib/taskLoop.ts', 'lib/Job.ts', 'lib/utils.ts', 'lib/core/my-helper.test.ts'].map(rules.badFileName)).not.toContain(undefined);
     expect(
-      ['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap((path) => rules.badFileName(path) ?? []),
+      ['lib/taskLoop.ts', 'lib/Job.ts', 'lib/utils.ts', 'lib/core/my-helper.test.ts'].map(rules.badFileName),
+    ).not.toContain(undefined);
+    expect(
+      ['lib/README.md', 'lib/core/key.prop.test.ts', 'test/golden/01-x.json'].flatMap(
+        (path) => rules.badFileName(path) ?? [],
+      ),
     ).toEqual([]);
   });
 
   test('observers', () => {
-    const text = 'class A extends Subscriber<number> {}\nconst b = class extends Subscription {};\nclass C extends DirectObserver {}';
+    const text =
+      'class A extends Subscriber<number> {}\nconst b = class extends Subscription {};\nclass C extends DirectObserver {}';
     expect(found(rules.observers, text).map((each) => Number.parseInt(each, 10))).toEqual([1, 2]);
   });
 
   test('dependencies', () => {
     const rule = rules.dependencies({ present: new Set(['@a/b', 'rxjs']), optional: new Set(['kafkajs', '@c/d']) });
-    expect(found(rule, "import '@a/b/c'; import 'rxjs'; import 'millrace'; import './x.ts'; import 'node:fs';")).toEqual([]);
+    expect(
+      found(rule, "import '@a/b/c'; import 'rxjs'; import 'millrace'; import './x.ts'; import 'node:fs';"),
+    ).toEqual([]);
     expect(found(rule, "import '@a/c'; import 'vitest'; await import('@a/c');")).toHaveLength(3);
-    expect(found(rule, "import type { A } from 'kafkajs'; const b = await import('@c/d/e'); let c: import('kafkajs').C;")).toEqual([]);
-    expect(found(rule, "import { A } from 'kafkajs'; export { b } from '@c/d'; import { type C } from 'kafkajs';")).toHaveLength(3);
+    expect(
+      found(rule, "import type { A } from 'kafkajs'; const b = await import('@c/d/e'); let c: import('kafkajs').C;"),
+    ).toEqual([]);
+    expect(
+      found(rule, "import { A } from 'kafkajs'; export { b } from '@c/d'; import { type C } from 'kafkajs';"),
+    ).toHaveLength(3);
     const native = rules.dependencies({ present: new Set(['classic-level']), optional: new Set() });
     expect(found(native, "import type { A } from 'classic-level'; await import('classic-level');")).toEqual([]);
     expect(found(native, "import { A } from 'classic-level';")).toHaveLength(1);
     const peers = { peerDependencies: { b: '1', c: '1' }, peerDependenciesMeta: { c: { optional: true } } };
-    expect(rules.declaredIn({ dependencies: { a: '1' }, ...peers })).toEqual({ present: new Set(['a', 'b']), optional: new Set(['c']) });
-    const files = [parse('lib/a/b.ts', "import type { C } from 'c';"), parse('lib/a/d.ts', "await import('c/e');"), parse('lib/f.ts', '')];
+    expect(rules.declaredIn({ dependencies: { a: '1' }, ...peers })).toEqual({
+      present: new Set(['a', 'b']),
+      optional: new Set(['c']),
+    });
+    const files = [
+      parse('lib/a/b.ts', "import type { C } from 'c';"),
+      parse('lib/a/d.ts', "await import('c/e');"),
+      parse('lib/f.ts', ''),
+    ];
     expect(rules.homesOf('c', files)).toEqual(['lib/a']);
     expect(rules.homesOf('c', [...files, parse('lib/g.ts', "export * from 'c';")])).toHaveLength(2);
   });

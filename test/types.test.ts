@@ -141,12 +141,24 @@ export const stateless = (stream: DataStream<Review>): void => {
   expectTypeOf(stream.asyncMap(async ({ id }) => ({ id }))).toEqualTypeOf<DataStream<{ id: string }>>();
   expectTypeOf(stream.asyncMap(({ id }) => id)).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(stream.pipe(map(({ ts }) => ts))).toEqualTypeOf<DataStream<number>>();
-  expectTypeOf(stream.pipe(map(({ ts }) => ts), map(String), { stateless: true })).toEqualTypeOf<DataStream<string>>();
+  expectTypeOf(
+    stream.pipe(
+      map(({ ts }) => ts),
+      map(String),
+      { stateless: true },
+    ),
+  ).toEqualTypeOf<DataStream<string>>();
   expectTypeOf(stream.asObservable()).toEqualTypeOf<Observable<Review>>();
   expectTypeOf(stream.uid('x').name('y')).toEqualTypeOf<DataStream<Review>>();
-  expectTypeOf(stream.map(({ ts }) => ts).union(stream.map(({ id }) => id))).toEqualTypeOf<DataStream<number | string>>();
+  expectTypeOf(stream.map(({ ts }) => ts).union(stream.map(({ id }) => id))).toEqualTypeOf<
+    DataStream<number | string>
+  >();
   expectTypeOf(stream.union(stream)).toEqualTypeOf<DataStream<Review>>();
-  const [ids, times, flags] = [stream.map(({ id }) => id), stream.map(({ ts }) => ts), stream.map(() => true as boolean)];
+  const [ids, times, flags] = [
+    stream.map(({ id }) => id),
+    stream.map(({ ts }) => ts),
+    stream.map(() => true as boolean),
+  ];
   expectTypeOf(ids.union(times, flags)).toEqualTypeOf<DataStream<string | number | boolean>>();
   expectTypeOf(ids.union(...[times, times])).toEqualTypeOf<DataStream<string | number>>();
   expectTypeOf(ids.union()).toEqualTypeOf<DataStream<string>>();
@@ -159,7 +171,9 @@ export const stateless = (stream: DataStream<Review>): void => {
 
 export const keyed = (stream: DataStream<Review>): void => {
   expectTypeOf(stream.keyBy(({ id, ts }) => [id, ts])).toExtend<KeyedStream<Review>>();
-  expectTypeOf(stream.keyBy(({ id }) => id).reduce((a, b) => ({ ...a, ts: a.ts + b.ts }))).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(stream.keyBy(({ id }) => id).reduce((a, b) => ({ ...a, ts: a.ts + b.ts }))).toEqualTypeOf<
+    DataStream<Review>
+  >();
   // @ts-expect-error a key is no object
   stream.keyBy((review) => review);
   // @ts-expect-error a key may not be missing
@@ -174,7 +188,9 @@ export const agents = (stream: KeyedStream<Review>, others: KeyedStream<{ readon
   expectTypeOf(stream.applyAgent(AnalystClass)).toEqualTypeOf<DataStream<Analysis>>();
   expectTypeOf(stream.applyAgent(new AnalystClass())).toEqualTypeOf<DataStream<Analysis>>();
   const letters = outputTag<DeadLetter>('letters');
-  expectTypeOf(stream.applyAgent(analyst, { deadLetters: letters, actionTimeout: '10s' }).sideOutput(letters)).toEqualTypeOf<DataStream<DeadLetter>>();
+  expectTypeOf(
+    stream.applyAgent(analyst, { deadLetters: letters, actionTimeout: '10s' }).sideOutput(letters),
+  ).toEqualTypeOf<DataStream<DeadLetter>>();
   // @ts-expect-error this agent takes reviews
   others.applyAgent(analyst);
   // @ts-expect-error this agent takes reviews
@@ -214,7 +230,9 @@ export const processing = (stream: KeyedStream<Review>): void => {
   expectTypeOf(made.sideOutput(lateTag)).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(stream.process<number>((review, ctx) => ctx.emit(review.ts))).toEqualTypeOf<DataStream<number>>();
   const annotated: DataStream<number> = stream.process((review, ctx) => ctx.emit(review.ts));
-  expectTypeOf(annotated.process((ts, ctx) => ctx.side(outputTag<number>('times'), ts))).toEqualTypeOf<DataStream<never>>();
+  expectTypeOf(annotated.process((ts, ctx) => ctx.side(outputTag<number>('times'), ts))).toEqualTypeOf<
+    DataStream<never>
+  >();
   // @ts-expect-error what it emits can't be inferred, so it must be said
   stream.process((review, ctx) => ctx.emit({ n: review.ts }));
   stream.process({
@@ -227,10 +245,12 @@ export const processing = (stream: KeyedStream<Review>): void => {
 };
 
 export const keys = (stream: DataStream<Review>): void => {
-  stream.keyBy(({ id }) => id).process<string>((_, ctx) => {
-    expectTypeOf(ctx.key).toEqualTypeOf<string>();
-    ctx.emit(ctx.key);
-  });
+  stream
+    .keyBy(({ id }) => id)
+    .process<string>((_, ctx) => {
+      expectTypeOf(ctx.key).toEqualTypeOf<string>();
+      ctx.emit(ctx.key);
+    });
   stream
     .keyBy(({ id, ts }) => [id, ts] as const)
     .process({
@@ -252,31 +272,69 @@ export const windows = (stream: KeyedStream<Review, string>): void => {
     return { key: ctx.key, count: values.length };
   });
   expectTypeOf(processed).toEqualTypeOf<DataStream<{ key: string; count: number }>>();
-  const cleared = windowed.process({ process: (values) => values.length, clear: (ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>() });
+  const cleared = windowed.process({
+    process: (values) => values.length,
+    clear: (ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>(),
+  });
   expectTypeOf(cleared).toEqualTypeOf<DataStream<number>>();
-  windowed.reduce((a) => a, (_, ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>());
+  windowed.reduce(
+    (a) => a,
+    (_, ctx) => expectTypeOf(ctx.key).toEqualTypeOf<string>(),
+  );
   const count = { createAccumulator: () => 0, add: (_review: Review, n: number) => n + 1, getResult: (n: number) => n };
   expectTypeOf(windowed.aggregate(count, (n, ctx) => `${ctx.key}: ${n.toFixed()}`)).toEqualTypeOf<DataStream<string>>();
-  expectTypeOf(windowed.reduce((a) => a, (review) => review.ts)).toEqualTypeOf<DataStream<number>>();
+  expectTypeOf(
+    windowed.reduce(
+      (a) => a,
+      (review) => review.ts,
+    ),
+  ).toEqualTypeOf<DataStream<number>>();
+  const daily = stream.window(TumblingEventTimeWindows.of('1d'));
   // @ts-expect-error the tag carries numbers, the late records are reviews
-  stream.window(TumblingEventTimeWindows.of('1d')).sideOutputLateData(outputTag<number>('numbers')).reduce((a) => a);
+  daily.sideOutputLateData(outputTag<number>('numbers')).reduce((a) => a);
 };
 
 export const ends = async (env: StreamExecutionEnvironment, stream: DataStream<Review>): Promise<void> => {
   expectTypeOf(env.fromSource(jsonLines<Review>('x'))).toEqualTypeOf<DataStream<Review>>();
   expectTypeOf(env.fromCollection([1, 2])).toEqualTypeOf<DataStream<number>>();
   expectTypeOf(env.generate({ generate: (index) => ({ index }) })).toEqualTypeOf<DataStream<{ index: number }>>();
-  expectTypeOf(stream.sinkTo(defineSink<Review>({ write: () => {} })).uid('x').name('y')).toEqualTypeOf<DataStreamSink>();
+  expectTypeOf(
+    stream
+      .sinkTo(defineSink<Review>({ write: () => {} }))
+      .uid('x')
+      .name('y'),
+  ).toEqualTypeOf<DataStreamSink>();
   expectTypeOf(stream.sinkTo(defineSink<{ readonly id: string }>({ write: () => {} }))).toEqualTypeOf<DataStreamSink>();
   expectTypeOf(stream.print()).toEqualTypeOf<DataStreamSink>();
   expectTypeOf(await env.executeAsync()).toEqualTypeOf<Job>();
   expectTypeOf((await env.executeAsync()).checkpoints$).toEqualTypeOf<Observable<CheckpointStats>>();
   expectTypeOf<MalformedLine['line']>().toEqualTypeOf<number>();
   const read = WatermarkStrategy.monotonous();
-  expectTypeOf(env.fromCollection([{ ts: 1 }], WatermarkStrategy.monotonous().withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
-  expectTypeOf(env.fromSource(collection(reviews), read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<Review>>();
-  expectTypeOf(env.fromObservable(of({ ts: 1 }), {}, read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
-  expectTypeOf(env.generate({ generate: (index: number) => ({ ts: index }) }, read.withTimestamps((each) => each.ts))).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(
+    env.fromCollection(
+      [{ ts: 1 }],
+      WatermarkStrategy.monotonous().withTimestamps((each) => each.ts),
+    ),
+  ).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(
+    env.fromSource(
+      collection(reviews),
+      read.withTimestamps((each) => each.ts),
+    ),
+  ).toEqualTypeOf<DataStream<Review>>();
+  expectTypeOf(
+    env.fromObservable(
+      of({ ts: 1 }),
+      {},
+      read.withTimestamps((each) => each.ts),
+    ),
+  ).toEqualTypeOf<DataStream<{ ts: number }>>();
+  expectTypeOf(
+    env.generate(
+      { generate: (index: number) => ({ ts: index }) },
+      read.withTimestamps((each) => each.ts),
+    ),
+  ).toEqualTypeOf<DataStream<{ ts: number }>>();
   expectTypeOf(env.fromCollection([{ ts: 1 }], WatermarkStrategy.none())).toEqualTypeOf<DataStream<{ ts: number }>>();
   // @ts-expect-error the strategy reads a field that the records do not have
   env.fromCollection([{ other: 1 }], byTime);

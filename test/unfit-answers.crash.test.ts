@@ -1,4 +1,7 @@
-/** Each paid answer is journaled, one that does not fit too: attempts are counted over crashes, so an input never costs more than it may. */
+/**
+ * Each paid answer is journaled, one that does not fit too: attempts are counted over crashes, so an input never costs
+ * more than it may.
+ */
 import {
   agent,
   ChatRequestEvent,
@@ -37,11 +40,16 @@ test('[answer, ABORT, answer, ABORT, answer, ABORT ...]: three answers, then the
     const asker = agent<string, number>('asker')
       .onError('retry', { maxRetries: 2, retryWaitInterval: 1 })
       .chatModel('m', { connection: 'default', outputSchema: z.object({ n: z.number() }) })
-      .on(InputEvent, ({ input }, ctx) => ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: input }] })))
+      .on(InputEvent, ({ input }, ctx) =>
+        ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: input }] })),
+      )
       .on(ChatResponseEvent, ({ output }, ctx) => ctx.output(output.n));
     const env = StreamExecutionEnvironment.create({ ...once, storage });
     env.addResource('chat_model_connection', 'default', { chat });
-    const out = env.fromCollection(['x']).keyBy((text) => text).applyAgent(asker, { deadLetters: letters });
+    const out = env
+      .fromCollection(['x'])
+      .keyBy((text) => text)
+      .applyAgent(asker, { deadLetters: letters });
     out.sinkTo(new Ledger<number>().sink());
     out.sideOutput(letters).sinkTo(dead.sink(), 'dead');
     return env.executeAsync('unfit');
@@ -49,7 +57,10 @@ test('[answer, ABORT, answer, ABORT, answer, ABORT ...]: three answers, then the
   for (let life = 1; life <= 5 && dead.values.length === 0; life += 1) {
     [left, isHanging] = [1, false];
     const job = await start();
-    const done = job.done.then(() => true, () => true);
+    const done = job.done.then(
+      () => true,
+      () => true,
+    );
     let isDone = false;
     void done.then(() => (isDone = true));
     while (!isHanging && !isDone) await later(2);
@@ -57,9 +68,15 @@ test('[answer, ABORT, answer, ABORT, answer, ABORT ...]: three answers, then the
     await done;
   }
   expect(paid).toHaveLength(3);
-  expect(dead.values).toMatchObject([{ input: 'x', error: { code: 'ACTION_FAILED', retryable: false, cause: { code: 'MODEL_RESPONSE' } } }]);
+  expect(dead.values).toMatchObject([
+    { input: 'x', error: { code: 'ACTION_FAILED', retryable: false, cause: { code: 'MODEL_RESPONSE' } } },
+  ]);
   // Each request has what was wrong with the answers before, the same after a crash as without one.
-  expect(paid.map(({ messages }) => messages.map(({ role }) => role).join(' '))).toEqual(['user', 'user assistant user', 'user assistant user assistant user']);
+  expect(paid.map(({ messages }) => messages.map(({ role }) => role).join(' '))).toEqual([
+    'user',
+    'user assistant user',
+    'user assistant user assistant user',
+  ]);
   expect(paid[2]?.messages.map(({ content }) => content.split('\n')[0])).toEqual([
     'x',
     'sorry 1',

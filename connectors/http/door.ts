@@ -1,12 +1,14 @@
 /**
- * The door of connectors that ask a server by HTTP: where requests go, what they carry, how long they and their answers may be, and what
- * is told of a failure. Plain fetch; no retries of its own, but each error says whether and when one can help.
+ * The door of connectors that ask a server by HTTP: where requests go, what they carry, how long they and their answers
+ * may be, and what is told of a failure. Plain fetch; no retries of its own, but each error says whether and when one
+ * can help.
  *
  * Rules:
  *  - A redirect is an error: nothing that was meant for one server is sent to another.
- *  - Of a header, a key or an address no more than the host gets into an error. What was caught is therefore never kept as its `cause`.
- *  - A request ends with its time or its signal, also when `fetch` looks at neither; an answer ends at its limit, counted as it is read
- *    and unpacked (I10).
+ *  - Of a header, a key or an address no more than the host gets into an error. What was caught is therefore never kept
+ *    as its `cause`.
+ *  - A request ends with its time or its signal, also when `fetch` looks at neither; an answer ends at its limit,
+ *    counted as it is read and unpacked (I10).
  */
 import { systemClock } from '../../lib/core/clock.ts';
 import { isMistake, messageOf, StreamError, type ErrorCode, type StreamErrorOptions } from '../../lib/core/errors.ts';
@@ -26,13 +28,19 @@ export interface HttpOptions {
   /** Sent with each request; they win over those of the connector. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * Limit of one request with its answer, in milliseconds, from 1. Node's own `fetch` waits for the first byte no longer than 5 minutes.
+   * Limit of one request with its answer, in milliseconds, from 1. Node's own `fetch` waits for the first byte no
+   * longer than 5 minutes.
    * @defaultValue 60_000
    */
   readonly timeoutMs?: number | undefined;
-  /** Longest answer that is read, in bytes after it was unpacked, from 1; a longer one is an error. @defaultValue 16 MiB */
+  /**
+   * Longest answer that is read, in bytes after it was unpacked, from 1; a longer one is an error. @defaultValue 16 MiB
+   */
   readonly responseBytesMax?: number | undefined;
-  /** Longest wait that the server may ask for by `Retry-After`; one that asks for more is not asked again. @defaultValue '10m' */
+  /**
+   * Longest wait that the server may ask for by `Retry-After`; one that asks for more is not asked again. @defaultValue
+   * '10m'
+   */
   readonly retryAfterMax?: Duration | undefined;
   /** @defaultValue the global one */
   readonly fetch?: typeof globalThis.fetch | undefined;
@@ -63,7 +71,9 @@ const failureBytesMax = 64 * 1024;
 /** Characters of a server's text that go into a message. */
 const shownMax = 300;
 
-/** Errors of Node that come back however often one asks: a certificate that is not trusted, a port that is never asked. */
+/**
+ * Errors of Node that come back however often one asks: a certificate that is not trusted, a port that is never asked.
+ */
 const lasting = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)|^bad port$/;
 
 export class HttpDoor {
@@ -80,7 +90,14 @@ export class HttpDoor {
 
   /** Throws a `TypeError` that names the option, and never what may be a secret. */
   constructor(options: HttpOptions, codes: HttpCodes) {
-    const { baseUrl, apiKey, headers = {}, timeoutMs = 60_000, responseBytesMax = 2 ** 24, retryAfterMax = '10m' } = options;
+    const {
+      baseUrl,
+      apiKey,
+      headers = {},
+      timeoutMs = 60_000,
+      responseBytesMax = 2 ** 24,
+      retryAfterMax = '10m',
+    } = options;
     const { fetch = globalThis.fetch } = options;
     this.#base = addressOf(baseUrl);
     this.host = this.#base.host;
@@ -93,13 +110,19 @@ export class HttpDoor {
     this.#fetch = callable('fetch', fetch);
   }
 
-  /** Sends the request and reads the answer, which is UTF-8. Rejects with a `StreamError`, or with the reason of the signal. */
+  /**
+   * Sends the request and reads the answer, which is UTF-8. Rejects with a `StreamError`, or with the reason of the
+   * signal.
+   */
   async post(request: HttpRequest): Promise<string> {
     const { place, signal } = request;
     signal.throwIfAborted();
     const limit = new RequestLimit(signal, this.#timeoutMs);
     try {
-      const response = await limit.race(this.#send(request, limit.signal), (late) => void late.body?.cancel().catch(() => {}));
+      const response = await limit.race(
+        this.#send(request, limit.signal),
+        (late) => void late.body?.cancel().catch(() => {}),
+      );
       if (!response.ok || response.redirected) throw await this.#refusal(response, place, limit);
       return this.#decoded(await this.#read(response, place, limit), place);
     } catch (error) {
@@ -108,7 +131,9 @@ export class HttpDoor {
       if (error instanceof StreamError) throw error;
       const { unavailable } = this.#codes;
       if (!limit.passed) throw this.#unreached(error, place);
-      throw new StreamError(unavailable, `${place} did not answer within ${this.#timeoutMs} ms`, { details: { timeoutMs: this.#timeoutMs } });
+      throw new StreamError(unavailable, `${place} did not answer within ${this.#timeoutMs} ms`, {
+        details: { timeoutMs: this.#timeoutMs },
+      });
     } finally {
       limit.end();
     }
@@ -127,13 +152,19 @@ export class HttpDoor {
   }
 
   /** The error for what a server says went wrong. */
-  failed(said: Failure, more: { readonly text: string; readonly status?: number; readonly headers?: Headers }): StreamError {
+  failed(
+    said: Failure,
+    more: { readonly text: string; readonly status?: number; readonly headers?: Headers },
+  ): StreamError {
     const { text, status, headers } = more;
     const asked = headers?.get('x-should-retry');
     const retryable = asked === 'true' || (asked !== 'false' && canHelp(said, status));
     const { waits, ...wait } = this.#wait(headers, retryable);
     const code = typeof said.code === 'string' ? this.show(said.code) : said.code;
-    const facts = { ...(status === undefined ? {} : { status }), ...(code === undefined ? {} : { providerCode: code }) };
+    const facts = {
+      ...(status === undefined ? {} : { status }),
+      ...(code === undefined ? {} : { providerCode: code }),
+    };
     const errorCode = this.#codes.of?.(said) ?? this.#codes[retryable ? 'unavailable' : 'refused'];
     return new StreamError(errorCode, `${text}: ${this.show(said.message)}${waits ?? ''}`, {
       ...wait,
@@ -217,7 +248,8 @@ export class HttpDoor {
     const code = systemCode(cause) ?? systemCode(error);
     const parts = [messageOf(error), code, cause === undefined ? undefined : messageOf(cause)];
     const reason = parts.filter((part) => part !== undefined && part !== '').join(': ');
-    const lasts = lasting.test(code ?? '') || lasting.test(cause === undefined ? '' : messageOf(cause)) || isMistake(error);
+    const lasts =
+      lasting.test(code ?? '') || lasting.test(cause === undefined ? '' : messageOf(cause)) || isMistake(error);
     return new StreamError(this.#codes.unavailable, `${place} can not be reached: ${this.show(reason)}`, {
       ...(lasts ? { retryable: false } : {}),
       details: code === undefined ? {} : { causeCode: code },

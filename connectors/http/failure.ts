@@ -1,6 +1,6 @@
 /**
- * What a server says went wrong, read from an error in any of the shapes that are sent, and whether to ask again can help. The same for
- * an error with a status and for one that stands in the body of a 200.
+ * What a server says went wrong, read from an error in any of the shapes that are sent, and whether to ask again can
+ * help. The same for an error with a status and for one that stands in the body of a 200.
  */
 
 export interface Failure {
@@ -14,7 +14,8 @@ export interface Failure {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What a body of a failed answer says. It may be JSON of several shapes, a page, or nothing. */
 export const failureIn = (text: string): Failure => {
@@ -27,7 +28,10 @@ export const failureIn = (text: string): Failure => {
   return failureOf(body);
 };
 
-/** What a parsed error says: `{ error: { message } }`, `{ error: 'text' }`, `{ detail }`, `[{ error }]`, `{ object: 'error', message }`. */
+/**
+ * What a parsed error says: `{ error: { message } }`, `{ error: 'text' }`, `{ detail }`, `[{ error }]`, `{ object:
+ * 'error', message }`.
+ */
 export const failureOf = (body: unknown): Failure => {
   const first: unknown = Array.isArray(body) ? body[0] : body;
   const inner = isObject(first) ? (first['error'] ?? first['errors'] ?? first['detail'] ?? first) : first;
@@ -51,7 +55,8 @@ export const failureIn200 = (body: unknown): Failure | undefined => {
   const first: unknown = Array.isArray(body) ? body[0] : body;
   if (!isObject(first)) return undefined;
   const error = first['error'];
-  const isError = (error !== undefined && error !== null && error !== false && error !== '') || first['object'] === 'error';
+  const isError =
+    (error !== undefined && error !== null && error !== false && error !== '') || first['object'] === 'error';
   return isError ? failureOf(first) : undefined;
 };
 

@@ -44,10 +44,16 @@ export class RequestLimit {
 }
 
 /**
- * Reads the body of an answer up to `bytesMax`, counted as it comes and after it was unpacked. Resolves with whether that was all of it;
- * of a longer one the rest is not fetched. What was read stays in `chunks` when the connection breaks.
+ * Reads the body of an answer up to `bytesMax`, counted as it comes and after it was unpacked. Resolves with whether
+ * that was all of it; of a longer one the rest is not fetched. What was read stays in `chunks` when the connection
+ * breaks.
  */
-export const readInto = async (chunks: Uint8Array[], response: Response, limit: RequestLimit, bytesMax: number): Promise<boolean> => {
+export const readInto = async (
+  chunks: Uint8Array[],
+  response: Response,
+  limit: RequestLimit,
+  bytesMax: number,
+): Promise<boolean> => {
   const reader = response.body?.getReader();
   if (reader === undefined) return true;
   let rest = bytesMax;

@@ -3,7 +3,10 @@
 /** `5`, `1.5`, also larger than any number; no sign, no unit. */
 const secondsForm = /^\d+(\.\d+)?(e\+?\d+)?$/i;
 
-/** The three dates of HTTP (RFC 9110, 5.6.7), and ISO 8601 in UTC, which some servers send. `Date.parse` alone takes `soon 1` for a date. */
+/**
+ * The three dates of HTTP (RFC 9110, 5.6.7), and ISO 8601 in UTC, which some servers send. `Date.parse` alone takes
+ * `soon 1` for a date.
+ */
 const dateForms = [
   /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/,
   /^[A-Z][a-z]+day, \d{2}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2} GMT$/,
@@ -12,8 +15,8 @@ const dateForms = [
 const asctimeForm = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
 
 /**
- * Milliseconds from `nowMs` that `retry-after-ms` or `retry-after` ask for, from 0; a time that has passed is 0. Undefined when neither
- * is there in a form that says something.
+ * Milliseconds from `nowMs` that `retry-after-ms` or `retry-after` ask for, from 0; a time that has passed is 0.
+ * Undefined when neither is there in a form that says something.
  */
 export const retryAfterMs = (headers: Headers, nowMs: number): number | undefined => {
   const ms = headers.get('retry-after-ms')?.trim();

@@ -1,6 +1,6 @@
 /**
- * Keeps what opens a door out of what is told about it: a server may repeat a key in its message, and messages end in logs, journals and
- * dead letters.
+ * Keeps what opens a door out of what is told about it: a server may repeat a key in its message, and messages end in
+ * logs, journals and dead letters.
  */
 
 /** Shorter values are no secrets (`blue`, `2`), and to hide them would garble messages. Characters. */
@@ -36,7 +36,10 @@ export const hider = ({ apiKey, headers, query }: SecretPlaces): Hider => {
   };
 };
 
-/** A header's value and what it consists of: `Basic dTpw` holds a user's name and a password, a cookie the values of its pairs. */
+/**
+ * A header's value and what it consists of: `Basic dTpw` holds a user's name and a password, a cookie the values of its
+ * pairs.
+ */
 const partsOf = (value: string): readonly string[] => {
   const whole = value.trim();
   const basic = /^basic\s+(\S+)$/i.exec(whole)?.[1];
@@ -48,7 +51,11 @@ const partsOf = (value: string): readonly string[] => {
 
 /** As it is, in a URL, in JSON, and on a page. */
 const spellings = (secret: string): readonly string[] => {
-  const page = secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  const page = secret
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
   const form = new URLSearchParams([['', secret]]).toString().slice(1);
   return [secret, encodeURIComponent(secret), form, JSON.stringify(secret).slice(1, -1), page];
 };

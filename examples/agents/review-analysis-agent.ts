@@ -36,7 +36,10 @@ const Analysis = z.object({
 });
 
 export class ReviewAnalysisAgent extends Agent<Review, ReviewAnalysis> {
-  /** A model that fails or talks nonsense is asked three times more, and then fails the job, which starts again where it was. */
+  /**
+   * A model that fails or talks nonsense is asked three times more, and then fails the job, which starts again where it
+   * was.
+   */
   static override readonly options = { errorHandling: 'retry', maxRetries: 3 } as const;
 
   @ChatModel() model = { connection: 'default', prompt: 'reviewPrompt', outputSchema: Analysis };

@@ -1,6 +1,7 @@
 /**
- * Writes reviews.jsonl, the sample input of the examples: 400 product reviews over six days, put together from templates by a seeded
- * generator, so that the file can be made again: `node --import tsx examples/data/generate.ts > examples/data/reviews.jsonl`.
+ * Writes reviews.jsonl, the sample input of the examples: 400 product reviews over six days, put together from
+ * templates by a seeded generator, so that the file can be made again: `node --import tsx examples/data/generate.ts >
+ * examples/data/reviews.jsonl`.
  */
 
 interface Product {
@@ -30,7 +31,12 @@ const products: readonly Product[] = [
     noun: 'kettle',
     good: 0.6,
     praises: ['it boils a full litre surprisingly fast', 'the handle stays cool', 'it looks elegant on the counter'],
-    complaints: ['the water tastes of plastic', 'it is terribly loud', 'the lid leaks when I pour', 'it arrived with a dent in the side'],
+    complaints: [
+      'the water tastes of plastic',
+      'it is terribly loud',
+      'the lid leaks when I pour',
+      'it arrived with a dent in the side',
+    ],
   },
   {
     id: 'P-1003',
@@ -144,7 +150,11 @@ const products: readonly Product[] = [
     id: 'P-1012',
     noun: 'backpack',
     good: 0.8,
-    praises: ['it holds everything and still looks good', 'the straps are comfortable all day', 'the stitching is excellent'],
+    praises: [
+      'it holds everything and still looks good',
+      'the straps are comfortable all day',
+      'the stitching is excellent',
+    ],
     complaints: [
       'the strap tore after a month',
       'the laptop pocket is too small',
@@ -173,7 +183,13 @@ const openers = {
     'What a waste.',
     '',
   ],
-  mixed: ['An okay {noun}.', 'Mixed feelings about this {noun}.', 'It does the job.', 'Three weeks in, a fair {noun}.', ''],
+  mixed: [
+    'An okay {noun}.',
+    'Mixed feelings about this {noun}.',
+    'It does the job.',
+    'Three weeks in, a fair {noun}.',
+    '',
+  ],
 };
 
 const closers = {
@@ -252,7 +268,9 @@ const main = (count: number): void => {
   }
   const lines = offsets
     .sort((a, b) => a.offset - b.offset)
-    .map(({ offset, product }) => JSON.stringify({ id: product.id, review: reviewOf(product), ts: Math.floor(startSeconds + offset) }));
+    .map(({ offset, product }) =>
+      JSON.stringify({ id: product.id, review: reviewOf(product), ts: Math.floor(startSeconds + offset) }),
+    );
   process.stdout.write(`${lines.join('\n')}\n`);
 };
 

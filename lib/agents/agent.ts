@@ -1,6 +1,7 @@
 /**
- * Agents as users define them: a class with decorated members, or the same from a builder. Both end in an `AgentDefinition`, the
- * common form that the plan is compiled from. An agent holds no mutable fields, because actions of many keys run at once.
+ * Agents as users define them: a class with decorated members, or the same from a builder. Both end in an
+ * `AgentDefinition`, the common form that the plan is compiled from. An agent holds no mutable fields, because actions
+ * of many keys run at once.
  */
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
@@ -21,7 +22,13 @@ import type {
 import type { ChatResponseEvent } from './chat-events.ts';
 import type { Event, EventClass, InputEvent, OutputEvent } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { checkActionOptions, checkAgentOptions, checkRetrySettings, checkSetup, invalidAgent } from './option-checks.ts';
+import {
+  checkActionOptions,
+  checkAgentOptions,
+  checkRetrySettings,
+  checkSetup,
+  invalidAgent,
+} from './option-checks.ts';
 import { Prompt } from './prompt.ts';
 import { FunctionTool, type ToolDefinition } from './tool.ts';
 
@@ -53,7 +60,10 @@ export type AgentClass<I, O> = (new (...parameters: never[]) => Agent<I, O>) & {
   readonly options?: AgentOptions | undefined;
 };
 
-/** What a trigger brings, to an agent with inputs `I` whose chat models answer with `A`. A type string says nothing of the event's class. */
+/**
+ * What a trigger brings, to an agent with inputs `I` whose chat models answer with `A`. A type string says nothing of
+ * the event's class.
+ */
 export type EventOf<T, I, A> = T extends typeof InputEvent
   ? InputEvent<I>
   : T extends typeof ChatResponseEvent
@@ -79,7 +89,12 @@ export type OutputOf<S> = S extends z.ZodType ? z.output<S> : unknown;
  * console.log((await harness.run('ann')).outputs); // prints [ 'hello ann' ]
  */
 export const agent = <I, O>(name: string, ...rest: readonly never[]): AgentBuilder<I, O> => {
-  if (rest.length > 0) throw refusal('agent', 'called with a name alone: actions, resources and options are added by its methods', rest[0]);
+  if (rest.length > 0)
+    throw refusal(
+      'agent',
+      'called with a name alone: actions, resources and options are added by its methods',
+      rest[0],
+    );
   return new AgentBuilder<I, O>(name);
 };
 
@@ -107,7 +122,8 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
 
   constructor(name: string) {
     super();
-    if (typeof name !== 'string' || name === '') throw invalidAgent({ agent: String(name), rule: 'an agent needs a name', value: name });
+    if (typeof name !== 'string' || name === '')
+      throw invalidAgent({ agent: String(name), rule: 'an agent needs a name', value: name });
     this.name = name;
   }
 
@@ -122,10 +138,24 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    * const announced = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
    * console.log(await announced.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]
    */
-  on<T extends EventClass | readonly Trigger[]>(trigger: T, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
-  on<T extends EventClass | readonly Trigger[]>(trigger: T, name: string, handler: ActionHandler<EventOf<One<T>, I, A>, O>, options?: ActionOptions): this;
+  on<T extends EventClass | readonly Trigger[]>(
+    trigger: T,
+    handler: ActionHandler<EventOf<One<T>, I, A>, O>,
+    options?: ActionOptions,
+  ): this;
+  on<T extends EventClass | readonly Trigger[]>(
+    trigger: T,
+    name: string,
+    handler: ActionHandler<EventOf<One<T>, I, A>, O>,
+    options?: ActionOptions,
+  ): this;
   on<E extends Event>(trigger: string | readonly string[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
-  on<E extends Event>(trigger: string | readonly string[], name: string, handler: ActionHandler<E, O>, options?: ActionOptions): this;
+  on<E extends Event>(
+    trigger: string | readonly string[],
+    name: string,
+    handler: ActionHandler<E, O>,
+    options?: ActionOptions,
+  ): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {
     // `isArray` does not tell a readonly list from one trigger.
     const triggers = Array.isArray(trigger) ? (trigger as readonly Trigger[]) : [trigger as Trigger];
@@ -133,10 +163,20 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
     // A string, or there is none: looked at in the line before.
     const name = (given as string | undefined) ?? this.#freeName(triggers);
     if (this.#actions.has(name))
-      throw invalidAgent({ agent: this.name, action: name, rule: 'actions of one agent have different names', value: name });
+      throw invalidAgent({
+        agent: this.name,
+        action: name,
+        rule: 'actions of one agent have different names',
+        value: name,
+      });
     checkActionOptions('on', options as ActionOptions); // That is what is checked.
     // The overloads tie the handler to the triggers; the plan calls it with events of those types only.
-    this.#actions.set(name, { ...(options as ActionOptions), name, triggers, handler: handler as ActionHandler<never> });
+    this.#actions.set(name, {
+      ...(options as ActionOptions),
+      name,
+      triggers,
+      handler: handler as ActionHandler<never>,
+    });
     return this;
   }
 
@@ -187,7 +227,9 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    */
   tool<P extends z.ZodType | JsonSchema>(name: string, definition: ToolDefinition<P>): this {
     // The tool checks arguments by P before it passes them.
-    return this.#checked(`tool '${name}'`, () => this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)));
+    return this.#checked(`tool '${name}'`, () =>
+      this.resource('tool', name, new FunctionTool(name, definition as unknown as ToolDefinition)),
+    );
   }
 
   /**
@@ -238,7 +280,12 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    * console.log(name, options); // prints scorer { version: '2' }
    */
   definition(): AgentDefinition {
-    return { name: this.name, actions: [...this.#actions.values()], resources: [...this.#resources.values()], options: this.#options };
+    return {
+      name: this.name,
+      actions: [...this.#actions.values()],
+      resources: [...this.#resources.values()],
+      options: this.#options,
+    };
   }
 
   /** Says of what is refused where it stands. */

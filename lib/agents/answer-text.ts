@@ -1,13 +1,19 @@
 /**
- * Finds JSON in what a model says. Thinking aloud is no answer, so reasoning blocks are taken off; models like to say something around
- * the rest, write drafts before the answer, and put it in a fence or not. Gives what may be the answer, the last first; a bounded number
- * of passes over the text (I10).
+ * Finds JSON in what a model says. Thinking aloud is no answer, so reasoning blocks are taken off; models like to say
+ * something around the rest, write drafts before the answer, and put it in a fence or not. Gives what may be the
+ * answer, the last first; a bounded number of passes over the text (I10).
  */
 
-/** Where a reasoning block begins or ends: `<think>` of DeepSeek, Qwen and others, `[THINK]` of Mistral, and their like. */
-const thinking = /[<[◁](\/?)(?:seed:)?(?:think|thinking|thoughts?|reasoning|scratchpad)[>\]▷]|<\|(begin|end)_of_thought\|>/gi;
+/**
+ * Where a reasoning block begins or ends: `<think>` of DeepSeek, Qwen and others, `[THINK]` of Mistral, and their like.
+ */
+const thinking =
+  /[<[◁](\/?)(?:seed:)?(?:think|thinking|thoughts?|reasoning|scratchpad)[>\]▷]|<\|(begin|end)_of_thought\|>/gi;
 
-/** The answer without what the model thought aloud. A block whose beginning stood in the prompt ends there; one that was cut off has no end. */
+/**
+ * The answer without what the model thought aloud. A block whose beginning stood in the prompt ends there; one that was
+ * cut off has no end.
+ */
 export const withoutThinking = (text: string): string => {
   let kept = '';
   let from = 0;
@@ -27,7 +33,10 @@ const piecesMax = 50;
 /** Deeper JSON is not read: what follows values down would run out of stack. */
 export const nestingMax = 500;
 
-/** What may be the answer, the last first: all of it, what stands in a fence, and each piece of text between brackets that belong together. */
+/**
+ * What may be the answer, the last first: all of it, what stands in a fence, and each piece of text between brackets
+ * that belong together.
+ */
 export function* candidates(answer: string): Iterable<string> {
   const whole = answer.trim();
   if (isJson(whole)) {
@@ -86,7 +95,10 @@ const bracketed = (text: string): readonly Piece[] => {
   return pieces;
 };
 
-/** Behind the bracket that belongs to the one at `start`; undefined when there is none. Brackets in strings do not count. */
+/**
+ * Behind the bracket that belongs to the one at `start`; undefined when there is none. Brackets in strings do not
+ * count.
+ */
 const endOf = (text: string, start: number): number | undefined => {
   const token = /[[\]{}]|"(?:[^"\\\n]|\\.)*"/g;
   token.lastIndex = start;

@@ -1,6 +1,7 @@
 /**
- * The zod schemas of chat requests under way. An event keeps its schema as JSON, which can not say refinements and transforms; while the
- * process that sent the request runs, the answer is checked by the schema itself. Bounded: the oldest is forgotten first (I10).
+ * The zod schemas of chat requests under way. An event keeps its schema as JSON, which can not say refinements and
+ * transforms; while the process that sent the request runs, the answer is checked by the schema itself. Bounded: the
+ * oldest is forgotten first (I10).
  */
 import type * as z from 'zod';
 

@@ -1,7 +1,8 @@
 /**
- * The built-in action that asks the chat model (`chat-request.ts`) and reads its answers; the tools that the model wants are called by
- * `tool-action.ts`. Reading stands outside the durable calls, so each paid answer is journaled, one that does not fit too, and attempts
- * are counted over crashes (I8). The loop over tool calls is kept in sensory memory between the two actions; all loops are bounded (I10).
+ * The built-in action that asks the chat model (`chat-request.ts`) and reads its answers; the tools that the model
+ * wants are called by `tool-action.ts`. Reading stands outside the durable calls, so each paid answer is journaled, one
+ * that does not fit too, and attempts are counted over crashes (I8). The loop over tool calls is kept in sensory memory
+ * between the two actions; all loops are bounded (I10).
  */
 import * as z from 'zod';
 import { backOffMs } from '../core/back-off.ts';
@@ -67,18 +68,29 @@ const goOn = async (event: ToolResponseEvent, context: ActionContext): Promise<v
   context.sensoryMemory.delete(path);
   const history = context.sensoryMemory.get<ChatMessage[]>(historyPath(conversation.initialRequestId)) ?? [];
   const results = (history.at(-1)?.tool_calls ?? []).map(({ id }): ChatMessage => {
-    return { role: 'tool', content: promptText(event.responses[id]), extra_args: { externalId: event.externalIds[id] ?? id } };
+    return {
+      role: 'tool',
+      content: promptText(event.responses[id]),
+      extra_args: { externalId: event.externalIds[id] ?? id },
+    };
   });
   await ask(conversation, [...history, ...results], context);
 };
 
-const ask = async (conversation: Conversation, messages: readonly ChatMessage[], context: ActionContext): Promise<void> => {
+const ask = async (
+  conversation: Conversation,
+  messages: readonly ChatMessage[],
+  context: ActionContext,
+): Promise<void> => {
   const { initialRequestId: requestId } = conversation;
   const config = chatConfigOf({ ...context.agentConfig, ...context.actionConfig });
   const setup = context.getResource<ChatModelSetup>('chat_model', conversation.model);
   const check = await answerCheckOf(conversation, setup, context);
   try {
-    const { message, history, retries, waitMs } = await answerOf({ conversation, messages, setup, config, check }, context);
+    const { message, history, retries, waitMs } = await answerOf(
+      { conversation, messages, setup, config, check },
+      context,
+    );
     const after = counted(conversation, { retries, waitMs }, setup, context);
     if (asksTools(message)) {
       askTools(after, [...history, message], config, context);
@@ -117,12 +129,15 @@ interface Retries {
 }
 
 /** Asks until an answer fits or no attempt is left. The model is told why an answer did not fit. */
-const answerOf = async ({ conversation, messages, setup, config, check }: Question, context: ActionContext): Promise<Answered> => {
+const answerOf = async (
+  { conversation, messages, setup, config, check }: Question,
+  context: ActionContext,
+): Promise<Answered> => {
   const { model, prompt_args: promptArgs, output_schema: schema } = conversation;
   const attemptsMax = config.errorHandling === 'retry' ? config.maxRetries + 1 : 1;
   let history = messages;
   let waitMs = 0;
-  for (let taken = 0; ; ) {
+  for (let taken = 0; ;) {
     const asked = { model, setup, messages: history, promptArgs, schema, config, attempts: attemptsMax - taken };
     const { message, attempts } = await requestAnswer(asked, context);
     taken += attempts;
@@ -132,7 +147,11 @@ const answerOf = async ({ conversation, messages, setup, config, check }: Questi
     if (read.ok) return { message: read.message, history, retries: taken - 1, waitMs };
     context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('unfitAnswers').inc();
     if (config.onUnfitAnswer === 'fail' || taken >= attemptsMax) throw unfitAnswer(model, read);
-    history = [...history, ...(message.content === '' ? [] : [message]), { role: 'user', content: correctionOf(read.reason) }];
+    history = [
+      ...history,
+      ...(message.content === '' ? [] : [message]),
+      { role: 'user', content: correctionOf(read.reason) },
+    ];
   }
 };
 
@@ -148,39 +167,57 @@ const readBy = (check: Check, message: ChatMessage, model: string): ReadAnswer =
     return readAnswer(message, check);
   } catch (cause) {
     const isAsync = cause instanceof z.core.$ZodAsyncError;
-    const what = isAsync ? 'has an asynchronous refinement or transform' : `threw while it checked an answer: ${messageOf(cause)}`;
+    const what = isAsync
+      ? 'has an asynchronous refinement or transform'
+      : `threw while it checked an answer: ${messageOf(cause)}`;
     throw new StreamError('AGENT_INVALID', `the output schema for model '${model}' ${what}`, {
       cause,
-      hint: isAsync ? 'check in the action that takes the answer: what waits may say something else after a crash' : 'mend the schema; the answer is journaled',
+      hint: isAsync
+        ? 'check in the action that takes the answer: what waits may say something else after a crash'
+        : 'mend the schema; the answer is journaled',
       details: { model },
     });
   }
 };
 
 /** How the answers of a conversation are checked: by the schema that the user wrote, while there is one to be had. */
-const answerCheckOf = async (conversation: Conversation, setup: ChatModelSetup, context: ActionContext): Promise<Check | undefined> => {
+const answerCheckOf = async (
+  conversation: Conversation,
+  setup: ChatModelSetup,
+  context: ActionContext,
+): Promise<Check | undefined> => {
   const { initialRequestId: requestId, model, output_schema: json } = conversation;
   if (json === undefined) return undefined;
   const schema = schemaOf(context.jobId, requestId) ?? declaredAs(json, setup.outputSchema) ?? json;
   if (schema === json && saysMore(json)) {
-    throw new StreamError('AGENT_INVALID', `the output schema of a request to model '${model}' is not known after a restart, and its JSON does not say all`, {
-      hint: 'give it to the chat model as `outputSchema`, where it is found again; the request goes on then',
-      details: { agent: context.agentName, model },
-    });
+    throw new StreamError(
+      'AGENT_INVALID',
+      `the output schema of a request to model '${model}' is not known after a restart, and its JSON does not say all`,
+      {
+        hint: 'give it to the chat model as `outputSchema`, where it is found again; the request goes on then',
+        details: { agent: context.agentName, model },
+      },
+    );
   }
   try {
     return await checkOf(schema);
   } catch (cause) {
-    throw new StreamError('AGENT_INVALID', `the output schema of a request to model '${model}' is refused: ${messageOf(cause)}`, {
-      cause,
-      details: { agent: context.agentName, model },
-    });
+    throw new StreamError(
+      'AGENT_INVALID',
+      `the output schema of a request to model '${model}' is refused: ${messageOf(cause)}`,
+      {
+        cause,
+        details: { agent: context.agentName, model },
+      },
+    );
   }
 };
 
 /** The schema that the agent declares for a model, when it is the one of which only the JSON is left. */
 const declaredAs = (json: JsonSchema, declared: ChatModelSetup['outputSchema']): z.ZodType | undefined =>
-  declared !== undefined && isZod(declared) && JSON.stringify(outputSchemaOf(declared)) === JSON.stringify(json) ? declared : undefined;
+  declared !== undefined && isZod(declared) && JSON.stringify(outputSchemaOf(declared)) === JSON.stringify(json)
+    ? declared
+    : undefined;
 
 /** The schema, and the history of tool calls, where there is one. */
 const forget = ({ rounds, initialRequestId }: Conversation, context: ActionContext): void => {
@@ -188,7 +225,10 @@ const forget = ({ rounds, initialRequestId }: Conversation, context: ActionConte
   if (rounds > 0) context.sensoryMemory.delete(historyPath(initialRequestId));
 };
 
-/** The request gets no answer: the log hears of it once, the counter each time, and the agent by an event that it may handle. */
+/**
+ * The request gets no answer: the log hears of it once, the counter each time, and the agent by an event that it may
+ * handle.
+ */
 const ignore = (error: unknown, conversation: Conversation, setup: ChatModelSetup, context: ActionContext): void => {
   const { initialRequestId: requestId, model } = conversation;
   context.actionMetricGroup.getSubGroup('model', setup.connection).getCounter('ignoredErrors').inc();
@@ -197,27 +237,56 @@ const ignore = (error: unknown, conversation: Conversation, setup: ChatModelSetu
   context.warnOnce(`ignored ${model}`, { model, key: context.key, error, hint }, what);
   const { code: errorType, message: errorMessage, retryable, status, cause } = errorFacts(error);
   const problemCategory = errorType === 'MODEL_RESPONSE' ? 'model_output_parse_error' : 'model_call_failed';
-  context.sendEvent(new ChatErrorEvent({ requestId, model, problemCategory, errorType, errorMessage, retryable, status, causeCode: cause?.code }));
+  context.sendEvent(
+    new ChatErrorEvent({
+      requestId,
+      model,
+      problemCategory,
+      errorType,
+      errorMessage,
+      retryable,
+      status,
+      causeCode: cause?.code,
+    }),
+  );
 };
 
 /** Adds the retries of one request. */
-const counted = (conversation: Conversation, { retries, waitMs }: Retries, setup: ChatModelSetup, context: ActionContext): Conversation => {
+const counted = (
+  conversation: Conversation,
+  { retries, waitMs }: Retries,
+  setup: ChatModelSetup,
+  context: ActionContext,
+): Conversation => {
   if (retries <= 0) return conversation;
   const group = context.actionMetricGroup.getSubGroup('model', setup.connection);
   group.getCounter('retryCount').inc(retries);
   group.getCounter('retryWaitSec').inc(waitMs / 1000);
   const { retry_count, total_retry_wait_sec } = conversation;
-  return { ...conversation, retry_count: retry_count + retries, total_retry_wait_sec: total_retry_wait_sec + waitMs / 1000 };
+  return {
+    ...conversation,
+    retry_count: retry_count + retries,
+    total_retry_wait_sec: total_retry_wait_sec + waitMs / 1000,
+  };
 };
 
-const askTools = (conversation: Conversation, history: readonly ChatMessage[], config: ChatConfig, context: ActionContext): void => {
+const askTools = (
+  conversation: Conversation,
+  history: readonly ChatMessage[],
+  config: ChatConfig,
+  context: ActionContext,
+): void => {
   const { initialRequestId, model, rounds } = conversation;
   if (rounds >= config.maxToolRounds) {
-    throw new StreamError('MODEL_RESPONSE', `model '${model}' asked for tools in more than ${config.maxToolRounds} rounds`, {
-      retryable: false,
-      hint: 'raise `maxToolRounds`, or look at why the model does not come to an end',
-      details: { model, maxToolRounds: config.maxToolRounds },
-    });
+    throw new StreamError(
+      'MODEL_RESPONSE',
+      `model '${model}' asked for tools in more than ${config.maxToolRounds} rounds`,
+      {
+        retryable: false,
+        hint: 'raise `maxToolRounds`, or look at why the model does not come to an end',
+        details: { model, maxToolRounds: config.maxToolRounds },
+      },
+    );
   }
   const toolCalls = (history.at(-1)?.tool_calls ?? []).map(({ id, function: fn }): RequestedToolCall => ({
     id,
@@ -230,4 +299,9 @@ const askTools = (conversation: Conversation, history: readonly ChatMessage[], c
   context.sensoryMemory.set(conversationPath(id), { ...conversation, rounds: rounds + 1 });
 };
 
-export const chatAction: ActionDefinition = { name: chatActionName, triggers: [ChatRequestEvent, ToolResponseEvent], handler: chat, async: true };
+export const chatAction: ActionDefinition = {
+  name: chatActionName,
+  triggers: [ChatRequestEvent, ToolResponseEvent],
+  handler: chat,
+  async: true,
+};

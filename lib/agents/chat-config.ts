@@ -14,24 +14,31 @@ export interface ChatConfig {
 }
 
 /**
- * Reads the settings by our names or by those of Flink Agents (`retry-wait-interval` in seconds). Throws a `TypeError` that names the
- * setting.
+ * Reads the settings by our names or by those of Flink Agents (`retry-wait-interval` in seconds). Throws a `TypeError`
+ * that names the setting.
  */
 export const chatConfigOf = (config: Readonly<Record<string, unknown>>): ChatConfig => {
   const strategy = config['errorHandling'] ?? config['error-handling-strategy'] ?? 'fail';
-  const word = (typeof strategy === 'string' ? strategy.toLowerCase() : strategy) as ErrorHandling; // checked by `oneOf`
+  // checked by `oneOf`
+  const word = (typeof strategy === 'string' ? strategy.toLowerCase() : strategy) as ErrorHandling;
   const waitSec = config['retry-wait-interval'];
   const wait = config['retryWaitInterval'] ?? (typeof waitSec === 'number' ? waitSec * 1000 : (waitSec ?? 1000));
   return {
     errorHandling: oneOf('errorHandling', word, ['fail', 'retry', 'ignore']),
-    maxRetries: integer('maxRetries', (config['maxRetries'] ?? config['max-retries'] ?? 3) as number), // checked by `integer`
+    // checked by `integer`
+    maxRetries: integer('maxRetries', (config['maxRetries'] ?? config['max-retries'] ?? 3) as number),
     retryWaitMs: durationMs('retryWaitInterval', wait as Duration), // checked there
-    maxToolRounds: integer('maxToolRounds', (config['maxToolRounds'] ?? config['max-tool-rounds'] ?? 10) as number), // likewise
-    onUnfitAnswer: oneOf('onUnfitAnswer', (config['onUnfitAnswer'] ?? 'retry') as UnfitAnswer, ['retry', 'fail']), // likewise
+    // likewise
+    maxToolRounds: integer('maxToolRounds', (config['maxToolRounds'] ?? config['max-tool-rounds'] ?? 10) as number),
+    // likewise
+    onUnfitAnswer: oneOf('onUnfitAnswer', (config['onUnfitAnswer'] ?? 'retry') as UnfitAnswer, ['retry', 'fail']),
     onAccessError: accessErrorOf(config),
   };
 };
 
-/** What becomes of an error of a model that would meet every input alike. Throws a `TypeError` that names the setting. */
+/**
+ * What becomes of an error of a model that would meet every input alike. Throws a `TypeError` that names the setting.
+ */
 export const accessErrorOf = (config: Readonly<Record<string, unknown>>): AccessError =>
-  oneOf('onAccessError', (config['onAccessError'] ?? 'fail-job') as AccessError, ['fail-job', 'as-input']); // checked by `oneOf`
+  // checked by `oneOf`
+  oneOf('onAccessError', (config['onAccessError'] ?? 'fail-job') as AccessError, ['fail-job', 'as-input']);

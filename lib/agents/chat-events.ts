@@ -1,6 +1,6 @@
 /**
- * The events by which an agent asks a chat model and hears of it: the request, the answer, and that there is none. Attribute names are
- * those of Flink Agents.
+ * The events by which an agent asks a chat model and hears of it: the request, the answer, and that there is none.
+ * Attribute names are those of Flink Agents.
  */
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
@@ -19,10 +19,11 @@ export interface ChatRequestOptions {
   /** Fill the placeholders of the model's prompt. @defaultValue none: placeholders stay as they are */
   readonly promptArgs?: Readonly<Record<string, unknown>> | undefined;
   /**
-   * What the answer must look like: a zod schema, which checks it with its refinements and transforms, or a JSON Schema (draft 2020-12).
-   * Keys that a zod schema does not have are dropped from the answer, by `z.strictObject` refused, by `z.looseObject` kept; a JSON Schema
-   * says so itself by `additionalProperties`. The event keeps the schema as JSON; declared with the chat model a zod schema is known
-   * again after a restart, and `event.output` has its type. @defaultValue the `outputSchema` of the chat model
+   * What the answer must look like: a zod schema, which checks it with its refinements and transforms, or a JSON Schema
+   * (draft 2020-12). Keys that a zod schema does not have are dropped from the answer, by `z.strictObject` refused, by
+   * `z.looseObject` kept; a JSON Schema says so itself by `additionalProperties`. The event keeps the schema as JSON;
+   * declared with the chat model a zod schema is known again after a restart, and `event.output` has its type.
+   * @defaultValue the `outputSchema` of the chat model
    */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
 }
@@ -97,7 +98,12 @@ export class ChatResponseEvent<T = unknown> extends Event {
 
   constructor(options: ChatResponseOptions) {
     const { requestId, response, retryCount = 0, totalRetryWaitSec = 0 } = options;
-    super(ChatResponseEvent.type, { request_id: requestId, response, retry_count: retryCount, total_retry_wait_sec: totalRetryWaitSec });
+    super(ChatResponseEvent.type, {
+      request_id: requestId,
+      response,
+      retry_count: retryCount,
+      total_retry_wait_sec: totalRetryWaitSec,
+    });
   }
 
   get requestId(): string {
@@ -112,7 +118,9 @@ export class ChatResponseEvent<T = unknown> extends Event {
   get output(): T {
     const structured = this.response.extra_args?.['structured_output'];
     if (structured === undefined)
-      throw new TypeError('Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`');
+      throw new TypeError(
+        'Expected a structured output: give the ChatRequestEvent an `outputSchema`, or read `response`',
+      );
     return structured as T; // the chat action checked it against the schema
   }
 
@@ -182,7 +190,11 @@ export class ChatErrorEvent extends Event {
 
   constructor(options: ChatErrorOptions) {
     const { requestId, model, problemCategory, errorType, errorMessage, retryable, status, causeCode } = options;
-    const facts = { ...(retryable === undefined ? {} : { retryable }), ...(status === undefined ? {} : { status }), ...(causeCode === undefined ? {} : { causeCode }) };
+    const facts = {
+      ...(retryable === undefined ? {} : { retryable }),
+      ...(status === undefined ? {} : { status }),
+      ...(causeCode === undefined ? {} : { causeCode }),
+    };
     super(ChatErrorEvent.type, { request_id: requestId, model, problemCategory, errorType, errorMessage, ...facts });
   }
 

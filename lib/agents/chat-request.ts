@@ -1,6 +1,7 @@
 /**
- * One request to a chat model: one durable call with a digest over the request, its retries included, so that it is never paid twice (I8)
- * and back-off blocks nobody. What the model said is the call's outcome, whether it is of use or not: who reads it comes later.
+ * One request to a chat model: one durable call with a digest over the request, its retries included, so that it is
+ * never paid twice (I8) and back-off blocks nobody. What the model said is the call's outcome, whether it is of use or
+ * not: who reads it comes later.
  */
 import type { BackOff } from '../core/back-off.ts';
 import { StreamError } from '../core/errors.ts';
@@ -47,12 +48,21 @@ export const requestAnswer = async (asked: Asked, context: ActionContext): Promi
   };
   const timeoutMs = setup.timeout === undefined ? undefined : durationMs('timeout', setup.timeout, { min: 1 });
   const retry = retryOf(asked, connection);
-  const answer = await context.callDurably('chat', send, { args: request, timeoutMs, retry, limit: limitOf(connection, setup, context) });
+  const answer = await context.callDurably('chat', send, {
+    args: request,
+    timeoutMs,
+    retry,
+    limit: limitOf(connection, setup, context),
+  });
   countTokens(answer.message, context);
   return answer;
 };
 
-const limitOf = (connection: ChatModelConnection, { model = '', concurrency }: ChatModelSetup, context: ActionContext): CallLimit | undefined =>
+const limitOf = (
+  connection: ChatModelConnection,
+  { model = '', concurrency }: ChatModelSetup,
+  context: ActionContext,
+): CallLimit | undefined =>
   concurrency === undefined
     ? undefined
     : context.getResource<CallLimits>(callLimits.type, callLimits.name).of(connection, model, concurrency);
@@ -63,7 +73,11 @@ const retryOf = ({ config, attempts }: Asked, { retryAfterMaxMs }: ChatModelConn
   return config.errorHandling === 'retry' ? { attempts, ...waits } : undefined;
 };
 
-export const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({ firstMs: retryWaitMs, factor: 2, maxMs: Math.max(retryWaitMaxMs, retryWaitMs) });
+export const backOffOf = ({ retryWaitMs }: ChatConfig): BackOff => ({
+  firstMs: retryWaitMs,
+  factor: 2,
+  maxMs: Math.max(retryWaitMaxMs, retryWaitMs),
+});
 
 /** The signal is made only for a connection that reads it. */
 const optionsOf = (call: CallContext, context: ActionContext): ChatOptions => ({
@@ -75,14 +89,21 @@ const optionsOf = (call: CallContext, context: ActionContext): ChatOptions => ({
   idempotencyKey: call.idempotencyKey,
 });
 
-const requestOf = ({ model, setup, messages, promptArgs: args, schema: outputSchema }: Asked, context: ActionContext): ChatRequest => {
+const requestOf = (
+  { model, setup, messages, promptArgs: args, schema: outputSchema }: Asked,
+  context: ActionContext,
+): ChatRequest => {
   const prompt = typeof setup.prompt === 'string' ? context.getResource<Prompt>('prompt', setup.prompt) : setup.prompt;
   const prompted = prompt?.formatMessages('user', args) ?? [];
   const given = messages.filter(({ content, role }) => content !== '' || role === 'assistant' || role === 'tool');
   if (prompted.length + given.length === 0)
-    throw new StreamError('MODEL_REQUEST', `a chat request to model '${model}' has neither a prompt nor messages with content`, {
-      hint: 'give the chat model a `prompt`, or the ChatRequestEvent `messages`',
-    });
+    throw new StreamError(
+      'MODEL_REQUEST',
+      `a chat request to model '${model}' has neither a prompt nor messages with content`,
+      {
+        hint: 'give the chat model a `prompt`, or the ChatRequestEvent `messages`',
+      },
+    );
   const tools = (setup.tools ?? []).map((name) => context.getResource<FunctionTool>('tool', name).metadata);
   return {
     ...(setup.model === undefined ? {} : { model: setup.model }),
@@ -94,13 +115,14 @@ const requestOf = ({ model, setup, messages, promptArgs: args, schema: outputSch
 };
 
 /**
- * Tool calls need ids that differ, to bring their results back, and that are no names which every object has. Where the provider gave none
- * such, the place in the list makes one.
+ * Tool calls need ids that differ, to bring their results back, and that are no names which every object has. Where the
+ * provider gave none such, the place in the list makes one.
  */
 const withCallIds = (message: ChatMessage): ChatMessage => {
   if (message.tool_calls === undefined) return message;
   const taken = new Set<string>();
-  const fits = (id: unknown): id is string => typeof id === 'string' && id !== '' && !taken.has(id) && !(id in Object.prototype);
+  const fits = (id: unknown): id is string =>
+    typeof id === 'string' && id !== '' && !taken.has(id) && !(id in Object.prototype);
   const calls = message.tool_calls.map((call, index): ToolCall => {
     let { id } = call;
     for (let other = 0; !fits(id); other += 1) id = `call_${index}_${other}`;

@@ -1,6 +1,7 @@
 /**
- * What decorators note on classes, kept with reflect-metadata. The polyfill is imported here alone: it changes a global, and inversify's
- * decorators, which need it, find it there once millrace is loaded. Its lite form leaves out what only engines without `Map` need.
+ * What decorators note on classes, kept with reflect-metadata. The polyfill is imported here alone: it changes a
+ * global, and inversify's decorators, which need it, find it there once millrace is loaded. Its lite form leaves out
+ * what only engines without `Map` need.
  */
 import 'reflect-metadata/lite';
 

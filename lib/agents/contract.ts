@@ -1,6 +1,6 @@
 /**
- * The contracts of this floor on one page: what an agent is made of, what an action may do, and what the operator supplies for one
- * execution of it and takes from it. Types only, so that every other file may lean on them.
+ * The contracts of this floor on one page: what an agent is made of, what an action may do, and what the operator
+ * supplies for one execution of it and takes from it. Types only, so that every other file may lean on them.
  */
 import type * as z from 'zod';
 import type { Timestamp } from '../core/element.ts';
@@ -23,7 +23,10 @@ export type ResourceType = 'chat_model' | 'chat_model_connection' | 'prompt' | '
 
 export type ErrorHandling = 'fail' | 'retry' | 'ignore';
 
-/** What follows an answer that does not fit the output schema: the model is asked again and told why, or the request has failed. */
+/**
+ * What follows an answer that does not fit the output schema: the model is asked again and told why, or the request has
+ * failed.
+ */
 export type UnfitAnswer = 'retry' | 'fail';
 
 export interface RetrySettings {
@@ -44,8 +47,9 @@ export interface ChatModelSetup {
   /** Names of the tools that the model may ask for. @defaultValue none */
   readonly tools?: readonly string[] | undefined;
   /**
-   * What its answers must look like, for requests that name no schema of their own: a zod schema or a JSON Schema. Declared here it is
-   * refused when the agent is composed if a model can not be told it, is known again after a restart, and gives `event.output` its type.
+   * What its answers must look like, for requests that name no schema of their own: a zod schema or a JSON Schema.
+   * Declared here it is refused when the agent is composed if a model can not be told it, is known again after a
+   * restart, and gives `event.output` its type.
    * @defaultValue none
    */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
@@ -54,8 +58,9 @@ export interface ChatModelSetup {
   /** Limit of one attempt. @defaultValue none */
   readonly timeout?: Duration | undefined;
   /**
-   * Requests that this model takes at once at this connection, over all keys and agents; more wait in order. A request that waits to be
-   * tried again is not counted, and `timeout` counts from when it is sent. @defaultValue no bound of its own
+   * Requests that this model takes at once at this connection, over all keys and agents; more wait in order. A request
+   * that waits to be tried again is not counted, and `timeout` counts from when it is sent. @defaultValue no bound of
+   * its own
    */
   readonly concurrency?: number | undefined;
 }
@@ -66,21 +71,26 @@ export interface AgentOptions {
    * @defaultValue none
    */
   readonly version?: string | undefined;
-  /** What the built-in chat action does when the model fails. `ignore`: it sends a `ChatErrorEvent` instead of an answer. @defaultValue 'fail' */
+  /**
+   * What the built-in chat action does when the model fails. `ignore`: it sends a `ChatErrorEvent` instead of an
+   * answer. @defaultValue 'fail'
+   */
   readonly errorHandling?: ErrorHandling | undefined;
   /** Attempts after the first one, with `errorHandling: 'retry'`. @defaultValue 3 */
   readonly maxRetries?: number | undefined;
   /** Wait before the first of them; it doubles with each, up to a minute. @defaultValue '1s' */
   readonly retryWaitInterval?: Duration | undefined;
   /**
-   * What follows an answer that does not fit the output schema, under `errorHandling: 'retry'`: `retry` asks again within `maxRetries` and
-   * tells the model what was wrong; `fail` takes it as the failure of the request. Such an answer is paid and journaled either way.
+   * What follows an answer that does not fit the output schema, under `errorHandling: 'retry'`: `retry` asks again
+   * within `maxRetries` and tells the model what was wrong; `fail` takes it as the failure of the request. Such an
+   * answer is paid and journaled either way.
    * @defaultValue 'retry'
    */
   readonly onUnfitAnswer?: UnfitAnswer | undefined;
   /**
-   * What becomes of an error that would meet every input alike: a model that answers 401, 403 or 404. `fail-job` fails the job, so that a
-   * revoked key does not drain the stream into the dead letters; `as-input` takes it as the failure of the input. @defaultValue 'fail-job'
+   * What becomes of an error that would meet every input alike: a model that answers 401, 403 or 404. `fail-job` fails
+   * the job, so that a revoked key does not drain the stream into the dead letters; `as-input` takes it as the failure
+   * of the input. @defaultValue 'fail-job'
    */
   readonly onAccessError?: AccessError | undefined;
   /** Rounds of tool calls that one chat request may take. @defaultValue 10 */
@@ -97,11 +107,17 @@ export interface AgentOptions {
 /** The name of an event type, or a class of events. */
 export type Trigger<E extends Event = Event> = string | EventClass<E>;
 
-/** `O` is the type of the agent's outputs. What a handler returns is not looked at, but for the promise of an asynchronous one. */
+/**
+ * `O` is the type of the agent's outputs. What a handler returns is not looked at, but for the promise of an
+ * asynchronous one.
+ */
 export type ActionHandler<E extends Event = Event, O = unknown> = (event: E, context: RunnerContext<O>) => unknown;
 
 export interface ActionOptions {
-  /** Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async function */
+  /**
+   * Says that the handler is asynchronous though it is not an async function. @defaultValue whether it is an async
+   * function
+   */
   readonly async?: boolean | undefined;
   /** Read in the handler by `getActionConfigValue`. Plain data: part of the plan. @defaultValue none */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
@@ -149,7 +165,10 @@ export interface RunningAgent {
 
 // ---------- what an action may do
 
-/** A function that is run once and its outcome journaled. Inside it `signal` is aborted at the timeout and when the job stops. */
+/**
+ * A function that is run once and its outcome journaled. Inside it `signal` is aborted at the timeout and when the job
+ * stops.
+ */
 export type DurableFunction<R> = (signal: AbortSignal, call: CallContext) => R | Promise<R>;
 
 export interface DurableOptions<R> {
@@ -215,15 +234,19 @@ export interface RunnerContext<O = unknown> {
   /** A setting of the action's `config`; undefined when there is none. */
   getActionConfigValue<T = unknown>(name: string): T | undefined;
   /**
-   * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends with a call that it
-   * never awaited fails. One that it looked at and then left behind, as the loser of a race, runs to its end and its outcome is lost.
+   * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends
+   * with a call that it never awaited fails. One that it looked at and then left behind, as the loser of a race, runs
+   * to its end and its outcome is lost.
    */
   durableExecute<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
   durableExecute<R>(callable: DurableCallable<R>): Promise<R>;
   /** The same as `durableExecute`. */
   durableExecuteAsync<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
   durableExecuteAsync<R>(callable: DurableCallable<R>): Promise<R>;
-  /** The key of the durable call in hand, stable across crashes. Inside a durable function only, behind its `await`s too. */
+  /**
+   * The key of the durable call in hand, stable across crashes. Inside a durable function only, behind its `await`s
+   * too.
+   */
   readonly idempotencyKey: string;
   /** Aborted when the action times out or the job stops. Asynchronous actions only. */
   readonly signal: AbortSignal;
@@ -246,7 +269,10 @@ export interface ActionHost {
   readonly jobId?: string | undefined;
   readonly key: Key;
   readonly timestamp?: Timestamp | undefined;
-  /** The time of the turn; asked only when the action asks. Asynchronous actions take the time of their submission instead. */
+  /**
+   * The time of the turn; asked only when the action asks. Asynchronous actions take the time of their submission
+   * instead.
+   */
   now(): Timestamp;
   readonly shortTermMemory: MemorySnapshot;
   readonly sensoryMemory: MemorySnapshot;

@@ -1,15 +1,24 @@
 /**
- * Decorators that say what the members of an agent class are. They work in both modes: legacy (`experimentalDecorators`, kept with
- * reflect-metadata) and TC39 (`context.metadata`). They only note; nothing is read from emitted types (`design:*`), because not every
- * toolchain emits them: schemas come from zod and services by explicit tokens. Members are noted per class; a subclass sees those of its
- * parents and replaces those of the same name.
+ * Decorators that say what the members of an agent class are. They work in both modes: legacy
+ * (`experimentalDecorators`, kept with reflect-metadata) and TC39 (`context.metadata`). They only note; nothing is read
+ * from emitted types (`design:*`), because not every toolchain emits them: schemas come from zod and services by
+ * explicit tokens. Members are noted per class; a subclass sees those of its parents and replaces those of the same
+ * name.
  */
 import type * as z from 'zod';
 import type { ChatMessage } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
 import type { CallContext } from '../core/call.ts';
 import { AgentBuilder, type Agent, type AgentClass, type EventOf, type OutputOf } from './agent.ts';
-import type { ActionDefinition, ActionOptions, AgentDefinition, ResourceDefinition, ResourceType, RunnerContext, Trigger } from './contract.ts';
+import type {
+  ActionDefinition,
+  ActionOptions,
+  AgentDefinition,
+  ResourceDefinition,
+  ResourceType,
+  RunnerContext,
+  Trigger,
+} from './contract.ts';
 import { note, ownNote } from './class-notes.ts';
 import type { EventClass } from './event.ts';
 import type { JsonSchema } from './json-schema.ts';
@@ -24,7 +33,10 @@ interface Member {
   readonly tool?: ToolOptions;
 }
 
-/** Node 20 has no `Symbol.metadata`; compilers of TC39 decorators fall back to the same registered symbol, or make no metadata without it. */
+/**
+ * Node 20 has no `Symbol.metadata`; compilers of TC39 decorators fall back to the same registered symbol, or make no
+ * metadata without it.
+ */
 const metadataSymbol: symbol = (Symbol as { metadata?: symbol }).metadata ?? Symbol.for('Symbol.metadata');
 if (!('metadata' in Symbol)) Object.defineProperty(Symbol, 'metadata', { value: metadataSymbol });
 
@@ -43,16 +55,27 @@ interface FieldDecorator {
 }
 
 /** What the chat models of a class of agents answer with: of those fields that declare an `outputSchema`. */
-type AnswersOf<C> = { [F in keyof C]: C[F] extends { readonly connection: string; readonly outputSchema: infer S } ? OutputOf<S> : never }[keyof C];
+type AnswersOf<C> = {
+  [F in keyof C]: C[F] extends { readonly connection: string; readonly outputSchema: infer S } ? OutputOf<S> : never;
+}[keyof C];
 
 /** A type string says nothing of the event's class, so it leaves the handler free to say. */
-type TriggeredBy<T, C> = T extends EventClass ? (C extends Agent<infer I, unknown> ? EventOf<T, I, AnswersOf<C>> : never) : never;
+type TriggeredBy<T, C> = T extends EventClass
+  ? C extends Agent<infer I, unknown>
+    ? EventOf<T, I, AnswersOf<C>>
+    : never
+  : never;
 
 /** A handler of the class `C`: its event is what the trigger brings there, and its outputs are those of the class. */
-type Handles<T, C> = C extends Agent<unknown, infer O> ? (event: TriggeredBy<T, C>, context: RunnerContext<O>) => unknown : never;
+type Handles<T, C> =
+  C extends Agent<unknown, infer O> ? (event: TriggeredBy<T, C>, context: RunnerContext<O>) => unknown : never;
 
 interface ActionDecorator<T> {
-  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(target: C, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
+  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(
+    target: C,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<H>,
+  ): void;
   <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(value: H, context: ClassMethodDecoratorContext<C>): void;
 }
 
@@ -68,13 +91,17 @@ interface ActionDecorator<T> {
  * }
  * console.log((await (await AgentHarness.open(Doubler)).run(21)).outputs); // prints [ 42 ]
  */
-export const Action = <T extends readonly (Trigger | ActionOptions)[]>(...parameters: T): ActionDecorator<T[number]> => {
+export const Action = <T extends readonly (Trigger | ActionOptions)[]>(
+  ...parameters: T
+): ActionDecorator<T[number]> => {
   const last = parameters.at(-1);
   const options = typeof last === 'object' && last !== null ? last : undefined;
-  const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[]; // each is checked below
+  // each is checked below
+  const triggers = (options === undefined ? parameters : parameters.slice(0, -1)) as readonly Trigger[];
   if (options !== undefined) checkActionOptions('Action', options as ActionOptions); // That is what is checked.
   if (triggers.length === 0) throw refusal('triggers', 'at least one event type or event class', triggers);
-  for (const trigger of triggers) if (!isTrigger(trigger)) throw refusal('trigger', 'an event type or an event class', trigger);
+  for (const trigger of triggers)
+    if (!isTrigger(trigger)) throw refusal('trigger', 'an event type or an event class', trigger);
   // Checked above.
   return noting((name) => ({ name, action: { ...(options as ActionOptions | undefined), triggers } }));
 };
@@ -196,9 +223,15 @@ export const definitionOf = <I, O>(agent: Agent<I, O>): AgentDefinition => {
   return { name, actions, resources, options: type.options ?? {} };
 };
 
-const actionOf = (agentName: string, agent: object, name: string, action: NonNullable<Member['action']>): ActionDefinition => {
+const actionOf = (
+  agentName: string,
+  agent: object,
+  name: string,
+  action: NonNullable<Member['action']>,
+): ActionDefinition => {
   const method: unknown = Reflect.get(agent, name);
-  if (typeof method !== 'function') throw invalidAgent({ agent: agentName, action: name, rule: 'an action is a method', value: method });
+  if (typeof method !== 'function')
+    throw invalidAgent({ agent: agentName, action: name, rule: 'an action is a method', value: method });
   const async = action.async ?? isAsyncFunction(method); // Binding hides it.
   // `@Action` checked the handler's type.
   return { ...action, async, name, handler: method.bind(agent) as ActionDefinition['handler'] };
@@ -231,12 +264,14 @@ const noting = (member: (name: string) => Member) => {
   return (target: unknown, second: unknown): void => {
     const context =
       typeof second === 'object' && second !== null && 'kind' in second
-        // A name is no object: this is the context of standard decorators.
-        ? (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext)
+        ? // A name is no object: this is the context of standard decorators.
+          (second as ClassMethodDecoratorContext | ClassFieldDecoratorContext)
         : undefined;
     const name = context === undefined ? second : context.name;
-    if (typeof name !== 'string') throw refusal('name', 'a string: a decorated member can not be a symbol', String(name));
-    if (context?.private === true || context?.static === true) throw new TypeError(`Expected \`${name}\` to be a public instance member`);
+    if (typeof name !== 'string')
+      throw refusal('name', 'a string: a decorated member can not be a symbol', String(name));
+    if (context?.private === true || context?.static === true)
+      throw new TypeError(`Expected \`${name}\` to be a public instance member`);
     if (context !== undefined) noteIn(context.metadata, member(name));
     else noteAt((target as object).constructor, member(name)); // Legacy decorators are given the prototype.
   };
@@ -244,7 +279,9 @@ const noting = (member: (name: string) => Member) => {
 
 const noteIn = (metadata: DecoratorMetadataObject | undefined, member: Member): void => {
   if (metadata === undefined)
-    throw new TypeError('Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators');
+    throw new TypeError(
+      'Expected decorators to get metadata: import millrace before the class is defined, or use legacy decorators',
+    );
   const holder = metadata as Record<symbol, Member[] | undefined>; // Nobody else has the symbol.
   if (!Object.hasOwn(holder, membersKey)) holder[membersKey] = [];
   holder[membersKey]?.push(member);
@@ -255,7 +292,10 @@ const noteAt = (type: object, member: Member): void => {
   note(membersKey, type, [...own, member]);
 };
 
-/** Members of a class and its parents, parents first; one that is noted again below keeps its place and changes its meaning. */
+/**
+ * Members of a class and its parents, parents first; one that is noted again below keeps its place and changes its
+ * meaning.
+ */
 const membersOf = (type: object): Member[] => {
   const members = new Map<string, Member>();
   const lineage: object[] = [];
@@ -263,10 +303,12 @@ const membersOf = (type: object): Member[] => {
   for (const each of lineage) {
     const legacy = ownNote(membersKey, each) as readonly Member[] | undefined; // As `noteAt` notes them.
     // As `noteIn` notes them.
-    const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as Record<symbol, readonly Member[]> | undefined;
+    const metadata = Object.getOwnPropertyDescriptor(each, metadataSymbol)?.value as
+      Record<symbol, readonly Member[]> | undefined;
     const modern = metadata !== undefined && Object.hasOwn(metadata, membersKey) ? metadata[membersKey] : undefined;
     const own = new Map<string, Member>();
-    for (const member of [...(legacy ?? []), ...(modern ?? [])]) own.set(member.name, { ...own.get(member.name), ...member });
+    for (const member of [...(legacy ?? []), ...(modern ?? [])])
+      own.set(member.name, { ...own.get(member.name), ...member });
     for (const [name, member] of own) members.set(name, member);
   }
   return [...members.values()];

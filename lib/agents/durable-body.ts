@@ -1,6 +1,7 @@
 /**
- * Which durable function the code in hand belongs to, behind its `await`s too. A replay does not run that function, so what it did to
- * memory, events or the sequence of random numbers would be there without a crash and missing with one: it is refused where it is done.
+ * Which durable function the code in hand belongs to, behind its `await`s too. A replay does not run that function, so
+ * what it did to memory, events or the sequence of random numbers would be there without a crash and missing with one:
+ * it is refused where it is done.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CallContext } from '../core/call.ts';
@@ -16,7 +17,8 @@ export interface DurableBody {
 const bodies = new AsyncLocalStorage<DurableBody>();
 
 /** Runs a function as the body of a call. */
-export const runBody = <A extends unknown[], R>(body: DurableBody, fn: (...args: A) => R, ...args: A): R => bodies.run(body, fn, ...args);
+export const runBody = <A extends unknown[], R>(body: DurableBody, fn: (...args: A) => R, ...args: A): R =>
+  bodies.run(body, fn, ...args);
 
 /** The body of `owner` that the code in hand belongs to. */
 export const bodyOf = (owner: object): DurableBody | undefined => {

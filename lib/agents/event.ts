@@ -1,7 +1,8 @@
 /**
- * Events: what an agent's actions are triggered by and what they send. The type strings, attribute names and JSON form are those of
- * Flink Agents, so events can cross between the two. An event is made without an id; when it is sent, the runner context stamps it
- * with an id derived from the action execution and its ordinal, and with its lineage, so a replayed action makes the same events (I6).
+ * Events: what an agent's actions are triggered by and what they send. The type strings, attribute names and JSON form
+ * are those of Flink Agents, so events can cross between the two. An event is made without an id; when it is sent, the
+ * runner context stamps it with an id derived from the action execution and its ordinal, and with its lineage, so a
+ * replayed action makes the same events (I6).
  */
 import type { Timestamp } from '../core/element.ts';
 import { refusal } from '../core/options.ts';
@@ -93,7 +94,10 @@ export class Event {
 /** @internal An attribute that the class of the event has: as its constructor was given it. */
 export const attributeOf = <T>({ attributes }: Event, name: string): T => attributes[name] as T;
 
-/** A class of events with a fixed type: one of ours, or a user's `class Paid extends Event { static override readonly type = 'paid' }`. */
+/**
+ * A class of events with a fixed type: one of ours, or a user's `class Paid extends Event { static override readonly
+ * type = 'paid' }`.
+ */
 export interface EventClass<E extends Event = Event> {
   readonly type: string;
   readonly prototype: E;
@@ -140,7 +144,10 @@ export class OutputEvent<T = unknown> extends Event {
   }
 }
 
-/** The same event with id and lineage; those it had are overwritten. @defaultValue attributes and class are the event's own */
+/**
+ * The same event with id and lineage; those it had are overwritten. @defaultValue attributes and class are the event's
+ * own
+ */
 export const stampEvent = <E extends Event>(
   event: E,
   stamp: EventStamp,
@@ -160,7 +167,10 @@ export const eventToJson = (event: Event): EventJson => {
 
 type Writable<T> = { -readonly [P in keyof T]: T[P] };
 
-/** An event of a class, made of its parts: subclasses add accessors over the attributes only, so no constructor need run. */
+/**
+ * An event of a class, made of its parts: subclasses add accessors over the attributes only, so no constructor need
+ * run.
+ */
 export const revived = (type: EventClass, name: string, attributes: Attributes, stamp: Partial<EventStamp>): Event => {
   // It has the prototype of an event, and gets its fields here.
   const event = Object.create(type.prototype) as Writable<Event>;

@@ -1,7 +1,8 @@
 /**
- * Schemas as JSON, the form in which events keep them and models get them. An object of a zod schema that is not loose says that it has no
- * other keys, so that a provider which enforces schemas sends none. What is sent may be weaker than what is checked and never stronger:
- * formats and patterns that providers refuse are left out (`sent-schema.ts`), and so is a pattern that JSON can not say as it is meant.
+ * Schemas as JSON, the form in which events keep them and models get them. An object of a zod schema that is not loose
+ * says that it has no other keys, so that a provider which enforces schemas sends none. What is sent may be weaker than
+ * what is checked and never stronger: formats and patterns that providers refuse are left out (`sent-schema.ts`), and
+ * so is a pattern that JSON can not say as it is meant.
  */
 import * as z from 'zod';
 import { messageOf } from '../core/errors.ts';
@@ -12,8 +13,9 @@ import { saysAll } from './zod-schema.ts';
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
- * Notes at the root of a zod schema's JSON, in a standard keyword, so that whoever else reads the event takes no harm: that objects drop
- * keys that they do not have, and that the schema says more than its JSON (refinements, transforms, coercions, defaults).
+ * Notes at the root of a zod schema's JSON, in a standard keyword, so that whoever else reads the event takes no harm:
+ * that objects drop keys that they do not have, and that the schema says more than its JSON (refinements, transforms,
+ * coercions, defaults).
  */
 const notes = { drops: 'unknown keys are dropped', more: 'the schema says more than this' } as const;
 
@@ -30,10 +32,12 @@ export const outputSchemaOf = (schema: z.ZodType | JsonSchema, option = 'outputS
 };
 
 /** Whether keys that the schema does not have are dropped when an answer is read. */
-export const dropsUnknown = ({ $comment }: JsonSchema): boolean => typeof $comment === 'string' && $comment.includes(notes.drops);
+export const dropsUnknown = ({ $comment }: JsonSchema): boolean =>
+  typeof $comment === 'string' && $comment.includes(notes.drops);
 
 /** Whether the zod schema behind it checks or changes what its JSON does not say. */
-export const saysMore = ({ $comment }: JsonSchema): boolean => typeof $comment === 'string' && $comment.includes(notes.more);
+export const saysMore = ({ $comment }: JsonSchema): boolean =>
+  typeof $comment === 'string' && $comment.includes(notes.more);
 
 /** What the provider gets. */
 export const sentSchema = (schema: JsonSchema): JsonSchema => {
@@ -60,7 +64,11 @@ const converted = (schema: z.ZodType, option: string): Converted => {
   const closed = convert(schema, option, () => true);
   // Closed members of an `allOf` that could not be folded into one object would refuse each other's keys.
   const isFolded = !JSON.stringify(closed.json).includes('"allOf"');
-  const { json: full, isStrict, isMixed } = isFolded ? closed : convert(schema, option, (path) => !path.includes('allOf'));
+  const {
+    json: full,
+    isStrict,
+    isMixed,
+  } = isFolded ? closed : convert(schema, option, (path) => !path.includes('allOf'));
   const json = sendable(full);
   // Strict objects beside others: what is read back could not tell them apart.
   const isAll = json === full && saysAll(schema) && !(isStrict && isMixed);
@@ -78,7 +86,11 @@ interface Conversion {
   readonly isMixed: boolean;
 }
 
-const convert = (schema: z.ZodType, option: string, closes: (path: readonly (string | number)[]) => boolean): Conversion => {
+const convert = (
+  schema: z.ZodType,
+  option: string,
+  closes: (path: readonly (string | number)[]) => boolean,
+): Conversion => {
   let isStrict = false;
   let isMixed = false;
   try {
@@ -104,18 +116,23 @@ const loosen = (schema: z.core.$ZodType, json: z.core.JSONSchema.BaseSchema): vo
   const { def } = schema._zod;
   if (def.type !== 'string') return;
   const checks = def.checks ?? [];
-  // A pattern with flags (`i`, `s`, `v` ...) means something else without them, and one behind `toLowerCase` is about other text.
-  const isOther = checks.some(({ _zod: { def: check } }) => check.check === 'overwrite' || hasFlags((check as { pattern?: unknown }).pattern));
+  // A pattern with flags (`i`, `s`, `v` ...) means something else without them, and one behind `toLowerCase` is about
+  // other text.
+  const isOther = checks.some(
+    ({ _zod: { def: check } }) => check.check === 'overwrite' || hasFlags((check as { pattern?: unknown }).pattern),
+  );
   // Formats have a pattern, other strings have none.
   if (isOther || hasFlags((def as { pattern?: unknown }).pattern)) {
     delete json.pattern;
     delete json.allOf;
   }
   // JSON Schema wants an offset behind a time, `z.iso.time()` refuses one, and `local` takes a date without.
-  if (json.format === 'time' || (json.format === 'date-time' && (def as { local?: boolean }).local === true)) delete json.format;
+  if (json.format === 'time' || (json.format === 'date-time' && (def as { local?: boolean }).local === true))
+    delete json.format;
 };
 
-const hasFlags = (pattern: unknown): boolean => pattern instanceof RegExp && pattern.flags !== '' && pattern.flags !== 'u';
+const hasFlags = (pattern: unknown): boolean =>
+  pattern instanceof RegExp && pattern.flags !== '' && pattern.flags !== 'u';
 
 /** The refusal of a schema that can not be told to a model, with the field that is the reason. */
 const untold = (schema: z.ZodType, option: string, error: unknown): TypeError => {
@@ -136,7 +153,9 @@ const untold = (schema: z.ZodType, option: string, error: unknown): TypeError =>
   const field = fieldOf(path);
   const hint = 'take text or a number and make the value of it by `.transform(...)`, or read it in the action';
   // Without a cause, so that it counts as the mistake in code that it is.
-  return new TypeError(`Expected \`${option}\` to be a schema that a model can be told, got${field === '' ? '' : ` at \`${field}\``}: ${reason}; ${hint}`);
+  return new TypeError(
+    `Expected \`${option}\` to be a schema that a model can be told, got${field === '' ? '' : ` at \`${field}\``}: ${reason}; ${hint}`,
+  );
 };
 
 /** The steps of a path in a JSON Schema as the field that they lead to. */

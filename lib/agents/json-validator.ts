@@ -1,6 +1,7 @@
 /**
- * Validates values by a JSON Schema, with Ajv, which is loaded when the first schema is compiled. What one `$ref` says of an object is
- * kept for the length of a check: a recursive `anyOf` would else ask twice as often with each level of the value.
+ * Validates values by a JSON Schema, with Ajv, which is loaded when the first schema is compiled. What one `$ref` says
+ * of an object is kept for the length of a check: a recursive `anyOf` would else ask twice as often with each level of
+ * the value.
  */
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import * as z from 'zod';
@@ -44,7 +45,8 @@ const compile = async (given: JsonSchema): Promise<Validator> => {
   const refs = new Set<string>();
   const { $id: _id, $schema: _draft, ...schema } = given;
   const text = JSON.stringify(schema);
-  // A base of its own, or keys that count what a reference has looked at: those references are followed as the standard says.
+  // A base of its own, or keys that count what a reference has looked at: those references are followed as the standard
+  // says.
   const remembers = !text.includes('"$id"') && !text.includes('"unevaluated') && !text.includes('"$dynamic');
   const target = (ref: string): ValidateFunction => {
     const found = ajv.getSchema(`${root}${ref}`);
@@ -68,18 +70,26 @@ const compile = async (given: JsonSchema): Promise<Validator> => {
 
 /** A validator of the draft that a schema says it is in. */
 const ajvFor = async (draft: unknown): Promise<Ajv> => {
-  const options = { strict: false, logger: false, code: { regExp: Object.assign(pattern, { code: 'pattern' }) } } as const;
+  const options = {
+    strict: false,
+    logger: false,
+    code: { regExp: Object.assign(pattern, { code: 'pattern' }) },
+  } as const;
   const name = typeof draft === 'string' ? draft : '';
   const ajv = /draft-0[67]/.test(name)
     ? new (await import('ajv')).Ajv(options)
     : name.includes('2019-09')
       ? new (await import('ajv/dist/2019.js')).Ajv2019(options)
       : new (await import('ajv/dist/2020.js')).Ajv2020(options);
-  for (const [format, of] of Object.entries(formats)) ajv.addFormat(format, (text: string) => of.safeParse(text).success);
+  for (const [format, of] of Object.entries(formats))
+    ajv.addFormat(format, (text: string) => of.safeParse(text).success);
   return ajv;
 };
 
-/** The standard's patterns are of Unicode; many are written without a thought of it, and with an escape that Unicode refuses. */
+/**
+ * The standard's patterns are of Unicode; many are written without a thought of it, and with an escape that Unicode
+ * refuses.
+ */
 const pattern = (source: string): RegExp => {
   try {
     return new RegExp(source, 'u');
@@ -112,7 +122,10 @@ const withRefs = (schema: JsonSchema, refs: Set<string>): JsonSchema => {
 
 // ---------- what was said
 
-/** What references have said of objects, within one check: undefined while one is asked, else why the object does not fit. */
+/**
+ * What references have said of objects, within one check: undefined while one is asked, else why the object does not
+ * fit.
+ */
 class Said {
   #known: Map<string, Map<object, readonly ErrorObject[] | undefined>> | undefined;
 
@@ -126,14 +139,19 @@ class Said {
     }
   }
 
-  follows(ref: string, target: (ref: string) => ValidateFunction): (data: unknown, context?: DataValidationCxt) => boolean {
+  follows(
+    ref: string,
+    target: (ref: string) => ValidateFunction,
+  ): (data: unknown, context?: DataValidationCxt) => boolean {
     let found: ValidateFunction | undefined;
     const follow = Object.assign(
       (data: unknown, context?: DataValidationCxt): boolean => {
         found ??= target(ref);
         const errors = this.#ask(ref, found, data, context);
         // Few of them, or copies would add up with each level.
-        follow.errors = errors.slice(0, 3).map((error) => ({ ...error, instancePath: `${context?.instancePath ?? ''}${error.instancePath}` }));
+        follow.errors = errors
+          .slice(0, 3)
+          .map((error) => ({ ...error, instancePath: `${context?.instancePath ?? ''}${error.instancePath}` }));
         return errors.length === 0;
       },
       { errors: new Array<ErrorObject>() },
@@ -141,9 +159,21 @@ class Said {
     return follow;
   }
 
-  #ask(ref: string, validate: ValidateFunction, data: unknown, context: DataValidationCxt | undefined): readonly ErrorObject[] {
+  #ask(
+    ref: string,
+    validate: ValidateFunction,
+    data: unknown,
+    context: DataValidationCxt | undefined,
+  ): readonly ErrorObject[] {
     const ask = (): readonly ErrorObject[] => {
-      const at = { parentData: {}, parentDataProperty: '', rootData: {}, dynamicAnchors: {}, ...context, instancePath: '' };
+      const at = {
+        parentData: {},
+        parentDataProperty: '',
+        rootData: {},
+        dynamicAnchors: {},
+        ...context,
+        instancePath: '',
+      };
       return validate(data, at) ? [] : (validate.errors ?? []);
     };
     if (typeof data !== 'object' || data === null) return ask();
@@ -168,7 +198,11 @@ const reasonOf = (errors: readonly ErrorObject[]): string => {
   const reasons = errors.map(({ instancePath, message = 'does not fit', params }) => {
     const where = instancePath === '' ? '' : `${instancePath.slice(1).replaceAll('/', '.')}: `;
     // Each keyword has its own parameters; any may be missing.
-    const { allowedValues, additionalProperty, allowedValue } = params as { allowedValues?: unknown; additionalProperty?: unknown; allowedValue?: unknown };
+    const { allowedValues, additionalProperty, allowedValue } = params as {
+      allowedValues?: unknown;
+      additionalProperty?: unknown;
+      allowedValue?: unknown;
+    };
     const what = additionalProperty ?? allowedValues ?? allowedValue;
     return `${where}${message}${what === undefined ? '' : ` (${JSON.stringify(what)})`}`;
   });
@@ -177,10 +211,15 @@ const reasonOf = (errors: readonly ErrorObject[]): string => {
 
 // ---------- without the keys that the schema does not have
 
-/** For a schema that drops unknown keys: it takes them, since `additionalProperties: false` stands there for the provider. */
+/**
+ * For a schema that drops unknown keys: it takes them, since `additionalProperties: false` stands there for the
+ * provider.
+ */
 export const opened = (schema: JsonSchema): JsonSchema => {
   const { additionalProperties, ...rest } = mapParts(schema, opened);
-  return additionalProperties === undefined || additionalProperties === false ? rest : { ...rest, additionalProperties };
+  return additionalProperties === undefined || additionalProperties === false
+    ? rest
+    : { ...rest, additionalProperties };
 };
 
 interface Place {
@@ -191,13 +230,18 @@ interface Place {
   readonly validator: Validator;
 }
 
-/** A value that fits, without the keys that the schema does not have; of a union the first form that fits says which. */
+/**
+ * A value that fits, without the keys that the schema does not have; of a union the first form that fits says which.
+ */
 export const withoutUnknown = (value: unknown, { schema, at, root: whole, validator }: Place): unknown => {
   const within = (part: unknown, step: string, member: unknown = value): unknown =>
-    isPlainObject(part) ? withoutUnknown(member, { schema: part, at: `${at}/${step}`, root: whole, validator }) : member;
+    isPlainObject(part)
+      ? withoutUnknown(member, { schema: part, at: `${at}/${step}`, root: whole, validator })
+      : member;
   if (typeof value !== 'object' || value === null) return value;
   const { $ref, anyOf, oneOf, allOf, items, prefixItems, properties, additionalProperties: others } = schema;
-  if (typeof $ref === 'string') return withoutUnknown(value, { schema: partAt(whole, $ref), at: $ref, root: whole, validator });
+  if (typeof $ref === 'string')
+    return withoutUnknown(value, { schema: partAt(whole, $ref), at: $ref, root: whole, validator });
   for (const [name, forms] of Object.entries({ anyOf, oneOf })) {
     if (!Array.isArray(forms)) continue;
     const index = forms.findIndex((_form, each) => validator.fitsAt(`${at}/${name}/${each}`, value));
@@ -206,7 +250,9 @@ export const withoutUnknown = (value: unknown, { schema, at, root: whole, valida
   if (Array.isArray(allOf)) return Object.assign({}, ...allOf.map((part, index) => within(part, `allOf/${index}`)));
   if (Array.isArray(value)) {
     const first = Array.isArray(prefixItems) ? prefixItems : [];
-    return value.map((member, index) => (index < first.length ? within(first[index], `prefixItems/${index}`, member) : within(items, 'items', member)));
+    return value.map((member, index) =>
+      index < first.length ? within(first[index], `prefixItems/${index}`, member) : within(items, 'items', member),
+    );
   }
   if (!isPlainObject(properties) && !isPlainObject(others)) return value;
   const names = isPlainObject(properties) ? properties : {};
@@ -223,7 +269,8 @@ const partAt = (root: JsonSchema, pointer: string): JsonSchema => {
   let part: unknown = root;
   for (const step of pointer.split('/').slice(1)) {
     const name = decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
-    part = isPlainObject(part) || Array.isArray(part) ? (part as Readonly<Record<string, unknown>>)[name] : undefined; // an index is a name
+    // an index is a name
+    part = isPlainObject(part) || Array.isArray(part) ? (part as Readonly<Record<string, unknown>>)[name] : undefined;
   }
   return isPlainObject(part) ? part : {};
 };

@@ -1,7 +1,7 @@
 /**
- * What the actions of one run have changed in a memory so far: a list that only grows, readable as it was behind any number of changes.
- * So an action sees the memory as of its submission (DESIGN 5.5) without a copy of the list, and what it costs to look does not grow with
- * what the run has changed before.
+ * What the actions of one run have changed in a memory so far: a list that only grows, readable as it was behind any
+ * number of changes. So an action sees the memory as of its submission (DESIGN 5.5) without a copy of the list, and
+ * what it costs to look does not grow with what the run has changed before.
  */
 import { applyChanges, type MemoryBase, type MemoryChange, type MemoryStore } from './memory.ts';
 
@@ -79,7 +79,8 @@ export class MemoryHistory {
     const own: { readonly path: string; readonly order: number }[] = [];
     for (const path of this.#versions.keys()) {
       const version = this.#find(path, count);
-      if (version !== undefined && version.value !== gone && base.get(path) === undefined) own.push({ path, order: version.order });
+      if (version !== undefined && version.value !== gone && base.get(path) === undefined)
+        own.push({ path, order: version.order });
     }
     for (const { path } of own.sort((a, b) => a.order - b.order)) yield path;
   }
@@ -91,7 +92,8 @@ export class MemoryHistory {
     let [low, high] = [0, versions.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((versions[middle] as Version).change < count) low = middle + 1; // Inside the list.
+      const { change } = versions[middle] as Version; // Inside the list.
+      if (change < count) low = middle + 1;
       else high = middle;
     }
     return versions[low - 1];

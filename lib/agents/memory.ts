@@ -1,12 +1,13 @@
 /**
- * Memory of an agent: a tree of values under dot-separated paths, seen as it was when the action was submitted plus the action's own
- * writes. Nothing is written in place: a view records changes, and the operator applies them (DESIGN 5.5).
+ * Memory of an agent: a tree of values under dot-separated paths, seen as it was when the action was submitted plus the
+ * action's own writes. Nothing is written in place: a view records changes, and the operator applies them (DESIGN 5.5).
  *
- * Stored flat. A value stands under its path; an object node under its path with a dot at the end (`a.` for `a`), which no path can
- * have. Every ancestor of a stored entry has its marker, so whether a path is a value or an object is one look-up.
+ * Stored flat. A value stands under its path; an object node under its path with a dot at the end (`a.` for `a`), which
+ * no path can have. Every ancestor of a stored entry has its marker, so whether a path is a value or an object is one
+ * look-up.
  *
- * Rules of a merge: changes are applied in the order of their turns; the later wins per path; a delete takes the subtree along; where a
- * value meets an object, the later of the two stays and the conflict is reported.
+ * Rules of a merge: changes are applied in the order of their turns; the later wins per path; a delete takes the
+ * subtree along; where a value meets an object, the later of the two stays and the conflict is reported.
  */
 import { StreamError } from '../core/errors.ts';
 import { refusal } from '../core/options.ts';
@@ -41,7 +42,10 @@ export interface MemoryRef {
   readonly path: string;
 }
 
-/** The memory, or the part of it under one object node. Values given and returned are copies. A name that comes from data belongs into a list: there a dot is part of it. */
+/**
+ * The memory, or the part of it under one object node. Values given and returned are copies. A name that comes from
+ * data belongs into a list: there a dot is part of it.
+ */
 export interface MemoryObject {
   /** The value; of an object node its content as one object; undefined when there is nothing. */
   get<T = unknown>(path: MemoryPath | MemoryRef): T | undefined;
@@ -63,8 +67,15 @@ export interface MemoryObject {
   getFields(): Record<string, unknown>;
 }
 
-/** Applies changes in order. `onConflict` hears of a path where a value met an object; a delete between the two is no conflict. */
-export const applyChanges = (store: MemoryStore, changes: readonly MemoryChange[], onConflict?: (path: string) => void): void => {
+/**
+ * Applies changes in order. `onConflict` hears of a path where a value met an object; a delete between the two is no
+ * conflict.
+ */
+export const applyChanges = (
+  store: MemoryStore,
+  changes: readonly MemoryChange[],
+  onConflict?: (path: string) => void,
+): void => {
   for (const change of changes) applyChange(store, change, onConflict);
 };
 
@@ -76,7 +87,8 @@ const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (pat
     remove(store, path);
     return;
   }
-  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) mark(store, path.slice(0, dot), onConflict);
+  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1))
+    mark(store, path.slice(0, dot), onConflict);
   if ('object' in change) {
     mark(store, path, change.overwrites === true ? undefined : onConflict);
     return;
@@ -169,7 +181,8 @@ class MemoryTree {
   }
 
   delete(path: string): void {
-    this.#write({ path, deleted: true }); // Also of what this view does not see: an action beside this one may have set it.
+    // Also of what this view does not see: an action beside this one may have set it.
+    this.#write({ path, deleted: true });
   }
 
   newObject(path: string, overwrite: boolean): void {
@@ -180,7 +193,9 @@ class MemoryTree {
     }
     if (!overwrite) {
       const shown = shownPath(path);
-      throw new TypeError(`Cannot overwrite value with object: \`${shown}\` holds a value; pass overwrite, or delete it first`);
+      throw new TypeError(
+        `Cannot overwrite value with object: \`${shown}\` holds a value; pass overwrite, or delete it first`,
+      );
     }
     // No delete: what an action beside this one has put under the path by then stays, since only the value gives way.
     this.#write({ path, object: true, overwrites: true });
@@ -240,7 +255,8 @@ class MemoryNode implements MemoryObject {
   get<T = unknown>(path: MemoryPath | MemoryRef): T | undefined {
     const isRef = typeof path === 'object' && path !== null && 'type' in path;
     if (isRef) this.#tree.use();
-    return this.#tree.get(isRef ? this.#tree.pathOf(path) : this.#under(path)) as T | undefined; // The caller says what was stored.
+    // The caller says what was stored.
+    return this.#tree.get(isRef ? this.#tree.pathOf(path) : this.#under(path)) as T | undefined;
   }
 
   set(path: MemoryPath, value: unknown): MemoryRef {

@@ -1,6 +1,6 @@
 /**
- * Checks of what users write about an agent: an option is refused by a `TypeError` that names the option, the rule and the value, a whole
- * agent by `AGENT_INVALID`.
+ * Checks of what users write about an agent: an option is refused by a `TypeError` that names the option, the rule and
+ * the value, a whole agent by `AGENT_INVALID`.
  */
 import { StreamError } from '../core/errors.ts';
 import { durationMs, flag, integer, knownOptions, refusal, withMethods, type OptionNames } from '../core/options.ts';
@@ -26,8 +26,10 @@ export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
   const { connection, model, prompt, tools, args, timeout, concurrency, outputSchema } = setup;
   if (!isName(connection)) throw refusal('connection', 'the name of a chat_model_connection', connection);
   if (model !== undefined && !isName(model)) throw refusal('model', 'the name of a model at the provider', model);
-  if (prompt !== undefined && !isName(prompt) && !(prompt instanceof Prompt)) throw refusal('prompt', 'a Prompt or the name of one', prompt);
-  if (tools !== undefined && !(Array.isArray(tools) && tools.every(isName))) throw refusal('tools', 'a list of names of tools', tools);
+  if (prompt !== undefined && !isName(prompt) && !(prompt instanceof Prompt))
+    throw refusal('prompt', 'a Prompt or the name of one', prompt);
+  if (tools !== undefined && !(Array.isArray(tools) && tools.every(isName)))
+    throw refusal('tools', 'a list of names of tools', tools);
   if (args !== undefined && (typeof args !== 'object' || args === null)) throw refusal('args', 'an object', args);
   if (timeout !== undefined) durationMs('timeout', timeout, { min: 1 });
   if (concurrency !== undefined) integer('concurrency', concurrency, { min: 1 });
@@ -38,7 +40,12 @@ export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
 const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 export const checkConnection = (connection: ChatModelConnection): ChatModelConnection =>
-  withMethods('connection', connection, 'an object with `chat`; one that makes it is given as `{ factory: () => ... }`', ['chat']);
+  withMethods(
+    'connection',
+    connection,
+    'an object with `chat`; one that makes it is given as `{ factory: () => ... }`',
+    ['chat'],
+  );
 
 const actionNames = { async: true, config: true } as const satisfies OptionNames<ActionOptions>;
 
@@ -65,7 +72,8 @@ export const checkAgentOptions = (options: AgentOptions): AgentOptions => {
   knownOptions('agent', options, agentNames);
   const { version, events } = options;
   if (version !== undefined && !isName(version)) throw refusal('version', 'a non-empty string', version);
-  if (events !== undefined && !(Array.isArray(events) && events.every(isEventClass))) throw refusal('events', 'a list of classes of events', events);
+  if (events !== undefined && !(Array.isArray(events) && events.every(isEventClass)))
+    throw refusal('events', 'a list of classes of events', events);
   return options;
 };
 
@@ -94,7 +102,14 @@ export interface InvalidAgent {
 export const invalidAgent = ({ agent, action, rule, value }: InvalidAgent, cause?: unknown): StreamError => {
   const where = action === undefined ? `agent '${agent}'` : `action '${action}' of agent '${agent}'`;
   const found =
-    typeof value === 'string' ? value : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value));
+    typeof value === 'string'
+      ? value
+      : typeof value === 'function'
+        ? `function ${value.name}`
+        : (JSON.stringify(value) ?? String(value));
   const details = { agent, ...(action === undefined ? {} : { action }), rule, value: found };
-  return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, { details, ...(cause === undefined ? {} : { cause }) });
+  return new StreamError('AGENT_INVALID', `${where}: ${rule}, got \`${found}\``, {
+    details,
+    ...(cause === undefined ? {} : { cause }),
+  });
 };

@@ -1,4 +1,7 @@
-/** The JSON of a plan, in the form of Flink Agents, and how it is read: what is wrong with it is told with the path to it. */
+/**
+ * The JSON of a plan, in the form of Flink Agents, and how it is read: what is wrong with it is told with the path to
+ * it.
+ */
 import * as z from 'zod';
 import type { Config } from './contract.ts';
 import { invalidAgent } from './option-checks.ts';
@@ -46,7 +49,12 @@ const plan = z
   })
   .superRefine(({ actions }, { addIssue }) => {
     for (const [name, { name: own }] of Object.entries(actions)) {
-      if (own !== name) addIssue({ code: 'custom', path: ['actions', name, 'name'], message: `expected '${name}', the name that it goes by` });
+      if (own !== name)
+        addIssue({
+          code: 'custom',
+          path: ['actions', name, 'name'],
+          message: `expected '${name}', the name that it goes by`,
+        });
     }
   });
 
@@ -55,5 +63,9 @@ export const readPlan = (json: unknown): z.output<typeof plan> => {
   const read = plan.safeParse(json);
   if (read.success) return read.data;
   const name = typeof json === 'object' && json !== null && 'agent_name' in json ? json.agent_name : undefined;
-  throw invalidAgent({ agent: typeof name === 'string' ? name : '', rule: `this is not the JSON of a plan: ${reasonOf(read.error.issues)}`, value: Object.keys(json ?? {}) });
+  throw invalidAgent({
+    agent: typeof name === 'string' ? name : '',
+    rule: `this is not the JSON of a plan: ${reasonOf(read.error.issues)}`,
+    value: Object.keys(json ?? {}),
+  });
 };

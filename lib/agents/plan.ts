@@ -1,8 +1,10 @@
 /**
- * The plan of an agent: its actions as data, with their triggers, kinds and configuration. It routes events, is written as JSON in the
- * form of Flink Agents, and has a hash, so that a run that is still open after a change of the agent is noticed.
+ * The plan of an agent: its actions as data, with their triggers, kinds and configuration. It routes events, is written
+ * as JSON in the form of Flink Agents, and has a hash, so that a run that is still open after a change of the agent is
+ * noticed.
  *
- * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in actions come first.
+ * An action's kind is fixed here: a synchronous one is part of its turn, an asynchronous one is work. The built-in
+ * actions come first.
  */
 import { messageOf } from '../core/errors.ts';
 import { plainJson } from '../core/plain-json.ts';
@@ -102,11 +104,26 @@ export class AgentPlan {
   toJSON(): PlanJson {
     const actions: Record<string, PlannedActionJson> = {};
     for (const { name, kind, triggers, config } of this.actions.values()) {
-      const exec = { func_type: 'TypeScriptFunction', qualname: `${this.agentName}.${name}`, async: kind === 'async' } as const;
-      actions[name] = { name, exec, trigger_conditions: triggers.map(quote), config: Object.keys(config).length === 0 ? null : config };
+      const exec = {
+        func_type: 'TypeScriptFunction',
+        qualname: `${this.agentName}.${name}`,
+        async: kind === 'async',
+      } as const;
+      actions[name] = {
+        name,
+        exec,
+        trigger_conditions: triggers.map(quote),
+        config: Object.keys(config).length === 0 ? null : config,
+      };
     }
     const version = this.version === undefined ? {} : { version: this.version };
-    return { agent_name: this.agentName, actions, resource_providers: this.resources, config: { conf_data: this.config }, ...version };
+    return {
+      agent_name: this.agentName,
+      actions,
+      resource_providers: this.resources,
+      config: { conf_data: this.config },
+      ...version,
+    };
   }
 }
 
@@ -129,7 +146,11 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
   const planned = definitions.map((action) => plannedAction(agent, action));
   const config = settings(agent, options);
   if (!planned.some(({ triggers }) => triggers.includes(EventType.InputEvent)))
-    throw invalidAgent({ agent, rule: 'an agent needs an action for InputEvent, which starts each run', value: planned.map(({ name }) => name) });
+    throw invalidAgent({
+      agent,
+      rule: 'an agent needs an action for InputEvent, which starts each run',
+      value: planned.map(({ name }) => name),
+    });
   const eventClasses = eventClassesOf(definition);
   checkResources(agent, definition.resources);
   const plan = new AgentPlan({
@@ -139,7 +160,12 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
     resources: resourceProviders(definition.resources),
     config,
   });
-  return { plan, handlers: new Map(definitions.map((each) => [each.name, each.handler])), resources: definition.resources, eventClasses };
+  return {
+    plan,
+    handlers: new Map(definitions.map((each) => [each.name, each.handler])),
+    resources: definition.resources,
+    eventClasses,
+  };
 };
 
 /** Classes of events by their types: those that actions name as triggers, and those that the option names. */
@@ -151,33 +177,54 @@ const eventClassesOf = ({ name: agent, actions, options }: AgentDefinition): Rea
       throw invalidAgent({ agent, rule: 'a class in `events` has a static `type`', value: each });
     const other = classes.get(each.type);
     if (other !== undefined && other !== each)
-      throw invalidAgent({ agent, rule: `events of type '${each.type}' are of one class, so that they arrive as one`, value: each });
+      throw invalidAgent({
+        agent,
+        rule: `events of type '${each.type}' are of one class, so that they arrive as one`,
+        value: each,
+      });
     classes.set(each.type, each);
   }
   return new Map([...builtInClasses, ...classes]);
 };
 
-const plannedAction = (agent: string, { name, triggers, handler, async, config = {} }: ActionDefinition): PlannedAction => {
+const plannedAction = (
+  agent: string,
+  { name, triggers, handler, async, config = {} }: ActionDefinition,
+): PlannedAction => {
   if (name === '') throw invalidAgent({ agent, rule: 'an action needs a name', value: name });
   if (typeof handler !== 'function')
     throw invalidAgent({ agent, action: name, rule: 'an action needs a handler function', value: handler });
-  if (triggers.length === 0) throw invalidAgent({ agent, action: name, rule: 'an action needs at least one trigger', value: triggers });
+  if (triggers.length === 0)
+    throw invalidAgent({ agent, action: name, rule: 'an action needs at least one trigger', value: triggers });
   const types = triggers.map((trigger) => triggerType(agent, name, trigger));
   plainConfig(agent, name, config);
   return { name, kind: (async ?? isAsyncFunction(handler)) ? 'async' : 'sync', triggers: [...new Set(types)], config };
 };
 
-/** A name of parts joined by dots, or anything without blanks in quotes: the forms that stand for themselves; all others are conditions. */
+/**
+ * A name of parts joined by dots, or anything without blanks in quotes: the forms that stand for themselves; all others
+ * are conditions.
+ */
 const exactType = /^(?:([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*)|(['"])([^\s'"\\\p{Cc}]+)\2)$/u;
 
 const triggerType = (agent: string, action: string, trigger: Trigger): string => {
   const text = typeof trigger === 'string' ? trigger : trigger?.type;
   if (typeof text !== 'string' || text.trim() === '') {
-    throw invalidAgent({ agent, action, rule: 'a trigger is an event type or an event class with a static `type`', value: trigger });
+    throw invalidAgent({
+      agent,
+      action,
+      rule: 'a trigger is an event type or an event class with a static `type`',
+      value: trigger,
+    });
   }
   const type = typeOf(typeof trigger === 'string' ? text.trim() : quote(text));
   if (type === undefined)
-    throw invalidAgent({ agent, action, rule: 'a trigger is an exact event type; conditions come later', value: trigger });
+    throw invalidAgent({
+      agent,
+      action,
+      rule: 'a trigger is an exact event type; conditions come later',
+      value: trigger,
+    });
   return type;
 };
 
@@ -221,7 +268,8 @@ const plainConfig = (agent: string, action: string | undefined, config: Config):
 const checkResources = (agent: string, resources: readonly ResourceDefinition[]): void => {
   const known = new Set<string>();
   for (const { type, name, value } of resources) {
-    if (known.has(`${type}:${name}`)) throw invalidAgent({ agent, rule: `resources of type '${type}' have different names`, value: name });
+    if (known.has(`${type}:${name}`))
+      throw invalidAgent({ agent, rule: `resources of type '${type}' have different names`, value: name });
     known.add(`${type}:${name}`);
     if (type !== 'chat_model' || isFactory(value)) continue;
     try {
@@ -244,17 +292,27 @@ const resourceJson = (type: string, value: unknown): unknown => {
   if (value instanceof FunctionTool) return value.metadata;
   if (type !== 'chat_model' || typeof value !== 'object' || value === null || isFactory(value)) return {};
   const { outputSchema, ...setup } = value as ChatModelSetup; // that is what was checked
-  return JSON.parse(plainJson(outputSchema === undefined ? setup : { ...setup, outputSchema: outputSchemaOf(outputSchema) })) as unknown;
+  return JSON.parse(
+    plainJson(outputSchema === undefined ? setup : { ...setup, outputSchema: outputSchemaOf(outputSchema) }),
+  ) as unknown;
 };
 
 const planOf = (json: unknown): AgentPlan => {
   const plan = readPlan(json);
-  const actions = Object.entries(plan.actions).map(([name, { trigger_conditions: conditions, exec, config }]): PlannedAction => {
-    const triggers = conditions.map((each) => triggerType(plan.agent_name, name, each));
-    return { name, kind: exec.async === true ? 'async' : 'sync', triggers, config: config ?? {} };
-  });
+  const actions = Object.entries(plan.actions).map(
+    ([name, { trigger_conditions: conditions, exec, config }]): PlannedAction => {
+      const triggers = conditions.map((each) => triggerType(plan.agent_name, name, each));
+      return { name, kind: exec.async === true ? 'async' : 'sync', triggers, config: config ?? {} };
+    },
+  );
   const { agent_name: agentName, version, resource_providers: resources = {}, config } = plan;
-  return new AgentPlan({ agentName, version, actions, resources, config: settings(agentName, { config: config?.conf_data ?? {} }) });
+  return new AgentPlan({
+    agentName,
+    version,
+    actions,
+    resources,
+    config: settings(agentName, { config: config?.conf_data ?? {} }),
+  });
 };
 
 const sorted = (config: Config): unknown => Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,6 +1,7 @@
 /**
- * Prompts: text, or messages, with placeholders in braces. Formatting is one pass: what is put in is never expanded again, a
- * placeholder that nobody fills stays as it is, null becomes nothing, and there is no way to escape a brace (as in Flink Agents).
+ * Prompts: text, or messages, with placeholders in braces. Formatting is one pass: what is put in is never expanded
+ * again, a placeholder that nobody fills stays as it is, null becomes nothing, and there is no way to escape a brace
+ * (as in Flink Agents).
  */
 import type { ChatMessage, MessageRole } from '../core/model.ts';
 import { refusal } from '../core/options.ts';
@@ -42,7 +43,8 @@ export class Prompt {
    * // prints [ { role: 'system', content: 'Be strict with mugs.' } ]
    */
   static fromMessages(messages: readonly ChatMessage[]): Prompt {
-    if (!Array.isArray(messages) || messages.length === 0) throw refusal('messages', 'a non-empty list of messages', messages);
+    if (!Array.isArray(messages) || messages.length === 0)
+      throw refusal('messages', 'a non-empty list of messages', messages);
     return new Prompt([...messages]);
   }
 
@@ -74,7 +76,10 @@ export class Prompt {
   }
 }
 
-/** Text stands for itself, null and undefined for nothing, a bare bigint or number for its digits, anything else for its plain JSON. */
+/**
+ * Text stands for itself, null and undefined for nothing, a bare bigint or number for its digits, anything else for its
+ * plain JSON.
+ */
 export const promptText = (value: unknown): string => {
   if (value === null || value === undefined) return '';
   return typeof value === 'bigint' || typeof value === 'number' ? String(value) : plainText(value);

@@ -1,4 +1,7 @@
-/** A resource that is made each time the job starts. Said in so many words, since a function may well be a resource itself. */
+/**
+ * A resource that is made each time the job starts. Said in so many words, since a function may well be a resource
+ * itself.
+ */
 
 /** Makes a resource; what it made is closed with the job. */
 export interface ResourceFactory {

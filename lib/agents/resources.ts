@@ -1,7 +1,8 @@
 /**
- * Resources of agents: models, connections, prompts, tools, stores and users' own services, by type and name. A scope per job
- * with a child per agent: what the agent itself defines wins over what the environment has. Everything is resolved when the job
- * starts, by explicit tokens and never by emitted metadata, and closed when the last agent of the job closes.
+ * Resources of agents: models, connections, prompts, tools, stores and users' own services, by type and name. A scope
+ * per job with a child per agent: what the agent itself defines wins over what the environment has. Everything is
+ * resolved when the job starts, by explicit tokens and never by emitted metadata, and closed when the last agent of the
+ * job closes.
  *
  * There is a container only where services or an agent with parameters ask for one: who has neither needs no inversify.
  */
@@ -58,11 +59,14 @@ export class JobResources {
   #scope: Promise<Scope> | undefined;
   #agentsOpen = 0;
 
-  /** `{ factory: () => ... }` is asked for the resource each time the job starts; what it made is closed with the job. */
+  /**
+   * `{ factory: () => ... }` is asked for the resource each time the job starts; what it made is closed with the job.
+   */
   add(type: ResourceType, name: string, value: unknown): this {
     if (typeof type !== 'string' || type === '') throw refusal('type', 'a type of resources', type);
     if (typeof name !== 'string' || name === '') throw refusal('name', 'a non-empty string', name);
-    // Flink Agents has the name first. With types of one's own both orders would pass, and the agent would find nothing.
+    // Flink Agents has the name first. With types of one's own both orders would pass, and the agent would find
+    // nothing.
     if (builtInTypes.has(name) && !builtInTypes.has(type)) {
       throw refusal('type', `a type of resources, as \`${name}\` is: the type comes first`, type);
     }
@@ -153,7 +157,10 @@ export class AgentResources {
     const found = this.#own.get(id) ?? this.#job.get(id) ?? this.#own.bound(tokenOf(id));
     if (found !== undefined) return found;
     const known = this.names(type);
-    const list = known.length === 0 ? `none of that type is known${this.#others(id)}` : `known: ${nearestFirst(name, known).map(quoted).join(', ')}`;
+    const list =
+      known.length === 0
+        ? `none of that type is known${this.#others(id)}`
+        : `known: ${nearestFirst(name, known).map(quoted).join(', ')}`;
     const isSwapped = this.names(name).includes(type);
     throw new StreamError('RESOURCE_NOT_FOUND', `agent '${this.#agent}' asks for ${type} '${name}'; ${list}`, {
       ...(isSwapped ? { hint: `the type comes first: \`getResource('${name}', '${type}')\`` } : {}),
@@ -163,7 +170,10 @@ export class AgentResources {
 
   /** What is known of other types, the nearest first: the type may be mistyped where the resource was added. */
   #others(id: string): string {
-    const ids = nearestFirst(id, [...new Set([...this.#own.ids(), ...this.#job.ids()])].filter((each) => each !== limitsId));
+    const ids = nearestFirst(
+      id,
+      [...new Set([...this.#own.ids(), ...this.#job.ids()])].filter((each) => each !== limitsId),
+    );
     const named = ids.map((each) => each.split(':')).map(([type = '', ...name]) => `${type} ${quoted(name.join(':'))}`);
     const rest = named.length > othersMax ? ` and ${named.length - othersMax} more` : '';
     return named.length === 0 ? '' : `; of other types: ${named.slice(0, othersMax).join(', ')}${rest}`;
@@ -197,7 +207,8 @@ const refuseNoAgent = (agent: unknown): void => {
   const made: unknown = isClass ? agent.prototype : agent;
   if (made instanceof Agent || made instanceof AgentBuilder) return;
   const rule = 'an agent, or a class that extends Agent';
-  if (isClass) throw new TypeError(`Expected \`agent\` to be ${rule}, got \`${agent.name}\`, which does not extend Agent`);
+  if (isClass)
+    throw new TypeError(`Expected \`agent\` to be ${rule}, got \`${agent.name}\`, which does not extend Agent`);
   throw refusal('agent', rule, agent);
 };
 

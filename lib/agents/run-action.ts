@@ -1,8 +1,17 @@
 /**
- * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once and may not
- * return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`, with agent, action and key.
+ * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once
+ * and may not return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`,
+ * with agent, action and key.
  */
-import { invariant, InvariantError, isMistake, isThenable, messageOf, refusedPromise, StreamError } from '../core/errors.ts';
+import {
+  invariant,
+  InvariantError,
+  isMistake,
+  isThenable,
+  messageOf,
+  refusedPromise,
+  StreamError,
+} from '../core/errors.ts';
 import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from './contract.ts';
 import type { CompiledAgent } from './plan.ts';
 import { ActionContext } from './runner-context.ts';
@@ -12,7 +21,8 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
   invariant(host.work === undefined, 'I13: a synchronous action has no work context');
   const context = new ActionContext(host, agent);
   try {
-    const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
+    // routed by type, so the event is of the handler's class
+    const returned: unknown = handlerOf(agent, host)(host.event as never, context);
     if (isThenable(returned)) {
       throw refusedPromise(`synchronous action '${host.action.name}'`, returned, {
         hint: 'make the action an async function, or set `async: true`',
@@ -45,14 +55,12 @@ export const runAsyncAction = (agent: CompiledAgent, host: ActionHost): Promise<
   };
   // Not an async function: thousands may wait at once, and each would keep a frame of its own beside the action's.
   try {
-    const returned: unknown = handlerOf(agent, host)(host.event as never, context); // routed by type, so the event is of the handler's class
-    return Promise.resolve(returned).then(
-      result,
-      (error: unknown) => {
-        context.letGoOfCalls();
-        throw failure(error);
-      },
-    );
+    // routed by type, so the event is of the handler's class
+    const returned: unknown = handlerOf(agent, host)(host.event as never, context);
+    return Promise.resolve(returned).then(result, (error: unknown) => {
+      context.letGoOfCalls();
+      throw failure(error);
+    });
   } catch (error) {
     context.letGoOfCalls();
     return Promise.reject(failure(error));
@@ -69,7 +77,13 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
 };
 
 /** Errors that are not the action's own failure pass as they are: the caller tells them by their code. */
-const ownCodes: ReadonlySet<string> = new Set(['ACTION_FAILED', 'ASYNC_IN_TURN', 'DIVERGED', 'PLAN_CHANGED', 'WORK_ABORTED']);
+const ownCodes: ReadonlySet<string> = new Set([
+  'ACTION_FAILED',
+  'ASYNC_IN_TURN',
+  'DIVERGED',
+  'PLAN_CHANGED',
+  'WORK_ABORTED',
+]);
 
 const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): unknown => {
   if (error instanceof InvariantError) return error;
@@ -81,7 +95,15 @@ const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): u
   return new StreamError('ACTION_FAILED', `action '${host.action.name}' of agent '${agentName}' failed: ${message}`, {
     cause: error,
     details: { agent: agentName, action: host.action.name, eventId: host.event.id ?? '', key: host.key },
-    ...(error instanceof StreamError ? { retryable: error.retryable, hint: error.hint } : isMistake(error) ? { retryable: false } : {}),
-    ...(frozen ? { hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`' } : {}),
+    ...(error instanceof StreamError
+      ? { retryable: error.retryable, hint: error.hint }
+      : isMistake(error)
+        ? { retryable: false }
+        : {}),
+    ...(frozen
+      ? {
+          hint: 'an agent holds no mutable fields, because actions of many keys run at once: use `shortTermMemory` or `sensoryMemory`',
+        }
+      : {}),
   });
 };

@@ -1,9 +1,11 @@
 /**
- * What an action may do, for one execution of it. The context buffers: events and memory changes are handed over as plain data when the
- * action has ended, and the operator makes them happen in a turn (I13). Ids, time and randomness are derived from the execution, so
- * that a replayed action makes the same events (I6, I9). After the action has ended the context refuses every use.
+ * What an action may do, for one execution of it. The context buffers: events and memory changes are handed over as
+ * plain data when the action has ended, and the operator makes them happen in a turn (I13). Ids, time and randomness
+ * are derived from the execution, so that a replayed action makes the same events (I6, I9). After the action has ended
+ * the context refuses every use.
  *
- * A durable function is not run by a replay, so inside it the context refuses what the function would leave behind (I21).
+ * A durable function is not run by a replay, so inside it the context refuses what the function would leave behind
+ * (I21).
  */
 import { hash } from 'node:crypto';
 import type { Timestamp } from '../core/element.ts';
@@ -99,9 +101,13 @@ export class ActionContext implements RunnerContext {
     if (!(event instanceof Event)) throw refusal('event', 'an Event', event);
     if (event === trigger || (event.id !== undefined && event.id === trigger.id)) {
       const why = 'output event ids must differ from the triggering event id';
-      throw new StreamError('ACTION_FAILED', `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`, {
-        retryable: false,
-      });
+      throw new StreamError(
+        'ACTION_FAILED',
+        `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`,
+        {
+          retryable: false,
+        },
+      );
     }
     const type = this.#arrivingAs(event);
     const stamp = {
@@ -172,15 +178,24 @@ export class ActionContext implements RunnerContext {
     return Object.hasOwn(config, name) ? (config[name] as T) : undefined; // the caller says what was configured
   }
 
-  durableExecute<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options: DurableOptions<R> = noOptions): Promise<R> {
+  durableExecute<R>(
+    idOrCallable: string | DurableCallable<R>,
+    fn?: DurableFunction<R>,
+    options: DurableOptions<R> = noOptions,
+  ): Promise<R> {
     if (typeof idOrCallable !== 'object' || idOrCallable === null) return this.#durable(idOrCallable, fn, options);
     const { reconciler } = idOrCallable;
     const asked = reconciler === undefined ? noOptions : { reconciler: () => reconciler.call(idOrCallable) };
     return this.#durable(idOrCallable.id, () => idOrCallable.call(), asked);
   }
 
-  durableExecuteAsync<R>(idOrCallable: string | DurableCallable<R>, fn?: DurableFunction<R>, options?: DurableOptions<R>): Promise<R> {
-    return this.durableExecute(idOrCallable as string, fn as DurableFunction<R>, options); // either overload goes the same way
+  durableExecuteAsync<R>(
+    idOrCallable: string | DurableCallable<R>,
+    fn?: DurableFunction<R>,
+    options?: DurableOptions<R>,
+  ): Promise<R> {
+    // either overload goes the same way
+    return this.durableExecute(idOrCallable as string, fn as DurableFunction<R>, options);
   }
 
   get idempotencyKey(): string {
@@ -197,7 +212,11 @@ export class ActionContext implements RunnerContext {
   /** Ends the execution and refuses further use: gives what it wants to happen. */
   effects(): ActionEffects {
     this.end();
-    return { events: this.#events, shortTermChanges: this.#shortTerm?.written ?? noChanges, sensoryChanges: this.#sensory?.written ?? noChanges };
+    return {
+      events: this.#events,
+      shortTermChanges: this.#shortTerm?.written ?? noChanges,
+      sensoryChanges: this.#sensory?.written ?? noChanges,
+    };
   }
 
   /** The same as plain data. */
@@ -211,7 +230,10 @@ export class ActionContext implements RunnerContext {
     this.#ended = true;
   }
 
-  /** A durable call whose function takes the call alone, so that a signal is made only when it is read. For the built-in actions. */
+  /**
+   * A durable call whose function takes the call alone, so that a signal is made only when it is read. For the built-in
+   * actions.
+   */
   callDurably<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R>): Promise<R> {
     return this.#work('durableExecute').call(id, fn, options);
   }
@@ -233,11 +255,15 @@ export class ActionContext implements RunnerContext {
     const { action } = this.#host;
     if (unseen.length > 0) {
       const calls = unseen.map((id) => `'${id}'`).join(', ');
-      throw new StreamError('ACTION_FAILED', `action '${action.name}' of agent '${this.agentName}' ended without awaiting durable call ${calls}`, {
-        retryable: false,
-        hint: 'await what the action starts: the outcome of a call that nobody awaits is lost',
-        details: { agent: this.agentName, action: action.name, calls: unseen, key: this.key },
-      });
+      throw new StreamError(
+        'ACTION_FAILED',
+        `action '${action.name}' of agent '${this.agentName}' ended without awaiting durable call ${calls}`,
+        {
+          retryable: false,
+          hint: 'await what the action starts: the outcome of a call that nobody awaits is lost',
+          details: { agent: this.agentName, action: action.name, calls: unseen, key: this.key },
+        },
+      );
     }
     for (const { id, call } of this.#running ?? []) {
       if (!call.isOpen) continue;
@@ -255,7 +281,8 @@ export class ActionContext implements RunnerContext {
     if (options !== noOptions) {
       knownOptions('durableExecute', options, durableOptionNames);
       if (retry !== undefined) checkRetry('retry', retry);
-      if (reconciler !== undefined && typeof reconciler !== 'function') throw refusal('reconciler', 'a function', reconciler);
+      if (reconciler !== undefined && typeof reconciler !== 'function')
+        throw refusal('reconciler', 'a function', reconciler);
     }
     const promise = this.callDurably(id, (call) => this.#runBody(id, fn, call), {
       args,
@@ -292,7 +319,9 @@ export class ActionContext implements RunnerContext {
       const known = Object.keys(new Event('any'));
       const extra = Object.keys(event).filter((field) => !known.includes(field));
       const fields = extra.map((field) => `\`${field}\``).join(', ');
-      throw new TypeError(`Expected event '${event.type}' to have no fields of its own, got ${fields}: put it into attributes, which are all that is sent`);
+      throw new TypeError(
+        `Expected event '${event.type}' to have no fields of its own, got ${fields}: put it into attributes, which are all that is sent`,
+      );
     }
     return known;
   }
@@ -306,7 +335,10 @@ export class ActionContext implements RunnerContext {
       return ownCopy(event.attributes);
     } catch (cause) {
       const details = { action: this.#host.action.name, type: event.type };
-      throw new StreamError('NOT_SERIALISABLE', `event '${event.type}' can not be sent: ${messageOf(cause)}`, { cause, details });
+      throw new StreamError('NOT_SERIALISABLE', `event '${event.type}' can not be sent: ${messageOf(cause)}`, {
+        cause,
+        details,
+      });
     }
   }
 
@@ -340,13 +372,16 @@ export class ActionContext implements RunnerContext {
 
   #check(what: string): void {
     if (this.#ended)
-      throw new TypeError(`\`${what}\` of action '${this.#host.action.name}' was used after the action had ended; await what it starts`);
+      throw new TypeError(
+        `\`${what}\` of action '${this.#host.action.name}' was used after the action had ended; await what it starts`,
+      );
   }
 }
 
 /**
- * Whether a function can not see its arguments: an arrow function without parameters, which has no `arguments` of its own. Only then none
- * are made, since a signal costs more than all the rest of a call. `length` does not tell, it is 0 with rest and default parameters too.
+ * Whether a function can not see its arguments: an arrow function without parameters, which has no `arguments` of its
+ * own. Only then none are made, since a signal costs more than all the rest of a call. `length` does not tell, it is 0
+ * with rest and default parameters too.
  */
 const takesNothing = <R>(fn: (...args: never[]) => R): fn is () => R =>
   fn.length === 0 && /^(?:async\s*)?\(\s*\)\s*=>/.test(Function.prototype.toString.call(fn));

@@ -1,7 +1,8 @@
 /**
- * Checks a value by the schema that the user wrote: a zod schema by itself, so that refinements, transforms and coercions take part, and
- * a JSON Schema by a validator that knows the standard (draft 2020-12, or the older draft that its `$schema` names). The time of a check
- * grows with the size of the value and not with its depth. What does not fit is told in few words that a model can act on (I10).
+ * Checks a value by the schema that the user wrote: a zod schema by itself, so that refinements, transforms and
+ * coercions take part, and a JSON Schema by a validator that knows the standard (draft 2020-12, or the older draft that
+ * its `$schema` names). The time of a check grows with the size of the value and not with its depth. What does not fit
+ * is told in few words that a model can act on (I10).
  */
 import type * as z from 'zod';
 import { dropsUnknown, isZod, type JsonSchema } from './json-schema.ts';
@@ -60,4 +61,6 @@ const lineOf = (issue: Issue): string => {
 
 /** A form whose literals fit and that fails far inside is nearer than one that is of another kind. */
 const distance = (issues: readonly Issue[]): number =>
-  issues.filter(({ code, path }) => code === 'invalid_value' && path.length <= 1).length * 1000 + issues.length - Math.max(...issues.map(({ path }) => path.length)) / 1000;
+  issues.filter(({ code, path }) => code === 'invalid_value' && path.length <= 1).length * 1000 +
+  issues.length -
+  Math.max(...issues.map(({ path }) => path.length)) / 1000;

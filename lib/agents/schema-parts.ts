@@ -1,11 +1,22 @@
-/** Where a JSON Schema has other schemas within it: the one list of such keywords, of draft 2020-12 and of those before it. */
+/**
+ * Where a JSON Schema has other schemas within it: the one list of such keywords, of draft 2020-12 and of those before
+ * it.
+ */
 import { isPlainObject } from '../core/plain-object.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
 /** Keywords of one schema. */
 const single = [
-  ...['items', 'additionalProperties', 'contains', 'propertyNames', 'unevaluatedItems', 'unevaluatedProperties', 'additionalItems'],
+  ...[
+    'items',
+    'additionalProperties',
+    'contains',
+    'propertyNames',
+    'unevaluatedItems',
+    'unevaluatedProperties',
+    'additionalItems',
+  ],
   ...['not', 'if', 'then', 'else'],
 ];
 /** Of a list of them; `items` was one before 2020-12. */

@@ -1,7 +1,7 @@
 /**
- * A JSON Schema as it is sent to a provider: without the formats and patterns that providers refuse. What is left out is still checked
- * when the answer comes. The sent schema takes all that the whole one takes: where a weaker part would make the whole stronger (under
- * `not`, as the condition of an `if`, in a `oneOf`), that keyword goes too.
+ * A JSON Schema as it is sent to a provider: without the formats and patterns that providers refuse. What is left out
+ * is still checked when the answer comes. The sent schema takes all that the whole one takes: where a weaker part would
+ * make the whole stronger (under `not`, as the condition of an `if`, in a `oneOf`), that keyword goes too.
  */
 import { isPlainObject } from '../core/plain-object.ts';
 import { mapParts } from './schema-parts.ts';
@@ -11,7 +11,10 @@ type Schema = Readonly<Record<string, unknown>>;
 /** Formats that the providers with structured outputs have in common. */
 const formats: ReadonlySet<unknown> = new Set(['date-time', 'date', 'duration', 'email', 'ipv4', 'ipv6', 'uuid']);
 
-/** Groups other than plain ones (lookarounds, names), classes of Unicode, borders and references back: the engines of providers lack them. */
+/**
+ * Groups other than plain ones (lookarounds, names), classes of Unicode, borders and references back: the engines of
+ * providers lack them.
+ */
 const refusedInPatterns = /\(\?[^:]|\\[pPkbB]|\\[1-9]/;
 
 const isSendablePattern = (pattern: unknown): boolean => {
@@ -48,7 +51,10 @@ const without = (schema: Schema): Schema => {
   if (parts['if'] !== schema['if']) for (const name of ['if', 'then', 'else']) gone.add(name);
   const { sent, isChanged } = withAnyOf(schema, withOtherNames(schema, parts));
   // A member that says nothing any more says nothing in an `allOf`.
-  const members = allOf !== schema['allOf'] && Array.isArray(sent['allOf']) ? sent['allOf'].filter((each) => !isEmpty(each)) : undefined;
+  const members =
+    allOf !== schema['allOf'] && Array.isArray(sent['allOf'])
+      ? sent['allOf'].filter((each) => !isEmpty(each))
+      : undefined;
   if (members?.length === 0) gone.add('allOf');
   if (gone.size === 0 && members === undefined && !isChanged && parts === schema) return schema;
   const all = members === undefined ? sent : { ...sent, allOf: members };
@@ -62,14 +68,16 @@ const withAnyOf = (schema: Schema, parts: Schema): { readonly sent: Schema; read
   if (parts['oneOf'] === schema['oneOf']) return { sent: parts, isChanged: parts !== schema };
   const { oneOf: anyOf, ...rest } = parts;
   if (rest['anyOf'] === undefined) return { sent: { ...rest, anyOf }, isChanged: true };
-  const allOf = [...((rest['allOf'] as readonly unknown[] | undefined) ?? []), { anyOf }]; // a list where it is anything
+  // a list where it is anything
+  const allOf = [...((rest['allOf'] as readonly unknown[] | undefined) ?? []), { anyOf }];
   return { sent: { ...rest, allOf }, isChanged: true };
 };
 
 /** Names that only a pattern allows would be refused by what is said of all others. */
 const withOtherNames = (schema: Schema, parts: Schema): Schema => {
   const { patternProperties, ...rest } = parts;
-  if (!isPlainObject(schema['patternProperties']) || Object.keys(schema['patternProperties']).every(isSendablePattern)) return parts;
+  if (!isPlainObject(schema['patternProperties']) || Object.keys(schema['patternProperties']).every(isSendablePattern))
+    return parts;
   const open: Record<string, unknown> = {};
   for (const name of ['additionalProperties', 'unevaluatedProperties']) if (rest[name] !== undefined) open[name] = true;
   return { ...rest, ...open };

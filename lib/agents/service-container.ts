@@ -1,7 +1,7 @@
 /**
- * The container of users' own services, inversify's: all that the engine knows of it. Its types stand here in a form of our own, so that
- * whoever has no services needs no inversify, not even to check types; it is loaded when the first service or the first agent with
- * parameters asks for it.
+ * The container of users' own services, inversify's: all that the engine knows of it. Its types stand here in a form of
+ * our own, so that whoever has no services needs no inversify, not even to check types; it is loaded when the first
+ * service or the first agent with parameters asks for it.
  */
 import type { Container } from 'inversify';
 import { loadPackage } from '../core/package-loading.ts';
@@ -54,8 +54,8 @@ export interface ServiceHooks<T> {
 }
 
 /**
- * What `env.services` hands over: inversify's `Container`, of which these are the parts that most need. A function that takes a
- * `Container` of inversify is accepted as well.
+ * What `env.services` hands over: inversify's `Container`, of which these are the parts that most need. A function that
+ * takes a `Container` of inversify is accepted as well.
  */
 export interface ServiceContainer {
   /** Says what a service is made of. */
@@ -72,7 +72,10 @@ export interface ServiceContainer {
   loadAsync(...modules: object[]): Promise<void>;
 }
 
-/** Adds users' own services to the job's container. Written as a method, so that its parameter may be said to be inversify's own. */
+/**
+ * Adds users' own services to the job's container. Written as a method, so that its parameter may be said to be
+ * inversify's own.
+ */
 export type ConfigureServices = { configure(container: ServiceContainer): unknown }['configure'];
 
 /** What the engine itself asks of the container. */

@@ -1,7 +1,8 @@
 /**
- * Durable calls that an action started and nobody has looked at. Such a call runs, has its effect, and its outcome goes nowhere; so an
- * action that ends with one fails. Whether a promise was looked at follows from the action's code alone and not from who was faster, so it
- * is decided alike after a crash (I6). A call that lost a race was looked at: it may be left behind.
+ * Durable calls that an action started and nobody has looked at. Such a call runs, has its effect, and its outcome goes
+ * nowhere; so an action that ends with one fails. Whether a promise was looked at follows from the action's code alone
+ * and not from who was faster, so it is decided alike after a crash (I6). A call that lost a race was looked at: it may
+ * be left behind.
  */
 
 const owner = Symbol('owner');
@@ -14,9 +15,9 @@ interface Watched extends Promise<unknown> {
 }
 
 /**
- * `await`, `then`, `catch`, `finally`, `Promise.all` and `Promise.race` all read the `constructor` of a promise, by the language's
- * definition, and `await` does nothing else that could be seen. Giving them `Promise` keeps the order of promise jobs as it is; a subclass
- * would add two jobs and a promise to each call.
+ * `await`, `then`, `catch`, `finally`, `Promise.all` and `Promise.race` all read the `constructor` of a promise, by the
+ * language's definition, and `await` does nothing else that could be seen. Giving them `Promise` keeps the order of
+ * promise jobs as it is; a subclass would add two jobs and a promise to each call.
  */
 const watched: object = Object.create(Promise.prototype, {
   constructor: {
@@ -49,7 +50,10 @@ export class StartedCalls {
     else this.#unseen.splice(this.#unseen.indexOf(call), 1);
   }
 
-  /** Ids of the calls that nobody has looked at. Their rejection must not end the process as well, so now they count as seen. */
+  /**
+   * Ids of the calls that nobody has looked at. Their rejection must not end the process as well, so now they count as
+   * seen.
+   */
   takeUnseen(): readonly string[] {
     const unseen = [...this.#unseen];
     for (const call of unseen) call.catch(() => {});

@@ -1,6 +1,6 @@
 /**
- * Reads a model's answer as what fits a schema. Of all that may be the answer the last that fits wins, so a draft is not taken for it; when
- * nothing fits, what is told is why the last that is JSON does not.
+ * Reads a model's answer as what fits a schema. Of all that may be the answer the last that fits wins, so a draft is
+ * not taken for it; when nothing fits, what is told is why the last that is JSON does not.
  */
 import { StreamError } from '../core/errors.ts';
 import type { ChatMessage } from '../core/model.ts';
@@ -19,15 +19,28 @@ export const readAnswer = (message: ChatMessage, check: Check): ReadAnswer => {
     const json = parsed(content);
     if (json === undefined) continue;
     const checked = check(json.value);
-    if (checked.ok) return { ok: true, message: { ...message, content, extra_args: { ...message.extra_args, structured_output: checked.value } } };
+    if (checked.ok)
+      return {
+        ok: true,
+        message: { ...message, content, extra_args: { ...message.extra_args, structured_output: checked.value } },
+      };
     refused ??= { reason: checked.reason, content };
   }
   const content = message.content.trim();
-  return { ok: false, ...(refused ?? { reason: content === '' ? 'the answer is empty' : 'the answer is not JSON', content }) };
+  return {
+    ok: false,
+    ...(refused ?? { reason: content === '' ? 'the answer is empty' : 'the answer is not JSON', content }),
+  };
 };
 
-/** The refusal of an answer that does not fit, for people. Trying again asks the model; the same answer will not fit better. */
-export const unfitAnswer = (model: string, { reason, content }: { readonly reason: string; readonly content: string }): StreamError =>
+/**
+ * The refusal of an answer that does not fit, for people. Trying again asks the model; the same answer will not fit
+ * better.
+ */
+export const unfitAnswer = (
+  model: string,
+  { reason, content }: { readonly reason: string; readonly content: string },
+): StreamError =>
   new StreamError('MODEL_RESPONSE', `the answer of model '${model}' does not fit the output schema: ${reason}`, {
     retryable: false,
     hint: "the answer is journaled: let the model be asked again, told what was wrong (`errorHandling: 'retry'`, `maxRetries`), or change what is asked",

@@ -1,6 +1,6 @@
 /**
- * The built-in action that calls the tools a chat model wants. Each call is a durable call, so it is not made twice (I8), and a tool that
- * fails is told to the model.
+ * The built-in action that calls the tools a chat model wants. Each call is a durable call, so it is not made twice
+ * (I8), and a tool that fails is told to the model.
  */
 import { messageOf, StreamError } from '../core/errors.ts';
 import { ownCopy } from '../core/own-copy.ts';
@@ -17,13 +17,19 @@ export const toolActionName = 'tool_call_action';
 const callTools = async (event: ToolRequestEvent, context: RunnerContext): Promise<void> => {
   const calls = event.toolCalls;
   // All start before the first is awaited, in the order of the list, so each has its place in the journal.
-  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext))); // the runtime makes every context
-  const results = outcomes.map((outcome, index) => ({ ...outcome, ...(calls[index] as RequestedToolCall) })); // one for each call
+  // the runtime makes every context
+  const outcomes = await Promise.all(calls.map((call) => callTool(call, context as ActionContext)));
+  // one for each call
+  const results = outcomes.map((outcome, index) => ({ ...outcome, ...(calls[index] as RequestedToolCall) }));
   // An id may be a name that every object has, so nothing is assigned by it.
   const responses = Object.fromEntries(results.map(({ id, response }) => [id, response]));
   const success = Object.fromEntries(results.map(({ id, error }) => [id, error === undefined]));
-  const error = Object.fromEntries(results.flatMap(({ id, error: reason }) => (reason === undefined ? [] : [[id, reason] as const])));
-  const externalIds = Object.fromEntries(results.flatMap(({ id, original_id: of }) => (of === undefined ? [] : [[id, of] as const])));
+  const error = Object.fromEntries(
+    results.flatMap(({ id, error: reason }) => (reason === undefined ? [] : [[id, reason] as const])),
+  );
+  const externalIds = Object.fromEntries(
+    results.flatMap(({ id, original_id: of }) => (of === undefined ? [] : [[id, of] as const])),
+  );
   context.sendEvent(new ToolResponseEvent({ requestId: event.id ?? '', responses, success, error, externalIds }));
 };
 
@@ -40,7 +46,8 @@ const callTool = async (call: RequestedToolCall, context: ActionContext): Promis
   try {
     // A copy for each attempt: what one does to its arguments is not seen by the next, which may be made after a crash.
     const options = { args: { name, arguments: args }, timeoutMs, retry };
-    const response = (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null;
+    const response =
+      (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null;
     plainText(response); // What a model can not be told is a failure of the tool.
     return { response };
   } catch (error) {
@@ -57,8 +64,15 @@ const failed = (tool: string, error: unknown, context: ActionContext): ToolOutco
   const isTimeout = error instanceof StreamError && error.code === 'WORK_TIMEOUT';
   const reason = isTimeout ? 'it took too long' : messageOf(error);
   context.actionMetricGroup.getSubGroup('tool', tool).getCounter('failures').inc();
-  context.warnOnce(`tool ${tool}`, { tool, key: context.key, error }, `tool '${tool}' failed, and the model is told why: ${reason.slice(0, reasonMax)}`);
-  return { response: `Tool ${tool} execute failed: ${reason.slice(0, reasonMax)}`, error: isTimeout ? `tool '${tool}': ${error.message}` : reason };
+  context.warnOnce(
+    `tool ${tool}`,
+    { tool, key: context.key, error },
+    `tool '${tool}' failed, and the model is told why: ${reason.slice(0, reasonMax)}`,
+  );
+  return {
+    response: `Tool ${tool} execute failed: ${reason.slice(0, reasonMax)}`,
+    error: isTimeout ? `tool '${tool}': ${error.message}` : reason,
+  };
 };
 
 const findTool = (name: string, context: ActionContext): FunctionTool | undefined => {
@@ -70,4 +84,9 @@ const findTool = (name: string, context: ActionContext): FunctionTool | undefine
   }
 };
 
-export const toolAction: ActionDefinition = { name: toolActionName, triggers: [ToolRequestEvent], handler: callTools, async: true };
+export const toolAction: ActionDefinition = {
+  name: toolActionName,
+  triggers: [ToolRequestEvent],
+  handler: callTools,
+  async: true,
+};

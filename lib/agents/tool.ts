@@ -1,4 +1,6 @@
-/** Tools: functions that a model may ask for. Arguments are checked against the schema before the function sees them. */
+/**
+ * Tools: functions that a model may ask for. Arguments are checked against the schema before the function sees them.
+ */
 import * as z from 'zod';
 import type { ToolMetadata } from '../core/model.ts';
 import type { CallContext, RetryOptions } from '../core/call.ts';
@@ -16,7 +18,10 @@ export interface ToolOptions<P extends z.ZodType | JsonSchema = z.ZodType | Json
   readonly parameters: P;
   /** Limit of one attempt. A tool that takes longer has failed, and the model is told so. @defaultValue none */
   readonly timeout?: Duration | undefined;
-  /** Attempts before the model is told that the tool failed. Arguments that do not fit are not tried again. @defaultValue one attempt */
+  /**
+   * Attempts before the model is told that the tool failed. Arguments that do not fit are not tried again.
+   * @defaultValue one attempt
+   */
   readonly retry?: RetryOptions | undefined;
 }
 
@@ -42,7 +47,8 @@ export const checkToolOptions = (options: ToolOptions): ToolOptions => {
 };
 
 const checkValues = ({ description, timeout, retry }: ToolOptions): void => {
-  if (typeof description !== 'string' || description === '') throw refusal('description', 'a non-empty string', description);
+  if (typeof description !== 'string' || description === '')
+    throw refusal('description', 'a non-empty string', description);
   if (timeout !== undefined) durationMs('timeout', timeout, { min: 1 });
   if (retry !== undefined) checkRetry('retry', retry);
 };
@@ -96,7 +102,9 @@ export class FunctionTool {
       if (!(error instanceof z.core.$ZodAsyncError)) throw error;
       // A tool waits anyway, and what it gives is journaled as a whole: its arguments may be checked asynchronously.
       const checked = await (this.#parameters as z.ZodType).safeParseAsync(args); // only zod throws that
-      return checked.success ? { ok: true, value: checked.data } : { ok: false, reason: reasonOf(checked.error.issues) };
+      return checked.success
+        ? { ok: true, value: checked.data }
+        : { ok: false, reason: reasonOf(checked.error.issues) };
     }
   }
 
@@ -110,6 +118,7 @@ export class FunctionTool {
 /** The parameters as a model is told them: one object. */
 const toldParameters = (parameters: z.ZodType | JsonSchema): JsonSchema => {
   const told = sentSchema(jsonSchemaOf(parameters, 'parameters'));
-  if (told['type'] !== undefined && told['type'] !== 'object') throw refusal('parameters', 'the schema of one object', told);
+  if (told['type'] !== undefined && told['type'] !== 'object')
+    throw refusal('parameters', 'the schema of one object', told);
   return told;
 };

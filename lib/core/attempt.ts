@@ -1,13 +1,16 @@
 /**
- * One attempt at something that may take long: it runs, has a time, hands out a signal, and ends once. What comes after its end is refused
- * (I10). Durable calls and bodies of work are attempts.
+ * One attempt at something that may take long: it runs, has a time, hands out a signal, and ends once. What comes after
+ * its end is refused (I10). Durable calls and bodies of work are attempts.
  */
 import { makeAbort } from './abort.ts';
 import type { Cancel, Clock } from './clock.ts';
 import { StreamError } from './errors.ts';
 import type { Outcome } from './work.ts';
 
-/** What runs once by `begin`. It leaves no listener and no timer behind it. A class to extend, since there is one object for each call. */
+/**
+ * What runs once by `begin`. It leaves no listener and no timer behind it. A class to extend, since there is one object
+ * for each call.
+ */
 export abstract class Attempt {
   #abort: ChildAbort | undefined;
   #cancelTimeout: Cancel | undefined;
@@ -48,7 +51,8 @@ export abstract class Attempt {
 
   /** Starts it, once; without a limit of time if `timeoutMs` is undefined. */
   protected begin(clock: Clock, timeoutMs: number | undefined): void {
-    if (timeoutMs !== undefined) this.#cancelTimeout = clock.setTimer(timeoutMs, () => this.#timeOut(this.timeoutError(timeoutMs)));
+    if (timeoutMs !== undefined)
+      this.#cancelTimeout = clock.setTimer(timeoutMs, () => this.#timeOut(this.timeoutError(timeoutMs)));
     let result: unknown;
     try {
       result = this.invoke();

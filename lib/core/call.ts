@@ -1,6 +1,6 @@
 /**
- * Durable calls: what a body of work does outside is done in them, each under an id and a key that stay the same over attempts and
- * crashes, and its outcome is journaled, so that a call whose outcome is there is not made again (I8).
+ * Durable calls: what a body of work does outside is done in them, each under an id and a key that stay the same over
+ * attempts and crashes, and its outcome is journaled, so that a call whose outcome is there is not made again (I8).
  */
 import type { Duration } from './options.ts';
 
@@ -36,7 +36,10 @@ export interface CallOptions<R> {
   readonly limit?: CallLimit | undefined;
 }
 
-/** A bound on attempts that run at once. An attempt enters before its time limit begins, and is outside while it waits to be made again. */
+/**
+ * A bound on attempts that run at once. An attempt enters before its time limit begins, and is outside while it waits
+ * to be made again.
+ */
 export interface CallLimit {
   /** Runs `start` now or when there is room. */
   enter(start: () => void): void;
@@ -59,7 +62,10 @@ export interface RetryOptions {
   readonly maxIntervalMs?: number | undefined;
   /** Share of the interval that is random, 0 to 1. @defaultValue 0.1 */
   readonly jitter?: number | undefined;
-  /** Longest wait that an error may ask for by `details.retryAfterMs`; after one that asks for more there is no attempt. @defaultValue '10m' */
+  /**
+   * Longest wait that an error may ask for by `details.retryAfterMs`; after one that asks for more there is no attempt.
+   * @defaultValue '10m'
+   */
   readonly retryAfterMax?: Duration | undefined;
   /** @defaultValue every error that does not say `retryable: false` */
   readonly retryOn?: ((error: unknown) => boolean) | undefined;

@@ -1,6 +1,6 @@
 /**
- * Time, delay and randomness from outside. The only file that touches `Date`, timers and `Math.random` (I9), so that a simulation
- * can replace all three and one seed gives one history.
+ * Time, delay and randomness from outside. The only file that touches `Date`, timers and `Math.random` (I9), so that a
+ * simulation can replace all three and one seed gives one history.
  */
 
 export type Cancel = () => void;

@@ -1,6 +1,6 @@
 /**
- * An error as plain data, for dead letters, events and whoever routes by them: its code, whether trying again can help, the status that a
- * provider answered with, and the code of what caused it. No stack.
+ * An error as plain data, for dead letters, events and whoever routes by them: its code, whether trying again can help,
+ * the status that a provider answered with, and the code of what caused it. No stack.
  */
 import { messageOf, StreamError } from './errors.ts';
 
@@ -23,7 +23,7 @@ const causesMax = 10;
 /** @example errorFacts(new StreamError('MODEL_REQUEST', 'refused', { details: { status: 401 } })).status; // 401 */
 export const errorFacts = (error: unknown): ErrorFacts => {
   const chain: unknown[] = [error];
-  for (let each = error; chain.length < causesMax && each instanceof Error && each.cause !== undefined; ) {
+  for (let each = error; chain.length < causesMax && each instanceof Error && each.cause !== undefined;) {
     each = each.cause;
     chain.push(each);
   }
@@ -54,12 +54,19 @@ const statusOf = (error: unknown): number | undefined => {
   return typeof found === 'number' ? found : undefined;
 };
 
-/** Statuses with which a provider refuses whoever asks, whatever the question: a key that is wrong or may not, a model that is not there. */
+/**
+ * Statuses with which a provider refuses whoever asks, whatever the question: a key that is wrong or may not, a model
+ * that is not there.
+ */
 const refusesAll: ReadonlySet<number> = new Set([401, 403, 404]);
 
 /** Whether an error would meet every input alike: a model that refuses the key or is not there. */
 export const concernsEveryInput = (error: unknown): boolean => {
-  for (let each: unknown = error, depth = 0; each instanceof Error && depth < causesMax; each = each.cause, depth += 1) {
+  for (
+    let each: unknown = error, depth = 0;
+    each instanceof Error && depth < causesMax;
+    each = each.cause, depth += 1
+  ) {
     if (each instanceof StreamError && each.code === 'MODEL_REQUEST') return refusesAll.has(statusOf(each) ?? 0);
   }
   return false;

@@ -25,54 +25,102 @@ export const errorTable = {
   // input
   INPUT_NOT_FOUND: entry(false, 'check the path; the source reads only what exists when it is opened'),
   INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
-  INPUT_CHANGED: entry(false, 'the input is shorter than, or differs from, what was read before (its length and where a line ends are checked, not its content); give the same input, or start with a new state directory'),
+  INPUT_CHANGED: entry(
+    false,
+    'the input is shorter than, or differs from, what was read before (its length and where a line ends are checked, not its content); give the same input, or start with a new state directory',
+  ),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
   SOURCE_FAILED: entry(true, 'see `cause`; the job starts again for as long as its restart strategy says'),
-  TIMESTAMP_MISSING: entry(false, 'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`'),
-  TIMESTAMP_INVALID: entry(false, 'a timestamp is a finite number of milliseconds, at most Number.MAX_SAFE_INTEGER from 1970; mend what gives it, or filter such values out in front'),
+  TIMESTAMP_MISSING: entry(
+    false,
+    'event-time windows need timestamps: give the source a WatermarkStrategy with `withTimestamps`',
+  ),
+  TIMESTAMP_INVALID: entry(
+    false,
+    'a timestamp is a finite number of milliseconds, at most Number.MAX_SAFE_INTEGER from 1970; mend what gives it, or filter such values out in front',
+  ),
   // output
   OUTPUT_NOT_EMPTY: entry(false, "give a new file, or set `onExisting` to 'append' or 'overwrite'"),
-  OUTPUT_CHANGED: entry(false, 'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output'),
+  OUTPUT_CHANGED: entry(
+    false,
+    'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output',
+  ),
   OUTPUT_IN_USE: entry(false, 'another job writes this output; stop it, or give each job an output of its own'),
   SINK_FAILED: entry(true, 'see `cause`; what was not taken is sent again'),
   // graph
   UID_CLASH: entry(false, 'give each operator a uid of its own'),
   GRAPH_INVALID: entry(false, 'see the message; the pipeline as composed can not run'),
-  STATE_UNCLAIMED: entry(false, 'an operator with state was removed or its uid changed; put it back, or set `allowUnclaimedState` to drop that state'),
-  STATE_INCOMPATIBLE: entry(false, 'the state was written with another maxParallelism, state kind or a newer version; use the settings it was written with'),
+  STATE_UNCLAIMED: entry(
+    false,
+    'an operator with state was removed or its uid changed; put it back, or set `allowUnclaimedState` to drop that state',
+  ),
+  STATE_INCOMPATIBLE: entry(
+    false,
+    'the state was written with another maxParallelism, state kind or a newer version; use the settings it was written with',
+  ),
   // values
   KEY_INVALID: entry(false, 'a key is a string, a finite number, a bigint, a boolean, or an array of these'),
-  NOT_SERIALISABLE: entry(false, 'state, journaled values and keyed records hold plain data: no functions, symbols or class instances'),
+  NOT_SERIALISABLE: entry(
+    false,
+    'state, journaled values and keyed records hold plain data: no functions, symbols or class instances',
+  ),
   VALUE_DAMAGED: entry(false, 'a stored value does not match its checksum; restore the directory from a copy'),
   // store
   STORE_LOCKED: entry(true, 'another process has this state directory open; stop it, or use another directory'),
-  STORE_DAMAGED: entry(false, 'the state directory has lost or changed data; restore it from a copy, or remove it to start anew'),
+  STORE_DAMAGED: entry(
+    false,
+    'the state directory has lost or changed data; restore it from a copy, or remove it to start anew',
+  ),
   STORE_FAILED: entry(true, 'a write failed (see `cause`); the store is reopened before it is written again'),
   STORE_FORMAT: entry(false, 'the state directory was written by a newer version; use that version'),
   JOB_FINISHED: entry(false, 'the input has grown since this job finished; use a new state directory to process it'),
   // running
   OPERATOR_FAILED: entry(true, 'a user function threw; see `cause`'),
   ASYNC_IN_TURN: entry(false, 'a turn is synchronous: use `asyncMap`, or make the action async'),
-  EMIT_OUTSIDE_TURN: entry(false, 'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits'),
-  DIVERGED: entry(false, 'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch'),
+  EMIT_OUTSIDE_TURN: entry(
+    false,
+    'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits',
+  ),
+  DIVERGED: entry(
+    false,
+    'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch',
+  ),
   RESTARTS_EXHAUSTED: entry(false, 'the restart strategy gave up; see `cause`'),
-  PACKAGE_MISSING: entry(false, 'install the package that the message names; a bundle has to leave it out, as an external package'),
+  PACKAGE_MISSING: entry(
+    false,
+    'install the package that the message names; a bundle has to leave it out, as an external package',
+  ),
   // work
   WORK_FAILED: entry(true, 'see `cause`'),
-  CALLS_EXCEEDED: entry(false, 'one action makes 65,536 durable calls at most: let it send events to itself and make some in each'),
+  CALLS_EXCEEDED: entry(
+    false,
+    'one action makes 65,536 durable calls at most: let it send events to itself and make some in each',
+  ),
   WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),
   WORK_ABORTED: entry(true, 'the job stopped while the call was open; it runs again when the job does'),
   // agents
   AGENT_INVALID: entry(false, 'see the message; the agent as defined can not run'),
   RESOURCE_NOT_FOUND: entry(false, 'add the resource to the agent or to the environment, or correct its name'),
-  ACTION_FAILED: entry(true, 'an action threw; see `cause`. Set `onError` or read the dead-letter output to keep the job running'),
-  RUN_EVENTS_EXCEEDED: entry(false, 'actions of the agent trigger each other without end; where a run really needs that many events, raise `eventsMax`'),
-  PLAN_CHANGED: entry(false, "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'"),
+  ACTION_FAILED: entry(
+    true,
+    'an action threw; see `cause`. Set `onError` or read the dead-letter output to keep the job running',
+  ),
+  RUN_EVENTS_EXCEEDED: entry(
+    false,
+    'actions of the agent trigger each other without end; where a run really needs that many events, raise `eventsMax`',
+  ),
+  PLAN_CHANGED: entry(
+    false,
+    "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'",
+  ),
   // models
   MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),
   MODEL_UNAVAILABLE: entry(true, 'the provider did not answer or failed; see `status` and `cause`'),
   MODEL_REFUSED: entry(false, 'the model or its provider will not answer this; its words are in `details.refusal`'),
-  MODEL_CUT_OFF: entry(false, 'the answer ended at the limit of its tokens: raise `max_tokens` in `args`, ask for less, or set `allowCutOff`'),
+  MODEL_CUT_OFF: entry(
+    false,
+    'the answer ended at the limit of its tokens: raise `max_tokens` in `args`, ask for less, or set `allowCutOff`',
+  ),
   MODEL_RESPONSE: entry(true, 'the provider answered something that can not be read; see the message'),
 } as const satisfies Record<string, ErrorEntry>;
 
@@ -162,8 +210,8 @@ export const unreachable = (value: never): never => {
 };
 
 /**
- * Whether an error shows a mistake in code, which comes back however often it is tried. What `fetch` rejects with when nobody answers is
- * a `TypeError` too, but one that brings a cause.
+ * Whether an error shows a mistake in code, which comes back however often it is tried. What `fetch` rejects with when
+ * nobody answers is a `TypeError` too, but one that brings a cause.
  */
 export const isMistake = (error: unknown): boolean => {
   if (isOf(ReferenceError, error)) return true;
@@ -175,8 +223,8 @@ const isOf = (type: ErrorConstructor, error: unknown): error is Error =>
   error instanceof type || (types.isNativeError(error) && error.name === type.name);
 
 /**
- * What an error says of itself because of its cause: of a mistake that no restart helps, but that code which is mended goes on from the
- * last checkpoint; of any other what the cause says in a `retryable` of its own.
+ * What an error says of itself because of its cause: of a mistake that no restart helps, but that code which is mended
+ * goes on from the last checkpoint; of any other what the cause says in a `retryable` of its own.
  */
 export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' | 'hint'> => {
   if (isMistake(cause)) return { retryable: false, hint: mendHint };
@@ -184,7 +232,8 @@ export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' 
   return typeof retryable === 'boolean' ? { retryable } : {};
 };
 
-const mendHint = 'mend the code that threw (see `cause`) and start the job again; with a place for state it goes on from its last checkpoint';
+const mendHint =
+  'mend the code that threw (see `cause`) and start the job again; with a place for state it goes on from its last checkpoint';
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -192,9 +241,14 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 /** Whether a value is a promise of any make: query builders and libraries have their own. */
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   // Any object may have it, or not.
-  (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  (typeof value === 'object' || typeof value === 'function') &&
+  value !== null &&
+  typeof (value as { then?: unknown }).then === 'function';
 
-/** The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the process as well. */
+/**
+ * The refusal of a promise where a turn is synchronous (I13). What the promise rejects with later must not end the
+ * process as well.
+ */
 export const refusedPromise = (
   what: string,
   promise: unknown,

@@ -1,4 +1,7 @@
-/** First in, first out: the queue of whatever waits its turn in memory. It has no bound of its own; who fills it has (I10). */
+/**
+ * First in, first out: the queue of whatever waits its turn in memory. It has no bound of its own; who fills it has
+ * (I10).
+ */
 
 /** From here on what has left is given back when it is half of what is kept; a shorter queue is not worth it. Items. */
 const compactMin = 32;

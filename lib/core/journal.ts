@@ -1,7 +1,8 @@
 /**
- * The journal's contract with whatever keeps it: an ordered log of small keyed records, written in groups. LevelDB by default, memory
- * for tests; a compacted Kafka topic fits too, so every operation is asynchronous and a position is opaque.
- * Keeps I8 and I14: what `append` acknowledged is there after a crash, and what is there is always a prefix of what was appended.
+ * The journal's contract with whatever keeps it: an ordered log of small keyed records, written in groups. LevelDB by
+ * default, memory for tests; a compacted Kafka topic fits too, so every operation is asynchronous and a position is
+ * opaque. Keeps I8 and I14: what `append` acknowledged is there after a crash, and what is there is always a prefix of
+ * what was appended.
  */
 
 /** Where a record stands in the log. Opaque outside its store: a number for LevelDB, an offset map for Kafka. */
@@ -14,18 +15,24 @@ export interface JournalEntry {
 }
 
 export interface ActionStateStore {
-  /** Writes the entries as one unit and resolves when it is durable. A later entry with the same key replaces an earlier one. */
+  /**
+   * Writes the entries as one unit and resolves when it is durable. A later entry with the same key replaces an earlier
+   * one.
+   */
   append(entries: readonly JournalEntry[]): Promise<void>;
   /** One entry, or undefined. */
   get(key: Uint8Array): Promise<JournalEntry | undefined>;
   /** The position behind everything durable. */
   getRecoveryMarker(): Promise<JournalPosition>;
   /**
-   * Whether the log reaches to a position that it gave in any life before. It does unless it was exchanged for an older copy of itself,
-   * which would make paid calls again. Absent where a store can't tell.
+   * Whether the log reaches to a position that it gave in any life before. It does unless it was exchanged for an older
+   * copy of itself, which would make paid calls again. Absent where a store can't tell.
    */
   reaches?(marker: JournalPosition): Promise<boolean>;
-  /** Every entry that may matter since the marker (undefined: all there is), in the order of their keys. May give more, never less. */
+  /**
+   * Every entry that may matter since the marker (undefined: all there is), in the order of their keys. May give more,
+   * never less.
+   */
   rebuildState(marker?: JournalPosition): AsyncIterable<JournalEntry>;
   /** Forgets these keys. Not urgent and not atomic: what remains is recognised as garbage. */
   pruneState(keys: readonly Uint8Array[]): Promise<void>;
@@ -49,4 +56,5 @@ export interface WorkId {
  */
 export const callName = (work: WorkId, call: number): string => `${workName(work)}.${call}`;
 
-export const workName = ({ branch, operator, keyGroup, number }: WorkId): string => `${branch}.${operator}.${keyGroup}.${number}`;
+export const workName = ({ branch, operator, keyGroup, number }: WorkId): string =>
+  `${branch}.${operator}.${keyGroup}.${number}`;

@@ -13,7 +13,10 @@ export type Key = KeyPart | readonly KeyPart[];
 /** A key as a `Map` compares it. */
 export type MapKey = KeyPart;
 
-/** The canonical form of a key for use in a `Map`: primitives stand for themselves, a tuple becomes a string no plain key can be. */
+/**
+ * The canonical form of a key for use in a `Map`: primitives stand for themselves, a tuple becomes a string no plain
+ * key can be.
+ */
 export const mapKeyOf = (key: Key): MapKey => {
   if (typeof key === 'string') return key.charCodeAt(0) === 0 ? `\0s${key}` : key;
   if (typeof key !== 'object') return key;
@@ -52,11 +55,15 @@ export const ownKey = (key: Key): Key => {
 };
 
 /** A key as messages show it. */
-export const keyText = (key: Key): string => JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
+export const keyText = (key: Key): string =>
+  JSON.stringify(key, (_name, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
 
 const tags = { text: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawText: 7, end: 0 } as const;
 
-/** The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws `KEY_INVALID`. */
+/**
+ * The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws
+ * `KEY_INVALID`.
+ */
 export const keyBytes = (key: Key): Uint8Array => {
   if (!Array.isArray(key)) return partBytes(key as KeyPart); // `isArray` does not narrow readonly lists.
   const parts: Uint8Array[] = [Uint8Array.of(tags.tuple)];
@@ -82,8 +89,8 @@ export const keyFromBytes = (bytes: Uint8Array): Key => {
 };
 
 /**
- * murmur2 of the key's bytes modulo `maxParallelism`, as Kafka's default partitioner does it: a string key falls where a Kafka
- * producer would put it if the topic had `maxParallelism` partitions.
+ * murmur2 of the key's bytes modulo `maxParallelism`, as Kafka's default partitioner does it: a string key falls where
+ * a Kafka producer would put it if the topic had `maxParallelism` partitions.
  */
 export const keyGroupOf = (key: Key, maxParallelism: number): number =>
   ((typeof key === 'string' ? murmur2OfString(key) : murmur2(keyBytes(key))) & 0x7fffffff) % maxParallelism;

@@ -1,4 +1,7 @@
-/** The contract of a logger: the part of pino's that a job uses, so that a pino of any version fits and nobody has to install it. */
+/**
+ * The contract of a logger: the part of pino's that a job uses, so that a pino of any version fits and nobody has to
+ * install it.
+ */
 
 /** Takes facts and a message, as pino does: `logger.warn({ key }, 'late')`. */
 export type LogFunction = (facts: object, message?: string) => void;

@@ -1,4 +1,7 @@
-/** The doors to models and tools. Connections live in `connectors/`; the built-in chat action in `lib/agents/` drives them. */
+/**
+ * The doors to models and tools. Connections live in `connectors/`; the built-in chat action in `lib/agents/` drives
+ * them.
+ */
 
 export type MessageRole = 'user' | 'assistant' | 'system' | 'tool';
 
@@ -49,8 +52,8 @@ export interface ChatOptions {
 }
 
 /**
- * Rejects with a `StreamError` whose code is `MODEL_REQUEST`, `MODEL_UNAVAILABLE`, `MODEL_RESPONSE`, `MODEL_REFUSED` or `MODEL_CUT_OFF`.
- * `details.retryAfterMs` is how long the provider asks to wait before another attempt.
+ * Rejects with a `StreamError` whose code is `MODEL_REQUEST`, `MODEL_UNAVAILABLE`, `MODEL_RESPONSE`, `MODEL_REFUSED` or
+ * `MODEL_CUT_OFF`. `details.retryAfterMs` is how long the provider asks to wait before another attempt.
  */
 export interface ChatModelConnection {
   /** Longest such wait, in milliseconds; a request that is asked to wait longer fails. @defaultValue 10 minutes */

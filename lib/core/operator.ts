@@ -1,6 +1,6 @@
 /**
- * The operator contract. An operator is a function of its capabilities, and four of them survive a crash: state, timers, work
- * and holds. Each has a page of its own; this one says what an operator is and what it is given.
+ * The operator contract. An operator is a function of its capabilities, and four of them survive a crash: state,
+ * timers, work and holds. Each has a page of its own; this one says what an operator is and what it is given.
  *
  * Rules:
  *  - Everything is synchronous; waiting is a capability (`work`). A thenable returned from `process` is an error (I13).
@@ -20,8 +20,9 @@ import type { Work, Worker, WorkOptions } from './work.ts';
 export type Operator<I, O> = (context: OperatorContext<O>) => Processor<I>;
 
 /**
- * An operator without capabilities, as data: what one function makes of one record. Results keep the record's timestamp. Steps that
- * follow each other are joined into one function. A function that returns a promise is refused (I13), since what awaits is work.
+ * An operator without capabilities, as data: what one function makes of one record. Results keep the record's
+ * timestamp. Steps that follow each other are joined into one function. A function that returns a promise is refused
+ * (I13), since what awaits is work.
  */
 export type Step<I, O> =
   | { readonly kind: 'map'; readonly fn: (value: I) => O }
@@ -33,7 +34,10 @@ export type Step<I, O> =
 export interface Processor<I> {
   /** Handles a record, under its key if the operator is keyed. Returns nothing: what it returns is refused (I13). */
   process(value: I, timestamp: Timestamp): void;
-  /** Says that `process` uses no `this` and returns nothing, so that records go to it without a call in between that looks. */
+  /**
+   * Says that `process` uses no `this` and returns nothing, so that records go to it without a call in between that
+   * looks.
+   */
   readonly direct?: true | undefined;
   /** Sees a watermark after the timers up to it have fired and before it is forwarded. The engine forwards it. */
   onWatermark?(timestamp: Timestamp): void;
@@ -72,15 +76,18 @@ export interface OperatorContext<O> {
   holds(options?: HoldOptions): Holds<O>;
   /** Key of the record, timer or work in hand; throws outside a turn (I2). */
   currentKey(): Key;
-  /** Next number of the current key's group: counted per key group, so that a key that is done leaves nothing behind. Starts at 0. */
+  /**
+   * Next number of the current key's group: counted per key group, so that a key that is done leaves nothing behind.
+   * Starts at 0.
+   */
   sequence(): number;
   /** Key group of the current key. */
   keyGroup(): number;
   /** Time of this turn in milliseconds. */
   now(): Timestamp;
   /**
-   * A copy for code that runs outside the turn, or for keeping beyond it (I21): frozen in the test mode `freeze`. Throws `NOT_SERIALISABLE`
-   * with the path to what can not be stored.
+   * A copy for code that runs outside the turn, or for keeping beyond it (I21): frozen in the test mode `freeze`.
+   * Throws `NOT_SERIALISABLE` with the path to what can not be stored.
    */
   handOver<T>(value: T): T;
   /** A bounded place of this operator: while any place is full, sources are not pulled (I10). */

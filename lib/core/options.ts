@@ -7,23 +7,39 @@ const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
 
 /** Says what was expected of an option and what came. */
 export const refusal = (option: string, rule: string, value: unknown): TypeError =>
-  new TypeError(`Expected \`${option}\` to be ${rule}, got \`${show(value)}\` (${value === null ? 'null' : typeof value})`);
+  new TypeError(
+    `Expected \`${option}\` to be ${rule}, got \`${show(value)}\` (${value === null ? 'null' : typeof value})`,
+  );
 
 /** Reads a duration as milliseconds. Throws a `TypeError` that names the option. */
 export const durationMs = (option: string, value: Duration, limits: { readonly min?: number } = {}): number => {
   const { min = 0 } = limits;
   const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value.trim()) : null;
   // The pattern names the units of the table.
-  const ms = match === null ? (typeof value === 'number' ? value : Number.NaN) : Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
-  if (Number.isNaN(ms) || ms < min) throw refusal(option, `a duration of at least ${min} ms (a number or like '10s')`, value);
+  const ms =
+    match === null
+      ? typeof value === 'number'
+        ? value
+        : Number.NaN
+      : Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+  if (Number.isNaN(ms) || ms < min)
+    throw refusal(option, `a duration of at least ${min} ms (a number or like '10s')`, value);
   return ms;
 };
 
 /** Checks a whole number. Throws a `TypeError` that names the option. */
-export const integer = (option: string, value: number, limits: { readonly min?: number; readonly max?: number } = {}): number => {
+export const integer = (
+  option: string,
+  value: number,
+  limits: { readonly min?: number; readonly max?: number } = {},
+): number => {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = limits;
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw refusal(option, max === Number.MAX_SAFE_INTEGER ? `an integer from ${min} up` : `an integer from ${min} to ${max}`, value);
+    throw refusal(
+      option,
+      max === Number.MAX_SAFE_INTEGER ? `an integer from ${min} up` : `an integer from ${min} to ${max}`,
+      value,
+    );
   }
   return value;
 };
@@ -41,9 +57,15 @@ export const flag = (option: string, value: boolean): boolean => {
 };
 
 /** Checks that a value is an object with these methods, as far as can be seen from outside. */
-export const withMethods = <T extends object>(option: string, value: T, what: string, names: readonly (keyof T & string)[]): T => {
+export const withMethods = <T extends object>(
+  option: string,
+  value: T,
+  what: string,
+  names: readonly (keyof T & string)[],
+): T => {
   // What callers give is not known to be a `T`.
-  const has = (name: keyof T & string): boolean => typeof (value as Partial<T> | null | undefined)?.[name] === 'function';
+  const has = (name: keyof T & string): boolean =>
+    typeof (value as Partial<T> | null | undefined)?.[name] === 'function';
   if (typeof value !== 'object' || !names.every(has)) throw refusal(option, what, value);
   return value;
 };
@@ -70,7 +92,9 @@ export const knownOptions = <T extends object>(owner: string, options: T, names:
   if (typeof options !== 'object' || options === null) throw refusal(owner, 'an object of options', options);
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(names, name)) continue;
-    throw new TypeError(`Expected options of \`${owner}\` to be among ${Object.keys(names).join(', ')}, got \`${name}\``);
+    throw new TypeError(
+      `Expected options of \`${owner}\` to be among ${Object.keys(names).join(', ')}, got \`${name}\``,
+    );
   }
 };
 

@@ -1,12 +1,15 @@
 /**
- * Numbers and texts as bytes of stored keys: no two share theirs, and byte order is the order of numbers, and of texts by their UTF-8.
- * The bytes are part of the format of stored state, and never change.
+ * Numbers and texts as bytes of stored keys: no two share theirs, and byte order is the order of numbers, and of texts
+ * by their UTF-8. The bytes are part of the format of stored state, and never change.
  */
 
 /** Where eight bytes of a number are put in order; used up within one call. */
 const scratch = Buffer.alloc(8);
 
-/** Writes the double whose byte order is numeric order: positive numbers with the sign bit set, negative ones with all bits turned. -0 is 0. */
+/**
+ * Writes the double whose byte order is numeric order: positive numbers with the sign bit set, negative ones with all
+ * bits turned. -0 is 0.
+ */
 export const writeDouble = (bytes: Buffer, value: number, at: number): void => {
   bytes.writeDoubleBE(value === 0 ? 0 : value, at);
   if (value < 0) {
@@ -54,4 +57,5 @@ export const textFromBytes = (bytes: Buffer, tags: TextTags): string | undefined
 };
 
 /** The text with U+FFFD in place of each lone surrogate, for receivers that refuse one. */
-export const wellFormed = (text: string): string => (loneSurrogate.test(text) ? text.replaceAll(loneSurrogates, '\ufffd') : text);
+export const wellFormed = (text: string): string =>
+  loneSurrogate.test(text) ? text.replaceAll(loneSurrogates, '\ufffd') : text;

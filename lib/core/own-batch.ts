@@ -1,7 +1,7 @@
 /**
- * What a source brings and is given, held apart from it (I21, I4): its lists and its positions may be used again by who made them, and
- * the engine reads them later, in a turn, or stores them later still, in a checkpoint. What is taken and what is given is a copy. A
- * position that is a primitive costs nothing.
+ * What a source brings and is given, held apart from it (I21, I4): its lists and its positions may be used again by who
+ * made them, and the engine reads them later, in a turn, or stores them later still, in a checkpoint. What is taken and
+ * what is given is a copy. A position that is a primitive costs nothing.
  */
 import type { SourceBatch } from './connector.ts';
 import { isThenable, refusedPromise } from './errors.ts';
@@ -20,8 +20,9 @@ export const ownPosition = <P>(position: P, what: string): P => {
 };
 
 /**
- * A batch whose lists are its own and whose positions are copies; `whose` says of what. Values are not looked into. Throws a `TypeError`
- * when `timestamps` are not an array with as many entries as there are values; which numbers they are is for others to check.
+ * A batch whose lists are its own and whose positions are copies; `whose` says of what. Values are not looked into.
+ * Throws a `TypeError` when `timestamps` are not an array with as many entries as there are values; which numbers they
+ * are is for others to check.
  */
 export const ownBatch = <T, P>(batch: SourceBatch<T, P>, whose: string): SourceBatch<T, P> => {
   const { timestamps, sides } = batch;

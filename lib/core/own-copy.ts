@@ -1,7 +1,8 @@
 /**
- * The one rule of handing over (I21): who keeps a value beyond the turn, or hands it to code that runs outside of one, keeps or hands over
- * a copy. Inside a turn values are shared, since a replay does the same again; what two readers hold across turns would be changed by the
- * one and stored for the other, and an outcome would depend on whether there was a crash. A primitive costs nothing.
+ * The one rule of handing over (I21): who keeps a value beyond the turn, or hands it to code that runs outside of one,
+ * keeps or hands over a copy. Inside a turn values are shared, since a replay does the same again; what two readers
+ * hold across turns would be changed by the one and stored for the other, and an outcome would depend on whether there
+ * was a crash. A primitive costs nothing.
  */
 import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
 import { decodeText, encodeText } from './serde.ts';
@@ -12,8 +13,8 @@ const notPlain = Symbol('not plain');
 const depthMax = 200;
 
 /**
- * A copy of a value that shares no object with it: what a store gives back of it, at once. Throws `NOT_SERIALISABLE` with the path to what
- * can not be stored.
+ * A copy of a value that shares no object with it: what a store gives back of it, at once. Throws `NOT_SERIALISABLE`
+ * with the path to what can not be stored.
  */
 export const ownCopy = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) {
@@ -26,13 +27,14 @@ export const ownCopy = <T>(value: T): T => {
 };
 
 /**
- * A copy for doors where values are only passed on and need not be storable: what can not be stored (an instance of a class, a function) is
- * passed on as it is, and what holds it is copied around it.
+ * A copy for doors where values are only passed on and need not be storable: what can not be stored (an instance of a
+ * class, a function) is passed on as it is, and what holds it is copied around it.
  */
 export const looseCopy = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) return value;
   const copy = plainCopy(value, 0);
-  return (copy === notPlain ? new LooseCopy((other) => other).of(value) : copy) as T; // A copy has the type of what it is a copy of.
+  // A copy has the type of what it is a copy of.
+  return (copy === notPlain ? new LooseCopy((other) => other).of(value) : copy) as T;
 };
 
 /** A copy that can be stored of anything: in the place of what can't be stored stands a text that says what it was. */
@@ -76,7 +78,10 @@ const arrayCopy = (values: readonly unknown[], depth: number): unknown => {
   return copy;
 };
 
-/** Copies what is plain; `other` says what stands for the rest. One object stays one, which ends the walk through a cycle too. */
+/**
+ * Copies what is plain; `other` says what stands for the rest. One object stays one, which ends the walk through a
+ * cycle too.
+ */
 class LooseCopy {
   readonly #copies = new Map<object, unknown>();
   readonly #other: (value: unknown) => unknown;
@@ -141,8 +146,8 @@ const refuseChange = (): never => {
 };
 
 /**
- * Freezes a value with all it holds, so that who changes it later is told where it does: for tests. Typed arrays can't be frozen and are
- * left as they are.
+ * Freezes a value with all it holds, so that who changes it later is told where it does: for tests. Typed arrays can't
+ * be frozen and are left as they are.
  */
 export const deepFreeze = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value;

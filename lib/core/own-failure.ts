@@ -1,9 +1,10 @@
 /**
- * Tells apart what failed: the data or the work in hand, the code, or the job. What skips bad data must not take a mistake in code for it:
- * that would skip everything.
+ * Tells apart what failed: the data or the work in hand, the code, or the job. What skips bad data must not take a
+ * mistake in code for it: that would skip everything.
  *
- * Tells the failure of an action, a model or a tool from an error about the job. Strategies (`onError`, `errorHandling`, a tool's answer)
- * take the former only: a missing resource, a store that fails or a bug of ours would otherwise drop every input in silence.
+ * Tells the failure of an action, a model or a tool from an error about the job. Strategies (`onError`,
+ * `errorHandling`, a tool's answer) take the former only: a missing resource, a store that fails or a bug of ours would
+ * otherwise drop every input in silence.
  */
 import { concernsEveryInput } from './error-facts.ts';
 import { InvariantError, isMistake, StreamError, type ErrorCode } from './errors.ts';
@@ -44,9 +45,9 @@ const isOfWork = (error: unknown): boolean => {
 export type FailureStrategy = 'fail' | 'ignore' | 'dead-letter';
 
 /**
- * Whether a strategy takes this failure, so that the job goes on. `ignore` leaves nothing of the input, so it takes no mistake in code; a
- * dead letter keeps the input with its error and may be sent again when the code is mended, but what no input can cause, a name that
- * does not exist, fails the job at the first.
+ * Whether a strategy takes this failure, so that the job goes on. `ignore` leaves nothing of the input, so it takes no
+ * mistake in code; a dead letter keeps the input with its error and may be sent again when the code is mended, but what
+ * no input can cause, a name that does not exist, fails the job at the first.
  */
 export const takesFailure = (strategy: FailureStrategy, error: unknown, onAccessError?: AccessError): boolean => {
   if (strategy === 'fail' || !isOwnFailure(error, onAccessError)) return false;
@@ -55,7 +56,8 @@ export const takesFailure = (strategy: FailureStrategy, error: unknown, onAccess
 };
 
 /** What lies behind the errors of ours that name the operator, the action and the call. */
-const rootOf = (error: unknown): unknown => (error instanceof StreamError && error.cause !== undefined ? rootOf(error.cause) : error);
+const rootOf = (error: unknown): unknown =>
+  error instanceof StreamError && error.cause !== undefined ? rootOf(error.cause) : error;
 
 const nameOf = (error: unknown): unknown => (error as { name?: unknown } | null)?.name; // Whatever was thrown.
 
@@ -67,8 +69,9 @@ export interface Parser {
 }
 
 /**
- * Whether what a parser threw is its refusal of the data. A schema of a library says what does not fit in a list of issues, and whatever else comes
- * out of it is a mistake in what it was made of; a function that somebody wrote refuses with any error that shows no mistake.
+ * Whether what a parser threw is its refusal of the data. A schema of a library says what does not fit in a list of
+ * issues, and whatever else comes out of it is a mistake in what it was made of; a function that somebody wrote refuses
+ * with any error that shows no mistake.
  */
 export const isRefusal = (error: unknown, parser: Parser): boolean => {
   if (isListed(error, 'issues') || isListed(error, 'errors')) return true;
@@ -76,8 +79,12 @@ export const isRefusal = (error: unknown, parser: Parser): boolean => {
 };
 
 const isListed = (error: unknown, name: 'issues' | 'errors'): boolean =>
+  typeof error === 'object' &&
+  error !== null &&
   // Any object may have it, or not.
-  typeof error === 'object' && error !== null && Array.isArray((error as Readonly<Record<string, unknown>>)[name]) && !(error instanceof AggregateError);
+  Array.isArray((error as Readonly<Record<string, unknown>>)[name]) &&
+  !(error instanceof AggregateError);
 
 /** Whether a library says that its schema has to wait, where it was asked for a value: zod's words, 3 and 4. */
-export const needsToWait = (error: unknown): boolean => error instanceof Error && /during synchronous parse/.test(error.message);
+export const needsToWait = (error: unknown): boolean =>
+  error instanceof Error && /during synchronous parse/.test(error.message);

@@ -1,4 +1,6 @@
-/** Packages that are loaded when they are used: who does not use them need not install them, and waits for none of them. */
+/**
+ * Packages that are loaded when they are used: who does not use them need not install them, and waits for none of them.
+ */
 import { messageOf, StreamError } from './errors.ts';
 
 /**
@@ -12,10 +14,14 @@ export const loadPackage = async <M>(name: string, user: string, load: () => Pro
   try {
     return await load();
   } catch (cause) {
-    throw new StreamError('PACKAGE_MISSING', `${user} need the package '${name}', which can not be loaded: ${messageOf(cause)}`, {
-      cause,
-      hint: `\`npm install ${name}\`; a bundle has to leave it out, as an external package`,
-      details: { package: name },
-    });
+    throw new StreamError(
+      'PACKAGE_MISSING',
+      `${user} need the package '${name}', which can not be loaded: ${messageOf(cause)}`,
+      {
+        cause,
+        hint: `\`npm install ${name}\`; a bundle has to leave it out, as an external package`,
+        details: { package: name },
+      },
+    );
   }
 };

@@ -1,11 +1,13 @@
 /**
- * The one JSON form of plain data, on every way out: prompts, tool answers, files, prints and dead letters. It is for people, models and
- * other programs to read, and is not read back (`serde.ts` is the form that is). Nothing becomes `{}` or disappears in silence: what
- * has no JSON form is refused with the path to it (I22). The forms are those of protobuf's JSON mapping, where it has one:
+ * The one JSON form of plain data, on every way out: prompts, tool answers, files, prints and dead letters. It is for
+ * people, models and other programs to read, and is not read back (`serde.ts` is the form that is). Nothing becomes
+ * `{}` or disappears in silence: what has no JSON form is refused with the path to it (I22). The forms are those of
+ * protobuf's JSON mapping, where it has one:
  *
  * | value | JSON |
  * |---|---|
- * | text, finite numbers, booleans, null, arrays, plain objects | themselves; a member that is undefined is left out, in an array it is null |
+ * | text, finite numbers, booleans, null, arrays, plain objects | themselves; a member that is undefined is left out,
+ * in an array it is null |
  * | bigint | its digits as text: `"10"` |
  * | NaN and the infinities | `"NaN"`, `"Infinity"`, `"-Infinity"` |
  * | Date | ISO 8601 as text; an invalid one is null |
@@ -25,13 +27,14 @@ import { isPlainObject } from './plain-object.ts';
 const depthMax = 1000;
 
 /**
- * A value as JSON. Throws `NOT_SERIALISABLE` with the path to what has no JSON form: functions, symbols, promises and the like, and what
- * contains itself.
+ * A value as JSON. Throws `NOT_SERIALISABLE` with the path to what has no JSON form: functions, symbols, promises and
+ * the like, and what contains itself.
  *
  * @example
  * plainJson({ stock: new Map([['mug', 3]]), balance: 10n }); // '{"stock":{"mug":3},"balance":"10"}'
  */
-export const plainJson = (value: unknown): string => (isJson(value, 0) ? JSON.stringify(value) : new JsonWriter().write(value));
+export const plainJson = (value: unknown): string =>
+  isJson(value, 0) ? JSON.stringify(value) : new JsonWriter().write(value);
 
 /** Text stands for itself, anything else for its JSON. @example plainText(new Set(['a'])); // '["a"]' */
 export const plainText = (value: unknown): string => (typeof value === 'string' ? value : plainJson(value));
@@ -121,9 +124,13 @@ class JsonWriter {
   }
 
   #bytes(value: ArrayBufferView | ArrayBufferLike): string {
-    // All typed arrays but bytes: numbers or bigints.
-    if (types.isTypedArray(value) && !types.isUint8Array(value)) return this.#list(Array.from(value as Iterable<number | bigint>));
-    const bytes = ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.from(value);
+    if (types.isTypedArray(value) && !types.isUint8Array(value)) {
+      // All typed arrays but bytes: numbers or bigints.
+      return this.#list(Array.from(value as Iterable<number | bigint>));
+    }
+    const bytes = ArrayBuffer.isView(value)
+      ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+      : Buffer.from(value);
     return `"${bytes.toString('base64')}"`;
   }
 
@@ -135,7 +142,9 @@ class JsonWriter {
 
   #map(map: ReadonlyMap<unknown, unknown>): string {
     const entries = [...map];
-    return entries.every(([key]) => typeof key === 'string') ? this.#record(entries as [string, unknown][]) : this.#list(entries); // every key was looked at
+    return entries.every(([key]) => typeof key === 'string')
+      ? this.#record(entries as [string, unknown][])
+      : this.#list(entries); // every key was looked at
   }
 
   #error(error: Error): string {
@@ -143,7 +152,14 @@ class JsonWriter {
     const { name, message, stack: _stack, cause, ...own } = error as Error & Record<string, unknown>;
     const code = 'code' in error ? error.code : undefined;
     const errors = error instanceof AggregateError ? { errors: error.errors } : {};
-    const all = { name: String(name), message: String(message), ...(code === undefined ? {} : { code }), ...own, cause, ...errors };
+    const all = {
+      name: String(name),
+      message: String(message),
+      ...(code === undefined ? {} : { code }),
+      ...own,
+      cause,
+      ...errors,
+    };
     return this.#record(Object.entries(all));
   }
 
@@ -165,7 +181,9 @@ class JsonWriter {
   #refusal(found: string): StreamError {
     const path = this.#path.length > 20 ? [...this.#path.slice(0, 20), '...'].join('') : this.#path.join('');
     const where = path === '' ? 'the value' : `\`${path}\``;
-    return new StreamError('NOT_SERIALISABLE', `${where} has no JSON form: it is ${found}`, { details: { path, found } });
+    return new StreamError('NOT_SERIALISABLE', `${where} has no JSON form: it is ${found}`, {
+      details: { path, found },
+    });
   }
 }
 
@@ -174,5 +192,7 @@ const stepOf = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.${name
 const classOf = (value: object): string => {
   // Any object may be a prototype, with a constructor or without.
   const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor ?? {};
-  return typeof name === 'string' && name !== '' ? `an instance of \`${name}\` without properties` : 'an object without properties';
+  return typeof name === 'string' && name !== ''
+    ? `an instance of \`${name}\` without properties`
+    : 'an object without properties';
 };

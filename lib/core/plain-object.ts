@@ -1,6 +1,7 @@
 /**
- * What counts as a plain object, an array, a map and so on, whatever realm it comes from: a vm context, a test runner and a structured
- * clone have an `Object.prototype` of their own. The one place that knows it; instances of classes that extend these are something else.
+ * What counts as a plain object, an array, a map and so on, whatever realm it comes from: a vm context, a test runner
+ * and a structured clone have an `Object.prototype` of their own. The one place that knows it; instances of classes
+ * that extend these are something else.
  */
 import { types } from 'node:util';
 
@@ -27,13 +28,16 @@ export const isPlainArray = (value: unknown): value is readonly unknown[] => {
   return prototype === Array.prototype || Array.isArray(prototype);
 };
 
-/** Whether the class of an object stands directly under `Object`, so that it is a built-in one and none that extends it. */
+/**
+ * Whether the class of an object stands directly under `Object`, so that it is a built-in one and none that extends it.
+ */
 const isDirect = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value);
   return typeof prototype === 'object' && prototype !== null && isRoot(Object.getPrototypeOf(prototype));
 };
 
-export const isPlainMap = (value: object): value is ReadonlyMap<unknown, unknown> => types.isMap(value) && isDirect(value);
+export const isPlainMap = (value: object): value is ReadonlyMap<unknown, unknown> =>
+  types.isMap(value) && isDirect(value);
 
 export const isPlainSet = (value: object): value is ReadonlySet<unknown> => types.isSet(value) && isDirect(value);
 

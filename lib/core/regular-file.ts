@@ -1,6 +1,6 @@
 /**
- * Opens files without being held up: opening a named pipe waits for whoever is at its other end, and some devices wait too (I10). So
- * everything is opened without waiting, and given back only when it is a regular file.
+ * Opens files without being held up: opening a named pipe waits for whoever is at its other end, and some devices wait
+ * too (I10). So everything is opened without waiting, and given back only when it is a regular file.
  */
 import type { Stats } from 'node:fs';
 import { constants } from 'node:fs';

@@ -1,4 +1,7 @@
-/** The options of a retry, wherever a call takes them: what is refused, and what they come to after a failure. Keeps I10. */
+/**
+ * The options of a retry, wherever a call takes them: what is refused, and what they come to after a failure. Keeps
+ * I10.
+ */
 import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
 import { isThenable, refusedPromise, StreamError } from './errors.ts';
@@ -22,9 +25,15 @@ export const checkRetry = (option: string, retry: RetryOptions): RetryOptions =>
   knownOptions(option, retry, names);
   const { attempts, backoffFactor, jitter, retryAfterMax, retryOn } = retry;
   if (attempts !== undefined) integer(`${option}.attempts`, attempts, { min: 1 });
-  for (const name of ['initialInterval', 'maxInterval'] as const) checkInterval(`${option}.${name}`, retry[name], retry[`${name}Ms`]);
+  for (const name of ['initialInterval', 'maxInterval'] as const)
+    checkInterval(`${option}.${name}`, retry[name], retry[`${name}Ms`]);
   const [firstMs = 0, maxMs = firstMs] = [intervalMs(retry, 'initialInterval'), intervalMs(retry, 'maxInterval')];
-  if (maxMs < firstMs) throw refusal(`${option}.maxInterval`, `at least \`initialInterval\` (${firstMs} ms)`, retry.maxInterval ?? retry.maxIntervalMs);
+  if (maxMs < firstMs)
+    throw refusal(
+      `${option}.maxInterval`,
+      `at least \`initialInterval\` (${firstMs} ms)`,
+      retry.maxInterval ?? retry.maxIntervalMs,
+    );
   if (backoffFactor !== undefined) number(`${option}.backoffFactor`, backoffFactor, 'a number from 1 up', 1);
   if (jitter !== undefined) number(`${option}.jitter`, jitter, 'a number from 0 to 1', 0, 1);
   if (retryAfterMax !== undefined) durationMs(`${option}.retryAfterMax`, retryAfterMax);
@@ -47,7 +56,10 @@ const intervalMs = (retry: RetryOptions, name: 'initialInterval' | 'maxInterval'
   return retry[`${name}Ms`] ?? (interval === undefined ? undefined : durationMs(name, interval));
 };
 
-/** How long to wait after an attempt that failed, without what is random in it, in milliseconds; the number of the attempt from 1. */
+/**
+ * How long to wait after an attempt that failed, without what is random in it, in milliseconds; the number of the
+ * attempt from 1.
+ */
 export const retryIntervalMs = (retry: RetryOptions, attempt: number): number => {
   const { backoffFactor = 2 } = retry;
   const givenMaxMs = intervalMs(retry, 'maxInterval');
@@ -58,10 +70,16 @@ export const retryIntervalMs = (retry: RetryOptions, attempt: number): number =>
 };
 
 /** What follows a failed attempt: another one after a wait, or the end with this error. */
-export type AfterFailure = { readonly kind: 'again'; readonly waitMs: number } | { readonly kind: 'end'; readonly error: unknown };
+export type AfterFailure =
+  { readonly kind: 'again'; readonly waitMs: number } | { readonly kind: 'end'; readonly error: unknown };
 
 /** The rule of every retry. The error may ask for a longer wait than the back-off, up to a bound of its own. */
-export const afterFailure = (retry: RetryOptions | undefined, attempt: number, error: unknown, clock: Clock): AfterFailure => {
+export const afterFailure = (
+  retry: RetryOptions | undefined,
+  attempt: number,
+  error: unknown,
+  clock: Clock,
+): AfterFailure => {
   const { attempts = 1, jitter = 0.1, retryAfterMax = '10m', retryOn = canRetry } = retry ?? {};
   if (retry === undefined || attempt >= attempts) return { kind: 'end', error };
   const again: unknown = retryOn(error);
@@ -70,17 +88,25 @@ export const afterFailure = (retry: RetryOptions | undefined, attempt: number, e
   const asked: unknown = error instanceof StreamError ? error.details['retryAfterMs'] : undefined;
   const askedMs = typeof asked === 'number' && asked > 0 ? asked : 0;
   const maxMs = durationMs('retryAfterMax', retryAfterMax);
-  if (error instanceof StreamError && askedMs > maxMs) return { kind: 'end', error: waitsTooLong(error, askedMs, maxMs) };
-  return { kind: 'again', waitMs: Math.max(askedMs, jittered(retryIntervalMs(retry, attempt), jitter, clock.random())) };
+  if (error instanceof StreamError && askedMs > maxMs)
+    return { kind: 'end', error: waitsTooLong(error, askedMs, maxMs) };
+  return {
+    kind: 'again',
+    waitMs: Math.max(askedMs, jittered(retryIntervalMs(retry, attempt), jitter, clock.random())),
+  };
 };
 
 const canRetry = (error: unknown): boolean =>
   !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
 
 const waitsTooLong = ({ code, message, details, cause }: StreamError, askedMs: number, maxMs: number): StreamError =>
-  new StreamError(code, `${message}; it asks to wait ${askedMs / 1000} s, longer than the ${maxMs / 1000} s of \`retryAfterMax\``, {
-    cause,
-    retryable: false,
-    hint: 'ask again after that time, or raise `retryAfterMax`',
-    details,
-  });
+  new StreamError(
+    code,
+    `${message}; it asks to wait ${askedMs / 1000} s, longer than the ${maxMs / 1000} s of \`retryAfterMax\``,
+    {
+      cause,
+      retryable: false,
+      hint: 'ask again after that time, or raise `retryAfterMax`',
+      details,
+    },
+  );

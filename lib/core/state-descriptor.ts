@@ -1,6 +1,7 @@
 /**
- * Keyed state, one of an operator's capabilities: a descriptor names a state, and gives a handle that reads and changes what the current
- * key holds. Handles throw outside a turn (I2); a value that was read is valid until the turn ends, and is changed by putting it back.
+ * Keyed state, one of an operator's capabilities: a descriptor names a state, and gives a handle that reads and changes
+ * what the current key holds. Handles throw outside a turn (I2); a value that was read is valid until the turn ends,
+ * and is changed by putting it back.
  */
 import type { Key } from './key.ts';
 
@@ -19,8 +20,9 @@ export interface StateDescriptor<H> {
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
   /**
-   * Values are handed to user code: what is put in and what is read are copies, so that what the code changes in them is changed nowhere
-   * else, before a crash as after it (I21). @defaultValue false: a value that is read is not to be changed
+   * Values are handed to user code: what is put in and what is read are copies, so that what the code changes in them
+   * is changed nowhere else, before a crash as after it (I21). @defaultValue false: a value that is read is not to be
+   * changed
    */
   readonly copies?: boolean | undefined;
   /** Carries the type only; never present at run time. */
@@ -36,8 +38,9 @@ export interface StateOptions {
    */
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /**
-   * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody else holds it. What a
-   * checkpoint writes was taken when it was read, so it never sees the change. @defaultValue false: a value is never changed
+   * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody
+   * else holds it. What a checkpoint writes was taken when it was read, so it never sees the change. @defaultValue
+   * false: a value is never changed
    */
   readonly inPlace?: boolean | undefined;
 }
@@ -83,7 +86,9 @@ export interface MapState<K extends string | number, V> extends KeyedHandle {
   keys(): Iterable<K>;
   /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
   entries(): Iterable<[K, V]>;
-  /** Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only. */
+  /**
+   * Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only.
+   */
   forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void>;
 }
 

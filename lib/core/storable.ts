@@ -1,6 +1,7 @@
 /**
- * Whether a value can be stored, found without making text of it. What is put into state is looked at when it is put there, with a
- * place for state or without one: later nobody knows who put it, and it would end the job at a checkpoint, for every key.
+ * Whether a value can be stored, found without making text of it. What is put into state is looked at when it is put
+ * there, with a place for state or without one: later nobody knows who put it, and it would end the job at a
+ * checkpoint, for every key.
  */
 import { types } from 'node:util';
 import { StreamError } from './errors.ts';

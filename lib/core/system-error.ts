@@ -1,6 +1,7 @@
 /**
- * Errors of the operating system, as a user may meet them: with a code of ours, what to do about it, the cause, and whether waiting can
- * help. A path that is wrong stays wrong, so it is told at once; a disk that is full may have room again.
+ * Errors of the operating system, as a user may meet them: with a code of ours, what to do about it, the cause, and
+ * whether waiting can help. A path that is wrong stays wrong, so it is told at once; a disk that is full may have room
+ * again.
  */
 import type { ErrorCode } from './errors.ts';
 import { asMistake, messageOf, StreamError } from './errors.ts';
@@ -65,7 +66,12 @@ export interface SystemErrorOptions {
 }
 
 /** `cause` as an error with a code of ours; one that has a code of ours already is given back as it is. */
-export const systemError = (code: ErrorCode, message: string, cause: unknown, options: SystemErrorOptions = {}): StreamError => {
+export const systemError = (
+  code: ErrorCode,
+  message: string,
+  cause: unknown,
+  options: SystemErrorOptions = {},
+): StreamError => {
   if (cause instanceof StreamError) return cause;
   const system = systemCodeOf(cause);
   const known = system === undefined ? undefined : systemTable[system];

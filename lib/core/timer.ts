@@ -1,4 +1,7 @@
-/** Timers, one of an operator's capabilities: turns that time brings, by the watermark or by the clock. They survive a crash. */
+/**
+ * Timers, one of an operator's capabilities: turns that time brings, by the watermark or by the clock. They survive a
+ * crash.
+ */
 import type { Timestamp } from './element.ts';
 
 export type TimeDomain = 'event' | 'processing';
@@ -9,7 +12,10 @@ export interface Timer {
   readonly domain: TimeDomain;
 }
 
-/** Timers of the current key, one per (key, namespace, timestamp, domain). Those of one time fire in the order of their keys' bytes. */
+/**
+ * Timers of the current key, one per (key, namespace, timestamp, domain). Those of one time fire in the order of their
+ * keys' bytes.
+ */
 export interface Timers {
   readonly watermark: Timestamp;
   /** A time at or before the watermark (the clock) fires with the next one. `namespace` @defaultValue 0 */
@@ -31,8 +37,9 @@ export interface DerivedTimer {
 }
 
 /**
- * Event-time timers of the current key that follow from its state, so that they cost no state of their own: register each once when its
- * cause is made, and again in `open` for every cause that is there. They fire in the order of `Timers` and can't be deleted.
+ * Event-time timers of the current key that follow from its state, so that they cost no state of their own: register
+ * each once when its cause is made, and again in `open` for every cause that is there. They fire in the order of
+ * `Timers` and can't be deleted.
  */
 export interface DerivedTimers {
   readonly watermark: Timestamp;

@@ -1,6 +1,7 @@
 /**
- * Work, one of an operator's capabilities: what waits. An item is submitted in a turn, runs outside any, and takes effect in one. Items
- * are state until they are applied; outcomes are journaled, and a replay takes them from there instead of running anything (I8).
+ * Work, one of an operator's capabilities: what waits. An item is submitted in a turn, runs outside any, and takes
+ * effect in one. Items are state until they are applied; outcomes are journaled, and a replay takes them from there
+ * instead of running anything (I8).
  */
 import type { CallContext, CallOptions } from './call.ts';
 import type { Timestamp } from './element.ts';
@@ -11,44 +12,55 @@ export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly o
 export type Rejection = 'fail' | 'outcome';
 
 /**
- * When a body goes on with the outcome of a durable call. `call`: when it is durable, so that whatever the body does with it, a crash
- * changes nothing about it. `effect`: at once; a crash may come before it is durable, and then the call is made again and may give
- * something else. Until it is durable nothing that the engine knows of leaves: no further call starts, and no end takes effect.
+ * When a body goes on with the outcome of a durable call. `call`: when it is durable, so that whatever the body does
+ * with it, a crash changes nothing about it. `effect`: at once; a crash may come before it is durable, and then the
+ * call is made again and may give something else. Until it is durable nothing that the engine knows of leaves: no
+ * further call starts, and no end takes effect.
  */
 export type Durability = 'call' | 'effect';
 
 /** Asynchronous work: `run` waits outside any turn, `apply` takes its outcome in one. */
 export interface Worker<W, R> {
   readonly name: string;
-  /** May wait. Reads no state and emits nothing: it returns what should happen. Runs after the submitting turn is durable; never during replay. */
+  /**
+   * May wait. Reads no state and emits nothing: it returns what should happen. Runs after the submitting turn is
+   * durable; never during replay.
+   */
   run(item: W, context: WorkContext): Promise<R>;
   /** Makes it happen, in one turn under the key that submitted the item. */
   apply(item: W, outcome: Outcome<R>): void;
   /**
-   * What a rejection of `run` is. `fail`: no outcome; it fails the job, and after the restart the item runs again, its failed calls
-   * too. `outcome`: journaled and given to `apply` like any other. A function tells by the error. @defaultValue 'fail'
+   * What a rejection of `run` is. `fail`: no outcome; it fails the job, and after the restart the item runs again, its
+   * failed calls too. `outcome`: journaled and given to `apply` like any other. A function tells by the error.
+   * @defaultValue 'fail'
    */
   readonly onRejection?: Rejection | ((error: unknown) => Rejection) | undefined;
   /** When a body goes on with an outcome; a function tells by the item. @defaultValue 'call' */
   readonly durability?: Durability | ((item: W) => Durability) | undefined;
   /**
-   * Nobody but the operator holds items and results, and no user code gets to see them as they are: then they are not copied where they are
-   * submitted, run and applied (I21).
+   * Nobody but the operator holds items and results, and no user code gets to see them as they are: then they are not
+   * copied where they are submitted, run and applied (I21).
    */
   readonly owned?: true | undefined;
-  /** Says that `run` waits for nothing and makes no calls: an item only asks for a turn of its own, and needs no place among those in flight. */
+  /**
+   * Says that `run` waits for nothing and makes no calls: an item only asks for a turn of its own, and needs no place
+   * among those in flight.
+   */
   readonly placeless?: true | undefined;
   /** Names an item in messages, such as that of a timeout. @defaultValue worker, uid and key */
   describe?(item: W, key: Key): string;
   /**
-   * What tells an item from others of its key, without names that a new branch gives anew: by it outcomes are found again after the code
-   * changed. Plain data. @defaultValue the item
+   * What tells an item from others of its key, without names that a new branch gives anew: by it outcomes are found
+   * again after the code changed. Plain data. @defaultValue the item
    */
   identity?(item: W): unknown;
 }
 
 export interface Work<W> {
-  /** Starts one item under the current key, after this turn. The item must be serialisable: it is state until it is applied. */
+  /**
+   * Starts one item under the current key, after this turn. The item must be serialisable: it is state until it is
+   * applied.
+   */
   submit(item: W): void;
 }
 
@@ -58,8 +70,8 @@ export interface WorkOptions {
   /** Items submitted and not yet applied; at this bound sources are not pulled. @defaultValue 2 x inFlightMax */
   readonly pendingMax?: number | undefined;
   /**
-   * Limit of one `run`, in milliseconds; past it the item is rejected with `WORK_TIMEOUT`, and `onRejection` says what becomes of it: by
-   * default the job fails. @defaultValue none
+   * Limit of one `run`, in milliseconds; past it the item is rejected with `WORK_TIMEOUT`, and `onRejection` says what
+   * becomes of it: by default the job fails. @defaultValue none
    */
   readonly timeoutMs?: number | undefined;
 }
@@ -73,7 +85,10 @@ export interface WorkContext {
   readonly submittedAt: Timestamp;
   /** Aborted when the item times out or the job stops. Made when first read. */
   readonly signal: AbortSignal;
-  /** Reads state under the item's key, as it is now. Must not change any. Only what cannot change while the item is open is the same after a crash. */
+  /**
+   * Reads state under the item's key, as it is now. Must not change any. Only what cannot change while the item is open
+   * is the same after a crash.
+   */
   read<T>(fn: () => T): T;
   /** Runs `fn` once and journals its outcome; after a crash the journaled outcome is returned instead (I8). */
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options?: CallOptions<R>): Promise<R>;

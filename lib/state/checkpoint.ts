@@ -1,10 +1,11 @@
 /**
- * Headers of checkpoints in the state database, and the chain by which a hole is found. Keeps I5 (a checkpoint is whole or absent).
+ * Headers of checkpoints in the state database, and the chain by which a hole is found. Keeps I5 (a checkpoint is whole
+ * or absent).
  *
- * The newest checkpoint is a full row, older ones are short links: batch n writes the full row n and replaces the full row n-1 by its
- * link. LevelDB may silently lose a record in the middle of its log, which is one whole batch. Then an id is missing or a row was never
- * replaced by its link, and reading the chain finds either. Batch 1 replaces nothing, so it brings the row of an id 0 along. The loss of
- * the last batches can't be told from a crash before them.
+ * The newest checkpoint is a full row, older ones are short links: batch n writes the full row n and replaces the full
+ * row n-1 by its link. LevelDB may silently lose a record in the middle of its log, which is one whole batch. Then an
+ * id is missing or a row was never replaced by its link, and reading the chain finds either. Batch 1 replaces nothing,
+ * so it brings the row of an id 0 along. The loss of the last batches can't be told from a crash before them.
  */
 import type { KeyRange, Store, StoreBatch } from './store.ts';
 import { invariant, messageOf, StreamError } from '../core/errors.ts';
@@ -52,7 +53,10 @@ export const checkpointKey = (id: number): Buffer => {
 /** Adds the header to the batch that carries the checkpoint's rows, and makes the row of the one before a link. */
 export const writeCheckpoint = (batch: StoreBatch, checkpoint: NewCheckpoint): CheckpointLink => {
   const { id, previous, body, rowsDigest } = checkpoint;
-  invariant(Number.isSafeInteger(id) && id === (previous?.id ?? 0) + 1, `I5: checkpoint ${id} can not follow ${previous?.id ?? 'nothing'}`);
+  invariant(
+    Number.isSafeInteger(id) && id === (previous?.id ?? 0) + 1,
+    `I5: checkpoint ${id} can not follow ${previous?.id ?? 'nothing'}`,
+  );
   const before = ownDigest(previous);
   const row = sealValue({ kind: 'full', id, before, rowsDigest, body } satisfies FullRow);
   batch.put(checkpointKey(id), row);
@@ -62,8 +66,8 @@ export const writeCheckpoint = (batch: StoreBatch, checkpoint: NewCheckpoint): C
 };
 
 /**
- * Reads and verifies the chain; undefined when nothing was ever checkpointed. Throws `STORE_DAMAGED` with the id where the chain breaks,
- * also when the store holds rows that no checkpoint can have written.
+ * Reads and verifies the chain; undefined when nothing was ever checkpointed. Throws `STORE_DAMAGED` with the id where
+ * the chain breaks, also when the store holds rows that no checkpoint can have written.
  */
 export const readNewestCheckpoint = async (store: Store): Promise<StoredCheckpoint | undefined> => {
   let newest: StoredCheckpoint | CheckpointLink | undefined;
@@ -89,7 +93,10 @@ export const pruneChain = async (store: Store, id: number): Promise<void> => {
 };
 
 export interface DigestedBatch extends StoreBatch {
-  /** Depends on keys, values and order of what was put and deleted so far. Values carry their own checksums, which are used for it. */
+  /**
+   * Depends on keys, values and order of what was put and deleted so far. Values carry their own checksums, which are
+   * used for it.
+   */
   readonly rowsDigest: number;
 }
 
@@ -152,7 +159,8 @@ const readRow = (key: Uint8Array, value: Uint8Array): StoredCheckpoint | Checkpo
   const id = keyId(key);
   let row: FullRow | LinkRow;
   try {
-    row = unsealValue(value, `the header of checkpoint ${id}`) as FullRow | LinkRow; // sealed, so written by `writeCheckpoint`
+    // sealed, so written by `writeCheckpoint`
+    row = unsealValue(value, `the header of checkpoint ${id}`) as FullRow | LinkRow;
   } catch (cause) {
     if (cause instanceof StreamError && cause.code === 'STORE_FORMAT') throw cause;
     throw damaged(id, messageOf(cause), cause);
@@ -166,7 +174,10 @@ const keyId = (key: Uint8Array): number => {
   return Number(new DataView(key.buffer, key.byteOffset).getBigUint64(1));
 };
 
-const breakBetween = (last: StoredCheckpoint | CheckpointLink | undefined, row: CheckpointLink): StreamError | undefined => {
+const breakBetween = (
+  last: StoredCheckpoint | CheckpointLink | undefined,
+  row: CheckpointLink,
+): StreamError | undefined => {
   const expected = last === undefined ? 0 : last.id + 1;
   if (row.id !== expected || (last !== undefined && 'body' in last))
     return damaged(Math.max(expected, 1), 'its write was lost, although a later one is there');

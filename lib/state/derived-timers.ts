@@ -127,7 +127,8 @@ export class DerivedTimers {
       this.#firing.at += 1;
       if (this.#firing.at === keys.length) this.#firing = undefined;
       this.#count -= 1;
-      this.#fire(keys[at] as MapKey, 'timestamp' in timers ? timers : (timers[at] as DerivedTimer)); // Inside the bounds.
+      // Inside the bounds.
+      this.#fire(keys[at] as MapKey, 'timestamp' in timers ? timers : (timers[at] as DerivedTimer));
       fired += 1;
       if (mayGoOn?.() === false) break;
     }

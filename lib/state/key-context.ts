@@ -1,6 +1,6 @@
 /**
- * The current key of one operator: its edge enters and leaves it, and handles see by `version` whether what they hold still belongs to the
- * key in hand. Keeps I2: outside a turn there is no key.
+ * The current key of one operator: its edge enters and leaves it, and handles see by `version` whether what they hold
+ * still belongs to the key in hand. Keeps I2: outside a turn there is no key.
  */
 import type { Key, MapKey } from '../core/key.ts';
 import { keyGroupOf, mapKeyOf } from '../core/key.ts';
@@ -24,7 +24,9 @@ export class KeyContext {
     return this.#key;
   }
 
-  /** Makes `key` current, which must be an own one (`ownKey`): the door that it came in by has checked and copied it. */
+  /**
+   * Makes `key` current, which must be an own one (`ownKey`): the door that it came in by has checked and copied it.
+   */
   enter(key: Key): void {
     this.mapKey = mapKeyOf(key);
     this.#key = key;
@@ -65,7 +67,9 @@ export class KeyContext {
     }
   }
 
-  /** Key group of the current key, worked out when first asked for. Throws a `TypeError` when no key is current (I2). */
+  /**
+   * Key group of the current key, worked out when first asked for. Throws a `TypeError` when no key is current (I2).
+   */
   group(maxParallelism: number): number {
     if (this.#groupVersion !== this.version) {
       this.#group = keyGroupOf(this.key, maxParallelism);
@@ -77,7 +81,9 @@ export class KeyContext {
 
 /** The refusal of everything that needs a current key while there is none. */
 export const outsideTurn = (): TypeError =>
-  new TypeError('Expected a current key: state and timers are reached only while a record, timer or work of that key is in hand');
+  new TypeError(
+    'Expected a current key: state and timers are reached only while a record, timer or work of that key is in hand',
+  );
 
 /** The refusal of a change while state may only be read. */
 export const readOnlyState = (): TypeError =>

@@ -53,7 +53,8 @@ function* kindOf(keys: readonly MapKey[]): Generator<void, Kind> {
 }
 
 const sortFew = (keys: MapKey[], kind: Kind): void => {
-  if (kind === 'texts') keys.sort(); // Without a function, texts are compared by their units, and twice as fast.
+  if (kind === 'texts')
+    keys.sort(); // Without a function, texts are compared by their units, and twice as fast.
   else if (kind === 'numbers') keys.sort((a, b) => Number(a) - Number(b));
   else {
     // The bytes of a key are worked out once, not once per comparison.
@@ -71,7 +72,7 @@ function* sortMany(keys: MapKey[], kind: Kind): Generator<void, void> {
     sorted[at] = keys[numberAt(order, at)] as MapKey; // The order names each key once.
     if (at % stepMax === stepMax - 1) yield;
   }
-  for (let from = 0; from < sorted.length; ) {
+  for (let from = 0; from < sorted.length;) {
     const end = endOfEqual(parts, order, from);
     if (end - from > 1) yield* sortRun(sorted, from, end);
     if (Math.floor(from / stepMax) !== Math.floor(end / stepMax)) yield;

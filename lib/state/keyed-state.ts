@@ -139,7 +139,11 @@ export class WorkingSet {
     return {
       write: (batch) => {
         sink.open(batch);
-        return inSlices(tables, (table) => table.writeFrozen(), () => (written = true));
+        return inSlices(
+          tables,
+          (table) => table.writeFrozen(),
+          () => (written = true),
+        );
       },
       durable: () => {
         invariant(written && epochs.frozen !== -1, 'I5: a cut is durable before it is written');
@@ -176,7 +180,10 @@ export class OperatorState implements HandleOwner {
   readonly #add: (table: StateTable<Cell>) => void;
   readonly #names = new Map<string, number>();
 
-  constructor(keys: KeyContext, parts: { options: Omit<TableOptions, 'state' | 'descriptor'>; add: (table: StateTable<Cell>) => void }) {
+  constructor(
+    keys: KeyContext,
+    parts: { options: Omit<TableOptions, 'state' | 'descriptor'>; add: (table: StateTable<Cell>) => void },
+  ) {
     this.keys = keys;
     this.#options = parts.options;
     this.#add = parts.add;
@@ -186,10 +193,13 @@ export class OperatorState implements HandleOwner {
   state<H>(descriptor: StateDescriptor<H>, stateNumber: number = this.#nextNumber()): H {
     integer('stateNumber', stateNumber, { max: 0xff });
     integer('version', descriptor.version, { min: 1 });
-    if (this.#names.has(descriptor.name)) throw new TypeError(`Expected state '${descriptor.name}' to be asked for once`);
-    if ([...this.#names.values()].includes(stateNumber)) throw new TypeError(`Expected state number ${stateNumber} to be used once`);
+    if (this.#names.has(descriptor.name))
+      throw new TypeError(`Expected state '${descriptor.name}' to be asked for once`);
+    if ([...this.#names.values()].includes(stateNumber))
+      throw new TypeError(`Expected state number ${stateNumber} to be used once`);
     this.#names.set(descriptor.name, stateNumber);
-    return this.#make({ ...this.#options, state: stateNumber, descriptor }, descriptor) as H; // a descriptor's kind says its handle
+    // a descriptor's kind says its handle
+    return this.#make({ ...this.#options, state: stateNumber, descriptor }, descriptor) as H;
   }
 
   #make(options: TableOptions, { kind, indexed = true }: StateDescriptor<unknown>): unknown {

@@ -1,20 +1,21 @@
 /**
  * Where everything stands in the state database. All integers are big endian, so that byte order is numeric order.
  *
- *   m                                                                       the job record (graph, uids, maxParallelism)
- *   c  checkpoint:8                                                         checkpoint headers; `lib/state/checkpoint.ts`
- *   s  operator:2  state:1  group:2  keyLength:4  key  sub                  one row of keyed state
- *   i  operator:2  domain:1  group:2  time:8  key  namespace:8              one timer; value: version:1  crc:4
+ *   m                                                                       the job record (graph, uids,
+ *   maxParallelism) c  checkpoint:8                                                         checkpoint headers;
+ *   `lib/state/checkpoint.ts` s  operator:2  state:1  group:2  keyLength:4  key  sub                  one row of keyed
+ *   state i  operator:2  domain:1  group:2  time:8  key  namespace:8              one timer; value: version:1  crc:4
  *   x                                                                       outbox of sealed epochs (reserved)
  *
  *  - `operator` and `state` are numbers from the dictionary in the job record, never names.
- *  - `group` is the key group (I11): one key group of one state is one range, as rescaling needs it. State stands before group, so that
- *    one state is one range too, for `forEachKey` and for removing it.
- *  - `key` is the key's canonical bytes. Its length stands before it, so that the rows of one key are neighbours and no key's rows lie
- *    among those of another.
- *  - `sub` is empty for the root row of a key (a value, the head of a list, the index of a map), else one tag byte and a number or text.
- *  - Numbers (`time`, `namespace`, numeric `sub`) are IEEE 754 doubles whose bits are turned so that byte order is numeric order;
- *    infinities have their place at both ends.
+ *  - `group` is the key group (I11): one key group of one state is one range, as rescaling needs it. State stands
+ *    before group, so that one state is one range too, for `forEachKey` and for removing it.
+ *  - `key` is the key's canonical bytes. Its length stands before it, so that the rows of one key are neighbours and no
+ *    key's rows lie among those of another.
+ *  - `sub` is empty for the root row of a key (a value, the head of a list, the index of a map), else one tag byte and
+ *    a number or text.
+ *  - Numbers (`time`, `namespace`, numeric `sub`) are IEEE 754 doubles whose bits are turned so that byte order is
+ *    numeric order; infinities have their place at both ends.
  *
  * Keeps I11 and I12: a row says which operator, state and key group it belongs to.
  */
@@ -36,7 +37,8 @@ const subTags = { number: 1, text: 2, rawText: 3 } as const;
 const stateHead = 10;
 const timerHead = 14;
 const timerVersion = 1;
-const damaged = (what: string): StreamError => new StreamError('STORE_DAMAGED', `the state database holds ${what} of an unknown form`);
+const damaged = (what: string): StreamError =>
+  new StreamError('STORE_DAMAGED', `the state database holds ${what} of an unknown form`);
 
 /** A key as rows are named by it. */
 export interface StoredKey {
@@ -112,7 +114,13 @@ export interface TimerRow {
   readonly namespace: number;
 }
 
-export const timerRowKey = (operator: number, domain: TimeDomain, key: StoredKey, time: number, namespace: number): Uint8Array => {
+export const timerRowKey = (
+  operator: number,
+  domain: TimeDomain,
+  key: StoredKey,
+  time: number,
+  namespace: number,
+): Uint8Array => {
   const row = Buffer.allocUnsafe(timerHead + key.bytes.length + 8);
   row[0] = prefixes.timer;
   row.writeUInt16BE(operator, 1);
@@ -140,7 +148,8 @@ export const parseTimerRow = (row: Uint8Array, value: Uint8Array): TimerRow => {
   }
   const bytes = asBuffer(row);
   const domain = bytes[3];
-  if (bytes.length < timerHead + 9 || bytes[0] !== prefixes.timer || domain === undefined || domain > 1) throw damaged('a timer');
+  if (bytes.length < timerHead + 9 || bytes[0] !== prefixes.timer || domain === undefined || domain > 1)
+    throw damaged('a timer');
   return {
     operator: bytes.readUInt16BE(1),
     domain: domain === 0 ? 'event' : 'processing',

@@ -124,7 +124,8 @@ export class LevelDatabase {
   }
 
   clear({ gte, lt }: KeyRange): Promise<void> {
-    return this.perform(() => this.#level.clear({ gte, lt }), { operations: 0, bytes: 0 }); // How many it removes is not known.
+    // How many it removes is not known.
+    return this.perform(() => this.#level.clear({ gte, lt }), { operations: 0, bytes: 0 });
   }
 
   /**
@@ -199,7 +200,8 @@ export class LevelDatabase {
 
   #readError(cause: unknown): StreamError {
     // LevelDB reports a table that is gone or shorter than it was as an error of input and output.
-    const lost = codeOf(cause) === 'LEVEL_CORRUPTION' || /No such file|Invalid argument|truncated/.test(messageOf(cause));
+    const lost =
+      codeOf(cause) === 'LEVEL_CORRUPTION' || /No such file|Invalid argument|truncated/.test(messageOf(cause));
     const code = lost ? 'STORE_DAMAGED' : 'STORE_FAILED';
     return new StreamError(code, `'${this.#path}' can not be read: ${messageOf(cause)}`, { cause });
   }

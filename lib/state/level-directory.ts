@@ -1,8 +1,9 @@
 /**
- * The directory around the two databases: its marker file, and what tells a directory that is new from one that has lost its data.
- * LevelDB started on a directory without `CURRENT` deletes the tables it finds and begins from nothing, so it is asked to create
- * databases only where none can have been: the marker is written last when a directory is made, and from then on nothing is created.
- * Who may not read the state may not read its files: directories that are made here are open to their owner alone.
+ * The directory around the two databases: its marker file, and what tells a directory that is new from one that has
+ * lost its data. LevelDB started on a directory without `CURRENT` deletes the tables it finds and begins from nothing,
+ * so it is asked to create databases only where none can have been: the marker is written last when a directory is
+ * made, and from then on nothing is created. Who may not read the state may not read its files: directories that are
+ * made here are open to their owner alone.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
@@ -28,7 +29,8 @@ const privateDirectory = 0o700;
 const privateFile = 0o600;
 
 /** The whole file, so that no changed byte passes. Later formats may add fields and keep this rule of the checksum. */
-const markerText = ({ format, jobId }: Marker): string => `${JSON.stringify({ format, jobId, crc: markerCrc({ format, jobId }) })}\n`;
+const markerText = ({ format, jobId }: Marker): string =>
+  `${JSON.stringify({ format, jobId, crc: markerCrc({ format, jobId }) })}\n`;
 
 const markerCrc = ({ format, jobId }: Marker): number => crc32(`${format} ${jobId}`);
 
@@ -78,7 +80,10 @@ export const writeMarker = async (directory: string): Promise<Marker> => {
   return marker;
 };
 
-/** Makes a directory and what leads to it, durably. Node's own recursive `mkdir` never returns where the system refuses with `ENOENT`. */
+/**
+ * Makes a directory and what leads to it, durably. Node's own recursive `mkdir` never returns where the system refuses
+ * with `ENOENT`.
+ */
 export const makeDirectory = async (directory: string): Promise<void> => {
   try {
     await makePath(directory);

@@ -1,7 +1,7 @@
 /**
- * LevelDB's files, as far as it takes to see whether they are whole: the records of a log or manifest, the blocks of a table and their
- * checksums. LevelDB itself skips what is damaged in a log and does not verify tables unless it is told to, which its binding can not.
- * The formats are those of `doc/log_format.md` and `doc/table_format.md` in LevelDB.
+ * LevelDB's files, as far as it takes to see whether they are whole: the records of a log or manifest, the blocks of a
+ * table and their checksums. LevelDB itself skips what is damaged in a log and does not verify tables unless it is told
+ * to, which its binding can not. The formats are those of `doc/log_format.md` and `doc/table_format.md` in LevelDB.
  */
 
 // ---------- CRC-32C, eight bytes at a step
@@ -22,10 +22,20 @@ const tables: readonly Uint32Array[] = (() => {
   return all;
 })();
 const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as readonly [
-  Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, // made above
+  Uint32Array,
+  Uint32Array,
+  Uint32Array,
+  Uint32Array,
+  Uint32Array,
+  Uint32Array,
+  Uint32Array,
+  Uint32Array, // made above
 ];
 
-/** The checksum of `bytes` from `start` to `end`. Every index below is within its table or the range, so no fallback is ever taken. */
+/**
+ * The checksum of `bytes` from `start` to `end`. Every index below is within its table or the range, so no fallback is
+ * ever taken.
+ */
 export const crc32c = (bytes: Buffer, start: number, end: number, seed = 0): number => {
   let crc = ~seed;
   let at = start;
@@ -33,8 +43,14 @@ export const crc32c = (bytes: Buffer, start: number, end: number, seed = 0): num
     crc ^= bytes.readInt32LE(at);
     const next = bytes.readInt32LE(at + 4);
     crc =
-      (t7[crc & 0xff] ?? 0) ^ (t6[(crc >>> 8) & 0xff] ?? 0) ^ (t5[(crc >>> 16) & 0xff] ?? 0) ^ (t4[crc >>> 24] ?? 0) ^
-      (t3[next & 0xff] ?? 0) ^ (t2[(next >>> 8) & 0xff] ?? 0) ^ (t1[(next >>> 16) & 0xff] ?? 0) ^ (t0[next >>> 24] ?? 0);
+      (t7[crc & 0xff] ?? 0) ^
+      (t6[(crc >>> 8) & 0xff] ?? 0) ^
+      (t5[(crc >>> 16) & 0xff] ?? 0) ^
+      (t4[crc >>> 24] ?? 0) ^
+      (t3[next & 0xff] ?? 0) ^
+      (t2[(next >>> 8) & 0xff] ?? 0) ^
+      (t1[(next >>> 16) & 0xff] ?? 0) ^
+      (t0[next >>> 24] ?? 0);
   }
   for (; at < end; at += 1) crc = (crc >>> 8) ^ (t0[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0);
   return ~crc >>> 0;
@@ -70,7 +86,9 @@ const fragmentAt = (log: Buffer, at: number): Fragment | undefined => {
   const end = at + logHeader + log.readUInt16LE(at + 4);
   const kind = log[at + 6] ?? 0;
   if (kind < kinds.full || kind > kinds.last || end > log.length || end > blockEnd(at)) return undefined;
-  return isSum(log.readUInt32LE(at), crc32c(log, at + 6, end)) ? { kind, data: log.subarray(at + logHeader, end), end } : undefined;
+  return isSum(log.readUInt32LE(at), crc32c(log, at + 6, end))
+    ? { kind, data: log.subarray(at + logHeader, end), end }
+    : undefined;
 };
 
 const blockEnd = (at: number): number => at - (at % logBlock) + logBlock;
@@ -86,7 +104,8 @@ export const readLog = (log: Buffer): LogRecords => {
     }
     const fragment = fragmentAt(log, at);
     const starts = fragment?.kind === kinds.full || fragment?.kind === kinds.first;
-    if (fragment === undefined || starts !== (parts.length === 0)) return { records, torn: true, hole: beginsBehind(log, at) };
+    if (fragment === undefined || starts !== (parts.length === 0))
+      return { records, torn: true, hole: beginsBehind(log, at) };
     parts.push(fragment.data);
     at = fragment.end;
     if (fragment.kind === kinds.full || fragment.kind === kinds.last) {
@@ -242,8 +261,12 @@ const unpackSnappy = (packed: Buffer): Buffer => {
       continue;
     }
     const length = kind === 1 ? 4 + ((tag >>> 2) & 7) : 1 + (tag >>> 2);
-    const back = kind === 1 ? ((tag >>> 5) << 8) | cursor.take(1).readUInt8() : cursor.take(kind === 2 ? 2 : 4).readUIntLE(0, kind === 2 ? 2 : 4);
-    for (let copied = 0; copied < length; copied += 1, at += 1) out[at] = out[at - back] ?? 0; // May read what it has just written.
+    const back =
+      kind === 1
+        ? ((tag >>> 5) << 8) | cursor.take(1).readUInt8()
+        : cursor.take(kind === 2 ? 2 : 4).readUIntLE(0, kind === 2 ? 2 : 4);
+    // May read what it has just written.
+    for (let copied = 0; copied < length; copied += 1, at += 1) out[at] = out[at - back] ?? 0;
   }
   return out;
 };

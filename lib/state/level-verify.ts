@@ -1,10 +1,12 @@
 /**
- * Looks at a database before LevelDB opens it, because LevelDB takes a damaged log for a torn one and goes on without what was behind
- * the damage, trusts its tables, and may end the process on one that is garbage. Keeps I5 and I8 against a disk that changes bytes.
+ * Looks at a database before LevelDB opens it, because LevelDB takes a damaged log for a torn one and goes on without
+ * what was behind the damage, trusts its tables, and may end the process on one that is garbage. Keeps I5 and I8
+ * against a disk that changes bytes.
  *
- * The newest log may end in the one write that nobody had acknowledged; everything before was. How far that was is noted beside the
- * database after each write, without a sync: after the end of the process the note is exact, after a loss of power a lower bound. It stands
- * outside of the database's own directory, so that one which was exchanged for an older copy is noticed.
+ * The newest log may end in the one write that nobody had acknowledged; everything before was. How far that was is
+ * noted beside the database after each write, without a sync: after the end of the process the note is exact, after a
+ * loss of power a lower bound. It stands outside of the database's own directory, so that one which was exchanged for
+ * an older copy is noticed.
  */
 import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -15,12 +17,22 @@ import { readRegular } from '../core/regular-file.ts';
 import { systemCodeOf } from '../core/system-error.ts';
 import { lastSequenceOf, readLog, readManifest, verifyTable, type Manifest } from './level-format.ts';
 
-/** Tables are verified at the opening up to this many bytes, the newest first, so that a restart does not take longer with more state. */
+/**
+ * Tables are verified at the opening up to this many bytes, the newest first, so that a restart does not take longer
+ * with more state.
+ */
 const tableBytesMax = 32 * 2 ** 20;
 
-/** Says what is damaged; undefined when nothing is, as far as LevelDB itself would not say so. `acknowledged` is the last operation known to be durable. */
-export const damageOf = async (path: string, acknowledged: number | undefined): Promise<{ readonly damage: string | undefined; readonly lastSequence: number }> => {
-  if (acknowledged === undefined) return { damage: 'the note of what was acknowledged does not match its checksum', lastSequence: 0 };
+/**
+ * Says what is damaged; undefined when nothing is, as far as LevelDB itself would not say so. `acknowledged` is the
+ * last operation known to be durable.
+ */
+export const damageOf = async (
+  path: string,
+  acknowledged: number | undefined,
+): Promise<{ readonly damage: string | undefined; readonly lastSequence: number }> => {
+  if (acknowledged === undefined)
+    return { damage: 'the note of what was acknowledged does not match its checksum', lastSequence: 0 };
   const manifest = await manifestOf(path);
   if (manifest === undefined) return { damage: undefined, lastSequence: acknowledged }; // LevelDB refuses it.
   let { lastSequence } = manifest;
@@ -38,7 +50,8 @@ export const damageOf = async (path: string, acknowledged: number | undefined): 
     if (last !== undefined) lastSequence = Math.max(lastSequence, lastSequenceOf(last));
     // Behind a torn log there may be empty ones: an opening that failed on its way has made them.
     const damagedLog = rest.hole ? name : last === undefined ? undefined : torn;
-    if (damagedLog !== undefined) return { damage: `'${damagedLog}' is damaged, and later writes are whole`, lastSequence };
+    if (damagedLog !== undefined)
+      return { damage: `'${damagedLog}' is damaged, and later writes are whole`, lastSequence };
     if (rest.torn) torn ??= name;
   }
   if (lastSequence < acknowledged) {
@@ -60,7 +73,9 @@ const manifestOf = async (path: string): Promise<Manifest | undefined> => {
 /** The logs from a number up, in their order. */
 const logsFrom = async (path: string, from: number): Promise<readonly string[]> => {
   const number = (name: string): number => Number.parseInt(name, 10);
-  return (await readdir(path)).filter((name) => /^\d+\.log$/.test(name) && number(name) >= from).sort((a, b) => number(a) - number(b));
+  return (await readdir(path))
+    .filter((name) => /^\d+\.log$/.test(name) && number(name) >= from)
+    .sort((a, b) => number(a) - number(b));
 };
 
 const tableDamage = async (path: string, { tables }: Manifest): Promise<string | undefined> => {
@@ -102,7 +117,10 @@ export class Acknowledged {
     this.#count = count;
   }
 
-  /** What the file says; 0 when it is not there, since then nothing is known; undefined when it is not as it was written. */
+  /**
+   * What the file says; 0 when it is not there, since then nothing is known; undefined when it is not as it was
+   * written.
+   */
   static read(path: string): number | undefined {
     let bytes: Buffer;
     try {
@@ -111,7 +129,8 @@ export class Acknowledged {
       if (systemCodeOf(error) === 'ENOENT') return 0;
       throw error;
     }
-    if (bytes.length !== 16 || bytes.readUInt32LE(8) !== crc32(bytes.subarray(0, 8)) || bytes.readUInt32LE(12) !== 0) return undefined;
+    if (bytes.length !== 16 || bytes.readUInt32LE(8) !== crc32(bytes.subarray(0, 8)) || bytes.readUInt32LE(12) !== 0)
+      return undefined;
     return Number(bytes.readBigUInt64LE(0));
   }
 

@@ -20,7 +20,8 @@ export const mapCodec = (indexed: boolean): RowCodec => ({
 
 export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements MapState<K, V> {
   get(key: K): V | undefined {
-    return given(this.table, this.rows().read(mapSub(key))?.value) as V | undefined; // only `set` and the store put values in
+    // only `set` and the store put values in
+    return given(this.table, this.rows().read(mapSub(key))?.value) as V | undefined;
   }
 
   /** Undefined is the same as `delete(key)`. */

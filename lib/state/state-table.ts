@@ -253,7 +253,8 @@ export abstract class StateTable<C extends Cell> {
       );
     }
     return this.fromStored(value, sub, (old) => {
-      const read = descriptor.migrate === undefined || version === descriptor.version ? old : descriptor.migrate(old, version);
+      const read =
+        descriptor.migrate === undefined || version === descriptor.version ? old : descriptor.migrate(old, version);
       return this.freeze ? deepFreeze(read) : read;
     });
   }
@@ -272,9 +273,13 @@ export abstract class StateTable<C extends Cell> {
       return sealValue([descriptor.version, this.toStored(cell)] satisfies StoredValue);
     } catch (error) {
       const key = keyOfMapKey(cell.key);
-      throw new StreamError('NOT_SERIALISABLE', `state '${descriptor.name}' of key \`${String(key)}\`: ${messageOf(error)}`, {
-        cause: error,
-      });
+      throw new StreamError(
+        'NOT_SERIALISABLE',
+        `state '${descriptor.name}' of key \`${String(key)}\`: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 /**
- * The contract with the state database: an ordered map of bytes with one writer. LevelDB keeps it on disk, memory for tests; both pass
- * `stateStoreSuite` of `millrace/testing`. Keeps I5 (a batch is whole or absent) and I15 (a failed write closes the store).
+ * The contract with the state database: an ordered map of bytes with one writer. LevelDB keeps it on disk, memory for
+ * tests; both pass `stateStoreSuite` of `millrace/testing`. Keeps I5 (a batch is whole or absent) and I15 (a failed
+ * write closes the store).
  */
 import type { ActionStateStore } from '../core/journal.ts';
 
@@ -23,7 +24,10 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** After a write failed every further operation rejects with `STORE_FAILED` until the store is closed and opened anew (I15). */
+/**
+ * After a write failed every further operation rejects with `STORE_FAILED` until the store is closed and opened anew
+ * (I15).
+ */
 export interface StoreBatch {
   /** Operations so far. */
   readonly length: number;

@@ -35,4 +35,5 @@ export const heapPop = <T extends Timed>(heap: T[]): T | undefined => {
   return head;
 };
 
-const timeAt = (heap: readonly Timed[], index: number): Timestamp => (heap[index] as Timed).time; // inside the bounds by construction
+// inside the bounds by construction
+const timeAt = (heap: readonly Timed[], index: number): Timestamp => (heap[index] as Timed).time;

@@ -40,7 +40,10 @@ export class TimerService {
   /** Restored by the runtime with the checkpoint. */
   watermark: Timestamp = MIN_TIMESTAMP;
   readonly #options: TimerServiceOptions;
-  readonly #queues: Readonly<Record<TimeDomain, TimerQueue>> = { event: new TimerQueue('event'), processing: new TimerQueue('processing') };
+  readonly #queues: Readonly<Record<TimeDomain, TimerQueue>> = {
+    event: new TimerQueue('event'),
+    processing: new TimerQueue('processing'),
+  };
   /** The current epoch; 0 marks a timer that the store has, -1 one that vanished before it was written. */
   #epoch = 1;
   #cutOpen = false;

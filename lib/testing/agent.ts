@@ -1,6 +1,6 @@
 /**
- * Runs an agent by hand, one input at a time, in the operator harness: what it sends out, which events it goes through and what it
- * remembers can be looked at after each run. Models, tools and services come from the test.
+ * Runs an agent by hand, one input at a time, in the operator harness: what it sends out, which events it goes through
+ * and what it remembers can be looked at after each run. Models, tools and services come from the test.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import type { Key } from '../core/key.ts';
@@ -66,7 +66,10 @@ export class AgentHarness<I, O> {
   readonly #seen: { events: Event[] };
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(operator: OperatorHarness<I, O>, parts: { agent: OpenAgent; warnings: readonly string[]; seen: { events: Event[] } }) {
+  private constructor(
+    operator: OperatorHarness<I, O>,
+    parts: { agent: OpenAgent; warnings: readonly string[]; seen: { events: Event[] } },
+  ) {
     this.operator = operator;
     this.#agent = parts.agent;
     this.#warnings = parts.warnings;
@@ -74,21 +77,38 @@ export class AgentHarness<I, O> {
   }
 
   /** Makes the agent and its resources. Throws `AGENT_INVALID` or `RESOURCE_NOT_FOUND`. */
-  static async open<I, O>(source: Agent<I, O> | AgentClass<I, O>, options: AgentHarnessOptions = {}): Promise<AgentHarness<I, O>> {
-    knownOptions('AgentHarness.open', options, { models: true, resources: true, services: true, options: true, clock: true });
+  static async open<I, O>(
+    source: Agent<I, O> | AgentClass<I, O>,
+    options: AgentHarnessOptions = {},
+  ): Promise<AgentHarness<I, O>> {
+    knownOptions('AgentHarness.open', options, {
+      models: true,
+      resources: true,
+      services: true,
+      options: true,
+      clock: true,
+    });
     const { models = {}, resources = {}, services, options: operatorOptions = {}, clock } = options;
     checkAgentOptions(operatorOptions);
     const shared = new JobResources();
     for (const [name, model] of Object.entries(models)) shared.add('chat_model_connection', name, model);
-    for (const [type, named] of Object.entries(resources)) for (const [name, value] of Object.entries(named)) shared.add(type, name, value);
+    for (const [type, named] of Object.entries(resources))
+      for (const [name, value] of Object.entries(named)) shared.add(type, name, value);
     if (services !== undefined) shared.services(services);
     const agent = await shared.open(source);
     const told: string[] = [];
     const warnings = new Warnings((_facts, message) => void told.push(message));
     const seen = { events: new Array<Event>() };
-    const operator = applyAgent<I, O>({ agent, resources: agent.open, warnings, onEvent: (event) => void seen.events.push(event) }, operatorOptions);
+    const operator = applyAgent<I, O>(
+      { agent, resources: agent.open, warnings, onEvent: (event) => void seen.events.push(event) },
+      operatorOptions,
+    );
     const { deadLetters } = operatorOptions;
-    const harness = await OperatorHarness.open(operator, { keyOf: () => 'key', clock, sides: deadLetters === undefined ? [] : [deadLetters] });
+    const harness = await OperatorHarness.open(operator, {
+      keyOf: () => 'key',
+      clock,
+      sides: deadLetters === undefined ? [] : [deadLetters],
+    });
     return new AgentHarness(harness, { agent, warnings: told, seen });
   }
 
@@ -98,9 +118,10 @@ export class AgentHarness<I, O> {
   }
 
   /**
-   * Runs one input to its end, after those before it. Waits before another attempt are skipped; what else waits for the clock needs
-   * `advance` meanwhile. Rejects with what its run failed with,
-   * after which the harness is of no more use than a failed job. `key` @defaultValue 'key'; `timestamp` @defaultValue none
+   * Runs one input to its end, after those before it. Waits before another attempt are skipped; what else waits for the
+   * clock needs `advance` meanwhile. Rejects with what its run failed with,
+   * after which the harness is of no more use than a failed job. `key` @defaultValue 'key'; `timestamp` @defaultValue
+   * none
    */
   run(input: I, key: Key = 'key', timestamp: Timestamp = MIN_TIMESTAMP): Promise<AgentRun<O>> {
     const run = this.#last.then(() => this.#run(input, key, timestamp));
@@ -159,13 +180,15 @@ export class AgentHarness<I, O> {
     for (;;) {
       out.push(...(await this.operator.settled()));
       if (this.operator.workOpen === 0) break;
-      if ((await this.operator.clock.step()) === undefined) throw new TypeError('Expected work that has not ended to wait for the clock');
+      if ((await this.operator.clock.step()) === undefined)
+        throw new TypeError('Expected work that has not ended to wait for the clock');
     }
     return {
       outputs: out.flatMap((each) => (each.kind === 'record' ? [each.value] : [])),
       events: this.#seen.events,
       memory: this.memory(key),
-      deadLetters: out.flatMap((each) => (each.kind === 'side' ? [each.value as DeadLetter] : [])), // Its only side output.
+      // Its only side output.
+      deadLetters: out.flatMap((each) => (each.kind === 'side' ? [each.value as DeadLetter] : [])),
     };
   }
 }

@@ -1,7 +1,8 @@
 /**
- * Clocks for tests. `ManualClock` stands still until it is moved; `SimulatedClock` is the event queue of a simulated world: whoever
- * drives it runs one timer or deferred callback at a time, in an order that its seed decides, so that one seed gives one history (I9).
- * A `ProcessClock` is what one simulated process sees of that queue; when the process dies, nothing of it happens any more.
+ * Clocks for tests. `ManualClock` stands still until it is moved; `SimulatedClock` is the event queue of a simulated
+ * world: whoever drives it runs one timer or deferred callback at a time, in an order that its seed decides, so that
+ * one seed gives one history (I9). A `ProcessClock` is what one simulated process sees of that queue; when the process
+ * dies, nothing of it happens any more.
  */
 import { systemClock, type Cancel, type Clock } from '../core/clock.ts';
 import { integer } from '../core/options.ts';
@@ -99,7 +100,10 @@ export class ManualClock implements Clock {
     this.#nowMs = nowMs;
   }
 
-  /** Moves time; timers that come due fire in their order, each at its own time and with its promise jobs run before the next. */
+  /**
+   * Moves time; timers that come due fire in their order, each at its own time and with its promise jobs run before the
+   * next.
+   */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await settled();
@@ -135,8 +139,9 @@ export interface SimulatedClockOptions {
   /** Where the clock stands at the beginning, in milliseconds since the Unix epoch. @defaultValue 1_000_000 */
   readonly now?: number | undefined;
   /**
-   * `seeded`: a timer may fire before callbacks that were deferred earlier, timers of one time fire in any order, and running code takes
-   * time now and then. `fixed`: deferred callbacks first, timers in their order, and running code takes no time. @defaultValue 'seeded'
+   * `seeded`: a timer may fire before callbacks that were deferred earlier, timers of one time fire in any order, and
+   * running code takes time now and then. `fixed`: deferred callbacks first, timers in their order, and running code
+   * takes no time. @defaultValue 'seeded'
    */
   readonly order?: 'seeded' | 'fixed' | undefined;
 }
@@ -181,7 +186,8 @@ export class SimulatedClock implements Clock {
   setTimer(delayMs: number, fn: () => void): Cancel {
     const timer = this.#scheduled(this.#nowMs + Math.max(0, delayMs), fn);
     let at = this.#timers.length;
-    while (at > 0 && byTime(this.#timers[at - 1] as Scheduled, timer) > 0) at -= 1; // inside the bounds by the condition
+    // inside the bounds by the condition
+    while (at > 0 && byTime(this.#timers[at - 1] as Scheduled, timer) > 0) at -= 1;
     this.#timers.splice(at, 0, timer);
     return () => void (this.#timers = this.#timers.filter((each) => each !== timer));
   }

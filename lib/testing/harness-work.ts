@@ -1,6 +1,7 @@
 /**
- * The work of one operator in a harness: the engine's own turns, journal, work and recovery on a memory store. So a durable call whose
- * outcome is in the journal is not made again by an operator that comes back (I8), and a call starts when its turn is durable (I14).
+ * The work of one operator in a harness: the engine's own turns, journal, work and recovery on a memory store. So a
+ * durable call whose outcome is in the journal is not made again by an operator that comes back (I8), and a call starts
+ * when its turn is durable (I14).
  */
 import { makeAbort } from '../core/abort.ts';
 import { systemClock } from '../core/clock.ts';
@@ -48,7 +49,20 @@ export class HarnessWork {
     const turns = this.#turns;
     const onApplied = (): void => {};
     const uidOf = (): string => 'operator';
-    this.services = new OpenWork({ jobId, clock, journal, recovery, turns, signal, logger, strictReplay: true, branch, uidOf, onApplied, fail });
+    this.services = new OpenWork({
+      jobId,
+      clock,
+      journal,
+      recovery,
+      turns,
+      signal,
+      logger,
+      strictReplay: true,
+      branch,
+      uidOf,
+      onApplied,
+      fail,
+    });
   }
 
   /** Opens on what a journal held. */
@@ -98,7 +112,10 @@ export class HarnessWork {
     }
   }
 
-  /** Resolves when no work is open, or all that is waits before its next attempt; false when that takes longer than `timeoutMs` in real time. */
+  /**
+   * Resolves when no work is open, or all that is waits before its next attempt; false when that takes longer than
+   * `timeoutMs` in real time.
+   */
   async settled(queue: WorkQueue | undefined, timeoutMs: number): Promise<boolean> {
     const end = systemClock.elapsed() + timeoutMs;
     await this.quiet(queue);
@@ -113,7 +130,8 @@ export class HarnessWork {
   /** What the journal holds. */
   async entries(): Promise<readonly JournalEntry[]> {
     const entries: JournalEntry[] = [];
-    for await (const { key, value } of this.#store.rebuildState()) entries.push({ key: Uint8Array.from(key), value: Uint8Array.from(value) });
+    for await (const { key, value } of this.#store.rebuildState())
+      entries.push({ key: Uint8Array.from(key), value: Uint8Array.from(value) });
     return entries;
   }
 

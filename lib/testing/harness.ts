@@ -1,7 +1,7 @@
 /**
- * Runs one operator by hand: records, watermarks and the clock go in step by step, and what comes out of each step is given back. The
- * operator stands in the engine's own host on a memory store, so state, timers, work and the checkpoint are the real ones; there is no
- * loop, and time stands still unless it is moved (I9).
+ * Runs one operator by hand: records, watermarks and the clock go in step by step, and what comes out of each step is
+ * given back. The operator stands in the engine's own host on a memory store, so state, timers, work and the checkpoint
+ * are the real ones; there is no loop, and time stands still unless it is moved (I9).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { invariant, StreamError } from '../core/errors.ts';
@@ -196,16 +196,21 @@ export class OperatorHarness<I, O> {
   }
 
   /**
-   * Waits until no work is open, or all that is waits before its next attempt, which `advance` brings. Gives what came out meanwhile, and
-   * rejects with what work has failed with, or when it takes longer than `timeout` in real time. @defaultValue timeout '5s'
+   * Waits until no work is open, or all that is waits before its next attempt, which `advance` brings. Gives what came
+   * out meanwhile, and rejects with what work has failed with, or when it takes longer than `timeout` in real time.
+   * @defaultValue timeout '5s'
    */
   async settled(options: { readonly timeout?: Duration | undefined } = {}): Promise<readonly HarnessOutput<O>[]> {
     const { timeout = '5s' } = options;
     const { workQueue } = this.host;
     if (await this.#engine.settled(workQueue, durationMs('timeout', timeout))) return this.#taken();
-    throw new StreamError('WORK_TIMEOUT', `${workQueue?.open} items of work did not end within ${timeout} of real time`, {
-      hint: 'if they wait for the clock of the harness, move it with `advance`',
-    });
+    throw new StreamError(
+      'WORK_TIMEOUT',
+      `${workQueue?.open} items of work did not end within ${timeout} of real time`,
+      {
+        hint: 'if they wait for the clock of the harness, move it with `advance`',
+      },
+    );
   }
 
   /** Work that is submitted and has not ended. */
@@ -313,8 +318,8 @@ export class OperatorHarness<I, O> {
   }
 
   /**
-   * The process dies, and a new operator begins from a snapshot as from a checkpoint. The journal is as it is now: what work has asked
-   * for since the snapshot is not asked for again.
+   * The process dies, and a new operator begins from a snapshot as from a checkpoint. The journal is as it is now: what
+   * work has asked for since the snapshot is not asked for again.
    */
   async restore(snapshot: HarnessSnapshot): Promise<void> {
     this.#engine.kill();

@@ -1,7 +1,7 @@
 /**
- * The disk of a simulated world: a memory storage that remembers which turns survive each crash, which outcomes were journaled, and which
- * checkpoints are durable, so that I6, I7 and I8 can be judged from outside. What it tells, it reads from what is stored, with the
- * engine's own readers; the live turns are told by the environment's `onTurn`.
+ * The disk of a simulated world: a memory storage that remembers which turns survive each crash, which outcomes were
+ * journaled, and which checkpoints are durable, so that I6, I7 and I8 can be judged from outside. What it tells, it
+ * reads from what is stored, with the engine's own readers; the live turns are told by the environment's `onTurn`.
  */
 import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
 import { ownCopy } from '../core/own-copy.ts';
@@ -15,7 +15,10 @@ import { prefixes } from '../state/layout.ts';
 import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-storage.ts';
 import type { OpenStorage, Storage, Store } from '../state/store.ts';
 
-/** When a simulated process touches its disk. Each may kill it: `before` a write is issued, or `after` it is durable and nobody knows. */
+/**
+ * When a simulated process touches its disk. Each may kill it: `before` a write is issued, or `after` it is durable and
+ * nobody knows.
+ */
 export interface DiskProbe {
   alive(): boolean;
   /** The number of a write that begins. */
@@ -83,7 +86,10 @@ export class SimulatedDisk {
     };
   }
 
-  /** A disk that holds nothing but this one's history: on it a job does all turns anew, from the first one, calling nobody. */
+  /**
+   * A disk that holds nothing but this one's history: on it a job does all turns anew, from the first one, calling
+   * nobody.
+   */
   async replica(): Promise<SimulatedDisk> {
     const disk = new SimulatedDisk();
     disk.#jobId = this.#jobId;
@@ -99,13 +105,22 @@ export class SimulatedDisk {
     const open = await this.#storage.open();
     const rows: [string, unknown][] = [];
     for (const prefix of [prefixes.state, prefixes.timer]) {
-      for await (const [key, value] of open.state.entries({ gte: Uint8Array.of(prefix), lt: Uint8Array.of(prefix + 1) })) {
-        rows.push([Buffer.from(key).toString('hex'), prefix === prefixes.state ? decodedBody(value) : Buffer.from(value).toString('hex')]);
+      for await (const [key, value] of open.state.entries({
+        gte: Uint8Array.of(prefix),
+        lt: Uint8Array.of(prefix + 1),
+      })) {
+        rows.push([
+          Buffer.from(key).toString('hex'),
+          prefix === prefixes.state ? decodedBody(value) : Buffer.from(value).toString('hex'),
+        ]);
       }
     }
     const header = await headerOf(open.state);
     await open.close();
-    return { rows, nodes: Object.fromEntries(Object.entries(header.nodes).map(([uid, node]) => [uid, comparable(node)])) };
+    return {
+      rows,
+      nodes: Object.fromEntries(Object.entries(header.nodes).map(([uid, node]) => [uid, comparable(node)])),
+    };
   }
 
   /** After an opening: the turns behind the checkpoint are those the journal has kept. */
@@ -119,7 +134,8 @@ export class SimulatedDisk {
       const record = decodeJournalEntry(entry);
       for (const call of journaledCalls(record)) this.journaled.add(call);
       // It failed with its body: what was an outcome is none any more.
-      if (record.kind === 'called' && record.outcome === undefined) this.journaled.delete(callName(record.work, record.call));
+      if (record.kind === 'called' && record.outcome === undefined)
+        this.journaled.delete(callName(record.work, record.call));
     }
   }
 
@@ -158,7 +174,8 @@ export class SimulatedDisk {
   #watchJournal(journal: ActionStateStore, probe: DiskProbe): ActionStateStore {
     return {
       append: (entries) => {
-        for (const entry of entries) if (entry.key[0] !== turnsTag) this.#work.set(Buffer.from(entry.key).toString('latin1'), entry);
+        for (const entry of entries)
+          if (entry.key[0] !== turnsTag) this.#work.set(Buffer.from(entry.key).toString('latin1'), entry);
         return watched(probe, () => journal.append(entries));
       },
       get: (key) => journal.get(key),
@@ -181,7 +198,8 @@ const watched = async (probe: DiskProbe, write: () => Promise<void>): Promise<vo
 };
 
 const headerOf = async (store: Store): Promise<Header> =>
-  ((await readNewestCheckpoint(store))?.body as Header | undefined) ?? emptyHeader(1); // The digest was verified, so the engine wrote it.
+  // The digest was verified, so the engine wrote it.
+  ((await readNewestCheckpoint(store))?.body as Header | undefined) ?? emptyHeader(1);
 
 const never = (): Promise<never> => new Promise(() => undefined);
 

@@ -1,6 +1,6 @@
 /**
- * Outsides that follow a script: a source whose records, crash and end are written down, and a chat model whose answers are. A crash test
- * then reads as a story: `scriptedSource([0, 1, ABORT, 2])`.
+ * Outsides that follow a script: a source whose records, crash and end are written down, and a chat model whose answers
+ * are. A crash test then reads as a story: `scriptedSource([0, 1, ABORT, 2])`.
  */
 import { sleep, systemClock, type Clock } from '../core/clock.ts';
 import type { Source, SourceBatch } from '../core/connector.ts';
@@ -36,7 +36,10 @@ export interface ScriptedSourceOptions {
   readonly replayable?: boolean | undefined;
   /** Records of one batch at most. @defaultValue 1 */
   readonly batchSize?: number | undefined;
-  /** What happens at an `ABORT`: kill the process that hosts the job, say. @defaultValue the read rejects with a retryable error */
+  /**
+   * What happens at an `ABORT`: kill the process that hosts the job, say. @defaultValue the read rejects with a
+   * retryable error
+   */
   readonly onAbort?: (() => unknown) | undefined;
 }
 
@@ -91,7 +94,9 @@ export const scriptedSource = <T>(
           spent.add(mark);
           if (script[mark] === EOF) return undefined;
           await onAbort?.();
-          throw new StreamError('SOURCE_FAILED', `the script of source "${name}" aborts at ${mark}`, { retryable: true });
+          throw new StreamError('SOURCE_FAILED', `the script of source "${name}" aborts at ${mark}`, {
+            retryable: true,
+          });
         },
         async close() {},
       };
@@ -100,7 +105,8 @@ export const scriptedSource = <T>(
 };
 
 /** An answer, an error, or either after a while. */
-export type ScriptedAnswer = string | ChatMessage | Error | { readonly after: Duration; readonly answer: string | ChatMessage | Error };
+export type ScriptedAnswer =
+  string | ChatMessage | Error | { readonly after: Duration; readonly answer: string | ChatMessage | Error };
 
 export interface ScriptedChatModelOptions {
   /** Brings the delays. @defaultValue the system's clock */
@@ -140,7 +146,10 @@ export interface ScriptedChatModel extends ChatModelConnection {
  * console.log(await scores.executeAndCollect()); // prints [ '4', '5' ]
  * model.assertComplete();
  */
-export const scriptedChatModel = (script: readonly ScriptedAnswer[], options: ScriptedChatModelOptions = {}): ScriptedChatModel => {
+export const scriptedChatModel = (
+  script: readonly ScriptedAnswer[],
+  options: ScriptedChatModelOptions = {},
+): ScriptedChatModel => {
   knownOptions('scriptedChatModel', options, { clock: true });
   const { clock = systemClock } = options;
   const requests: ScriptedRequest[] = [];
@@ -151,7 +160,10 @@ export const scriptedChatModel = (script: readonly ScriptedAnswer[], options: Sc
       const next = script[requests.length];
       requests.push({ ...request, callId, key, idempotencyKey });
       if (next === undefined) {
-        throw new StreamError('MODEL_REQUEST', `the script has ${script.length} answers, this is request ${requests.length}`);
+        throw new StreamError(
+          'MODEL_REQUEST',
+          `the script has ${script.length} answers, this is request ${requests.length}`,
+        );
       }
       const delayed = typeof next === 'object' && 'after' in next ? next : { after: 0, answer: next };
       const delayMs = durationMs('after', delayed.after);

@@ -1,9 +1,10 @@
 /**
- * Simulates a whole job from one seed: time, delays, crashes at any turn and any write, and what is outside. One seed gives one history.
+ * Simulates a whole job from one seed: time, delays, crashes at any turn and any write, and what is outside. One seed
+ * gives one history.
  *
- * Judged are I6 (a fresh job that does the surviving turns from the first one, calling nobody, sends the same to its sinks and ends in
- * the same state), I7, I8 (no journaled call is executed again), and that the job comes to its end. What a pipeline means to compute is
- * for its own test to judge, by `received`.
+ * Judged are I6 (a fresh job that does the surviving turns from the first one, calling nobody, sends the same to its
+ * sinks and ends in the same state), I7, I8 (no journaled call is executed again), and that the job comes to its end.
+ * What a pipeline means to compute is for its own test to judge, by `received`.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { sleep, systemClock } from '../core/clock.ts';
@@ -35,23 +36,38 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Builds the pipeline; called for each start of the job. */
   readonly pipeline: (env: StreamExecutionEnvironment, process: SimulatedProcess) => void;
-  /** Where the first process dies, the second, ...; the process after the last of them lives. @defaultValue up to 6, from the seed */
+  /**
+   * Where the first process dies, the second, ...; the process after the last of them lives. @defaultValue up to 6,
+   * from the seed
+   */
   readonly crashes?: readonly CrashPoint[] | undefined;
-  /** Share of the writes that fail although the process lives, from 0 to 1; half of them reach the disk. @defaultValue 0 */
+  /**
+   * Share of the writes that fail although the process lives, from 0 to 1; half of them reach the disk. @defaultValue 0
+   */
   readonly failingWrites?: number | undefined;
   /** @defaultValue from the seed, 40 to 1540 ms */
   readonly checkpointIntervalMs?: number | undefined;
   /** Options of the environment. @defaultValue its defaults */
   readonly environment?:
-    | Pick<EnvironmentOptions, 'maxParallelism' | 'dirtyMax' | 'timersPerTurn' | 'stateCacheMax' | 'serialiseEdges' | 'restart' | 'freezeState' | 'freeze'>
+    | Pick<
+        EnvironmentOptions,
+        | 'maxParallelism'
+        | 'dirtyMax'
+        | 'timersPerTurn'
+        | 'stateCacheMax'
+        | 'serialiseEdges'
+        | 'restart'
+        | 'freezeState'
+        | 'freeze'
+      >
     | undefined;
   /** Is told what happens, line by line. @defaultValue nobody */
   readonly trace?: ((line: string) => void) | undefined;
   /** Compare with a job that does the surviving turns anew. @defaultValue true */
   readonly replica?: boolean | undefined;
   /**
-   * Whether a replay that meets something else than was recorded breaks a rule. Without it the pipeline may change from life to life;
-   * `replica` must be false then, since no one pipeline has made the history. @defaultValue true
+   * Whether a replay that meets something else than was recorded breaks a rule. Without it the pipeline may change from
+   * life to life; `replica` must be false then, since no one pipeline has made the history. @defaultValue true
    */
   readonly strictReplay?: boolean | undefined;
 }
@@ -129,14 +145,19 @@ class Simulation {
       if (kind === 'open' || failingWrites === 0 || this.#clock.random() >= failingWrites) return 'none';
       return this.#clock.random() < 0.5 ? 'fail-before' : 'fail-after';
     };
-    this.#disk = new SimulatedDisk({ clock: this.#clock, writeDelayMs: () => Math.floor(this.#clock.random() * slowest), fault });
+    this.#disk = new SimulatedDisk({
+      clock: this.#clock,
+      writeDelayMs: () => Math.floor(this.#clock.random() * slowest),
+      fault,
+    });
     this.#world = new SimulatedWorld(this.#disk, this.#trace);
     this.#intervalMs = options.checkpointIntervalMs ?? 40 + Math.floor(this.#clock.random() ** 2 * 1500);
   }
 
   async run(): Promise<void> {
     const crashes =
-      this.#options.crashes ?? Array.from({ length: Math.floor(this.#clock.random() * (crashesMax + 1)) }, () => this.#anyCrash());
+      this.#options.crashes ??
+      Array.from({ length: Math.floor(this.#clock.random() * (crashesMax + 1)) }, () => this.#anyCrash());
     for (const crash of crashes) if (await this.#live(crash)) return;
     await this.#live(undefined);
   }
@@ -154,12 +175,14 @@ class Simulation {
       crash: undefined,
       trace: () => {},
       onTurn: (turn) => {
-        if (turn.kind !== 'start') throw new SimulationFailure(`I6: the replica makes a turn of its own: ${encodeText(turn)}`);
+        if (turn.kind !== 'start')
+          throw new SimulationFailure(`I6: the replica makes a turn of its own: ${encodeText(turn)}`);
       },
     });
     await life.run(this.#environment(1_000_000), pipeline);
     if (world.executions > 0) throw new SimulationFailure(`I8: replay has called ${world.executions} times`);
-    for (const [name, values] of this.#world.received) same(`what sink ${name} received`, values, world.received.get(name) ?? []);
+    for (const [name, values] of this.#world.received)
+      same(`what sink ${name} received`, values, world.received.get(name) ?? []);
     const [mine, replicas] = [await this.#disk.finalState(), await disk.finalState()];
     same('the final state', mine.rows, replicas.rows);
     for (const uid of Object.keys(mine.nodes)) same(`the final state of ${uid}`, mine.nodes[uid], replicas.nodes[uid]);
@@ -269,7 +292,8 @@ class Life {
     const run = async (): Promise<void> => {
       this.#job = await env.executeAsync('simulated');
       this.#job.status$.subscribe(({ state, error }) => {
-        if (clock.alive) this.#options.trace(`the job is ${state}${error === undefined ? '' : `: ${messageOf(error)}`}`);
+        if (clock.alive)
+          this.#options.trace(`the job is ${state}${error === undefined ? '' : `: ${messageOf(error)}`}`);
       });
       await this.#job.done;
     };
@@ -347,7 +371,9 @@ const same = (what: string, mine: unknown, replicas: unknown): void => {
   let at = 0;
   while (at < a.length && a[at] === b[at]) at += 1;
   const part = (text: string): string => text.slice(Math.max(0, at - 200), at + 200);
-  throw new SimulationFailure(`I6: ${what} differs from that of the surviving history\n  here: ...${part(a)}\n  there: ...${part(b)}`);
+  throw new SimulationFailure(
+    `I6: ${what} differs from that of the surviving history\n  here: ...${part(a)}\n  there: ...${part(b)}`,
+  );
 };
 
 const show = (value: unknown): string => {

@@ -1,12 +1,20 @@
 /**
- * Runs recorded vectors of asynchronous I/O (family 11) on `asyncMap`. The recorded function may give several results, or none, where ours
- * gives one: here it gives the list of them. Watermarks that wait together leave one by one in the recording and as one with us, so who
- * compares leaves out a watermark right before another. Cases with retries are none of ours: there an empty result is tried again.
+ * Runs recorded vectors of asynchronous I/O (family 11) on `asyncMap`. The recorded function may give several results,
+ * or none, where ours gives one: here it gives the list of them. Watermarks that wait together leave one by one in the
+ * recording and as one with us, so who compares leaves out a watermark right before another. Cases with retries are
+ * none of ours: there an empty result is tried again.
  */
 import { MIN_TIMESTAMP } from '../core/element.ts';
 import { asyncMap } from '../../operators/async-map.ts';
 import { OperatorHarness, type HarnessOutput } from './harness.ts';
-import { timeOf, vectorTime, type VectorConfig, type VectorOutput, type VectorRunner, type VectorStep } from './vector-form.ts';
+import {
+  timeOf,
+  vectorTime,
+  type VectorConfig,
+  type VectorOutput,
+  type VectorRunner,
+  type VectorStep,
+} from './vector-form.ts';
 
 interface Input {
   readonly key: string;
@@ -31,14 +39,18 @@ export const asyncVectorRunner = async (config: VectorConfig): Promise<VectorRun
   const write = (outputs: readonly HarnessOutput<readonly string[]>[]): void => {
     for (const each of outputs) {
       if (each.kind === 'watermark') out.push({ type: 'watermark', ts: vectorTime(each.timestamp) });
-      if (each.kind === 'record') for (const value of each.value) out.push({ type: 'record', value, ts: vectorTime(each.timestamp) });
+      if (each.kind === 'record')
+        for (const value of each.value) out.push({ type: 'record', value, ts: vectorTime(each.timestamp) });
     }
   };
   const step = ({ op, key = '', value, ts, results }: VectorStep): void => {
     const number = Number(value);
     if (op === 'element') write(harness.element({ key, value: number }, ts === null ? MIN_TIMESTAMP : timeOf(ts)));
     else if (op === 'watermark') write(harness.watermark(timeOf(ts)));
-    else if (op === 'complete') calls.get(number)?.resolve(Array.from({ length: Number(results) }, (_, n) => (n === 0 ? `${number}` : `${number}.${n}`)));
+    else if (op === 'complete')
+      calls
+        .get(number)
+        ?.resolve(Array.from({ length: Number(results) }, (_, n) => (n === 0 ? `${number}` : `${number}.${n}`)));
     else if (op === 'fail') calls.get(number)?.reject(new Error('failed'));
   };
   return {

@@ -1,7 +1,7 @@
 /**
- * Runs recorded vectors of operators (families 01 and 06) in the operator harness. Three differences of the recorded runtime are made up
- * for here: it starts at the watermark MIN after a restore, it handles a watermark again that equals the last one, and it attaches the
- * key to each output.
+ * Runs recorded vectors of operators (families 01 and 06) in the operator harness. Three differences of the recorded
+ * runtime are made up for here: it starts at the watermark MIN after a restore, it handles a watermark again that
+ * equals the last one, and it attaches the key to each output.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import { messageOf } from '../core/errors.ts';
@@ -39,7 +39,8 @@ interface NumberOf extends Keyed {
   readonly value: number;
 }
 
-export const windowVectorRunner = (config: VectorConfig): Promise<VectorRunner> => harnessRunner(windowOperator(config));
+export const windowVectorRunner = (config: VectorConfig): Promise<VectorRunner> =>
+  harnessRunner(windowOperator(config));
 
 const windowOperator = (config: VectorConfig): Operator<NumberOf, Fields> => {
   // The families' files say what is in a config; these are the properties of 01.
@@ -73,7 +74,8 @@ const windowOperator = (config: VectorConfig): Operator<NumberOf, Fields> => {
     case 'hash':
       return reduceWindow(options, reduceTo(hash), ({ value }, ctx) => describe(value, ctx));
     case 'reduceOnly':
-      return reduceWindow(options, reduceTo(add)) as Operator<NumberOf, NumberOf & Fields>; // An object of named fields is both.
+      // An object of named fields is both.
+      return reduceWindow(options, reduceTo(add)) as Operator<NumberOf, NumberOf & Fields>;
     case 'aggregate':
       return aggregateWindow(options, countSumMax, (result, ctx) => describe(result, ctx));
     default:
@@ -115,7 +117,8 @@ interface Command {
   readonly v?: unknown;
 }
 
-export const timerVectorRunner = (config: VectorConfig): Promise<VectorRunner> => harnessRunner(commandInterpreter(config));
+export const timerVectorRunner = (config: VectorConfig): Promise<VectorRunner> =>
+  harnessRunner(commandInterpreter(config));
 
 /** A process function that does what its values say, and on each timer what the config says. */
 const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fields> => {
@@ -129,7 +132,13 @@ const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fie
       for (const command of value as readonly Command[]) run(command, ctx);
     },
     onTimer({ timestamp, domain }, ctx: Context) {
-      ctx.emit({ timer: domain, key: ctx.key, at: vectorTime(timestamp), wm: vectorTime(ctx.timers.watermark), pt: ctx.now() });
+      ctx.emit({
+        timer: domain,
+        key: ctx.key,
+        at: vectorTime(timestamp),
+        wm: vectorTime(ctx.timers.watermark),
+        pt: ctx.now(),
+      });
       // The vectors' timers run lists of commands.
       for (const command of onTimer as readonly Command[]) run(command, ctx, timestamp);
     },

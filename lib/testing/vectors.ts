@@ -1,6 +1,7 @@
 /**
- * Runs the recorded vectors of Apache Flink's operators (`test/golden`) on Millrace's: one case in, what came out after each step back,
- * in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter here makes up for it and says so.
+ * Runs the recorded vectors of Apache Flink's operators (`test/golden`) on Millrace's: one case in, what came out after
+ * each step back, in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter
+ * here makes up for it and says so.
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import type { WatermarkChange } from '../runtime/edges/watermark-change.ts';
@@ -47,7 +48,10 @@ type StepRunner = (step: VectorStep) => VectorOutput[];
 
 const numberOf = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise);
 
-/** A periodic emission at each `interval` of the clock, as the recorded operator had it; a jump of the clock makes one tick. */
+/**
+ * A periodic emission at each `interval` of the clock, as the recorded operator had it; a jump of the clock makes one
+ * tick.
+ */
 const strategyRunner = (config: VectorConfig): StepRunner => {
   const { generator: kind, idleness } = config;
   const interval = numberOf(config['interval'], 200);
@@ -98,7 +102,10 @@ const valveRunner = (config: VectorConfig): StepRunner => {
   };
 };
 
-/** The recorded multiplexer says `idle` at each update and leaves `active` to its output; ours says either once, when it changes. */
+/**
+ * The recorded multiplexer says `idle` at each update and leaves `active` to its output; ours says either once, when it
+ * changes.
+ */
 const multiplexerRunner = (): StepRunner => {
   const splits = new WatermarkCombiner();
   /** What an update changes; undefined when the step makes none. */
@@ -130,7 +137,9 @@ const watermarkRunner = (config: VectorConfig): StepRunner => {
     case 'multiplexer':
       return multiplexerRunner();
     default:
-      throw new TypeError(`Expected \`config.kind\` to be strategy, valve or multiplexer, got \`${String(config['kind'])}\``);
+      throw new TypeError(
+        `Expected \`config.kind\` to be strategy, valve or multiplexer, got \`${String(config['kind'])}\``,
+      );
   }
 };
 
@@ -141,11 +150,20 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '11': asyncVectorRunner,
 };
 
-/** Makes what runs the steps of one case of a family (`'01-tumbling-event'`). `config` is that of the family; the case's own goes over it. */
-export const openVector = async (family: string, config: VectorConfig, { config: ownConfig }: VectorCase): Promise<VectorRunner> => {
+/**
+ * Makes what runs the steps of one case of a family (`'01-tumbling-event'`). `config` is that of the family; the case's
+ * own goes over it.
+ */
+export const openVector = async (
+  family: string,
+  config: VectorConfig,
+  { config: ownConfig }: VectorCase,
+): Promise<VectorRunner> => {
   const makeRunner = runners[family.slice(0, 2)];
   if (makeRunner === undefined)
-    throw new TypeError(`Expected \`family\` to be one of ${Object.keys(runners).sort().join(', ')}, got \`${family}\``);
+    throw new TypeError(
+      `Expected \`family\` to be one of ${Object.keys(runners).sort().join(', ')}, got \`${family}\``,
+    );
   return makeRunner({ ...config, ...ownConfig });
 };
 
@@ -158,7 +176,11 @@ export const openVector = async (family: string, config: VectorConfig, { config:
  * console.log(await runVector('09-watermarks', { kind: 'valve', channels: 1 }, vector));
  * // prints [ [ { type: 'watermark', ts: 5 } ] ]
  */
-export const runVector = async (family: string, config: VectorConfig, vector: VectorCase): Promise<(readonly VectorOutput[])[]> => {
+export const runVector = async (
+  family: string,
+  config: VectorConfig,
+  vector: VectorCase,
+): Promise<(readonly VectorOutput[])[]> => {
   const runner = await openVector(family, config, vector);
   const outputs: (readonly VectorOutput[])[] = [];
   for (const step of vector.steps) {

@@ -1,7 +1,7 @@
 /**
- * The outside of a simulated job: what models and tools were asked, what sinks received, and what one simulated process may do to it. The
- * world outlives the processes and judges them: a journaled outcome is never computed again (I8), effects of an epoch become visible
- * behind its checkpoint (I7), and one number always means one value.
+ * The outside of a simulated job: what models and tools were asked, what sinks received, and what one simulated process
+ * may do to it. The world outlives the processes and judges them: a journaled outcome is never computed again (I8),
+ * effects of an epoch become visible behind its checkpoint (I7), and one number always means one value.
  */
 import type { Sink, Source, SourceBatch } from '../core/connector.ts';
 import { ownCopy } from '../core/own-copy.ts';
@@ -91,10 +91,13 @@ export class SimulatedWorld {
     this.received.set(sink, known);
     for (const [index, value] of values.entries()) {
       const number = firstNumber + index;
-      if (number > known.length) throw new SimulationFailure(`sink ${sink} is given number ${number} before number ${known.length}`);
+      if (number > known.length)
+        throw new SimulationFailure(`sink ${sink} is given number ${number} before number ${known.length}`);
       if (number === known.length) known.push(value);
       else if (encodeText(known[number]) !== encodeText(value)) {
-        throw new SimulationFailure(`sink ${sink}: number ${number} was ${encodeText(known[number])} and is now ${encodeText(value)}`);
+        throw new SimulationFailure(
+          `sink ${sink}: number ${number} was ${encodeText(known[number])} and is now ${encodeText(value)}`,
+        );
       }
     }
     this.#trace(`sink ${sink} receives ${values.length} from number ${firstNumber}`);
@@ -103,7 +106,9 @@ export class SimulatedWorld {
   /** An epoch becomes visible. */
   commit(sink: string, epoch: number): void {
     if (epoch > this.#disk.durable)
-      throw new SimulationFailure(`I7: sink ${sink} commits epoch ${epoch}, the durable checkpoint is ${this.#disk.durable}`);
+      throw new SimulationFailure(
+        `I7: sink ${sink} commits epoch ${epoch}, the durable checkpoint is ${this.#disk.durable}`,
+      );
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Agents: inputs through two synchronous actions, durable calls at several numbers in flight, and many calls that wait. What a durable call
- * is compared with is a hand-written loop that does group commit on LevelDB: one small record per call, synced before the call counts.
+ * Agents: inputs through two synchronous actions, durable calls at several numbers in flight, and many calls that wait.
+ * What a durable call is compared with is a hand-written loop that does group commit on LevelDB: one small record per
+ * call, synced before the call counts.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -10,7 +11,19 @@ import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
 import { callbackSink } from '../../connectors/callback-sink.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
-import { alternate, atLeast, atMost, cpuOf, median, quantile, short, timed, type BenchCase, type Row, type Scale } from './case.ts';
+import {
+  alternate,
+  atLeast,
+  atMost,
+  cpuOf,
+  median,
+  quantile,
+  short,
+  timed,
+  type BenchCase,
+  type Row,
+  type Scale,
+} from './case.ts';
 import { laps, meteredStorage, voidSink, withDirectory } from './places.ts';
 
 interface Input {
@@ -30,7 +43,9 @@ const makeSyncAgent = () =>
 
 const engineSync = async (inputs: readonly Input[], directory?: string): Promise<number> => {
   let sum = 0;
-  const env = StreamExecutionEnvironment.create(directory === undefined ? {} : { checkpoint: { directory, interval: '1s' } });
+  const env = StreamExecutionEnvironment.create(
+    directory === undefined ? {} : { checkpoint: { directory, interval: '1s' } },
+  );
   env
     .fromSource(laps(inputs))
     .keyBy(({ key }) => key)
@@ -43,7 +58,10 @@ const engineSync = async (inputs: readonly Input[], directory?: string): Promise
 /** The two actions as functions that pass events as plain objects through a queue. */
 const loopSync = (inputs: readonly Input[]): number => {
   let sum = 0;
-  const handlers = new Map<string, (event: { type: string; value: unknown }) => { type: string; value: unknown } | undefined>([
+  const handlers = new Map<
+    string,
+    (event: { type: string; value: unknown }) => { type: string; value: unknown } | undefined
+  >([
     ['input', ({ value }) => ({ type: 'scored', value: { score: (value as Input).value * 2 } })],
     ['scored', ({ value }) => ({ type: 'output', value: (value as { score: number }).score })],
     ['output', ({ value }) => void (sum += value as number)],
@@ -118,7 +136,10 @@ const engineCalls = async ({ inputs, inFlight, directory, call }: CallRun): Prom
 
 /** Group commit by hand: what is ready goes into one synced batch, with one write in flight. */
 const loopCalls = async ({ inputs, inFlight, directory, call }: CallRun): Promise<number> => {
-  const level = new ClassicLevel<string, string>(join(directory, 'by-hand'), { writeBufferSize: 16 * 2 ** 20, compression: false });
+  const level = new ClassicLevel<string, string>(join(directory, 'by-hand'), {
+    writeBufferSize: 16 * 2 ** 20,
+    compression: false,
+  });
   await level.open();
   let [sum, next, writing] = [0, 0, false];
   let group: { key: string; value: string; done: () => void }[] = [];
@@ -164,7 +185,8 @@ const callCase = (inFlight: number, calls: number): BenchCase => ({
     const uses: CallUse[] = [];
     const ms = await alternate(scale, {
       loop: () => withDirectory((directory) => loopCalls({ inputs, inFlight, directory, call })),
-      engine: () => withDirectory(async (directory) => uses.push(await engineCalls({ inputs, inFlight, directory, call }))),
+      engine: () =>
+        withDirectory(async (directory) => uses.push(await engineCalls({ inputs, inFlight, directory, call }))),
     });
     const expected = inputs.reduce((sum, { value }) => sum + value + 1, 0);
     for (const { sum } of uses) assert.equal(sum, expected);
@@ -191,7 +213,9 @@ const callCase = (inFlight: number, calls: number): BenchCase => ({
 
 const waitMs = 1000;
 
-const waitingOnce = async (count: number): Promise<{ readonly waitingUs: number; readonly allUs: number; readonly ms: number }> =>
+const waitingOnce = async (
+  count: number,
+): Promise<{ readonly waitingUs: number; readonly allUs: number; readonly ms: number }> =>
   withDirectory(async (directory) => {
     let started = 0;
     let cpuAtStart: NodeJS.CpuUsage | undefined;
@@ -244,13 +268,22 @@ interface Lags {
   readonly behindSlow: number;
 }
 
-/** One key whose call takes `slowMs` and others whose call takes 5 ms, with a watermark behind each record or without any. */
+/**
+ * One key whose call takes `slowMs` and others whose call takes 5 ms, with a watermark behind each record or without
+ * any.
+ */
 const besideSlowKey = async (others: number, slowMs: number, watermarks: boolean): Promise<Lags> => {
-  const inputs = Array.from({ length: others + 1 }, (_, i): Input => ({ key: i === 0 ? 'slow' : `key-${i}`, value: i }));
+  const inputs = Array.from({ length: others + 1 }, (_, i): Input => ({
+    key: i === 0 ? 'slow' : `key-${i}`,
+    value: i,
+  }));
   const [ended, fast]: [Map<string, number>, number[]] = [new Map(), []];
   let [slowAt, behindSlow] = [Number.POSITIVE_INFINITY, 0];
   const waiting = agent<Input, string>('waiting').on(InputEvent, async ({ input: { key } }, ctx) => {
-    await ctx.durableExecute('call', () => new Promise<void>((resolve) => void setTimeout(resolve, key === 'slow' ? slowMs : 5)));
+    await ctx.durableExecute(
+      'call',
+      () => new Promise<void>((resolve) => void setTimeout(resolve, key === 'slow' ? slowMs : 5)),
+    );
     ended.set(key, performance.now());
     ctx.output(key);
   });
@@ -263,9 +296,14 @@ const besideSlowKey = async (others: number, slowMs: number, watermarks: boolean
     }
   };
   const env = StreamExecutionEnvironment.create({ logger: 'silent' });
-  const strategy = WatermarkStrategy.monotonous<Input>().withTimestamps(({ value }) => value * 1000).withEmitEvery(1);
+  const strategy = WatermarkStrategy.monotonous<Input>()
+    .withTimestamps(({ value }) => value * 1000)
+    .withEmitEvery(1);
   const source = watermarks ? env.fromCollection(inputs, strategy) : env.fromCollection(inputs);
-  source.keyBy(({ key }) => key).applyAgent(waiting).sinkTo(callbackSink(came));
+  source
+    .keyBy(({ key }) => key)
+    .applyAgent(waiting)
+    .sinkTo(callbackSink(came));
   await env.execute();
   return { fast, behindSlow };
 };
@@ -282,7 +320,10 @@ const slowKey: BenchCase = {
       const [p50, p99] = [quantile(fast, 0.5), quantile(fast, 0.99)];
       rows.push({
         name: `${others} keys beside one of ${short(slowMs / 1000)} s, ${watermarks ? 'a watermark behind each record' : 'no watermarks'}`,
-        figures: [`from the call's end to the sink p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`, `${behindSlow} behind the slow one`],
+        figures: [
+          `from the call's end to the sink p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
+          `${behindSlow} behind the slow one`,
+        ],
         goals: [atMost('p99 ms', p99, 50)],
       });
     }

@@ -1,6 +1,7 @@
 /**
- * One pipeline of Millrace in a process of its own, measured from outside of the pipeline: the peer of `flink/src/main/java/bench/Beside.java`,
- * which makes the same records and does the same to them. Sends a measurement for each segment to the process that asked, or prints it.
+ * One pipeline of Millrace in a process of its own, measured from outside of the pipeline: the peer of
+ * `flink/src/main/java/bench/Beside.java`, which makes the same records and does the same to them. Sends a measurement
+ * for each segment to the process that asked, or prints it.
  */
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { DataStream } from '../../lib/data-stream.ts';
@@ -95,7 +96,9 @@ const run = async (workload: Workload, directory: string | undefined): Promise<r
   const env = StreamExecutionEnvironment.create({ checkpoint });
   const disorder = WatermarkStrategy.boundedOutOfOrderness<Item>(disorderMs).withTimestamps(({ ts }) => ts);
   const strategy = workload.pipeline === 'tumbling' ? disorder : undefined;
-  pipeline(env.generate({ generate: makeItem(keys) }, strategy), workload.pipeline).sinkTo(voidSink(() => (results += 1)));
+  pipeline(env.generate({ generate: makeItem(keys) }, strategy), workload.pipeline).sinkTo(
+    voidSink(() => (results += 1)),
+  );
   const job = await env.executeAsync(workload.pipeline);
   await sleep(warmSeconds * 1000);
   const measurements: Measurement[] = [];
@@ -106,6 +109,8 @@ const run = async (workload: Workload, directory: string | undefined): Promise<r
 
 const workload = JSON.parse(process.argv[2] ?? '') as Workload; // Written by beside.ts.
 const measurements =
-  workload.checkpointMs === undefined ? await run(workload, undefined) : await withDirectory((directory) => run(workload, directory));
+  workload.checkpointMs === undefined
+    ? await run(workload, undefined)
+    : await withDirectory((directory) => run(workload, directory));
 if (process.send === undefined) console.log(measurements);
 else process.send(measurements);

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- --beside flink`: the same pipelines in Flink 2.2.1, one slot with object reuse, and in Millrace, in turn on this machine, each
- * in a process of its own. Needs Maven and Java 17 or newer. Flink's keyBy is an exchange between two threads, so its slot uses up to two
- * processors where Millrace uses one: both ratios are printed, by events a second and by CPU time an event of the whole process.
+ * `npm run bench -- --beside flink`: the same pipelines in Flink 2.2.1, one slot with object reuse, and in Millrace, in
+ * turn on this machine, each in a process of its own. Needs Maven and Java 17 or newer. Flink's keyBy is an exchange
+ * between two threads, so its slot uses up to two processors where Millrace uses one: both ratios are printed, by
+ * events a second and by CPU time an event of the whole process.
  */
 import { execFile, fork, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -55,7 +56,18 @@ const rocksAim = 10;
 const rounds = 2;
 
 /** What Flink's own scripts open to it of the Java it runs on. */
-const opened = ['lang', 'net', 'io', 'nio', 'util', 'util.concurrent', 'util.concurrent.atomic', 'util.concurrent.locks', 'time', 'text'];
+const opened = [
+  'lang',
+  'net',
+  'io',
+  'nio',
+  'util',
+  'util.concurrent',
+  'util.concurrent.atomic',
+  'util.concurrent.locks',
+  'time',
+  'text',
+];
 
 /** Compiles the Flink side where that has not been done. Gives the class path. */
 const buildFlink = async (root: string): Promise<string> => {
@@ -63,22 +75,44 @@ const buildFlink = async (root: string): Promise<string> => {
   const built = `${root}node_modules/.cache/millrace-bench-flink`;
   const classPathFile = `${built}/class-path.txt`;
   if (!existsSync(classPathFile)) {
-    const goals = ['-q', '-B', 'compile', 'dependency:build-classpath', `-Dmdep.outputFile=${classPathFile}`, `-Dbuild.folder=${built}`];
+    const goals = [
+      '-q',
+      '-B',
+      'compile',
+      'dependency:build-classpath',
+      `-Dmdep.outputFile=${classPathFile}`,
+      `-Dbuild.folder=${built}`,
+    ];
     await promisify(execFile)('mvn', goals, { cwd: `${root}test/bench/flink` }).catch((cause: unknown) => {
-      throw new Error('the Flink side could not be built: it needs Maven, Java 17 or newer and Maven Central', { cause });
+      throw new Error('the Flink side could not be built: it needs Maven, Java 17 or newer and Maven Central', {
+        cause,
+      });
     });
   }
   return `${built}/classes:${(await readFile(classPathFile, 'utf8')).trim()}`;
 };
 
-const runFlink = (classPath: string, workload: Workload, backend: 'hashmap' | 'rocksdb'): Promise<readonly Measurement[]> =>
+const runFlink = (
+  classPath: string,
+  workload: Workload,
+  backend: 'hashmap' | 'rocksdb',
+): Promise<readonly Measurement[]> =>
   new Promise((resolve, reject) => {
     const { pipeline, keys = 10_000, checkpointMs = 0, warmSeconds, seconds, segments } = workload;
     const opens = opened.flatMap((name) => ['--add-opens', `java.base/java.${name}=ALL-UNNAMED`]);
     const settings = [`keys=${keys}`, `checkpointMs=${checkpointMs}`, `backend=${backend}`, `warm=${warmSeconds}`];
     const measuring = [`seconds=${seconds}`, `segments=${segments}`];
     const machine = ['-Xms2g', '-Xmx2g', '-XX:+AlwaysPreTouch', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error'];
-    const java = spawn('java', [...machine, ...opens, '-cp', classPath, 'bench.Beside', pipeline, ...settings, ...measuring]);
+    const java = spawn('java', [
+      ...machine,
+      ...opens,
+      '-cp',
+      classPath,
+      'bench.Beside',
+      pipeline,
+      ...settings,
+      ...measuring,
+    ]);
     let [out, errors] = ['', ''];
     java.stdout.on('data', (data) => (out += String(data)));
     java.stderr.on('data', (data) => (errors += String(data)));
@@ -90,13 +124,19 @@ const runFlink = (classPath: string, workload: Workload, backend: 'hashmap' | 'r
     });
   });
 
-const runMillrace = (runner: string, workload: Workload, execArgv: readonly string[]): Promise<readonly Measurement[]> =>
+const runMillrace = (
+  runner: string,
+  workload: Workload,
+  execArgv: readonly string[],
+): Promise<readonly Measurement[]> =>
   new Promise((resolve, reject) => {
     const child = fork(runner, [JSON.stringify(workload)], { execArgv: [...execArgv] });
     let measured: readonly Measurement[] | undefined;
     child.on('message', (message) => (measured = message as readonly Measurement[])); // It sends nothing else.
     child.on('error', reject);
-    child.on('exit', (code) => (measured === undefined ? reject(new Error(`a segment ended with code ${code}`)) : resolve(measured)));
+    child.on('exit', (code) =>
+      measured === undefined ? reject(new Error(`a segment ended with code ${code}`)) : resolve(measured),
+    );
   });
 
 interface Side {
@@ -106,7 +146,10 @@ interface Side {
 
 const sideOf = (measurements: readonly Measurement[]): Side => {
   if (measurements.some(({ perSecond }) => !(perSecond > 0))) throw new Error('a segment has measured nothing');
-  return { perSecond: median(measurements.map((each) => each.perSecond)), cpuNs: median(measurements.map((each) => each.cpuNs)) };
+  return {
+    perSecond: median(measurements.map((each) => each.perSecond)),
+    cpuNs: median(measurements.map((each) => each.cpuNs)),
+  };
 };
 
 const columns = (cells: readonly string[]): string =>
@@ -116,7 +159,8 @@ const rowText = (row: BesideRow, ours: Side, heap: Side, rocks: Side | undefined
   const [byTime, byCpu] = [ours.perSecond / heap.perSecond, heap.cpuNs / ours.cpuNs];
   const byRocks = rocks === undefined ? undefined : ours.perSecond / rocks.perSecond;
   const met = byCpu >= row.aim && byTime >= 1 && (byRocks === undefined || byRocks >= rocksAim);
-  const ofRocks = rocks === undefined || byRocks === undefined ? ['', ''] : [short(rocks.perSecond), `${byRocks.toFixed(1)}x`];
+  const ofRocks =
+    rocks === undefined || byRocks === undefined ? ['', ''] : [short(rocks.perSecond), `${byRocks.toFixed(1)}x`];
   const times = [short(heap.perSecond), short(ours.perSecond), `${byTime.toFixed(2)}x`];
   const cpus = [`${heap.cpuNs.toFixed(0)} ns`, `${ours.cpuNs.toFixed(0)} ns`, `${byCpu.toFixed(2)}x`];
   return columns([row.name, ...times, ...cpus, ...ofRocks, `${row.aim}x`, met ? 'met' : 'MISSED']);
@@ -136,7 +180,18 @@ export interface BesideOptions {
 export const besideFlink = async ({ root, runner, execArgv, only, quick }: BesideOptions): Promise<void> => {
   const classPath = await buildFlink(root);
   const lengths = quick ? { warmSeconds: 1, seconds: 1, segments: 1 } : { warmSeconds: 5, seconds: 2, segments: 2 };
-  const head = ['events/s: Flink', 'Millrace', 'ratio', 'CPU: Flink', 'Millrace', 'ratio', 'RocksDB', 'ratio', 'aim', ''];
+  const head = [
+    'events/s: Flink',
+    'Millrace',
+    'ratio',
+    'CPU: Flink',
+    'Millrace',
+    'ratio',
+    'RocksDB',
+    'ratio',
+    'aim',
+    '',
+  ];
   console.log(columns(['', ...head]));
   for (const row of rows.filter(({ name }) => name.includes(only))) {
     const workload = { ...row.workload, ...lengths };

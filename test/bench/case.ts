@@ -1,6 +1,7 @@
 /**
- * What a benchmark case is, and what it may use to measure. A case gives rows of the table; it never asserts anything, because absolute
- * figures of one machine drift twofold within minutes. Ratios come from rounds that alternate in one process.
+ * What a benchmark case is, and what it may use to measure. A case gives rows of the table; it never asserts anything,
+ * because absolute figures of one machine drift twofold within minutes. Ratios come from rounds that alternate in one
+ * process.
  */
 import { monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
 
@@ -44,9 +45,15 @@ export const makeScale = (quick: boolean): Scale => ({
 
 // ---------- goals
 
-export const atMost = (what: string, value: number, limit: number): Goal => ({ text: `${what} <= ${short(limit)}`, met: value <= limit });
+export const atMost = (what: string, value: number, limit: number): Goal => ({
+  text: `${what} <= ${short(limit)}`,
+  met: value <= limit,
+});
 
-export const atLeast = (what: string, value: number, limit: number): Goal => ({ text: `${what} >= ${short(limit)}`, met: value >= limit });
+export const atLeast = (what: string, value: number, limit: number): Goal => ({
+  text: `${what} >= ${short(limit)}`,
+  met: value >= limit,
+});
 
 /** A number with three digits that count: 1234567 is 1.23M. */
 export const short = (value: number): string => {
@@ -76,8 +83,14 @@ export const timed = async (fn: () => unknown): Promise<number> => {
   return performance.now() - start;
 };
 
-/** Median milliseconds of each way to do one thing, in rounds that take turns, behind one round that warms up and is not counted. */
-export const alternate = async <N extends string>(scale: Scale, ways: Readonly<Record<N, () => unknown>>): Promise<Record<N, number>> => {
+/**
+ * Median milliseconds of each way to do one thing, in rounds that take turns, behind one round that warms up and is not
+ * counted.
+ */
+export const alternate = async <N extends string>(
+  scale: Scale,
+  ways: Readonly<Record<N, () => unknown>>,
+): Promise<Record<N, number>> => {
   const names = Object.keys(ways) as N[]; // The keys of a Record<N, ...>.
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<N, number[]>;
   for (let round = scale.quick ? 1 : 0; round <= scale.rounds; round += 1) {
@@ -108,8 +121,13 @@ export const cpuOf = async (fn: () => unknown): Promise<number> => {
   return user + system;
 };
 
-/** The longest time that the event loop stood still during `fn`, in milliseconds, and the share of garbage collection in all of it. */
-export const gapOf = async (fn: () => Promise<unknown>): Promise<{ readonly gapMs: number; readonly gcShare: number }> => {
+/**
+ * The longest time that the event loop stood still during `fn`, in milliseconds, and the share of garbage collection in
+ * all of it.
+ */
+export const gapOf = async (
+  fn: () => Promise<unknown>,
+): Promise<{ readonly gapMs: number; readonly gcShare: number }> => {
   let gcMs = 0;
   const observer = new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (gcMs += duration)));
   observer.observe({ entryTypes: ['gc'] });

@@ -23,6 +23,12 @@ export const fsync: BenchCase = {
       return all;
     });
     const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)];
-    return [{ name: 'append 4 KB + fdatasync', perSecond: 1000 / p50, figures: [`p50 ${p50.toFixed(2)} ms`, `p99 ${p99.toFixed(2)} ms`] }];
+    return [
+      {
+        name: 'append 4 KB + fdatasync',
+        perSecond: 1000 / p50,
+        figures: [`p50 ${p50.toFixed(2)} ms`, `p99 ${p99.toFixed(2)} ms`],
+      },
+    ];
   },
 };

@@ -1,6 +1,6 @@
 /**
- * What grows with what: a record with the operators it passes and the sinks it reaches, and a start with the recorded calls behind the newest
- * checkpoint. A cost that is the same at each size is linear in all.
+ * What grows with what: a record with the operators it passes and the sinks it reaches, and a start with the recorded
+ * calls behind the newest checkpoint. A cost that is the same at each size is linear in all.
  */
 import assert from 'node:assert/strict';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
@@ -39,13 +39,21 @@ const fan = async (values: readonly number[], sinks: number): Promise<void> => {
   let seen = 0;
   const env = StreamExecutionEnvironment.create();
   const stream = env.fromSource(laps(values)).map((value) => value + 1);
-  for (let at = 0; at < sinks; at += 1) stream.sinkTo(voidSink(() => (seen += 1)), `sink-${at}`);
+  for (let at = 0; at < sinks; at += 1)
+    stream.sinkTo(
+      voidSink(() => (seen += 1)),
+      `sink-${at}`,
+    );
   await env.execute();
   assert.equal(seen, values.length * sinks);
 };
 
 /** Nanoseconds for each record and each of the parts it passes, at each number of parts. */
-const growing = (name: string, title: string, run: (values: readonly number[], parts: number) => Promise<void>): BenchCase => ({
+const growing = (
+  name: string,
+  title: string,
+  run: (values: readonly number[], parts: number) => Promise<void>,
+): BenchCase => ({
   name,
   async run(scale: Scale) {
     const sizes = [1, 4, 16];
@@ -81,12 +89,15 @@ const startBehind = async (calls: number, directory: string): Promise<number> =>
     return env;
   };
   const job = await environment().executeAsync('first');
-  while (made < calls || ((await job.metrics.snapshot())['workOpen'] ?? 0) > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (made < calls || ((await job.metrics.snapshot())['workOpen'] ?? 0) > 1)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   await job.cancel();
   hold = false;
   const startMs = await timed(async () => {
     const again = await environment().executeAsync('again');
-    await new Promise<void>((resolve) => again.status$.subscribe({ next: ({ state }) => state === 'running' && resolve(), complete: resolve }));
+    await new Promise<void>((resolve) =>
+      again.status$.subscribe({ next: ({ state }) => state === 'running' && resolve(), complete: resolve }),
+    );
     await again.done;
   });
   assert.ok(made <= calls + 1, `${made} calls were made for ${calls}`);
@@ -99,12 +110,20 @@ const journal: BenchCase = {
     const rows = [];
     for (const calls of [scale.size(1000, 20), scale.size(10_000, 40), scale.size(50_000, 80)]) {
       const times: number[] = [];
-      for (let round = 0; round < Math.min(3, scale.rounds); round += 1) times.push(await withDirectory((directory) => startBehind(calls, directory)));
+      for (let round = 0; round < Math.min(3, scale.rounds); round += 1)
+        times.push(await withDirectory((directory) => startBehind(calls, directory)));
       const ms = median(times);
-      rows.push({ name: `start behind ${short(calls)} recorded calls`, figures: [`${ms.toFixed(0)} ms`, `${((ms * 1000) / calls).toFixed(1)} us a call`] });
+      rows.push({
+        name: `start behind ${short(calls)} recorded calls`,
+        figures: [`${ms.toFixed(0)} ms`, `${((ms * 1000) / calls).toFixed(1)} us a call`],
+      });
     }
     return rows;
   },
 };
 
-export const growth: readonly BenchCase[] = [growing('operators', 'keyed operators', chain), growing('sinks', 'sinks', fan), journal];
+export const growth: readonly BenchCase[] = [
+  growing('operators', 'keyed operators', chain),
+  growing('sinks', 'sinks', fan),
+  journal,
+];

@@ -1,6 +1,6 @@
 /**
- * Cost of a keyed count through a value state beside a bare `Map`, of a window's panes through a map state, of timers, and the
- * memory of an idle key. Run: `node --expose-gc --import tsx test/bench/keyed-state.bench.ts [keys]`.
+ * Cost of a keyed count through a value state beside a bare `Map`, of a window's panes through a map state, of timers,
+ * and the memory of an idle key. Run: `node --expose-gc --import tsx test/bench/keyed-state.bench.ts [keys]`.
  */
 import type { MapState, ValueState } from '../../lib/core/state-descriptor.ts';
 import { KeyContext } from '../../lib/state/key-context.ts';
@@ -139,7 +139,9 @@ const idleCount = 200_000;
   const dirty = heap();
   const ms = await cutOf(set);
   const each = (bytes: number): string => ((bytes - before) / idleCount).toFixed(0);
-  console.log(`idle key ${each(heap())} B, dirty ${each(dirty)} B, slices of a cut of ${set.entries} keys ${ms.toFixed(0)} ms`);
+  console.log(
+    `idle key ${each(heap())} B, dirty ${each(dirty)} B, slices of a cut of ${set.entries} keys ${ms.toFixed(0)} ms`,
+  );
 }
 
 {

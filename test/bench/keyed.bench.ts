@@ -1,6 +1,7 @@
 /**
- * Keyed count and tumbling event-time windows: a hand-written loop over maps beside the whole engine, with state in memory only and with a
- * checkpoint each second into LevelDB (and earlier, whenever 500,000 entries are dirty, as the engine does by default).
+ * Keyed count and tumbling event-time windows: a hand-written loop over maps beside the whole engine, with state in
+ * memory only and with a checkpoint each second into LevelDB (and earlier, whenever 500,000 entries are dirty, as the
+ * engine does by default).
  */
 import assert from 'node:assert/strict';
 import type { CheckpointOptions } from '../../lib/environment-options.ts';
@@ -126,7 +127,10 @@ const engineWindow = async ({ items, laps: lapCount, checkpoint }: EngineRun): P
   const result = { records: 0, sum: 0 };
   const env = StreamExecutionEnvironment.create({ checkpoint });
   env
-    .fromSource(laps(items, { laps: lapCount, lapMs, timestampOf: ({ ts }) => ts }), WatermarkStrategy.boundedOutOfOrderness(disorderMs))
+    .fromSource(
+      laps(items, { laps: lapCount, lapMs, timestampOf: ({ ts }) => ts }),
+      WatermarkStrategy.boundedOutOfOrderness(disorderMs),
+    )
     .keyBy(({ key }) => key)
     .window(TumblingEventTimeWindows.of(windowMs))
     .aggregate({ createAccumulator: () => 0, add: (_item, count: number) => count + 1, getResult: (count) => count })
@@ -176,7 +180,8 @@ const checkpointed = async (kind: Kind, keyCount: KeyCount, scale: Scale): Promi
   const lapCount = scale.size(keyCount === 10_000 ? 30 : 10, 1);
   const ms = await alternate(scale, {
     loop: () => kind.loop(items, lapCount),
-    engine: () => withDirectory((directory) => kind.engine({ items, laps: lapCount, checkpoint: { directory, interval: '1s' } })),
+    engine: () =>
+      withDirectory((directory) => kind.engine({ items, laps: lapCount, checkpoint: { directory, interval: '1s' } })),
   });
   const count = items.length * lapCount;
   const rate = (count * 1000) / ms.engine;

@@ -1,8 +1,10 @@
 /**
- * `npm run bench`: runs the cases, each in a process of its own so that none disturbs another, and prints the table. The processes run what
- * `tsc` makes of the source, as a user's process does: `tsx` adds a call to each function that is made, which costs more than some of
- * what is measured. `--beside flink` runs the same pipelines in Flink, in turn with ours. `--only NAME` runs the case of that name, or those whose names contain it; `--quick` runs tiny sizes in this process, to see that nothing is
- * broken; `--source` leaves out `tsc`, so that a profile shows the lines of the source.
+ * `npm run bench`: runs the cases, each in a process of its own so that none disturbs another, and prints the table.
+ * The processes run what `tsc` makes of the source, as a user's process does: `tsx` adds a call to each function that
+ * is made, which costs more than some of what is measured. `--beside flink` runs the same pipelines in Flink, in turn
+ * with ours. `--only NAME` runs the case of that name, or those whose names contain it; `--quick` runs tiny sizes in
+ * this process, to see that nothing is broken; `--source` leaves out `tsc`, so that a profile shows the lines of the
+ * source.
  */
 import { execFile, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -27,12 +29,15 @@ const { values: options } = parseArgs({
   },
 });
 
-if (options.beside !== undefined && options.beside !== 'flink') throw new TypeError(`Expected \`--beside\` to be flink, got \`${options.beside}\``);
+if (options.beside !== undefined && options.beside !== 'flink')
+  throw new TypeError(`Expected \`--beside\` to be flink, got \`${options.beside}\``);
 
 const named = cases.filter(({ name }) => name === options.only);
 const found = named.length > 0 ? named : cases.filter(({ name }) => name.includes(options.only));
 if (found.length === 0 && options.beside === undefined)
-  throw new TypeError(`Expected \`--only\` to be part of ${cases.map(({ name }) => name).join(', ')}, got \`${options.only}\``);
+  throw new TypeError(
+    `Expected \`--only\` to be part of ${cases.map(({ name }) => name).join(', ')}, got \`${options.only}\``,
+  );
 // What a disk can do is printed beside whatever depends on it.
 const chosen = found.includes(fsync) ? found : [fsync, ...found];
 
@@ -60,9 +65,12 @@ const inChild = (runner: string, { name }: BenchCase): Promise<readonly Row[]> =
     const execArgv = ['--expose-gc', ...(options.source ? ['--import', 'tsx'] : ['--enable-source-maps'])];
     const child = fork(runner, [name], { execArgv, cwd: root });
     let rows: readonly Row[] | undefined;
-    child.on('message', (message) => (rows = message as readonly Row[])); // run-case.ts sends its rows and nothing else.
+    // run-case.ts sends its rows and nothing else.
+    child.on('message', (message) => (rows = message as readonly Row[]));
     child.on('error', reject);
-    child.on('exit', (code) => (rows === undefined ? reject(new Error(`case ${name} ended with code ${code}`)) : resolve(rows)));
+    child.on('exit', (code) =>
+      rows === undefined ? reject(new Error(`case ${name} ended with code ${code}`)) : resolve(rows),
+    );
   });
 
 const run = async (each: BenchCase, runner: string | undefined): Promise<readonly Row[]> =>
@@ -73,7 +81,13 @@ const runnerOf = async (file: string): Promise<string> =>
 
 if (options.beside === 'flink') {
   const execArgv = options.source ? ['--import', 'tsx'] : ['--enable-source-maps'];
-  await besideFlink({ root, runner: await runnerOf('beside-segment'), execArgv, only: options.only, quick: options.quick });
+  await besideFlink({
+    root,
+    runner: await runnerOf('beside-segment'),
+    execArgv,
+    only: options.only,
+    quick: options.quick,
+  });
   process.exit(0);
 }
 

@@ -1,4 +1,7 @@
-/** Where benchmarked jobs read from, write to and keep their state: as cheap as the contracts allow, so that the engine is what is measured. */
+/**
+ * Where benchmarked jobs read from, write to and keep their state: as cheap as the contracts allow, so that the engine
+ * is what is measured.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +12,10 @@ import type { ActionStateStore } from '../../lib/core/journal.ts';
 import { LevelStorage } from '../../lib/state/level-storage.ts';
 import type { OpenStorage, Storage } from '../../lib/state/store.ts';
 
-/** Runs `body` with a directory that is gone afterwards. `BENCH_DIR` names another disk than that of the system's temporary files. */
+/**
+ * Runs `body` with a directory that is gone afterwards. `BENCH_DIR` names another disk than that of the system's
+ * temporary files.
+ */
 export const withDirectory = async <T>(body: (directory: string) => Promise<T>): Promise<T> => {
   const directory = await mkdtemp(join(process.env['BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'));
   try {
@@ -20,18 +26,27 @@ export const withDirectory = async <T>(body: (directory: string) => Promise<T>):
 };
 
 /**
- * A sink that calls `write` at once. It calls itself exactly-once and commits nothing, so it never asks for the turn log: what is
- * measured is the way to the sink.
+ * A sink that calls `write` at once. It calls itself exactly-once and commits nothing, so it never asks for the turn
+ * log: what is measured is the way to the sink.
  */
 export const voidSink = <T>(write: (value: T) => void): Sink<T> => ({
   name: 'void',
   guarantee: 'exactly-once',
-  open: async () => ({ write, full: false, seal: async () => undefined, commit: async () => {}, close: async () => {} }),
+  open: async () => ({
+    write,
+    full: false,
+    seal: async () => undefined,
+    commit: async () => {},
+    close: async () => {},
+  }),
 });
 
 const batchSize = 256;
 
-/** A source of an array in memory, `laps` times; each lap's timestamps (where values have some) go on behind those of the lap before. */
+/**
+ * A source of an array in memory, `laps` times; each lap's timestamps (where values have some) go on behind those of
+ * the lap before.
+ */
 export const laps = <T>(
   values: readonly T[],
   options: { readonly laps?: number; readonly timestampOf?: (value: T) => Timestamp; readonly lapMs?: number } = {},

@@ -1,6 +1,6 @@
 /**
- * State at rest and on its way to disk: a checkpoint of many dirty keys beside an agent whose calls go on, a restart on a million keys, and
- * what a key takes in memory, idle and busy.
+ * State at rest and on its way to disk: a checkpoint of many dirty keys beside an agent whose calls go on, a restart on
+ * a million keys, and what a key takes in memory, idle and busy.
  */
 import { cp } from 'node:fs/promises';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -22,7 +22,11 @@ interface Item {
 }
 
 /** Counts per key; `onCount` is told of each. */
-const addCount = (env: StreamExecutionEnvironment, source: Source<Item, number>, onCount: (count: number) => void): void => {
+const addCount = (
+  env: StreamExecutionEnvironment,
+  source: Source<Item, number>,
+  onCount: (count: number) => void,
+): void => {
   env
     .fromSource(source)
     .keyBy(({ key }) => key)
@@ -38,7 +42,8 @@ const addCount = (env: StreamExecutionEnvironment, source: Source<Item, number>,
     .sinkTo(voidSink(onCount));
 };
 
-const running = (job: Job): Promise<unknown> => firstValueFrom(job.status$.pipe(filter(({ state }) => state === 'running')));
+const running = (job: Job): Promise<unknown> =>
+  firstValueFrom(job.status$.pipe(filter(({ state }) => state === 'running')));
 
 /** Resolves when `count` calls of `tick` have come. */
 const countdown = (count: number): { readonly done: Promise<void>; readonly tick: () => void } => {
@@ -70,7 +75,9 @@ const checkpointOnce = (keyCount: number): Promise<CheckpointRun> =>
     addCount(env, keys.source, counted.tick);
     const asking = agent<Item, number>('asking').on(InputEvent, 'ask', async (_event, ctx) => {
       ctx.sendEvent(
-        new OutputEvent(await ctx.durableExecute('call', () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1)))),
+        new OutputEvent(
+          await ctx.durableExecute('call', () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1))),
+        ),
       );
     });
     const questions = tapped<Item>((index) => ({ key: `asked-${index % 1000}` }));
@@ -89,8 +96,14 @@ const checkpointOnce = (keyCount: number): Promise<CheckpointRun> =>
     delay.enable();
     const [stats] = await Promise.all([firstValueFrom(job.checkpoints$), job.checkpoint()]);
     delay.disable();
-    const acks = (during: boolean): number[] => journal.writes.filter(({ at, ms }) => at + ms > start === during).map(({ ms }) => ms);
-    const run = { stats, loopMs: delay.max / 1e6, ackMs: Math.max(...acks(true)), ackBeforeMs: Math.max(...acks(false)) };
+    const acks = (during: boolean): number[] =>
+      journal.writes.filter(({ at, ms }) => at + ms > start === during).map(({ ms }) => ms);
+    const run = {
+      stats,
+      loopMs: delay.max / 1e6,
+      ackMs: Math.max(...acks(true)),
+      ackBeforeMs: Math.max(...acks(false)),
+    };
     await job.cancel();
     return run;
   });
@@ -156,11 +169,15 @@ const restartOnce = (keyCount: number): Promise<Readonly<Record<'stopped' | 'kil
     tap.open(keyCount);
     await filling.done;
     await before.checkpoint();
-    // A process that is killed leaves its files as they are; a second after the checkpoint, so that none changes while it is copied.
+    // A process that is killed leaves its files as they are; a second after the checkpoint, so that none changes while
+    // it is copied.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await cp(`${root}/stopped`, `${root}/killed`, { recursive: true });
     await before.stop();
-    return { stopped: await again(`${root}/stopped`, keyCount + 1000), killed: await again(`${root}/killed`, keyCount + 2000) };
+    return {
+      stopped: await again(`${root}/stopped`, keyCount + 1000),
+      killed: await again(`${root}/killed`, keyCount + 2000),
+    };
   });
 
 const restart: BenchCase = {
@@ -241,8 +258,16 @@ const memory: BenchCase = {
     const idle = await idleBytes(scale.size(500_000, 500));
     const busy = await busyBytes(scale.size(20_000, 100));
     return [
-      { name: 'memory per idle key', figures: [`${idle.toFixed(0)} B, key and count included`], goals: [atMost('B', idle, 200)] },
-      { name: 'memory per busy key', figures: [`${busy.toFixed(0)} B, in a durable call`], goals: [atMost('B', busy, 1500)] },
+      {
+        name: 'memory per idle key',
+        figures: [`${idle.toFixed(0)} B, key and count included`],
+        goals: [atMost('B', idle, 200)],
+      },
+      {
+        name: 'memory per busy key',
+        figures: [`${busy.toFixed(0)} B, in a durable call`],
+        goals: [atMost('B', busy, 1500)],
+      },
     ];
   },
 };

@@ -47,7 +47,8 @@ const loopTen = (items: readonly Item[]): void => {
   }
 };
 
-const rxTwo = (items: readonly Item[]): void => void from(items).pipe(rxMap(double), rxFilter(notThird)).subscribe(sink);
+const rxTwo = (items: readonly Item[]): void =>
+  void from(items).pipe(rxMap(double), rxFilter(notThird)).subscribe(sink);
 
 const rxTen = (items: readonly Item[]): void => {
   // `pipe` types nine operators at most.
@@ -73,7 +74,12 @@ const itemsOf = (count: number): readonly Item[] => {
   return Array.from({ length: count }, (_, id) => ({ id, value: draw(1_000_000) }));
 };
 
-const rowOf = (name: string, count: number, ms: { loop: number; rxjs: number; engine: number }, more: Pick<Row, 'goals'>): Row => ({
+const rowOf = (
+  name: string,
+  count: number,
+  ms: { loop: number; rxjs: number; engine: number },
+  more: Pick<Row, 'goals'>,
+): Row => ({
   name,
   perSecond: (count * 1000) / ms.engine,
   ratio: ms.engine / ms.loop,
@@ -90,7 +96,11 @@ const two: BenchCase = {
   name: 'map-filter',
   async run(scale) {
     const items = itemsOf(scale.size(2_000_000, 2000));
-    const ms = await alternate(scale, { loop: () => loopTwo(items), rxjs: () => rxTwo(items), engine: () => engineTwo(items) });
+    const ms = await alternate(scale, {
+      loop: () => loopTwo(items),
+      rxjs: () => rxTwo(items),
+      engine: () => engineTwo(items),
+    });
     return [rowOf('map + filter', items.length, ms, { goals: [atMost('loop x', ms.engine / ms.loop, 4)] })];
   },
 };
@@ -99,11 +109,12 @@ const ten: BenchCase = {
   name: 'ten-operators',
   async run(scale: Scale) {
     const items = itemsOf(scale.size(2_000_000, 2000));
-    const ms = await alternate(scale, { loop: () => loopTen(items), rxjs: () => rxTen(items), engine: () => engineTen(items) });
-    const goals = [
-      atMost('loop x', ms.engine / ms.loop, 1.5),
-      atLeast('RxJS x', ms.rxjs / ms.engine, 3),
-    ];
+    const ms = await alternate(scale, {
+      loop: () => loopTen(items),
+      rxjs: () => rxTen(items),
+      engine: () => engineTen(items),
+    });
+    const goals = [atMost('loop x', ms.engine / ms.loop, 1.5), atLeast('RxJS x', ms.rxjs / ms.engine, 3)];
     return [rowOf('10 stateless operators', items.length, ms, { goals })];
   },
 };

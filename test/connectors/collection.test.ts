@@ -6,12 +6,20 @@ const { signal } = new AbortController();
 
 for (const length of [0, 1, 10]) {
   const values = Array.from({ length }, (_, index) => `v${index}`);
-  const make = async () => ({ source: collection(values, { batchSize: 4 }), expected: values, cleanup: async () => {} });
+  const make = async () => ({
+    source: collection(values, { batchSize: 4 }),
+    expected: values,
+    cleanup: async () => {},
+  });
   for (const { name, run } of sourceSuite(`collection of ${length}`, make)) test(name, run);
 }
 
 test('timestamps go with their values, also behind a position', async () => {
-  const reader = await collection(['a', 'b', 'c', 'd'], { timestamps: [1, 2, 3, 4], batchSize: 2 }).open('collection', 1, signal);
+  const reader = await collection(['a', 'b', 'c', 'd'], { timestamps: [1, 2, 3, 4], batchSize: 2 }).open(
+    'collection',
+    1,
+    signal,
+  );
   expect(await reader.read(signal)).toMatchObject({ values: ['b', 'c'], timestamps: [2, 3] });
   expect(await reader.read(signal)).toMatchObject({ values: ['d'], timestamps: [4] });
 });
@@ -21,6 +29,8 @@ test('a collection that got shorter is an error', async () => {
 });
 
 test('options that make no sense are refused', () => {
-  expect(() => collection([1, 2], { timestamps: [1] })).toThrow('Expected `timestamps` to be as many as there are values (2)');
+  expect(() => collection([1, 2], { timestamps: [1] })).toThrow(
+    'Expected `timestamps` to be as many as there are values (2)',
+  );
   expect(() => collection([1], { batchSize: 1.5 })).toThrow('batchSize');
 });

@@ -15,13 +15,24 @@ const cleanup = async (): Promise<void> => {};
 const suites = {
   'defined, at least once': async () => {
     const seen: string[] = [];
-    return { sink: defineSink<string>({ write: async (part) => void seen.push(...part) }), values, visible: async () => seen, cleanup };
+    return {
+      sink: defineSink<string>({ write: async (part) => void seen.push(...part) }),
+      values,
+      visible: async () => seen,
+      cleanup,
+    };
   },
   'defined, exactly once': async () => {
     // A receiver that knows what it has, by number.
     const seen: string[] = [];
-    const write = (part: readonly string[], { firstNumber }: SinkCall): void => void seen.splice(firstNumber, part.length, ...part);
-    return { sink: defineSink<string>({ guarantee: 'exactly-once', write }), values, visible: async () => seen, cleanup };
+    const write = (part: readonly string[], { firstNumber }: SinkCall): void =>
+      void seen.splice(firstNumber, part.length, ...part);
+    return {
+      sink: defineSink<string>({ guarantee: 'exactly-once', write }),
+      values,
+      visible: async () => seen,
+      cleanup,
+    };
   },
   callback: async () => {
     const seen: string[] = [];
@@ -43,7 +54,8 @@ const suites = {
   },
 };
 
-for (const [name, make] of Object.entries(suites)) for (const { name: title, run } of sinkSuite(name, make)) test(title, run);
+for (const [name, make] of Object.entries(suites))
+  for (const { name: title, run } of sinkSuite(name, make)) test(title, run);
 
 test('a call gets the values of one epoch, the number of the first, and its turn', async () => {
   const calls: [readonly string[], number, number][] = [];
@@ -97,15 +109,18 @@ test('what could not be sent is sent first by the next flush', async () => {
   expect(seen).toEqual(['a', 'b', 'c']);
 });
 
-test.each(['at-least-once', 'exactly-once'] as const)('%s: full at its bound, and not behind the seal', async (guarantee) => {
-  const writer = await defineSink<string>({ guarantee, pendingMax: 2, write: () => {} }).open(fresh);
-  writer.write('a', 0, 0);
-  expect(writer.full).toBe(false);
-  writer.write('b', 0, 1);
-  expect(writer.full).toBe(true);
-  await writer.seal(1);
-  expect(writer.full).toBe(false);
-});
+test.each(['at-least-once', 'exactly-once'] as const)(
+  '%s: full at its bound, and not behind the seal',
+  async (guarantee) => {
+    const writer = await defineSink<string>({ guarantee, pendingMax: 2, write: () => {} }).open(fresh);
+    writer.write('a', 0, 0);
+    expect(writer.full).toBe(false);
+    writer.write('b', 0, 1);
+    expect(writer.full).toBe(true);
+    await writer.seal(1);
+    expect(writer.full).toBe(false);
+  },
+);
 
 test('close aborts what is being sent and sends nothing more', async () => {
   const seen: string[] = [];
@@ -147,7 +162,8 @@ test('print: strings as they are, the rest as JSON, and what has none as text', 
   const writer = await printSink<unknown>({ write: (part) => void (text += part) }).open(fresh);
   const loop: Record<string, unknown> = {};
   loop.self = loop;
-  for (const [index, value] of ['s', { a: [1] }, undefined, 3n, null, new Map([['mug', 3n]]), loop].entries()) writer.write(value, 0, index);
+  for (const [index, value] of ['s', { a: [1] }, undefined, 3n, null, new Map([['mug', 3n]]), loop].entries())
+    writer.write(value, 0, index);
   await writer.seal(1);
   expect(text).toBe('s\n{"a":[1]}\nundefined\n"3"\nnull\n{"mug":"3"}\n<ref *1> { self: [Circular *1] }\n');
 });
@@ -159,7 +175,9 @@ test('print: a reader that goes away fails the sink, and does not end the proces
     env.generate({ generate: (index) => 'x'.repeat(1000) + index, count: 100_000 }).sinkTo(printSink());
     await env.execute().catch((error) => console.error(error.code, error.cause?.code));
   `;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   child.stdout.once('data', () => child.stdout.destroy());
   let told = '';
   child.stderr.on('data', (part: Buffer) => (told += part.toString()));

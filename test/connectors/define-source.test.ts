@@ -59,9 +59,16 @@ test('waits on the clock of the job, unless it was given one of its own', async 
 
 test('a position that is undefined is refused by the read, since it would begin the input anew', async () => {
   const page = [{ ID: 1 }] as readonly { readonly id?: number; readonly ID: number }[];
-  const source = defineSource({ start: 0, read: () => ({ values: page, position: (count) => page[count - 1]?.id as number }) });
+  const source = defineSource({
+    start: 0,
+    read: () => ({ values: page, position: (count) => page[count - 1]?.id as number }),
+  });
   const reader = await source.open('source', undefined, signal);
-  await expect(reader.read(signal)).rejects.toThrow(new TypeError('Expected `position(1)` to be where to read on (perhaps a field that the values do not have), got `undefined` (undefined)'));
+  await expect(reader.read(signal)).rejects.toThrow(
+    new TypeError(
+      'Expected `position(1)` to be where to read on (perhaps a field that the values do not have), got `undefined` (undefined)',
+    ),
+  );
 });
 
 test('a wait between polls ends with the signal', async () => {

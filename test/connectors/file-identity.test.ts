@@ -44,7 +44,10 @@ test.each(same)('two sinks of a job on one file are refused when it is composed:
   const numbers = env.fromCollection([1, 2]);
   numbers.sinkTo(jsonLinesSink(join(directory, one), { onExisting: 'append' }));
   numbers.sinkTo(jsonLinesSink(join(directory, other), { onExisting: 'append' }));
-  await expect(env.execute()).rejects.toMatchObject({ code: 'GRAPH_INVALID', message: expect.stringContaining(basename(one)) });
+  await expect(env.execute()).rejects.toMatchObject({
+    code: 'GRAPH_INVALID',
+    message: expect.stringContaining(basename(one)),
+  });
 });
 
 test('one sink given to two streams is two sinks; sinks without an output of their own may be', async () => {

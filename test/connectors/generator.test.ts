@@ -131,7 +131,9 @@ test('a wait for the next slot ends with the signal, and the record is not lost'
 });
 
 test('options that make no sense are refused', () => {
-  expect(() => generator({ generate, perSecond: 0 })).toThrow('Expected `perSecond` to be a number above 0, got `0` (number)');
+  expect(() => generator({ generate, perSecond: 0 })).toThrow(
+    'Expected `perSecond` to be a number above 0, got `0` (number)',
+  );
   expect(() => generator({ generate, count: -1 })).toThrow('count');
   expect(() => generator({ generate: 1 as unknown as () => number })).toThrow('generate');
 });

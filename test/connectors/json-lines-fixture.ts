@@ -27,7 +27,8 @@ export const freshPath = async (): Promise<string> => {
 
 export const sinkId = 'job.sink.1';
 /** The pending file of an epoch, as this sink names it. */
-export const pendingOf = (path: string, epoch: number, id = sinkId): string => `${path}.${hash('sha256', id, 'hex').slice(0, 8)}.epoch-${epoch}.pending`;
+export const pendingOf = (path: string, epoch: number, id = sinkId): string =>
+  `${path}.${hash('sha256', id, 'hex').slice(0, 8)}.epoch-${epoch}.pending`;
 
 export const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
 export const namesBeside = (path: string): Promise<string[]> => readdir(join(path, '..'));
@@ -38,9 +39,14 @@ export const openSink = (
   path: string,
   context: Partial<SinkContext<JsonLinesCommittable>> = {},
   options?: JsonLinesSinkOptions,
-): Promise<Writer> => jsonLinesSink(path, options).open({ sinkId, pending: [], epoch: 1, last: undefined, signal, ...context });
+): Promise<Writer> =>
+  jsonLinesSink(path, options).open({ sinkId, pending: [], epoch: 1, last: undefined, signal, ...context });
 
-export const seal = async (writer: Writer, epoch: number, values: readonly unknown[]): Promise<JsonLinesCommittable> => {
+export const seal = async (
+  writer: Writer,
+  epoch: number,
+  values: readonly unknown[],
+): Promise<JsonLinesCommittable> => {
   for (const [index, value] of values.entries()) writer.write(value, 0, index);
   const committable = await writer.seal(epoch);
   if (committable === undefined) throw new Error('nothing was sealed');

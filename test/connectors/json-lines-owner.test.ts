@@ -34,7 +34,10 @@ describe('an output that somebody changed', () => {
     const other = await freshPath();
     await copyFile(path, other);
     const refused = openSink(other, { last: first, epoch: 2 });
-    await expect(refused).rejects.toMatchObject({ ...changed, message: expect.stringContaining(`output "${path}", and the sink writes to`) });
+    await expect(refused).rejects.toMatchObject({
+      ...changed,
+      message: expect.stringContaining(`output "${path}", and the sink writes to`),
+    });
     await rm(other);
     await symlink(path, other);
     await (await openSink(other, { last: first, epoch: 2 })).close();
@@ -69,7 +72,10 @@ describe('an output that somebody changed', () => {
     const path = await freshPath();
     const writer = await openSink(path);
     await writeFile(pendingOf(path, 1), 'of another job');
-    await expect(seal(writer, 1, ['x'.repeat(300_000)])).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true });
+    await expect(seal(writer, 1, ['x'.repeat(300_000)])).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      retryable: true,
+    });
     await writer.close();
     expect(await textOf(pendingOf(path, 1))).toBe('of another job');
   });
@@ -84,7 +90,10 @@ describe('two jobs on one file', () => {
     const link = `${path}.link`;
     await symlink(path, link);
     for (const onExisting of ['fail', 'append', 'overwrite'] as const)
-      await expect(openSink(onExisting === 'append' ? link : path, other, { onExisting })).rejects.toMatchObject({ code: 'OUTPUT_IN_USE', retryable: false });
+      await expect(openSink(onExisting === 'append' ? link : path, other, { onExisting })).rejects.toMatchObject({
+        code: 'OUTPUT_IN_USE',
+        retryable: false,
+      });
     await writer.commit(await seal(writer, 1, [1]), signal);
     await writer.close();
     await writer.close();
@@ -120,7 +129,9 @@ describe('two jobs on one file', () => {
     expect(await textOf(path)).toBe('"one"\n"three"\n');
     await (await openSink(unseen, { ...other, epoch: 2 }, { onExisting: 'append' })).close();
     await appendFile(path, 'of a third\n');
-    await expect(first.commit(await seal(first, 3, ['four']), signal)).rejects.toMatchObject({ code: 'OUTPUT_CHANGED' });
+    await expect(first.commit(await seal(first, 3, ['four']), signal)).rejects.toMatchObject({
+      code: 'OUTPUT_CHANGED',
+    });
     expect(await textOf(path)).toBe('"one"\n"three"\nof a third\n');
   });
 

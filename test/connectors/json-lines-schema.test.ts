@@ -1,4 +1,7 @@
-/** What a schema throws: a refusal is bad data and skipped if the user says so; a mistake in it is none, and fails the job by name. */
+/**
+ * What a schema throws: a refusal is bad data and skipped if the user says so; a mistake in it is none, and fails the
+ * job by name.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,23 +72,34 @@ for (const onMalformed of ['skip', 'side-output', 'fail'] as const) {
   describe(`onMalformed: ${onMalformed}`, () => {
     test.each(Object.entries(mistakes))('%s fails the job', async (_, schema) => {
       const message = expect.stringContaining(`the schema of input "${join(directory, 'in')}" failed at line 1: `);
-      await expect(read(schema, onMalformed)).rejects.toMatchObject({ code: 'SOURCE_FAILED', retryable: false, message, cause: expect.anything() });
+      await expect(read(schema, onMalformed)).rejects.toMatchObject({
+        code: 'SOURCE_FAILED',
+        retryable: false,
+        message,
+        cause: expect.anything(),
+      });
     });
 
     test.each(Object.entries(promises))('%s fails the job', async (_, schema) => {
-      await expect(read(schema, onMalformed)).rejects.toMatchObject({ code: 'ASYNC_IN_TURN', retryable: false, details: { line: 1 } });
+      await expect(read(schema, onMalformed)).rejects.toMatchObject({
+        code: 'ASYNC_IN_TURN',
+        retryable: false,
+        details: { line: 1 },
+      });
     });
 
     test.each(Object.entries(refusals))('the refusal of %s is bad data', async (_, schema) => {
       const done = read(schema, onMalformed);
-      if (onMalformed === 'fail') await expect(done).rejects.toMatchObject({ code: 'INPUT_MALFORMED', details: { line: 2 } });
+      if (onMalformed === 'fail')
+        await expect(done).rejects.toMatchObject({ code: 'INPUT_MALFORMED', details: { line: 2 } });
       else expect(await done).toEqual({ values: [{ a: 1 }, { a: 3 }], skipped: onMalformed === 'skip' ? 1 : 0 });
     });
   });
 }
 
 test('what comes before a mistake is handed over first', async () => {
-  const parse = (value: unknown): unknown => (value as { a: { length: number } }).a.length === 1 ? (undefined as never as { b: 1 }).b : value;
+  const parse = (value: unknown): unknown =>
+    (value as { a: { length: number } }).a.length === 1 ? (undefined as never as { b: 1 }).b : value;
   const path = join(directory, 'in');
   const source = jsonLines<unknown>(path, { schema: { parse }, onMalformed: 'skip' });
   const { signal } = new AbortController();
@@ -102,12 +116,21 @@ test.each([
   const path = join(directory, `bad-${onMalformed}`);
   await writeFile(path, '1\nx\n2\ny\n');
   const logged: unknown[] = [];
-  const logger = pino({ level: 'warn' }, { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) });
+  const logger = pino(
+    { level: 'warn' },
+    { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) },
+  );
   const env = StreamExecutionEnvironment.create({ logger });
-  env.fromSource(jsonLines<number>(path, { onMalformed })).uid('lines').sinkTo(callbackSink(() => {}));
+  env
+    .fromSource(jsonLines<number>(path, { onMalformed }))
+    .uid('lines')
+    .sinkTo(callbackSink(() => {}));
   env.fromObservable(NEVER).sinkTo(callbackSink(() => {})); // Keeps the job, whose numbers are looked at.
   const job = await env.executeAsync();
-  await vi.waitFor(async () => expect(await job.metrics.snapshot()).toMatchObject({ 'operator.lines.numRecordsDropped': 2 }), 20_000);
+  await vi.waitFor(
+    async () => expect(await job.metrics.snapshot()).toMatchObject({ 'operator.lines.numRecordsDropped': 2 }),
+    20_000,
+  );
   await job.cancel();
   expect(logged).toEqual([expect.stringContaining('numRecordsDropped')]);
 });

@@ -17,7 +17,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-type Step = { readonly write: number } | { readonly end: 'crash' | 'sealed' | 'durable' | 'committed' | 'committed-crash' };
+type Step =
+  { readonly write: number } | { readonly end: 'crash' | 'sealed' | 'durable' | 'committed' | 'committed-crash' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ write: fc.integer({ min: 1, max: 3 }) }),

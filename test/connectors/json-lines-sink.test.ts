@@ -51,7 +51,9 @@ test('epochs seal side by side, and commit in the order of the calls', async () 
   await Promise.all(committables.map((committable) => writer.commit(committable, signal)));
   const line = JSON.stringify('x'.repeat(400_000));
   expect(await textOf(path)).toBe([1, 2, 3].map((epoch) => `${epoch}\n${line}\n`).join(''));
-  expect(committables.map(({ epoch, offset }) => [epoch, offset])).toEqual([1, 2, 3].map((epoch) => [epoch, (epoch - 1) * 400_005]));
+  expect(committables.map(({ epoch, offset }) => [epoch, offset])).toEqual(
+    [1, 2, 3].map((epoch) => [epoch, (epoch - 1) * 400_005]),
+  );
   await writer.close();
 });
 
@@ -67,18 +69,29 @@ test('full while more than 8 MB wait for the disk, and not for the checkpoint', 
   await writer.close();
 });
 
-test.each([[undefined], [() => 1], [{ a: Promise.resolve() }], [Symbol('s')]])('%s is not serialisable', async (value) => {
-  const writer = await openSink(await freshPath());
-  expect(() => writer.write(value, 0, 7)).toThrow(
-    expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }),
-  );
-  await writer.close();
-});
+test.each([[undefined], [() => 1], [{ a: Promise.resolve() }], [Symbol('s')]])(
+  '%s is not serialisable',
+  async (value) => {
+    const writer = await openSink(await freshPath());
+    expect(() => writer.write(value, 0, 7)).toThrow(
+      expect.objectContaining({ code: 'NOT_SERIALISABLE', message: expect.stringContaining('record 7') }),
+    );
+    await writer.close();
+  },
+);
 
 test('plain data keeps its meaning, and nothing becomes {}', async () => {
   const path = await freshPath();
   const writer = await openSink(path);
-  const data = [new Map([['mug', 3]]), new Map([[1, 2]]), new Set(['a']), new Uint8Array([1, 2]), { balance: 10n, at: new Date(0) }, new TypeError('sold out'), Number.NaN];
+  const data = [
+    new Map([['mug', 3]]),
+    new Map([[1, 2]]),
+    new Set(['a']),
+    new Uint8Array([1, 2]),
+    { balance: 10n, at: new Date(0) },
+    new TypeError('sold out'),
+    Number.NaN,
+  ];
   await writer.commit(await seal(writer, 1, data), signal);
   expect((await textOf(path)).trim().split('\n')).toEqual([
     '{"mug":3}',
@@ -162,7 +175,10 @@ describe('files after a crash', () => {
     await seal(crashed, 2, [2]);
     const writer = await openSink(path, { pending: [sealed], last: sealed, epoch: 2 });
     const beside = (await namesBeside(path)).filter((name) => !name.endsWith('.writing'));
-    expect(beside.sort()).toEqual(['out.jsonl', ...[pendingOf(path, 1), stranger].map((each) => basename(each)).sort()]);
+    expect(beside.sort()).toEqual([
+      'out.jsonl',
+      ...[pendingOf(path, 1), stranger].map((each) => basename(each)).sort(),
+    ]);
     await writer.commit(sealed, signal);
     await writer.commit(await seal(writer, 2, [3]), signal);
     expect(await textOf(path)).toBe('1\n3\n');
@@ -216,7 +232,12 @@ describe('places that can not be', () => {
     const directory = dirname(await freshPath());
     await writeFile(join(directory, 'file'), '');
     await symlink('loop', join(directory, 'loop'));
-    await expect(openSink(join(directory, name))).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, hint: expect.any(String), cause: { code: systemCode } });
+    await expect(openSink(join(directory, name))).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      retryable: false,
+      hint: expect.any(String),
+      cause: { code: systemCode },
+    });
     expect((await readdir(directory)).sort()).toEqual(['file', 'loop']);
   });
 
@@ -226,7 +247,11 @@ describe('places that can not be', () => {
     if (kind === 'pipe') execFileSync('mkfifo', [path]);
     const server = createServer();
     if (kind === 'socket') await new Promise<void>((resolve) => server.listen(path, resolve));
-    await expect(openSink(path)).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false, message: expect.stringContaining('no regular file') });
+    await expect(openSink(path)).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      retryable: false,
+      message: expect.stringContaining('no regular file'),
+    });
     server.close();
   });
 });

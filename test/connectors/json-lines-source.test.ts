@@ -61,7 +61,11 @@ const readAll = async (content: string | Uint8Array, options?: JsonLinesOptions<
 
 const suites = [
   ['lines', { batchSize: 4 }, Array.from({ length: 10 }, (_, index) => `{"n":${index}}\n`).join('')],
-  ['no last newline, blanks, CRLF, a mark', { batchSize: 3 }, '\ufeff{"n":0}\r\n\r\n{"n":1}\n\n \n{"n":2}\r\n{"n":3}\n{"n":4}'],
+  [
+    'no last newline, blanks, CRLF, a mark',
+    { batchSize: 3 },
+    '\ufeff{"n":0}\r\n\r\n{"n":1}\n\n \n{"n":2}\r\n{"n":3}\n{"n":4}',
+  ],
   ['skipping', { batchSize: 2, onMalformed: 'skip' as const }, '{"n":0}\nbad\n{"n":1}\n{"n":\n{"n":2}\n}\n'],
   ['nothing', {}, ''],
 ] as const;
@@ -106,7 +110,10 @@ describe('lines', () => {
   });
 
   test('a byte order mark is taken at the start of the file only', async () => {
-    await expect(readAll('1\n\ufeff2\n')).rejects.toMatchObject({ code: 'INPUT_MALFORMED', details: { line: 2, column: 1 } });
+    await expect(readAll('1\n\ufeff2\n')).rejects.toMatchObject({
+      code: 'INPUT_MALFORMED',
+      details: { line: 2, column: 1 },
+    });
   });
 
   test('values of every kind', async () => {
@@ -180,7 +187,13 @@ describe('files that are not there, or not the same', () => {
     ['below a file', () => `${process.execPath}/in`, 'ENOTDIR'],
   ])('%s', async (_name, pathOf, systemCode) => {
     const path = pathOf();
-    const refused = { code: 'INPUT_NOT_FOUND', retryable: false, hint: expect.any(String), cause: { code: systemCode }, details: { file: path, systemCode } };
+    const refused = {
+      code: 'INPUT_NOT_FOUND',
+      retryable: false,
+      hint: expect.any(String),
+      cause: { code: systemCode },
+      details: { file: path, systemCode },
+    };
     await expect(jsonLines(path).open(path, undefined, signal)).rejects.toMatchObject(refused);
   });
 
@@ -234,8 +247,12 @@ describe('files that are not there, or not the same', () => {
 });
 
 describe('integers beyond 2^53', () => {
-  const content = '{"id":738529527931269425,"s":"\\"738529527931269425","f":0.7385295279312694251,"e":1e25,"n":-9007199254740993}\n[9007199254740991]\n';
-  const kept = (id: unknown, n: unknown) => [{ id, s: '"738529527931269425', f: 0.738529527931269425, e: 1e25, n }, [9007199254740991]];
+  const content =
+    '{"id":738529527931269425,"s":"\\"738529527931269425","f":0.7385295279312694251,"e":1e25,"n":-9007199254740993}\n[9007199254740991]\n';
+  const kept = (id: unknown, n: unknown) => [
+    { id, s: '"738529527931269425', f: 0.738529527931269425, e: 1e25, n },
+    [9007199254740991],
+  ];
 
   test.each([
     ['text', '738529527931269425', '-9007199254740993'],
@@ -251,22 +268,38 @@ describe('integers beyond 2^53', () => {
         const unsafe = big > 2n ** 53n || big < -(2n ** 53n) ? big : big + 2n ** 60n;
         const lines = texts.map((text, index) => `{"v":${text},"big":[${unsafe}],"mark":"\\u0001${index}${unsafe}"}\n`);
         const { values } = await readAll(lines.join(''), { bigints: 'bigint' });
-        const expected = texts.map((text, index) => ({ v: JSON.parse(text) as unknown, big: [unsafe], mark: `\u0001${index}${unsafe}` }));
+        const expected = texts.map((text, index) => ({
+          v: JSON.parse(text) as unknown,
+          big: [unsafe],
+          mark: `\u0001${index}${unsafe}`,
+        }));
         expect(values).toEqual(expected.map(({ v, ...rest }) => ({ v: widened(v), ...rest })));
       }),
       { numRuns: 100 },
     );
   });
 
-  /** JSON of fast-check holds numbers that were made from doubles: what is no safe integer there is written with an exponent or is one of these. */
+  /**
+   * JSON of fast-check holds numbers that were made from doubles: what is no safe integer there is written with an
+   * exponent or is one of these.
+   */
   const widened = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(widened);
-    if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, widened(each)]));
-    return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21 ? BigInt(String(value)) : value;
+    if (typeof value === 'object' && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, widened(each)]));
+    return typeof value === 'number' &&
+      Number.isInteger(value) &&
+      !Number.isSafeInteger(value) &&
+      Math.abs(value) < 1e21
+      ? BigInt(String(value))
+      : value;
   };
 
   test('a line that is malformed is malformed', async () => {
-    await expect(readAll('{"id":738529527931269425,}\n', { bigints: 'text' })).rejects.toMatchObject({ code: 'INPUT_MALFORMED', details: { column: 26 } });
+    await expect(readAll('{"id":738529527931269425,}\n', { bigints: 'text' })).rejects.toMatchObject({
+      code: 'INPUT_MALFORMED',
+      details: { column: 26 },
+    });
   });
 });
 
@@ -274,7 +307,9 @@ test('options that make no sense are refused', () => {
   expect(() => jsonLines('a', { bigints: 'string' as 'text' })).toThrow('bigints');
   expect(() => jsonLines('a', { schema: { check: () => true } as never })).toThrow('schema');
   expect(() => jsonLines(['a', 'b\0'])).toThrow('path');
-  expect(() => jsonLines('a', { batchSize: 0 })).toThrow('Expected `batchSize` to be an integer from 1 up, got `0` (number)');
+  expect(() => jsonLines('a', { batchSize: 0 })).toThrow(
+    'Expected `batchSize` to be an integer from 1 up, got `0` (number)',
+  );
   expect(() => jsonLines('a', { onMalformed: 'ignore' as 'skip' })).toThrow('onMalformed');
   expect(() => jsonLines('a', { onMalformd: 'skip' } as object)).toThrow('onMalformd');
   expect(() => jsonLines([])).toThrow('path');

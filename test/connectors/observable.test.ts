@@ -113,6 +113,8 @@ test('what is neither done nor kept when the job is over is counted', async () =
 });
 
 test('options that make no sense are refused', () => {
-  expect(() => observableSource(NEVER, { capacity: 0 })).toThrow('Expected `capacity` to be an integer from 1 up, got `0` (number)');
+  expect(() => observableSource(NEVER, { capacity: 0 })).toThrow(
+    'Expected `capacity` to be an integer from 1 up, got `0` (number)',
+  );
   expect(() => observableSource(NEVER, { overflow: 'block' as 'drop' })).toThrow('overflow');
 });

@@ -41,7 +41,11 @@ test('complaints are short phrases of the negative clauses, without repeats', ()
   const text =
     'The sound is great, but the battery died after two days and the case arrived cracked. Not worth the money! The case arrived cracked.';
   const { complaints, praises, themes } = analyse(text);
-  expect([...complaints].sort()).toEqual(['battery died after two days', 'case arrived cracked', 'not worth the money']);
+  expect([...complaints].sort()).toEqual([
+    'battery died after two days',
+    'case arrived cracked',
+    'not worth the money',
+  ]);
   expect(praises).toEqual(['sound is great']);
   expect(themes.map(({ name }) => name)).toContain('battery');
 });
@@ -60,7 +64,9 @@ test.each([
 ])('the theme of %j is %s', (phrase, theme) => expect(themeOf(phrase)?.name).toBe(theme));
 
 test('a verdict is a complaint only where no reason is given', () => {
-  expect(analyse('Very disappointed with this kettle. The lid leaks when I pour.').complaints).toEqual(['lid leaks when I pour']);
+  expect(analyse('Very disappointed with this kettle. The lid leaks when I pour.').complaints).toEqual([
+    'lid leaks when I pour',
+  ]);
   expect(analyse('Very disappointed with this kettle.').complaints).toEqual(['disappointed with this kettle']);
   expect(suggest(['what a waste', 'jammed twice', 'purple all over'], 1)).toEqual([
     expect.stringContaining('1 of 3 complaints mentions reliability (e.g. "jammed twice")'),
@@ -76,7 +82,15 @@ test('what did not happen, or is not missed, is no complaint; a phrase does not 
 });
 
 test('suggestions follow the most frequent themes, three at most', () => {
-  const complaints = ['arrived late', 'battery died', 'too small', 'battery drains', 'smells', 'runs small', 'battery is weak'];
+  const complaints = [
+    'arrived late',
+    'battery died',
+    'too small',
+    'battery drains',
+    'smells',
+    'runs small',
+    'battery is weak',
+  ];
   const suggestions = suggest(complaints, 0.5);
   expect(suggestions).toHaveLength(3);
   expect(suggestions[0]).toContain('3 of 7 complaints mention battery (e.g. "battery died")');
@@ -88,15 +102,18 @@ test('suggestions follow the most frequent themes, three at most', () => {
 
 test('any text has an answer within bounds, and the same one again', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string({ unit: 'grapheme' }), fc.lorem(), fc.constant('__proto__ constructor toString')), (text) => {
-      const found = analyse(text);
-      expect(found.score).toBeGreaterThanOrEqual(1);
-      expect(found.score).toBeLessThanOrEqual(5);
-      expect(Number.isFinite(found.valence)).toBe(true);
-      expect(found.complaints.length).toBeLessThanOrEqual(5);
-      for (const phrase of found.complaints) expect(phrase.split(' ').length).toBeLessThanOrEqual(9);
-      expect(analyse(text)).toEqual(found);
-    }),
+    fc.property(
+      fc.oneof(fc.string({ unit: 'grapheme' }), fc.lorem(), fc.constant('__proto__ constructor toString')),
+      (text) => {
+        const found = analyse(text);
+        expect(found.score).toBeGreaterThanOrEqual(1);
+        expect(found.score).toBeLessThanOrEqual(5);
+        expect(Number.isFinite(found.valence)).toBe(true);
+        expect(found.complaints.length).toBeLessThanOrEqual(5);
+        for (const phrase of found.complaints) expect(phrase.split(' ').length).toBeLessThanOrEqual(9);
+        expect(analyse(text)).toEqual(found);
+      },
+    ),
     { numRuns: 300 },
   );
 });

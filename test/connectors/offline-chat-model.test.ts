@@ -6,10 +6,14 @@ import { offlineChatModel } from '../../connectors/offline-chat-model.ts';
 import { StepClock } from './manual-clock.ts';
 
 const options = { signal: new AbortController().signal, callId: 'c', key: 'k', idempotencyKey: 'i' };
-const review = 'The sound is great, but the battery died after two days and the case arrived cracked. Not worth the money!';
+const review =
+  'The sound is great, but the battery died after two days and the case arrived cracked. Not worth the money!';
 const complaints = ['battery died after two days', 'case arrived cracked', 'not worth the money'];
 
-const ask = async (prompt: string | readonly ChatMessage[], outputSchema?: Readonly<Record<string, unknown>>): Promise<unknown> => {
+const ask = async (
+  prompt: string | readonly ChatMessage[],
+  outputSchema?: Readonly<Record<string, unknown>>,
+): Promise<unknown> => {
   const messages = typeof prompt === 'string' ? [{ role: 'user' as const, content: prompt }] : prompt;
   const { content } = await offlineChatModel().chat({ messages, outputSchema }, options);
   return outputSchema === undefined && !content.startsWith('{') ? content : (JSON.parse(content) as unknown);
@@ -45,7 +49,10 @@ test('a schema is filled by name and type', async () => {
 
 test('the instruction itself is no complaint', async () => {
   const schema = z.toJSONSchema(z.object({ score: z.int(), complaints: z.array(z.string()) }));
-  const answer = await ask('Score this review of P-1 from 1 to 5 and list complaints and problems: I love it, perfect!', schema);
+  const answer = await ask(
+    'Score this review of P-1 from 1 to 5 and list complaints and problems: I love it, perfect!',
+    schema,
+  );
   expect(answer).toEqual({ score: 5, complaints: [] });
 });
 
@@ -85,9 +92,17 @@ test.each([
     'bullets',
     `Product P-5. Scores: 1: 5, 2: 2, 3: 0, 4: 1, 5: 2\nComplaints:\n${listed.map((text) => `- ${text}`).join('\n')}\nSuggest up to three improvements.`,
   ],
-  ['one line', `Suggest improvements for product P-5. Histogram {"1":5,"2":2,"3":0,"4":1,"5":2}. Complaints: ${listed.join('; ')}`],
+  [
+    'one line',
+    `Suggest improvements for product P-5. Histogram {"1":5,"2":2,"3":0,"4":1,"5":2}. Complaints: ${listed.join('; ')}`,
+  ],
 ])('suggestions from complaints as %s', async (_form, prompt) => {
-  const schema = z.object({ id: z.string(), suggestions: z.array(z.string()), mean: z.number(), histogram: z.array(z.number()) });
+  const schema = z.object({
+    id: z.string(),
+    suggestions: z.array(z.string()),
+    mean: z.number(),
+    histogram: z.array(z.number()),
+  });
   const { id, suggestions, histogram } = schema.parse(await ask(prompt, z.toJSONSchema(schema)));
   expect(id).toBe('P-5');
   expect(suggestions).toHaveLength(2);
@@ -97,7 +112,9 @@ test.each([
 
 test('no complaints and good scores: nothing to suggest', async () => {
   const schema = z.toJSONSchema(z.object({ suggestions: z.array(z.string()) }));
-  expect(await ask('Suggest improvements for P-1. Histogram: [0,0,0,1,9]. Complaints: []', schema)).toEqual({ suggestions: [] });
+  expect(await ask('Suggest improvements for P-1. Histogram: [0,0,0,1,9]. Complaints: []', schema)).toEqual({
+    suggestions: [],
+  });
   const scoreHistogram = ['0.0%', '0.0%', '0.0%', '0.0%', '100.0%'];
   expect(await ask(JSON.stringify({ id: 'P-1', scoreHistogram, complaints: [] }), schema)).toEqual({ suggestions: [] });
 });
@@ -112,7 +129,10 @@ test('a question in plain words gets a sentence', async () => {
 });
 
 test('model name and token counts', async () => {
-  const { role, extra_args } = await offlineChatModel().chat({ messages: [{ role: 'user', content: 'one two three' }] }, options);
+  const { role, extra_args } = await offlineChatModel().chat(
+    { messages: [{ role: 'user', content: 'one two three' }] },
+    options,
+  );
   expect(role).toBe('assistant');
   expect(extra_args).toEqual({ model_name: 'offline', promptTokens: 4, completionTokens: expect.any(Number) });
 });
@@ -151,5 +171,7 @@ test('the wait ends with the signal', async () => {
 test('bad requests and options', async () => {
   await expect(offlineChatModel().chat({ messages: [] }, options)).rejects.toMatchObject({ code: 'MODEL_REQUEST' });
   expect(() => offlineChatModel({ latencyMs: -1 })).toThrow('latencyMs');
-  expect(() => offlineChatModel({ jitter: 2 })).toThrow('Expected `jitter` to be a number from 0 to 1, got `2` (number)');
+  expect(() => offlineChatModel({ jitter: 2 })).toThrow(
+    'Expected `jitter` to be a number from 0 to 1, got `2` (number)',
+  );
 });

@@ -37,7 +37,10 @@ const ask = async (
   const env = StreamExecutionEnvironment.create({ logger: 'silent', ...options.env });
   env.addResource('chat_model_connection', 'c', openAIChatModel(connection));
   const letters: DeadLetter<string>[] = [];
-  const answered = env.fromCollection(['q']).keyBy((text) => text).applyAgent(asker(options.maxRetries), { deadLetters: failed });
+  const answered = env
+    .fromCollection(['q'])
+    .keyBy((text) => text)
+    .applyAgent(asker(options.maxRetries), { deadLetters: failed });
   answered.sideOutput(failed).sinkTo(defineSink({ write: (values) => void letters.push(...values) }));
   return { answers: await answered.executeAndCollect(), letters };
 };
@@ -50,52 +53,85 @@ test('nothing of a key, a header or a query is in the log, the state, the journa
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const lines: string[] = [];
   const { base } = await serve((response, { url, headers }) => {
-    reply(429, JSON.stringify({ error: { message: `${url} ${JSON.stringify(headers)} ${secrets.join(' ')}`, code: secrets[0] } }))(response);
+    reply(
+      429,
+      JSON.stringify({
+        error: { message: `${url} ${JSON.stringify(headers)} ${secrets.join(' ')}`, code: secrets[0] },
+      }),
+    )(response);
   });
   const { letters } = await ask(
     {
       baseUrl: `${base}?key=${secrets[2]}`,
       model: 'm',
       apiKey: secrets[0],
-      headers: { 'x-key': secrets[1] ?? '', 'proxy-authorization': `Basic ${Buffer.from(`me:${secrets[3]}`).toString('base64')}` },
+      headers: {
+        'x-key': secrets[1] ?? '',
+        'proxy-authorization': `Basic ${Buffer.from(`me:${secrets[3]}`).toString('base64')}`,
+      },
     },
-    { maxRetries: 2, env: { checkpoint: { directory, interval: '10ms' }, logger: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }) } },
+    {
+      maxRetries: 2,
+      env: {
+        checkpoint: { directory, interval: '10ms' },
+        logger: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }),
+      },
+    },
   );
   expect(letters).toMatchObject([{ input: 'q', error: { message: expect.stringContaining('***') } }]);
   const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   const stored = files.map((file) => readFileSync(join(file.parentPath, file.name), 'latin1')).join('\n');
   expect(stored).toContain('***'); // The error was stored.
-  for (const told of [JSON.stringify(letters), lines.join('\n'), stored]) expect(secrets.filter((secret) => told.includes(secret))).toEqual([]);
+  for (const told of [JSON.stringify(letters), lines.join('\n'), stored])
+    expect(secrets.filter((secret) => told.includes(secret))).toEqual([]);
 });
 
-test.each(['86400', 'Thu, 01 Jan 2099 00:00:00 GMT', '1e999', '601'])('a request that is asked to wait too long fails at once: %s', async (value) => {
-  const { base, seen } = await serve(reply(429, 'later', { 'retry-after': value }));
-  const { letters } = await ask({ baseUrl: base, model: 'm' }, { maxRetries: 5 });
-  expect(seen).toHaveLength(1);
-  expect(letters).toMatchObject([{ error: { message: expect.stringMatching(/asks to wait (\d+|Infinity) s.*retryAfterMax/) } }]);
-});
+test.each(['86400', 'Thu, 01 Jan 2099 00:00:00 GMT', '1e999', '601'])(
+  'a request that is asked to wait too long fails at once: %s',
+  async (value) => {
+    const { base, seen } = await serve(reply(429, 'later', { 'retry-after': value }));
+    const { letters } = await ask({ baseUrl: base, model: 'm' }, { maxRetries: 5 });
+    expect(seen).toHaveLength(1);
+    expect(letters).toMatchObject([
+      { error: { message: expect.stringMatching(/asks to wait (\d+|Infinity) s.*retryAfterMax/) } },
+    ]);
+  },
+);
 
 test('the wait that the connection allows is the one that counts', async () => {
   let asked = 0;
   const answer = [reply(429, 'later', { 'retry-after-ms': '40' }), reply(200, message({ content: 'ok' }))];
   const server = await serve((response) => answer[Math.min(asked++, 1)]?.(response));
-  expect((await ask({ baseUrl: server.base, model: 'm', retryAfterMax: 40 }, { maxRetries: 1 })).answers).toEqual(['ok']);
+  expect((await ask({ baseUrl: server.base, model: 'm', retryAfterMax: 40 }, { maxRetries: 1 })).answers).toEqual([
+    'ok',
+  ]);
   asked = 0;
   expect((await ask({ baseUrl: server.base, model: 'm', retryAfterMax: 39 }, { maxRetries: 1 })).answers).toEqual([]);
 });
 
-test.each([[null], [7], [''], ['__proto__'], ['constructor'], ['c1']])('a tool call with id %j gets its result', async (id) => {
-  const called = { id, function: { name: 'now', arguments: 'null', signature: 'S' }, extra: { of: 'it' } };
-  const answers = [message({ content: null, reasoning: 'R', tool_calls: [called, { ...called }] }), message({ content: 'ok' })];
-  let asked = 0;
-  const { base, seen } = await serve((response) => reply(200, answers[Math.min(asked++, 1)] ?? '')(response));
-  expect((await ask({ baseUrl: base, model: 'm' }, { maxRetries: 0 })).answers).toEqual(['ok']);
-  const { messages } = JSON.parse(seen[1]?.body ?? '') as { messages: [object, { tool_calls: { id: string }[] }, object, object] };
-  const [first, second] = messages[1].tool_calls;
-  expect(first?.id).not.toBe(second?.id);
-  expect(messages[1]).toMatchObject({ reasoning: 'R', tool_calls: [{ extra: { of: 'it' }, function: { signature: 'S' } }, {}] });
-  expect(messages.slice(2)).toEqual([
-    { role: 'tool', content: 'noon', tool_call_id: first?.id },
-    { role: 'tool', content: 'noon', tool_call_id: second?.id },
-  ]);
-});
+test.each([[null], [7], [''], ['__proto__'], ['constructor'], ['c1']])(
+  'a tool call with id %j gets its result',
+  async (id) => {
+    const called = { id, function: { name: 'now', arguments: 'null', signature: 'S' }, extra: { of: 'it' } };
+    const answers = [
+      message({ content: null, reasoning: 'R', tool_calls: [called, { ...called }] }),
+      message({ content: 'ok' }),
+    ];
+    let asked = 0;
+    const { base, seen } = await serve((response) => reply(200, answers[Math.min(asked++, 1)] ?? '')(response));
+    expect((await ask({ baseUrl: base, model: 'm' }, { maxRetries: 0 })).answers).toEqual(['ok']);
+    const { messages } = JSON.parse(seen[1]?.body ?? '') as {
+      messages: [object, { tool_calls: { id: string }[] }, object, object];
+    };
+    const [first, second] = messages[1].tool_calls;
+    expect(first?.id).not.toBe(second?.id);
+    expect(messages[1]).toMatchObject({
+      reasoning: 'R',
+      tool_calls: [{ extra: { of: 'it' }, function: { signature: 'S' } }, {}],
+    });
+    expect(messages.slice(2)).toEqual([
+      { role: 'tool', content: 'noon', tool_call_id: first?.id },
+      { role: 'tool', content: 'noon', tool_call_id: second?.id },
+    ]);
+  },
+);

@@ -32,7 +32,11 @@ const failure = async (answer: Promise<unknown>): Promise<StreamError> => {
   );
   expect(error).toBeInstanceOf(StreamError);
   expect(
-    JSON.stringify([(error as StreamError).message, (error as StreamError).details, String((error as StreamError).cause)]),
+    JSON.stringify([
+      (error as StreamError).message,
+      (error as StreamError).details,
+      String((error as StreamError).cause),
+    ]),
   ).not.toContain(apiKey);
   return error as StreamError;
 };
@@ -52,7 +56,11 @@ describe('on the wire', () => {
     const messages: ChatMessage[] = [
       { role: 'system', content: 'be brief' },
       { role: 'user', content: 'ship it' },
-      { role: 'assistant', content: '', tool_calls: [{ id: 't1', function: { name: 'notify', arguments: { id: 'P-1' } } }] },
+      {
+        role: 'assistant',
+        content: '',
+        tool_calls: [{ id: 't1', function: { name: 'notify', arguments: { id: 'P-1' } } }],
+      },
       { role: 'tool', content: 'done', extra_args: { externalId: 't1' } },
       { role: 'user', content: 'and now?' },
     ];
@@ -79,7 +87,9 @@ describe('on the wire', () => {
         { role: 'tool', content: 'done', tool_call_id: 't1' },
         { role: 'user', content: 'and now?' },
       ],
-      tools: [{ type: 'function', function: { name: 'notify', description: 'Tells the manager', parameters: inputSchema } }],
+      tools: [
+        { type: 'function', function: { name: 'notify', description: 'Tells the manager', parameters: inputSchema } },
+      ],
       response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: outputSchema } },
     });
   });
@@ -118,7 +128,10 @@ describe('on the wire', () => {
   test('a rate limit says how long to wait', async () => {
     mock.setChaos({ rateLimitRate: 1 });
     const error = await failure(ask());
-    expect(error).toMatchObject({ code: 'MODEL_UNAVAILABLE', details: { status: 429, retryAfterMs: expect.any(Number) } });
+    expect(error).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      details: { status: 429, retryAfterMs: expect.any(Number) },
+    });
   });
 
   test('malformed JSON', async () => {
@@ -138,7 +151,10 @@ describe('on the wire', () => {
     await closed.start();
     const { url } = closed;
     await closed.stop();
-    expect(await failure(ask(hello, { baseUrl: `${url}/v1` }))).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable: true });
+    expect(await failure(ask(hello, { baseUrl: `${url}/v1` }))).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      retryable: true,
+    });
   });
 
   test('a timeout is the provider\u2019s fault, an abort is not', async () => {
@@ -156,7 +172,9 @@ describe('on the wire', () => {
 });
 
 test('options that make no sense are refused, without the key in the message', () => {
-  expect(() => openAIChatModel({ baseUrl: 'localhost:11434', model: 'm' })).toThrow('Expected `baseUrl` to be an http or https URL');
+  expect(() => openAIChatModel({ baseUrl: 'localhost:11434', model: 'm' })).toThrow(
+    'Expected `baseUrl` to be an http or https URL',
+  );
   expect(() => openAIChatModel({ baseUrl: `http://user:${apiKey}@x/v1`, model: 'm' })).toThrow(
     /^Expected `baseUrl` to be without a user name and password: give `apiKey`, or `headers` with `authorization`$/,
   );
@@ -165,7 +183,9 @@ test('options that make no sense are refused, without the key in the message', (
   expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', apiKey: `${apiKey}\n` })).toThrow(
     /^Expected `apiKey` to be a text that a header can hold, not empty and without white space$/,
   );
-  expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', responseFormat: 'json' as never })).toThrow('`responseFormat`');
+  expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', responseFormat: 'json' as never })).toThrow(
+    '`responseFormat`',
+  );
   expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', allowCutOff: 1 as never })).toThrow('`allowCutOff`');
   expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', retries: 3 } as never)).toThrow('`retries`');
 });

@@ -34,34 +34,48 @@ const failure = async (answered: Promise<unknown>): Promise<StreamError> => {
   return error as StreamError;
 };
 
-const message = (said: object, choice: object = {}): object => ({ model: 'mm', choices: [{ index: 0, finish_reason: 'stop', message: said, ...choice }] });
+const message = (said: object, choice: object = {}): object => ({
+  model: 'mm',
+  choices: [{ index: 0, finish_reason: 'stop', message: said, ...choice }],
+});
 const call = (called: unknown): object => message({ content: null, tool_calls: [called] });
-const withArguments = (args: unknown): object => call({ id: 'a', type: 'function', function: { name: 'f', arguments: args } });
-const argumentsOf = async (args: unknown): Promise<unknown> => (await answer(withArguments(args))).tool_calls?.[0]?.function.arguments;
+const withArguments = (args: unknown): object =>
+  call({ id: 'a', type: 'function', function: { name: 'f', arguments: args } });
+const argumentsOf = async (args: unknown): Promise<unknown> =>
+  (await answer(withArguments(args))).tool_calls?.[0]?.function.arguments;
 
 /** What the server gets of this request. */
-const sent = async (request: ChatRequest, more: Partial<OpenAIChatModelOptions> = {}): Promise<Record<string, unknown>> => {
+const sent = async (
+  request: ChatRequest,
+  more: Partial<OpenAIChatModelOptions> = {},
+): Promise<Record<string, unknown>> => {
   const server: TestServer = await serve(reply(200, JSON.stringify(message({ content: 'ok' }))));
   await chat(server.base, request, more);
   return JSON.parse(server.seen[0]?.body ?? '') as Record<string, unknown>;
 };
 
 describe('tool calls', () => {
-  test.each([[null], [undefined], ['null'], [''], ['  '], ['{}'], [{}], ['"{}"'], ['""'], ['"null"']])('no arguments: %j', async (args) => {
-    expect(await argumentsOf(args)).toEqual({});
-  });
+  test.each([[null], [undefined], ['null'], [''], ['  '], ['{}'], [{}], ['"{}"'], ['""'], ['"null"']])(
+    'no arguments: %j',
+    async (args) => {
+      expect(await argumentsOf(args)).toEqual({});
+    },
+  );
 
   test.each([[{ x: 1 }], ['{"x":1}'], ['"{\\"x\\":1}"']])('arguments: %j', async (args) => {
     expect(await argumentsOf(args)).toEqual({ x: 1 });
   });
 
-  test.each([['[1]'], [[1]], ['7'], [7], ['true'], [false], ['"x"'], ['{"a":'], ['{a:1}'], ['undefined']])('arguments that are none: %j', async (args) => {
-    expect(await failure(answer(withArguments(args)))).toMatchObject({
-      code: 'MODEL_RESPONSE',
-      retryable: true,
-      message: expect.stringMatching(/arguments of tool "f" that are no (JSON|object)$/),
-    });
-  });
+  test.each([['[1]'], [[1]], ['7'], [7], ['true'], [false], ['"x"'], ['{"a":'], ['{a:1}'], ['undefined']])(
+    'arguments that are none: %j',
+    async (args) => {
+      expect(await failure(answer(withArguments(args)))).toMatchObject({
+        code: 'MODEL_RESPONSE',
+        retryable: true,
+        message: expect.stringMatching(/arguments of tool "f" that are no (JSON|object)$/),
+      });
+    },
+  );
 
   test.each([
     ['c1', 'c1'],
@@ -75,12 +89,20 @@ describe('tool calls', () => {
     expect((await answer(call({ id, function: { name: 'f' } }))).tool_calls?.[0]?.id).toBe(read);
   });
 
-  test.each([[null], ['f'], [{}], [{ id: 'a' }], [{ id: 'a', function: null }], [{ id: 'a', function: { name: '' } }], [{ function: { name: 7 } }]])(
-    'a call of nothing: %j',
-    async (called) => {
-      expect(await failure(answer(call(called)))).toMatchObject({ code: 'MODEL_RESPONSE', message: expect.stringContaining('without a name') });
-    },
-  );
+  test.each([
+    [null],
+    ['f'],
+    [{}],
+    [{ id: 'a' }],
+    [{ id: 'a', function: null }],
+    [{ id: 'a', function: { name: '' } }],
+    [{ function: { name: 7 } }],
+  ])('a call of nothing: %j', async (called) => {
+    expect(await failure(answer(call(called)))).toMatchObject({
+      code: 'MODEL_RESPONSE',
+      message: expect.stringContaining('without a name'),
+    });
+  });
 
   test('none', async () => {
     for (const calls of [null, undefined, [], {}, 'x']) {
@@ -96,15 +118,30 @@ describe('content', () => {
     [undefined, ''],
     ['', ''],
     [[], ''],
-    [[{ type: 'text', text: 'hel' }, { type: 'text', text: 'lo' }], 'hello'],
+    [
+      [
+        { type: 'text', text: 'hel' },
+        { type: 'text', text: 'lo' },
+      ],
+      'hello',
+    ],
     [['hel', 'lo'], 'hello'],
-    [[{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }, { type: 'text', text: 'hello' }], 'hello'],
+    [
+      [
+        { type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] },
+        { type: 'text', text: 'hello' },
+      ],
+      'hello',
+    ],
   ])('%j', async (content, text) => {
     expect((await answer(message({ content }))).content).toBe(text);
   });
 
   test.each([[7], [true], [{}], [{ text: 'x' }], [[7]], [[null]]])('no text: %j', async (content) => {
-    expect(await failure(answer(message({ content })))).toMatchObject({ code: 'MODEL_RESPONSE', message: expect.stringContaining('no text') });
+    expect(await failure(answer(message({ content })))).toMatchObject({
+      code: 'MODEL_RESPONSE',
+      message: expect.stringContaining('no text'),
+    });
   });
 
   test('halves of characters come through, and are not sent on', async () => {
@@ -118,7 +155,9 @@ describe('content', () => {
       ],
     })) as { messages: [{ content: string; tool_calls: [{ function: { arguments: string } }] }, { content: string }] };
     expect(messages[0].content).toBe('cut \ufffd');
-    expect(JSON.parse(messages[0].tool_calls[0].function.arguments)).toEqual({ '\ufffd': ['\ufffd', '\\ud800', '\u{1f600}'] });
+    expect(JSON.parse(messages[0].tool_calls[0].function.arguments)).toEqual({
+      '\ufffd': ['\ufffd', '\\ud800', '\u{1f600}'],
+    });
     expect(messages[1].content).toBe('\\ud83d');
   });
 });
@@ -142,24 +181,54 @@ describe('what is no answer', () => {
   });
 
   test('says what came, and that nobody asked for a stream', async () => {
-    expect((await failure(answer(`<html> ${apiKey}\n </html>`))).message).toMatch(/answered something that is no JSON: <html> \*\*\* <\/html>$/);
+    expect((await failure(answer(`<html> ${apiKey}\n </html>`))).message).toMatch(
+      /answered something that is no JSON: <html> \*\*\* <\/html>$/,
+    );
     expect((await failure(answer('')))?.message).toMatch(/answered nothing$/);
     expect((await failure(answer('data: {"choices":[]}\n\n'))).hint).toContain('streams');
-    expect(await failure(chat('http://localhost:1', { ...hello, args: { stream: true } }))).toMatchObject({ code: 'MODEL_REQUEST', retryable: false });
+    expect(await failure(chat('http://localhost:1', { ...hello, args: { stream: true } }))).toMatchObject({
+      code: 'MODEL_REQUEST',
+      retryable: false,
+    });
   });
 
   test.each([
     ['a rate limit', { error: { code: 429, message: ' Rate limit exceeded\n' } }, true, 429],
     ['the same as a text', { error: { code: '429', message: 'Rate limit exceeded' } }, true, '429'],
     ['beside an empty list', { choices: [], error: { code: 502, message: 'Rate limit exceeded' } }, true, 502],
-    ['in the first choice', { choices: [{ finish_reason: 'error', error: { code: 502, message: 'Rate limit exceeded' } }] }, true, 502],
-    ['beside a draft', message({ content: 'Hel' }, { finish_reason: 'error', error: { code: 502, message: 'Rate limit exceeded' } }), true, 502],
+    [
+      'in the first choice',
+      { choices: [{ finish_reason: 'error', error: { code: 502, message: 'Rate limit exceeded' } }] },
+      true,
+      502,
+    ],
+    [
+      'beside a draft',
+      message({ content: 'Hel' }, { finish_reason: 'error', error: { code: 502, message: 'Rate limit exceeded' } }),
+      true,
+      502,
+    ],
     ['without a code', { error: { message: 'Rate limit exceeded' } }, true, undefined],
     ['as a text', { error: 'Rate limit exceeded' }, true, undefined],
-    ['as vLLM says it', { object: 'error', message: 'Rate limit exceeded', type: 'BadRequestError', code: 400 }, false, 400],
+    [
+      'as vLLM says it',
+      { object: 'error', message: 'Rate limit exceeded', type: 'BadRequestError', code: 400 },
+      false,
+      400,
+    ],
     ['a bad key', { error: { code: 401, message: 'Rate limit exceeded' } }, false, 401],
-    ['a bad request in words', { error: { type: 'invalid_request_error', message: 'Rate limit exceeded' } }, false, undefined],
-    ['no money', { error: { code: 'insufficient_quota', message: 'Rate limit exceeded' } }, false, 'insufficient_quota'],
+    [
+      'a bad request in words',
+      { error: { type: 'invalid_request_error', message: 'Rate limit exceeded' } },
+      false,
+      undefined,
+    ],
+    [
+      'no money',
+      { error: { code: 'insufficient_quota', message: 'Rate limit exceeded' } },
+      false,
+      'insufficient_quota',
+    ],
   ])('a 200 with an error: %s', async (_what, body, retryable, providerCode) => {
     const error = await failure(answer(body));
     expect(error).toMatchObject({ code: retryable ? 'MODEL_UNAVAILABLE' : 'MODEL_REQUEST', retryable });
@@ -172,7 +241,9 @@ describe('what is no answer', () => {
   });
 
   test('an error without a word, by its end alone', async () => {
-    expect(await failure(answer(message({ content: 'Hel' }, { finish_reason: 'error' })))).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    expect(await failure(answer(message({ content: 'Hel' }, { finish_reason: 'error' })))).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+    });
   });
 });
 
@@ -187,13 +258,23 @@ describe('refused and cut off', () => {
   ])('a refusal %s', async (_where, said, reason) => {
     const body = { ...message(said, { finish_reason: reason }), usage: { prompt_tokens: 9, completion_tokens: 4 } };
     const error = await failure(answer(body));
-    expect(error).toMatchObject({ code: 'MODEL_REFUSED', retryable: false, message: expect.stringContaining(`refuses to answer: ${words}`) });
+    expect(error).toMatchObject({
+      code: 'MODEL_REFUSED',
+      retryable: false,
+      message: expect.stringContaining(`refuses to answer: ${words}`),
+    });
     expect(error.details).toMatchObject({ refusal: words, model_name: 'mm', promptTokens: 9, completionTokens: 4 });
   });
 
-  test.each(['content_filter', 'SAFETY', 'recitation'])('the filter of a provider without words: %s', async (reason) => {
-    expect(await failure(answer(message({ content: 'Well' }, { finish_reason: reason })))).toMatchObject({ code: 'MODEL_REFUSED', retryable: false });
-  });
+  test.each(['content_filter', 'SAFETY', 'recitation'])(
+    'the filter of a provider without words: %s',
+    async (reason) => {
+      expect(await failure(answer(message({ content: 'Well' }, { finish_reason: reason })))).toMatchObject({
+        code: 'MODEL_REFUSED',
+        retryable: false,
+      });
+    },
+  );
 
   test('long words are kept whole', async () => {
     const refusal = words.repeat(100);
@@ -204,7 +285,11 @@ describe('refused and cut off', () => {
 
   test('a request that the filter refuses', async () => {
     const { base } = await serve(reply(400, '{"error":{"code":"content_filter","message":"The prompt was filtered"}}'));
-    expect(await failure(chat(base, hello))).toMatchObject({ code: 'MODEL_REFUSED', retryable: false, details: { status: 400 } });
+    expect(await failure(chat(base, hello))).toMatchObject({
+      code: 'MODEL_REFUSED',
+      retryable: false,
+      details: { status: 400 },
+    });
   });
 
   test.each(['length', 'max_tokens', 'MAX_TOKENS', 'model_length'])('cut off: %s', async (reason) => {
@@ -216,7 +301,10 @@ describe('refused and cut off', () => {
   });
 
   test('a tool call that is cut off is named so, and not as broken JSON', async () => {
-    const body = message({ tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{"a":' } }] }, { finish_reason: 'length' });
+    const body = message(
+      { tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{"a":' } }] },
+      { finish_reason: 'length' },
+    );
     expect(await failure(answer(body))).toMatchObject({ code: 'MODEL_CUT_OFF' });
     expect(await failure(answer(body, { allowCutOff: true }))).toMatchObject({ code: 'MODEL_RESPONSE' });
   });
@@ -227,16 +315,38 @@ describe('refused and cut off', () => {
 });
 
 describe('what a server put beside it comes back to it', () => {
-  const thinking = [{ type: 'thinking', thinking: 'hm' }, { type: 'text', text: 'hello' }];
+  const thinking = [
+    { type: 'thinking', thinking: 'hm' },
+    { type: 'text', text: 'hello' },
+  ];
   const extra_content = { google: { thought_signature: 'SIG' } };
   const cases = [
     ['reasoning', { content: 'hi', reasoning_content: 'R' }],
     ['details of it', { content: 'hi', reasoning_details: [{ type: 'encrypted', data: 'x' }] }],
     ['parts', { content: thinking }],
     ['an empty text', { content: 'hi', reasoning_content: '' }],
-    ['of a call', { content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content }] }],
-    ['in a call', { content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}', signature: 's' } }] }],
-    ['of both', { content: null, reasoning: 'R', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content }] }],
+    [
+      'of a call',
+      {
+        content: null,
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content }],
+      },
+    ],
+    [
+      'in a call',
+      {
+        content: null,
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}', signature: 's' } }],
+      },
+    ],
+    [
+      'of both',
+      {
+        content: null,
+        reasoning: 'R',
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content }],
+      },
+    ],
   ] as const;
 
   test.each(cases)('%s', async (_what, said) => {
@@ -248,13 +358,23 @@ describe('what a server put beside it comes back to it', () => {
   test('or not, by an option', async () => {
     const answered = await answer(message(cases[6][1]));
     expect((await sent({ messages: [answered] }, { sendBack: false }))['messages']).toEqual([
-      { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }],
+      },
     ]);
   });
 
   test('what says nothing does not', async () => {
-    const answered = await answer(message({ role: 'assistant', content: 'hi', refusal: null, annotations: [], audio: null, function_call: null }));
-    expect(answered).toEqual({ role: 'assistant', content: 'hi', extra_args: { model_name: 'mm', finish_reason: 'stop' } });
+    const answered = await answer(
+      message({ role: 'assistant', content: 'hi', refusal: null, annotations: [], audio: null, function_call: null }),
+    );
+    expect(answered).toEqual({
+      role: 'assistant',
+      content: 'hi',
+      extra_args: { model_name: 'mm', finish_reason: 'stop' },
+    });
   });
 
   test('it replaces neither role nor calls', async () => {
@@ -276,7 +396,9 @@ describe('the request', () => {
   });
 
   test('what the user gives in `args` wins', async () => {
-    expect((await sent({ ...ask, args: { response_format: { type: 'text' } } }))['response_format']).toEqual({ type: 'text' });
+    expect((await sent({ ...ask, args: { response_format: { type: 'text' } } }))['response_format']).toEqual({
+      type: 'text',
+    });
     expect(await sent({ ...ask, args: { response_format: undefined } })).not.toHaveProperty('response_format');
     expect((await sent({ ...hello, args: { model: 'own', n: 1 } }))['model']).toBe('own');
     expect((await sent({ ...hello, model: 'named', args: { model: 'own' } }))['model']).toBe('named');

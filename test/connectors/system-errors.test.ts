@@ -1,6 +1,6 @@
 /**
- * Whatever the operating system refuses on the way of a file or of a state directory, a user meets an error with a code, what to do, the
- * cause, and whether waiting helps; never a raw one.
+ * Whatever the operating system refuses on the way of a file or of a state directory, a user meets an error with a
+ * code, what to do, the cause, and whether waiting helps; never a raw one.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -21,7 +21,11 @@ vi.mock('node:fs/promises', async (original) => {
     (async (...args: Parameters<F>) => {
       if (fault.name === name && (fault.after -= 1) < 0) {
         fault.name = '';
-        throw Object.assign(new Error(`${fault.code}: injected, ${name}`), { code: fault.code, errno: -1, syscall: name });
+        throw Object.assign(new Error(`${fault.code}: injected, ${name}`), {
+          code: fault.code,
+          errno: -1,
+          syscall: name,
+        });
       }
       return fn(...args);
     }) as unknown as F; // Every one of these functions gives a promise.
@@ -39,7 +43,20 @@ vi.mock('node:fs/promises', async (original) => {
 
 const lasting = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EINVAL', 'EFBIG'] as const;
 const passing = ['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'EBUSY'] as const;
-const names = ['open', 'stat', 'readdir', 'rm', 'mkdir', 'rename', 'handle.read', 'handle.readFile', 'handle.appendFile', 'handle.writeFile', 'handle.sync', 'handle.stat'];
+const names = [
+  'open',
+  'stat',
+  'readdir',
+  'rm',
+  'mkdir',
+  'rename',
+  'handle.read',
+  'handle.readFile',
+  'handle.appendFile',
+  'handle.writeFile',
+  'handle.sync',
+  'handle.stat',
+];
 
 const { signal } = new AbortController();
 let root = '';
@@ -61,7 +78,13 @@ const places = {
   },
   sink: async () => {
     const path = join(await mkdtemp(join(root, 'sink-')), 'out');
-    const writer = await jsonLinesSink<number>(path, { onExisting: 'append' }).open({ sinkId: 'a.b.1', pending: [], last: undefined, epoch: 1, signal });
+    const writer = await jsonLinesSink<number>(path, { onExisting: 'append' }).open({
+      sinkId: 'a.b.1',
+      pending: [],
+      last: undefined,
+      epoch: 1,
+      signal,
+    });
     try {
       writer.write(1, 0, 0);
       const sealed = await writer.seal(1);
@@ -77,26 +100,33 @@ const places = {
   },
 } as const;
 
-test.each(Object.entries(places))('%s', async (_, go) => {
-  const met = new Set<string>();
-  const codes = [...lasting, ...passing];
-  let turn = 0;
-  for (const name of names) {
-    // Each call of that name in turn, until the last one was met; with another error each time.
-    for (let after = 0; after < 8; after += 1) {
-      const code = codes[(turn += 1) % codes.length] ?? 'EIO';
-      Object.assign(fault, { name, after, code });
-      const error: unknown = await go().then(() => undefined, (reason: unknown) => reason);
-      fault.name = '';
-      if (error === undefined) break;
-      met.add(code);
-      expect(error).toBeInstanceOf(StreamError);
-      const { code: ours, hint, cause, retryable } = error as StreamError;
-      expect(Object.keys(errorTable)).toContain(ours);
-      expect(hint.length).toBeGreaterThan(5);
-      expect([name, (cause as { code?: unknown } | undefined)?.code]).toEqual([name, code]);
-      expect([name, code, retryable]).toEqual([name, code, (passing as readonly string[]).includes(code)]);
+test.each(Object.entries(places))(
+  '%s',
+  async (_, go) => {
+    const met = new Set<string>();
+    const codes = [...lasting, ...passing];
+    let turn = 0;
+    for (const name of names) {
+      // Each call of that name in turn, until the last one was met; with another error each time.
+      for (let after = 0; after < 8; after += 1) {
+        const code = codes[(turn += 1) % codes.length] ?? 'EIO';
+        Object.assign(fault, { name, after, code });
+        const error: unknown = await go().then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        fault.name = '';
+        if (error === undefined) break;
+        met.add(code);
+        expect(error).toBeInstanceOf(StreamError);
+        const { code: ours, hint, cause, retryable } = error as StreamError;
+        expect(Object.keys(errorTable)).toContain(ours);
+        expect(hint.length).toBeGreaterThan(5);
+        expect([name, (cause as { code?: unknown } | undefined)?.code]).toEqual([name, code]);
+        expect([name, code, retryable]).toEqual([name, code, (passing as readonly string[]).includes(code)]);
+      }
     }
-  }
-  expect(met.size).toBeGreaterThan(2);
-}, 60_000);
+    expect(met.size).toBeGreaterThan(2);
+  },
+  60_000,
+);

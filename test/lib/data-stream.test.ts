@@ -7,7 +7,11 @@ const uidsOf = (env: StreamExecutionEnvironment): readonly string[] => env.graph
 
 test('`name` changes no uid: an operator of the same kind behind a named one runs', async () => {
   const env = create();
-  const doubled = env.fromCollection([1, 2]).map((n) => n + 1).name('parse').map((n) => n * 2);
+  const doubled = env
+    .fromCollection([1, 2])
+    .map((n) => n + 1)
+    .name('parse')
+    .map((n) => n * 2);
   expect(await env.executeAndCollect(doubled)).toEqual([4, 6]);
   expect(uidsOf(env)).toEqual(['collection', 'map', 'map-2', 'collect']);
 });
@@ -15,20 +19,30 @@ test('`name` changes no uid: an operator of the same kind behind a named one run
 test('`uid` and `name` behind a sink are those of the sink', () => {
   const env = create();
   const numbers = env.fromCollection([1]);
-  numbers.sinkTo(callbackSink(() => {})).uid('totals').name('all totals');
+  numbers
+    .sinkTo(callbackSink(() => {}))
+    .uid('totals')
+    .name('all totals');
   numbers.print({ write: () => {} }).uid('screen');
   expect(uidsOf(env)).toEqual(['collection', 'totals', 'screen']);
   expect(env.graph.nodes[1]?.name).toBe('all totals');
   expect(() => numbers.print().uid('a b')).toThrow(/Expected `uid` to be letters/);
 });
 
-test.each(['uid', 'name'] as const)('`%s` behind `keyBy` or of a side output is refused, since it would rename what stands in front', (method) => {
-  const env = create();
-  const numbers = env.fromCollection([1]);
-  expect(() => numbers.keyBy((n) => n)[method]('x')).toThrow(new RegExp(`^Expected \`${method}\` to follow an operator; \`keyBy\``));
-  expect(() => numbers.sideOutput(outputTag<number>('late'))[method]('x')).toThrow(/"late" is a side output of "collection"/);
-  expect(uidsOf(env)).toEqual(['collection']);
-});
+test.each(['uid', 'name'] as const)(
+  '`%s` behind `keyBy` or of a side output is refused, since it would rename what stands in front',
+  (method) => {
+    const env = create();
+    const numbers = env.fromCollection([1]);
+    expect(() => numbers.keyBy((n) => n)[method]('x')).toThrow(
+      new RegExp(`^Expected \`${method}\` to follow an operator; \`keyBy\``),
+    );
+    expect(() => numbers.sideOutput(outputTag<number>('late'))[method]('x')).toThrow(
+      /"late" is a side output of "collection"/,
+    );
+    expect(uidsOf(env)).toEqual(['collection']);
+  },
+);
 
 test('`perKey` on a stream without keys is refused, since no call could have the turn of a key', () => {
   const env = create();

@@ -38,7 +38,9 @@ test('while a job runs the pipeline can not be changed and no second job can sta
   expect(() => stream.asObservable()).toThrow(refused);
   expect(() => stream.uid('numbers')).toThrow(refused);
   expect(() => env.fromCollection([1])).toThrow(refused);
-  expect(() => stream.keyBy((n) => n).applyAgent(agent<number, number>('late').on(InputEvent, () => {}))).toThrow(refused);
+  expect(() => stream.keyBy((n) => n).applyAgent(agent<number, number>('late').on(InputEvent, () => {}))).toThrow(
+    refused,
+  );
   await job.stop();
   stream.map((n) => n).print({ write: () => {} });
   const next = await env.executeAsync('second');
@@ -58,7 +60,12 @@ test('two executions at once: the second is refused and the first one goes on', 
 
 test('a pipeline that is refused at its start is not locked by it', async () => {
   const env = create();
-  const stream = env.fromCollection([1]).map((n) => n).uid('same').map((n) => n).uid('same');
+  const stream = env
+    .fromCollection([1])
+    .map((n) => n)
+    .uid('same')
+    .map((n) => n)
+    .uid('same');
   await expect(env.execute()).rejects.toMatchObject({ code: 'UID_CLASH' });
   stream.uid('other');
   await env.execute();

@@ -22,10 +22,15 @@ type Made = AgentBuilder<string, unknown>;
 
 const open = async (builder: Made, options: AgentOperatorOptions = {}): Promise<WorkHarness<string, unknown>> => {
   const compiled = await new JobResources().open(builder);
-  return WorkHarness.open(applyAgent<string, unknown>({ agent: compiled, resources: compiled.open }, options), (value) => value, [letters]);
+  return WorkHarness.open(
+    applyAgent<string, unknown>({ agent: compiled, resources: compiled.open }, options),
+    (value) => value,
+    [letters],
+  );
 };
 
-const records = ({ outputs }: WorkHarness<string, unknown>): unknown[] => outputs.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
+const records = ({ outputs }: WorkHarness<string, unknown>): unknown[] =>
+  outputs.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
 
 const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 1 });
 
@@ -33,8 +38,17 @@ const tick = (_event: unknown, ctx: RunnerContext): void => void ctx.sendEvent(n
 
 /** Agents whose runs have no end. */
 const endless: readonly (readonly [string, () => Made])[] = [
-  ['an action that sends what triggers it', () => agent<string, unknown>('endless').on(InputEvent, 'start', tick).on('tick', 'loops', tick)],
-  ['the same, asynchronous', () => agent<string, unknown>('endless').on(InputEvent, 'start', tick).on('tick', 'loops', async (event, ctx) => tick(event, ctx))],
+  [
+    'an action that sends what triggers it',
+    () => agent<string, unknown>('endless').on(InputEvent, 'start', tick).on('tick', 'loops', tick),
+  ],
+  [
+    'the same, asynchronous',
+    () =>
+      agent<string, unknown>('endless')
+        .on(InputEvent, 'start', tick)
+        .on('tick', 'loops', async (event, ctx) => tick(event, ctx)),
+  ],
   [
     'two that trigger each other',
     () =>
@@ -70,7 +84,10 @@ const endless: readonly (readonly [string, () => Made])[] = [
 describe.each(endless)('I10: a run without an end: %s', (_name, made) => {
   it('fails the job with a code of its own, and no restart is tried', async () => {
     const env = StreamExecutionEnvironment.create({ logger: 'silent' });
-    const out = env.fromCollection(['a']).keyBy((value) => value).applyAgent(made(), { eventsMax: 2000 });
+    const out = env
+      .fromCollection(['a'])
+      .keyBy((value) => value)
+      .applyAgent(made(), { eventsMax: 2000 });
     out.sinkTo(callbackSink(() => {}));
     await expect(env.execute()).rejects.toMatchObject({ code: 'RUN_EVENTS_EXCEEDED', retryable: false });
   });
@@ -85,9 +102,19 @@ describe.each(endless)('I10: a run without an end: %s', (_name, made) => {
     harness.watermark(5);
     await settled(() => expect(harness.outputs.at(-1)).toEqual({ kind: 'watermark', timestamp: 5 }));
     const sides = harness.outputs.flatMap((each) => (each.kind === 'side' ? [each.value as DeadLetter] : []));
-    const letter = { key: 'a', input: 'a', action: expect.stringMatching(/loops|there/), error: { code: 'RUN_EVENTS_EXCEEDED' } };
+    const letter = {
+      key: 'a',
+      input: 'a',
+      action: expect.stringMatching(/loops|there/),
+      error: { code: 'RUN_EVENTS_EXCEEDED' },
+    };
     expect(sides).toMatchObject([letter, letter]);
-    expect([records(harness), harness.errors, harness.open, await harness.rows()]).toEqual([['nothing', 'nothing'], [], 0, 0]);
+    expect([records(harness), harness.errors, harness.open, await harness.rows()]).toEqual([
+      ['nothing', 'nothing'],
+      [],
+      0,
+      0,
+    ]);
   });
 
   it("with onError 'ignore' it ends, and nothing of it stays in memory", async () => {
@@ -111,8 +138,15 @@ it('outputs count for nothing: a run may have as many as it likes', async () => 
 });
 
 it.each([0, -1, 1.5, '7'])('refuses `eventsMax: %s`', (eventsMax) => {
-  const stream = StreamExecutionEnvironment.create().fromCollection(['a']).keyBy((value) => value);
-  expect(() => stream.applyAgent(agent<string, unknown>('any').on(InputEvent, () => {}), { eventsMax } as AgentOperatorOptions)).toThrow(/`eventsMax`/);
+  const stream = StreamExecutionEnvironment.create()
+    .fromCollection(['a'])
+    .keyBy((value) => value);
+  expect(() =>
+    stream.applyAgent(
+      agent<string, unknown>('any').on(InputEvent, () => {}),
+      { eventsMax } as AgentOperatorOptions,
+    ),
+  ).toThrow(/`eventsMax`/);
 });
 
 describe('I20: a run of many events', () => {
@@ -138,8 +172,14 @@ describe('I20: a run of many events', () => {
       .on(InputEvent, 'slow', async ({ input }, ctx) => {
         if (input === 'slow') await ctx.durableExecute('never', () => new Promise<never>(() => {}));
       })
-      .on(InputEvent, 'many', ({ input }, ctx) => void (input !== 'slow' && ctx.sendEvent(new Event('tick', { n: 3000 }))))
-      .on('tick', ({ attributes: { n } }, ctx) => (n === 0 ? ctx.output('done') : void ctx.sendEvent(new Event('tick', { n: Number(n) - 1 }))));
+      .on(
+        InputEvent,
+        'many',
+        ({ input }, ctx) => void (input !== 'slow' && ctx.sendEvent(new Event('tick', { n: 3000 }))),
+      )
+      .on('tick', ({ attributes: { n } }, ctx) =>
+        n === 0 ? ctx.output('done') : void ctx.sendEvent(new Event('tick', { n: Number(n) - 1 })),
+      );
     const harness = await open(mixed, { asyncConcurrency: 1, outputOrder: 'completion' });
     harness.element('slow', 1);
     await settled(() => expect(harness.inFlight).toBe(1));
@@ -161,24 +201,33 @@ describe('I20: a run of many events', () => {
     return agent<string, unknown>('spreading')
       .on(InputEvent, (_event, ctx) => spread(0, ctx))
       .on('spread', ({ attributes }, ctx) => spread(Number(attributes['name']), ctx))
-      .on(InputEvent, 'late', ({ input }, ctx) => void (input === 'b' && ctx.output(`count ${String(ctx.shortTermMemory.get('count'))}`)));
+      .on(
+        InputEvent,
+        'late',
+        ({ input }, ctx) => void (input === 'b' && ctx.output(`count ${String(ctx.shortTermMemory.get('count'))}`)),
+      );
   };
 
   it('has them in the order of its queue, over restarts between its turns too, and its memory grows by each', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 2500 }), fc.integer({ min: 0, max: 3 }), async (width, limit, restarts) => {
-        const harness = await open(spreading(width, limit));
-        harness.element('a', 1);
-        for (let n = 0; n < restarts; n += 1) {
-          await new Promise((resolve) => setImmediate(resolve));
-          await harness.restart();
-        }
-        harness.watermark(1);
-        await settled(() => expect(harness.outputs.at(-1)?.kind).toBe('watermark'));
-        // A queue that is filled level by level holds the names in their order.
-        expect(records(harness)).toEqual(Array.from({ length: limit }, (_, name) => name));
-        expect(harness.errors).toEqual([]);
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 2500 }),
+        fc.integer({ min: 0, max: 3 }),
+        async (width, limit, restarts) => {
+          const harness = await open(spreading(width, limit));
+          harness.element('a', 1);
+          for (let n = 0; n < restarts; n += 1) {
+            await new Promise((resolve) => setImmediate(resolve));
+            await harness.restart();
+          }
+          harness.watermark(1);
+          await settled(() => expect(harness.outputs.at(-1)?.kind).toBe('watermark'));
+          // A queue that is filled level by level holds the names in their order.
+          expect(records(harness)).toEqual(Array.from({ length: limit }, (_, name) => name));
+          expect(harness.errors).toEqual([]);
+        },
+      ),
       { numRuns: 25 },
     );
   });
@@ -197,11 +246,15 @@ describe('what a run costs grows with its size and not with its square', () => {
       'outputs that wait behind another run',
       async (n) => {
         const many = agent<string, unknown>('many').on(InputEvent, async ({ input }, ctx) => {
-          if (input === 'slow') await ctx.durableExecute('wait', () => new Promise<void>((resolve) => void setTimeout(resolve, 100)));
+          if (input === 'slow')
+            await ctx.durableExecute('wait', () => new Promise<void>((resolve) => void setTimeout(resolve, 100)));
           else for (let at = 0; at < n; at += 1) ctx.output(at);
         });
         const env = StreamExecutionEnvironment.create({ logger: 'error' });
-        const out = env.fromCollection(['slow', 'b']).keyBy((value) => value).applyAgent(many, { outputOrder: 'arrival' });
+        const out = env
+          .fromCollection(['slow', 'b'])
+          .keyBy((value) => value)
+          .applyAgent(many, { outputOrder: 'arrival' });
         expect(await out.executeAndCollect()).toHaveLength(n);
       },
     ],
@@ -241,9 +294,13 @@ describe('what a run costs grows with its size and not with its square', () => {
     ],
   ];
 
-  it.each(ways)('%s', async (_what, run) => {
-    await run(1000);
-    const [small, large] = [await cpuMs(() => run(2500)), await cpuMs(() => run(20_000))];
-    expect(large / small).toBeLessThan(24); // Eight times as many: 8 or so; with the square it is 64.
-  }, 60_000);
+  it.each(ways)(
+    '%s',
+    async (_what, run) => {
+      await run(1000);
+      const [small, large] = [await cpuMs(() => run(2500)), await cpuMs(() => run(20_000))];
+      expect(large / small).toBeLessThan(24); // Eight times as many: 8 or so; with the square it is 64.
+    },
+    60_000,
+  );
 });

@@ -50,7 +50,10 @@ export interface Opened {
   readonly warnings: readonly string[];
 }
 
-export const open = async (builder: AgentBuilder<Ask, unknown>, options: AgentOperatorOptions = {}): Promise<Opened> => {
+export const open = async (
+  builder: AgentBuilder<Ask, unknown>,
+  options: AgentOperatorOptions = {},
+): Promise<Opened> => {
   const compiled = await new JobResources().open(builder);
   const told: string[] = [];
   const warnings = new Warnings((_facts, message) => told.push(message));

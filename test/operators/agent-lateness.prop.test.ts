@@ -26,23 +26,24 @@ const item: fc.Arbitrary<Item> = fc.record({
 const late = outputTag<number>('late');
 
 /** The windows and the late ones behind an agent, or behind none. */
-const windowsOf = async (items: readonly Item[], options: AgentOperatorOptions | undefined): Promise<readonly string[]> => {
+const windowsOf = async (
+  items: readonly Item[],
+  options: AgentOperatorOptions | undefined,
+): Promise<readonly string[]> => {
   const env = StreamExecutionEnvironment.create({ logger: 'silent' });
-  const strategy = WatermarkStrategy.boundedOutOfOrderness<Item>(2).withTimestamps(({ ts }) => ts).withEmitEvery(1);
+  const strategy = WatermarkStrategy.boundedOutOfOrderness<Item>(2)
+    .withTimestamps(({ ts }) => ts)
+    .withEmitEvery(1);
   const source = env.fromCollection(items, strategy);
   const asked = agent<Item, number>('asked')
     .on(InputEvent, 'at once', ({ input }, ctx) => void (input.takes === undefined && ctx.output(input.ts)))
-    .on(
-      InputEvent,
-      'later',
-      async ({ input }, ctx) => {
-        if (input.takes === undefined) return;
-        await ctx.durableExecute('wait', async () => {
-          for (let turn = 0; turn < (input.takes ?? 0); turn += 1) await new Promise((resolve) => setImmediate(resolve));
-        });
-        ctx.output(input.ts);
-      },
-    );
+    .on(InputEvent, 'later', async ({ input }, ctx) => {
+      if (input.takes === undefined) return;
+      await ctx.durableExecute('wait', async () => {
+        for (let turn = 0; turn < (input.takes ?? 0); turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      });
+      ctx.output(input.ts);
+    });
   const keyed = source.keyBy(({ key }) => key);
   const results = options === undefined ? source.map(({ ts }) => ts) : keyed.applyAgent(asked, options);
   const windows = results
@@ -54,14 +55,16 @@ const windowsOf = async (items: readonly Item[], options: AgentOperatorOptions |
   return (await told.executeAndCollect()).map(String).toSorted();
 };
 
-it.each<[AgentOperatorOptions]>([[{}], [{ outputOrder: 'arrival' }], [{ asyncConcurrency: 1, pendingMax: 3 }], [{ pendingPerKeyMax: 1 }]])(
-  'I17: which results are late, and the windows of all others, depend on no latency: %o',
-  async (options) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(item, { maxLength: 30 }), async (items) => {
-        expect(await windowsOf(items, options)).toEqual(await windowsOf(items, undefined));
-      }),
-      { numRuns: 40 },
-    );
-  },
-);
+it.each<[AgentOperatorOptions]>([
+  [{}],
+  [{ outputOrder: 'arrival' }],
+  [{ asyncConcurrency: 1, pendingMax: 3 }],
+  [{ pendingPerKeyMax: 1 }],
+])('I17: which results are late, and the windows of all others, depend on no latency: %o', async (options) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(item, { maxLength: 30 }), async (items) => {
+      expect(await windowsOf(items, options)).toEqual(await windowsOf(items, undefined));
+    }),
+    { numRuns: 40 },
+  );
+});

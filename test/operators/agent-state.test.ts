@@ -22,7 +22,10 @@ const open = async (): Promise<{ turn: (body: Body) => void; harness: OperatorHa
 const runOf = (id = 'run'): Run<string> =>
   new Run({ id, planHash: 'plan', input: { number: 1, key: 'k', value: 'input', timestamp: 5, hold: undefined } });
 
-const set = (path: string, value: unknown): { shortTermChanges: [{ path: string; value: unknown }]; sensoryChanges: []; events: [] } => ({
+const set = (
+  path: string,
+  value: unknown,
+): { shortTermChanges: [{ path: string; value: unknown }]; sensoryChanges: []; events: [] } => ({
   shortTermChanges: [{ path, value }],
   sensoryChanges: [],
   events: [],
@@ -44,10 +47,24 @@ describe('a run that is kept', () => {
     await harness.restore(await harness.snapshot());
     turn((state) => {
       const run = state.resume();
-      expect(run).toMatchObject({ id: 'run', open: 2, steps: 7, events: 9, hold: 3, kept: true, planHash: 'plan', input: { value: 'input', timestamp: 5 } });
-      expect([run?.shortTerm?.changes, run?.sensory?.changes]).toEqual([[{ path: 'a', value: 1 }], [{ path: 's', value: 2 }]]);
+      expect(run).toMatchObject({
+        id: 'run',
+        open: 2,
+        steps: 7,
+        events: 9,
+        hold: 3,
+        kept: true,
+        planHash: 'plan',
+        input: { value: 'input', timestamp: 5 },
+      });
+      expect([run?.shortTerm?.changes, run?.sensory?.changes]).toEqual([
+        [{ path: 'a', value: 1 }],
+        [{ path: 's', value: 2 }],
+      ]);
       const waiting: unknown[] = [];
-      if (run !== undefined) for (let event = state.dequeue(run); event !== undefined; event = state.dequeue(run)) waiting.push(event.attributes['n']);
+      if (run !== undefined)
+        for (let event = state.dequeue(run); event !== undefined; event = state.dequeue(run))
+          waiting.push(event.attributes['n']);
       expect(waiting).toEqual(Array.from({ length: 199 }, (_, n) => n + 1));
     });
   });
@@ -62,7 +79,9 @@ describe('a run that is kept', () => {
         state.keep(run);
       });
     }
-    const kept = harness.read('k', listState<{ value: number }>('run-short-term'), (list) => [...list.values()].map(({ value }) => value));
+    const kept = harness.read('k', listState<{ value: number }>('run-short-term'), (list) =>
+      [...list.values()].map(({ value }) => value),
+    );
     expect(kept).toEqual([0, 1, 2, 3, 4]);
   });
 

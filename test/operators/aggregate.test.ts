@@ -62,7 +62,11 @@ describe.each([
   ['a promise of another make', () => ({ then: () => {} })],
 ] as const)('%s is refused (I13)', (_what, promise) => {
   const made = promise as () => never;
-  const sum = { createAccumulator: () => 0, add: (value: number, before: number) => value + before, getResult: (value: number) => value };
+  const sum = {
+    createAccumulator: () => 0,
+    add: (value: number, before: number) => value + before,
+    getResult: (value: number) => value,
+  };
   const window = { assigner: TumblingEventTimeWindows.of(10) };
   const operators: readonly (readonly [string, Operator<number, unknown>])[] = [
     ['the function', reduce(made)],
@@ -81,8 +85,16 @@ describe.each([
 
   it.each([
     ['emitted', process<number, never>((_, ctx) => ctx.emit(made())), 'operator `operator` emitted a promise'],
-    ['sent to a side output', process<number, never>((_, ctx) => ctx.side(outputTag('side'), made())), 'operator `operator` emitted a promise'],
-    ['one of several results', flatMap<number, unknown>(() => [made()]), 'the function of operator `operator` returned a promise'],
+    [
+      'sent to a side output',
+      process<number, never>((_, ctx) => ctx.side(outputTag('side'), made())),
+      'operator `operator` emitted a promise',
+    ],
+    [
+      'one of several results',
+      flatMap<number, unknown>(() => [made()]),
+      'the function of operator `operator` returned a promise',
+    ],
   ])('%s', async (_how, operator, message) => {
     const harness = await OperatorHarness.open<number, unknown>(operator);
     expect(() => harness.element(1, 1)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message }));
@@ -91,7 +103,12 @@ describe.each([
   it.each(operators)('from %s', async (what, operator) => {
     const harness = await OperatorHarness.open(operator, { keyOf: () => 'k' });
     const run = (): unknown => [harness.element(1, 1), harness.element(2, 2), harness.watermark(9)];
-    expect(run).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message: `${what} of operator \`operator\` returned a promise` }));
+    expect(run).toThrow(
+      expect.objectContaining({
+        code: 'ASYNC_IN_TURN',
+        message: `${what} of operator \`operator\` returned a promise`,
+      }),
+    );
   });
 });
 
@@ -146,7 +163,10 @@ describe('an accumulator that is changed in place', () => {
     ['aggregate', aggregate(inPlace), aggregate(copied)],
     ['windows', aggregateWindow(window, inPlace), aggregateWindow(window, copied)],
   ] as const)('%s: gives what one that is copied gives, over restarts anywhere', async (_name, mutable, plain) => {
-    const steps = fc.array(fc.oneof({ weight: 4, arbitrary: fc.nat(25) }, { weight: 1, arbitrary: fc.constantFrom('restart', 'watermark') }), { maxLength: 40 });
+    const steps = fc.array(
+      fc.oneof({ weight: 4, arbitrary: fc.nat(25) }, { weight: 1, arbitrary: fc.constantFrom('restart', 'watermark') }),
+      { maxLength: 40 },
+    );
     await fc.assert(
       fc.asyncProperty(steps, async (history) => {
         const run = async (operator: Operator<number, string>): Promise<HarnessOutput<string>[]> => {
@@ -170,7 +190,11 @@ describe('an accumulator that is changed in place', () => {
   it('is not frozen where values of state are; one that does not say so is', async () => {
     const run = (aggregated: typeof inPlace | typeof copied): Promise<unknown[]> => {
       const env = StreamExecutionEnvironment.create({ freezeState: true });
-      return env.fromSource(collection([1, 2, 3])).keyBy(() => 'k').aggregate(aggregated).executeAndCollect();
+      return env
+        .fromSource(collection([1, 2, 3]))
+        .keyBy(() => 'k')
+        .aggregate(aggregated)
+        .executeAndCollect();
     };
     expect(await run(inPlace)).toEqual(['1', '1,2', '1,2,3']);
     await expect(run({ ...inPlace, mutable: false })).rejects.toThrow('not extensible');

@@ -36,7 +36,16 @@ describe('applyAgent', () => {
   it('many: keys run beside each other, the inputs of one key one after the other', async () => {
     const gate = new Gate();
     const { harness } = await open(waiting(gate));
-    for (const [at, [key, n]] of ([['a', 1], ['a', 2], ['b', 1], ['a', 3], ['b', 2]] as const).entries()) harness.element(ask(key, n), at);
+    for (const [at, [key, n]] of (
+      [
+        ['a', 1],
+        ['a', 2],
+        ['b', 1],
+        ['a', 3],
+        ['b', 2],
+      ] as const
+    ).entries())
+      harness.element(ask(key, n), at);
     await settled(() => expect(gate.asked).toEqual(['a1', 'b1']));
     gate.resolve('b1');
     await settled(() => expect(gate.asked).toEqual(['a1', 'b1', 'b2']));
@@ -104,19 +113,31 @@ describe('an action that fails', () => {
     ['synchronous', (fail) => clerk((input, ctx) => (fail(input), ctx.output(input.n)))],
     [
       'asynchronous',
-      (fail) => agent<Ask, unknown>('clerk').on(InputEvent, 'answer', async ({ input }, ctx) => (fail(input), ctx.output(input.n))),
+      (fail) =>
+        agent<Ask, unknown>('clerk').on(
+          InputEvent,
+          'answer',
+          async ({ input }, ctx) => (fail(input), ctx.output(input.n)),
+        ),
     ],
     [
       'asynchronous, before it returns a promise',
       (fail) =>
-        agent<Ask, unknown>('clerk').on(InputEvent, 'answer', ({ input }, ctx) => (fail(input), Promise.resolve(ctx.output(input.n))), {
-          async: true,
-        }),
+        agent<Ask, unknown>('clerk').on(
+          InputEvent,
+          'answer',
+          ({ input }, ctx) => (fail(input), Promise.resolve(ctx.output(input.n))),
+          {
+            async: true,
+          },
+        ),
     ],
   ];
-  const throwing = (error: unknown) => (input: Ask): void => {
-    if (input.n === 2) throw error;
-  };
+  const throwing =
+    (error: unknown) =>
+    (input: Ask): void => {
+      if (input.n === 2) throw error;
+    };
 
   describe.each(kinds)('%s', (_kind, made) => {
     const run = async (error: unknown, options: AgentOperatorOptions): Promise<WorkHarness<Ask, unknown>> => {
@@ -130,7 +151,10 @@ describe('an action that fails', () => {
 
     it('fails the job with agent, action and key', async () => {
       const harness = await run(new RangeError('broken'), {});
-      expect(harness.errors[0]).toMatchObject({ code: 'ACTION_FAILED', details: { agent: 'clerk', action: 'answer', key: 'a' } });
+      expect(harness.errors[0]).toMatchObject({
+        code: 'ACTION_FAILED',
+        details: { agent: 'clerk', action: 'answer', key: 'a' },
+      });
     });
 
     it('is ignored', async () => {
@@ -140,7 +164,12 @@ describe('an action that fails', () => {
 
     it('goes to the dead letters', async () => {
       const harness = await run(new RangeError('broken'), { deadLetters: letters });
-      const letter = { key: 'a', input: ask('a', 2), action: 'answer', error: expect.objectContaining({ code: 'ACTION_FAILED' }) };
+      const letter = {
+        key: 'a',
+        input: ask('a', 2),
+        action: 'answer',
+        error: expect.objectContaining({ code: 'ACTION_FAILED' }),
+      };
       expect([shown(harness), harness.errors]).toEqual([[1, { letters: letter }, 3], []]);
     });
 
@@ -155,7 +184,9 @@ describe('an action that fails', () => {
       for (const options of [{ onError: 'ignore' }, { deadLetters: letters }] as const) {
         const harness = await run(error, options);
         expect(shown(harness)).not.toContainEqual(expect.objectContaining({ letters: expect.anything() }));
-        expect(JSON.stringify(harness.errors.map((each) => [(each as Error).name, each, (each as Error).cause]))).toContain(what);
+        expect(
+          JSON.stringify(harness.errors.map((each) => [(each as Error).name, each, (each as Error).cause])),
+        ).toContain(what);
       }
     });
   });
@@ -165,7 +196,14 @@ describe('an action that fails', () => {
     harness.element(ask('a', 1), 1);
     await settled(() => expect(harness.outputs).toHaveLength(1));
     expect(shown(harness)).toMatchObject([
-      { letters: { error: { code: 'WORK_TIMEOUT', message: `action 'answer' of agent 'clerk' for key "a" took longer than 5 ms` } } },
+      {
+        letters: {
+          error: {
+            code: 'WORK_TIMEOUT',
+            message: `action 'answer' of agent 'clerk' for key "a" took longer than 5 ms`,
+          },
+        },
+      },
     ]);
   });
 });
@@ -240,7 +278,11 @@ describe('an event of a class of the user', () => {
   const look = (event: Event, ctx: RunnerContext): void => ctx.output([event instanceof Paid, (event as Paid).amount]);
 
   it.each([
-    ['named as a trigger', (builder: AgentBuilder<Ask, unknown>) => builder.on(Paid, 'sees', look).on(Paid, 'waits', async (event, ctx) => look(event, ctx))],
+    [
+      'named as a trigger',
+      (builder: AgentBuilder<Ask, unknown>) =>
+        builder.on(Paid, 'sees', look).on(Paid, 'waits', async (event, ctx) => look(event, ctx)),
+    ],
     [
       'listed in `events`',
       (builder: AgentBuilder<Ask, unknown>) =>
@@ -250,7 +292,9 @@ describe('an event of a class of the user', () => {
           .options({ events: [Paid] }),
     ],
   ])('arrives as one whether the action waits or not: %s', async (_how, more) => {
-    const { harness } = await open(more(clerk(({ n }, ctx) => void ctx.sendEvent(n === 1 ? new Paid(5) : new Event('paid', { amount: 5 })))));
+    const { harness } = await open(
+      more(clerk(({ n }, ctx) => void ctx.sendEvent(n === 1 ? new Paid(5) : new Event('paid', { amount: 5 })))),
+    );
     for (const n of [1, 2]) harness.element(ask('a', n), n);
     await settled(() => expect(harness.open).toBe(0));
     await quiet();

@@ -34,12 +34,17 @@ test('perKey: through crashes calls of one key never overlap and keep its order,
             { perKey: true, inFlightMax: 2, deadLetters: letters },
           );
         mapped.sinkTo(process.collect<Job>('done'));
-        mapped.sideOutput(letters).map(({ input }) => (input as Job).n).sinkTo(process.collect<number>('failed'));
+        mapped
+          .sideOutput(letters)
+          .map(({ input }) => (input as Job).n)
+          .sinkTo(process.collect<number>('failed'));
       },
     });
     const done = received.get('done') as readonly Job[];
     for (const each of ['k0', 'k1', 'k2']) {
-      expect(done.filter(({ key }) => key === each).map(({ n }) => n)).toEqual(jobs.filter(({ key, n }) => key === each && n % 5 !== 4).map(({ n }) => n));
+      expect(done.filter(({ key }) => key === each).map(({ n }) => n)).toEqual(
+        jobs.filter(({ key, n }) => key === each && n % 5 !== 4).map(({ n }) => n),
+      );
     }
     expect((received.get('failed') as readonly number[]).toSorted()).toEqual([4, 9]);
   }

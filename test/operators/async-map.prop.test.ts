@@ -1,4 +1,7 @@
-/** `asyncMap` with `perKey` and `overtakeWatermarks` over random values and ends of calls: order of each key, and lateness. */
+/**
+ * `asyncMap` with `perKey` and `overtakeWatermarks` over random values and ends of calls: order of each key, and
+ * lateness.
+ */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { asyncMap } from '../../operators/async-map.ts';
@@ -6,7 +9,10 @@ import { type Ask, ask, Gate, quiet } from './agent-fixture.ts';
 import { WorkHarness } from './work-fixture.ts';
 
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('value' as const), key: fc.constantFrom('a', 'b', 'c'), late: fc.nat(6) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('value' as const), key: fc.constantFrom('a', 'b', 'c'), late: fc.nat(6) }),
+  },
   { weight: 2, arbitrary: fc.constant({ kind: 'watermark' as const }) },
   { weight: 4, arbitrary: fc.nat(5).map((which) => ({ kind: 'end' as const, which })) },
 );
@@ -46,7 +52,8 @@ it('I1 and I17: results of one key leave in the order of its values, as late or 
       let seen = Number.NEGATIVE_INFINITY;
       for (const each of harness.outputs) {
         if (each.kind === 'watermark') seen = each.timestamp;
-        if (each.kind === 'record') expect([each.value.n, each.timestamp <= seen]).toEqual([each.value.n, wasLate.get(each.value.n)]);
+        if (each.kind === 'record')
+          expect([each.value.n, each.timestamp <= seen]).toEqual([each.value.n, wasLate.get(each.value.n)]);
       }
     }),
     {

@@ -66,7 +66,12 @@ describe('asyncMap', () => {
     const harness = await WorkHarness.open(asyncMap(calls.ask, { overtakeWatermarks: true }));
     harness.element('slow', 1);
     harness.watermark(5);
-    for (const [value, at] of [['early', 6], ['late', 5], ['without', -Infinity]] as const) harness.element(value, at);
+    for (const [value, at] of [
+      ['early', 6],
+      ['late', 5],
+      ['without', -Infinity],
+    ] as const)
+      harness.element(value, at);
     harness.watermark(7);
     await settled(() => expect(calls.asked.length).toBe(4));
     for (const value of ['late', 'early', 'without']) calls.resolve(value);
@@ -77,7 +82,9 @@ describe('asyncMap', () => {
   });
 
   it('refuses `overtakeWatermarks` where results keep their order', () => {
-    expect(() => asyncMap(async () => 1, { order: 'arrival', overtakeWatermarks: true })).toThrow(/`overtakeWatermarks`.*'arrival'/);
+    expect(() => asyncMap(async () => 1, { order: 'arrival', overtakeWatermarks: true })).toThrow(
+      /`overtakeWatermarks`.*'arrival'/,
+    );
   });
 
   it('I3: lets no result cross a watermark, in either direction', async () => {
@@ -153,7 +160,9 @@ describe('asyncMap', () => {
       if (attempt > 1) return value;
       return new Promise(() => signal.addEventListener('abort', () => reasons.push(signal.reason)));
     };
-    const harness = await WorkHarness.open(asyncMap(slowOnce, { attemptTimeout: 5, retry: { attempts: 2, initialIntervalMs: 1 } }));
+    const harness = await WorkHarness.open(
+      asyncMap(slowOnce, { attemptTimeout: 5, retry: { attempts: 2, initialIntervalMs: 1 } }),
+    );
     harness.element('a', 1);
     await settled(() => expect(shown(harness)).toEqual(['a@1']));
     expect(reasons).toEqual([expect.objectContaining({ code: 'WORK_TIMEOUT' })]);
@@ -179,7 +188,10 @@ describe('asyncMap', () => {
   });
 
   it('says which call failed or took too long', async () => {
-    const failing = await WorkHarness.open(asyncMap(() => Promise.reject(new RangeError('no answer'))), (value: string) => [value, 1n]);
+    const failing = await WorkHarness.open(
+      asyncMap(() => Promise.reject(new RangeError('no answer'))),
+      (value: string) => [value, 1n],
+    );
     failing.element('a', 1);
     await settled(() => expect(failing.errors.length).toBe(1));
     expect(failing.errors[0]).toMatchObject({
@@ -194,10 +206,16 @@ describe('asyncMap', () => {
     await settled(() => expect(mistaken.errors.length).toBe(1));
     expect(mistaken.errors[0]).toMatchObject({ code: 'WORK_FAILED', retryable: false });
     for (const options of [{ timeout: 5 }, { attemptTimeout: 5 }]) {
-      const slow = await WorkHarness.open(asyncMap(() => new Promise(() => {}), options), (value: string) => value);
+      const slow = await WorkHarness.open(
+        asyncMap(() => new Promise(() => {}), options),
+        (value: string) => value,
+      );
       slow.element('a', 1);
       await settled(() => expect(slow.errors.length).toBe(1));
-      expect(slow.errors[0]).toMatchObject({ code: 'WORK_TIMEOUT', message: expect.stringContaining('a call of `operator` for key "a"') as string });
+      expect(slow.errors[0]).toMatchObject({
+        code: 'WORK_TIMEOUT',
+        message: expect.stringContaining('a call of `operator` for key "a"') as string,
+      });
     }
   });
 
@@ -272,7 +290,10 @@ describe('asyncMap', () => {
       const env = StreamExecutionEnvironment.create({ logger: 'silent' });
       const letters = outputTag<DeadLetter<number>>('letters');
       const [results, dead]: [number[], DeadLetter<number>[]] = [[], []];
-      const mapped = env.fromCollection([1, 2, 3, 4]).keyBy((value) => `k${value}`).asyncMap(odd, { order: 'arrival', deadLetters: letters });
+      const mapped = env
+        .fromCollection([1, 2, 3, 4])
+        .keyBy((value) => `k${value}`)
+        .asyncMap(odd, { order: 'arrival', deadLetters: letters });
       mapped.sinkTo(callbackSink((value) => void results.push(value)));
       mapped.sideOutput(letters).sinkTo(callbackSink((letter) => void dead.push(letter)));
       await env.execute();
@@ -286,7 +307,10 @@ describe('asyncMap', () => {
     it('is ignored and counted when asked to', async () => {
       const env = StreamExecutionEnvironment.create({ logger: 'silent' });
       const seen: number[] = [];
-      env.fromCollection([1, 2, 3, 4]).asyncMap(odd, { onError: 'ignore' }).sinkTo(callbackSink((value) => void seen.push(value)));
+      env
+        .fromCollection([1, 2, 3, 4])
+        .asyncMap(odd, { onError: 'ignore' })
+        .sinkTo(callbackSink((value) => void seen.push(value)));
       const job = await env.executeAsync();
       await job.done;
       expect(seen.toSorted()).toEqual([2, 4]);
@@ -295,8 +319,13 @@ describe('asyncMap', () => {
 
     it('fails the job all the same when it is about the job', async () => {
       const env = StreamExecutionEnvironment.create({ logger: 'silent' });
-      env.fromCollection([1]).asyncMap(() => Promise.reject(new StreamError('STORE_FAILED', 'full')), { onError: 'ignore' });
-      await expect(env.execute()).rejects.toMatchObject({ code: 'STORE_FAILED', message: 'a call of `async-map` failed: full' });
+      env
+        .fromCollection([1])
+        .asyncMap(() => Promise.reject(new StreamError('STORE_FAILED', 'full')), { onError: 'ignore' });
+      await expect(env.execute()).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: 'a call of `async-map` failed: full',
+      });
     });
   });
 

@@ -43,7 +43,10 @@ const turns =
 const open = (options?: Omit<KeyTurnsOptions<Item>, 'name' | 'begin'>): Promise<OperatorHarness<Fed, string>> =>
   OperatorHarness.open(turns(options), { keyOf: ({ key }: Fed) => key });
 
-type Step = { readonly kind: 'item'; readonly key: string; readonly atOnce: boolean } | { readonly kind: 'end'; readonly key: string } | { readonly kind: 'restore' };
+type Step =
+  | { readonly kind: 'item'; readonly key: string; readonly atOnce: boolean }
+  | { readonly kind: 'end'; readonly key: string }
+  | { readonly kind: 'restore' };
 
 const key = fc.constantFrom('a', 'b', 'c');
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -86,7 +89,8 @@ it('I1: items of a key begin one after the other and in order, those of others m
         if (each.kind === 'restore') await harness.restore(await harness.snapshot());
         else feed(each.kind === 'end' ? { key: each.key, ends: true } : { key: each.key, n, atOnce: each.atOnce });
       }
-      for (const each of ['a', 'b', 'c']) for (let left = steps.length; left > 0; left -= 1) feed({ key: each, ends: true });
+      for (const each of ['a', 'b', 'c'])
+        for (let left = steps.length; left > 0; left -= 1) feed({ key: each, ends: true });
       expect((await harness.snapshot()).rows).toEqual([]);
     }),
     { numRuns: 400 },

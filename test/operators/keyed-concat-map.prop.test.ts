@@ -1,4 +1,7 @@
-/** `keyedConcatMap` against the literal composition, frame by frame, on random plans of arrivals, inners, errors and early ends. */
+/**
+ * `keyedConcatMap` against the literal composition, frame by frame, on random plans of arrivals, inners, errors and
+ * early ends.
+ */
 import fc from 'fast-check';
 import {
   concat,
@@ -104,9 +107,15 @@ const runPlan = (candidate: Candidate, plan: Plan): Run => {
     });
   scheduler.run(() => {
     const arrivals = new Observable<Arrival>((out) => {
-      plan.items.forEach((item, number) => out.add(timer(item.at, scheduler).subscribe(() => out.next({ ...item, number }))));
+      plan.items.forEach((item, number) =>
+        out.add(timer(item.at, scheduler).subscribe(() => out.next({ ...item, number }))),
+      );
       if (plan.ending === 'never') return;
-      out.add(timer(plan.end, scheduler).subscribe(() => (plan.ending === 'error' ? out.error(new Error('source')) : out.complete())));
+      out.add(
+        timer(plan.end, scheduler).subscribe(() =>
+          plan.ending === 'error' ? out.error(new Error('source')) : out.complete(),
+        ),
+      );
     });
     const keyOf = ({ key, number }: Arrival): string => {
       if (number === plan.keyThrowsAt) throw new Error(`key ${number}`);
@@ -126,7 +135,8 @@ const runPlan = (candidate: Candidate, plan: Plan): Run => {
       error: (error: unknown) => log.push([scheduler.now(), 'error', String(error)]),
       complete: () => log.push([scheduler.now(), 'complete']),
     });
-    if (plan.unsubscribeAt !== undefined) timer(plan.unsubscribeAt, scheduler).subscribe(() => subscription.unsubscribe());
+    if (plan.unsubscribeAt !== undefined)
+      timer(plan.unsubscribeAt, scheduler).subscribe(() => subscription.unsubscribe());
     timer(1000, scheduler).subscribe(() => {});
   });
   return { log, overlap, open };
@@ -176,9 +186,12 @@ describe('keyedConcatMap', () => {
   });
 
   it('equals it when everything is synchronous', () => {
-    const sync = fc.array(fc.record({ key: fc.integer({ min: 0, max: 2 }), values: fc.array(fc.integer(), { maxLength: 3 }) }), {
-      maxLength: 20,
-    });
+    const sync = fc.array(
+      fc.record({ key: fc.integer({ min: 0, max: 2 }), values: fc.array(fc.integer(), { maxLength: 3 }) }),
+      {
+        maxLength: 20,
+      },
+    );
     fc.assert(
       fc.property(sync, fc.integer({ min: 0, max: 10 }), (items, count) => {
         const run = (operator: OperatorFunction<(typeof items)[number], number>): unknown[] => {

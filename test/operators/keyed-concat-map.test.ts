@@ -4,7 +4,11 @@ import { keyedConcatMap } from '../../operators/keyed-concat-map.ts';
 
 const collect = <T>(source: Observable<T>): unknown[] => {
   const log: unknown[] = [];
-  source.subscribe({ next: (value) => log.push(value), error: (error: unknown) => log.push(error), complete: () => log.push('complete') });
+  source.subscribe({
+    next: (value) => log.push(value),
+    error: (error: unknown) => log.push(error),
+    complete: () => log.push('complete'),
+  });
   return log;
 };
 

@@ -28,7 +28,11 @@ describe('process', () => {
   it('infers the handles, and keeps state per key', async () => {
     const operator = process({
       emits: type<readonly [string, number, number]>(),
-      state: { count: valueState<number>('count'), all: listState<string>('all'), byValue: mapState<string, number>('by-value') },
+      state: {
+        count: valueState<number>('count'),
+        all: listState<string>('all'),
+        byValue: mapState<string, number>('by-value'),
+      },
       process(value: string, ctx) {
         expectTypeOf(ctx.state.count.value()).toEqualTypeOf<number | undefined>();
         expectTypeOf(ctx.state.byValue.get('x')).toEqualTypeOf<number | undefined>();
@@ -41,7 +45,9 @@ describe('process', () => {
     });
     expectTypeOf(operator).toEqualTypeOf<Operator<string, readonly [string, number, number]>>();
     const harness = await OperatorHarness.open(operator, { keyOf });
-    const values = ['a1', 'b1', 'a2'].flatMap((value) => harness.element(value)).map((output) => output.kind === 'record' && output.value);
+    const values = ['a1', 'b1', 'a2']
+      .flatMap((value) => harness.element(value))
+      .map((output) => output.kind === 'record' && output.value);
     expect(values).toEqual([
       ['a', 1, 1],
       ['b', 1, 1],
@@ -76,7 +82,9 @@ describe('process', () => {
       { kind: 'watermark', timestamp: 10 },
     ]);
     expect(harness.processingTime(10)).toEqual([]); // As in a job: the clock must have passed the time.
-    expect(harness.processingTime(11)).toEqual([{ kind: 'record', value: 'a processing 10 11 10', timestamp: MIN_TIMESTAMP }]);
+    expect(harness.processingTime(11)).toEqual([
+      { kind: 'record', value: 'a processing 10 11 10', timestamp: MIN_TIMESTAMP },
+    ]);
     expect(harness.timers).toEqual({ event: 0, processing: 0 });
   });
 

@@ -81,7 +81,9 @@ describe('filter', () => {
   });
 
   it('narrows the type', async () => {
-    const texts: Step<string | number, string> = filter((value: string | number): value is string => typeof value === 'string');
+    const texts: Step<string | number, string> = filter(
+      (value: string | number): value is string => typeof value === 'string',
+    );
     expect(await run(texts, [1, 'a'])).toEqual([['a', 1]]);
   });
 });
@@ -117,7 +119,10 @@ it.each([
 ] as const)('I13: %s refuses a promise', async (_name, operator) => {
   const harness = await OperatorHarness.open(operator as Step<number, unknown>);
   expect(() => harness.element(1)).toThrow(
-    expect.objectContaining({ code: 'ASYNC_IN_TURN', message: 'the function of operator `operator` returned a promise' }),
+    expect.objectContaining({
+      code: 'ASYNC_IN_TURN',
+      message: 'the function of operator `operator` returned a promise',
+    }),
   );
 });
 

@@ -34,7 +34,9 @@ describe('TumblingEventTimeWindows', () => {
     expect(TumblingEventTimeWindows.of('1d', '2h').toString()).toBe('TumblingEventTimeWindows(86400000, 7200000)');
     expect(() => TumblingEventTimeWindows.of(0)).toThrow('`size`');
     expect(() => TumblingEventTimeWindows.of(1.5)).toThrow('whole milliseconds');
-    expect(() => TumblingEventTimeWindows.of(10, -10)).toThrow('Expected `offset` to be smaller than `size` (10 ms), got `-10` (number)');
+    expect(() => TumblingEventTimeWindows.of(10, -10)).toThrow(
+      'Expected `offset` to be smaller than `size` (10 ms), got `-10` (number)',
+    );
     expect(() => TumblingEventTimeWindows.of('day' as never)).toThrow('`size`');
   });
 });

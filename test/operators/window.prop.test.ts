@@ -63,7 +63,9 @@ class Model {
   advance(to: number): Out[] {
     const due = [...this.#windows.values()].filter(({ end }) => end > this.watermark && end <= to);
     this.watermark = to;
-    return due.sort((a, b) => a.end - b.end || (a.key < b.key ? -1 : 1)).map(({ key, end, values }) => ['result', key, [...values], end]);
+    return due
+      .sort((a, b) => a.end - b.end || (a.key < b.key ? -1 : 1))
+      .map(({ key, end, values }) => ['result', key, [...values], end]);
   }
 }
 
@@ -72,7 +74,9 @@ const late: OutputTag<Item> = { id: 'late' };
 const observed = (outputs: readonly HarnessOutput<Item & { readonly values: readonly number[] }>[]): Out[] =>
   outputs.flatMap((output): Out[] => {
     if (output.kind === 'record') return [['result', output.value.key, output.value.values, output.timestamp]];
-    return output.kind === 'side' ? [['late', (output.value as Item).key, (output.value as Item).value, output.timestamp]] : [];
+    return output.kind === 'side'
+      ? [['late', (output.value as Item).key, (output.value as Item).value, output.timestamp]]
+      : [];
   });
 
 it.each(['process', 'aggregate'] as const)('%s equals the model, with restores anywhere', async (kind) => {

@@ -1,4 +1,13 @@
-import { callbackSink, MemoryStorage, observableSource, StreamExecutionEnvironment, WatermarkStrategy, type Job, type Storage, type Store } from 'millrace';
+import {
+  callbackSink,
+  MemoryStorage,
+  observableSource,
+  StreamExecutionEnvironment,
+  WatermarkStrategy,
+  type Job,
+  type Storage,
+  type Store,
+} from 'millrace';
 import { concat, NEVER, of } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
@@ -98,7 +107,10 @@ describe('windows', () => {
     harness.watermark(9);
     const snapshot = await harness.snapshot();
     const cleared: number[] = [];
-    const strict = processWindow<Reading, number, unknown, never>({ assigner }, { process: (elements) => elements.length, clear: ({ window }) => void cleared.push(window.start) });
+    const strict = processWindow<Reading, number, unknown, never>(
+      { assigner },
+      { process: (elements) => elements.length, clear: ({ window }) => void cleared.push(window.start) },
+    );
     const restarted = await OperatorHarness.open(strict, { keyOf }, snapshot);
     expect(restarted.timers.event).toBe(2);
     expect(results(restarted.watermark(10))).toEqual([]);
@@ -118,7 +130,10 @@ describe('windows', () => {
     expect(results(restarted.element(reading(4, 'b'), 5))).toEqual([[[4], 9]]);
     const again = await OperatorHarness.open(values, { keyOf }, await restarted.snapshot());
     expect(results(again.watermark(14))).toEqual([]);
-    expect(results(again.watermark(19)).toSorted()).toEqual([[[2], 19], [[3], 19]]);
+    expect(results(again.watermark(19)).toSorted()).toEqual([
+      [[2], 19],
+      [[3], 19],
+    ]);
   });
 
   it('are opened without a read of the store for each', async () => {
@@ -132,7 +147,13 @@ describe('windows', () => {
           reads += 1;
           return state.get(key);
         };
-        const counted: Store = { get, entries: (range) => state.entries(range), batch: () => state.batch(), clear: (range) => state.clear(range), close: () => state.close() };
+        const counted: Store = {
+          get,
+          entries: (range) => state.entries(range),
+          batch: () => state.batch(),
+          clear: (range) => state.clear(range),
+          close: () => state.close(),
+        };
         return { jobId, state: counted, journal, close };
       },
     };
@@ -140,13 +161,17 @@ describe('windows', () => {
       const env = StreamExecutionEnvironment.create({ storage: counting, logger: 'silent' });
       const source = observableSource<Reading>(concat(of(...readings), NEVER));
       env
-        .fromSource(source, WatermarkStrategy.monotonous<Reading>().withTimestamps(() => 1))
+        .fromSource(
+          source,
+          WatermarkStrategy.monotonous<Reading>().withTimestamps(() => 1),
+        )
         .keyBy(keyOf)
         .window(assigner)
         .reduce((one) => one)
         .sinkTo(callbackSink(() => {}));
       const job = await env.executeAsync('windows');
-      while ((await job.metrics.snapshot())['operator.window.timers'] !== 50) await new Promise((resolve) => setTimeout(resolve, 1));
+      while ((await job.metrics.snapshot())['operator.window.timers'] !== 50)
+        await new Promise((resolve) => setTimeout(resolve, 1));
       return job;
     };
     const first = await life(...Array.from({ length: 50 }, (_, n) => reading(n, `k${n}`)));
@@ -159,27 +184,43 @@ describe('windows', () => {
   });
 
   it('go when a restart gives an endless lateness an end', async () => {
-    const endless = await OperatorHarness.open(reduceWindow({ assigner, allowedLateness: Number.POSITIVE_INFINITY }, (a: Reading) => a), { keyOf });
+    const endless = await OperatorHarness.open(
+      reduceWindow({ assigner, allowedLateness: Number.POSITIVE_INFINITY }, (a: Reading) => a),
+      { keyOf },
+    );
     endless.element(reading(1), 1);
     endless.watermark(1000);
     const snapshot = await endless.snapshot();
-    const restarted = await OperatorHarness.open(reduceWindow({ assigner, allowedLateness: 5 }, (a: Reading) => a), { keyOf }, snapshot);
+    const restarted = await OperatorHarness.open(
+      reduceWindow({ assigner, allowedLateness: 5 }, (a: Reading) => a),
+      { keyOf },
+      snapshot,
+    );
     expect(results(restarted.watermark(1001))).toEqual([]);
     expect((await restarted.snapshot()).rows.length).toBe(0);
   });
 
   it('that are due at a restart, since windows are shorter than they were, fire with the next watermark', async () => {
-    const long = await OperatorHarness.open(reduceWindow({ assigner: TumblingEventTimeWindows.of(20) }, (a: Reading) => a), { keyOf });
+    const long = await OperatorHarness.open(
+      reduceWindow({ assigner: TumblingEventTimeWindows.of(20) }, (a: Reading) => a),
+      { keyOf },
+    );
     long.element(reading(1), 1);
     long.watermark(15);
     const snapshot = await long.snapshot();
-    const short = await OperatorHarness.open(reduceWindow({ assigner }, (a: Reading) => a), { keyOf }, snapshot);
+    const short = await OperatorHarness.open(
+      reduceWindow({ assigner }, (a: Reading) => a),
+      { keyOf },
+      snapshot,
+    );
     expect(results(short.watermark(16))).toEqual([[reading(1), 9]]);
     expect((await short.snapshot()).rows.length).toBe(0);
   });
 
   it('never go with an endless lateness', async () => {
-    const forEver = reduceWindow({ assigner, allowedLateness: Infinity }, (a: Reading, b: Reading) => reading(a.value + b.value, a.key));
+    const forEver = reduceWindow({ assigner, allowedLateness: Infinity }, (a: Reading, b: Reading) =>
+      reading(a.value + b.value, a.key),
+    );
     const harness = await OperatorHarness.open(forEver, { keyOf });
     harness.element(reading(1), 5);
     harness.watermark(1000);
@@ -206,11 +247,14 @@ describe('windows', () => {
       sizeMs,
       lastStart: (timestamp) => Math.floor(timestamp / slideMs) * slideMs,
       *starts(timestamp) {
-        for (let start = Math.floor(timestamp / slideMs) * slideMs; start > timestamp - sizeMs; start -= slideMs) yield start;
+        for (let start = Math.floor(timestamp / slideMs) * slideMs; start > timestamp - sizeMs; start -= slideMs)
+          yield start;
       },
     });
     const collect = (windows: AlignedWindows): Operator<Reading, number[]> =>
-      processWindow({ assigner: windows, lateTag: late }, (elements: readonly Reading[]) => elements.map(({ value }) => value));
+      processWindow({ assigner: windows, lateTag: late }, (elements: readonly Reading[]) =>
+        elements.map(({ value }) => value),
+      );
     const harness = await OperatorHarness.open(collect(sliding(10, 5)), { keyOf, sides: [late] });
     harness.element(reading(1), 7);
     harness.watermark(9);
@@ -255,7 +299,10 @@ describe('window functions', () => {
   });
 
   it('give the type of their results although they use the context', () => {
-    const operator = processWindow({ assigner }, (elements: readonly Reading[], ctx) => ({ at: ctx.window.start, count: elements.length }));
+    const operator = processWindow({ assigner }, (elements: readonly Reading[], ctx) => ({
+      at: ctx.window.start,
+      count: elements.length,
+    }));
     expectTypeOf(operator).toEqualTypeOf<Operator<Reading, { at: number; count: number }>>();
   });
 
@@ -302,7 +349,9 @@ describe('window functions', () => {
       { keyOf },
     );
     cleared.element(reading(1), 1);
-    expect(() => cleared.watermark(9)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN', message: expect.stringContaining('`clear`') as string }));
+    expect(() => cleared.watermark(9)).toThrow(
+      expect.objectContaining({ code: 'ASYNC_IN_TURN', message: expect.stringContaining('`clear`') as string }),
+    );
     const stateless = await OperatorHarness.open(
       processWindow({ assigner }, (_: readonly Reading[], ctx) => ctx.windowState),
       { keyOf },

@@ -1,4 +1,7 @@
-/** Runs the work of an operator in a harness: real bodies on a journal that keeps nothing; each outcome is a step of its own. */
+/**
+ * Runs the work of an operator in a harness: real bodies on a journal that keeps nothing; each outcome is a step of its
+ * own.
+ */
 import { systemClock } from '../../lib/core/clock.ts';
 import type { Key } from '../../lib/core/key.ts';
 import type { Operator } from '../../lib/core/operator.ts';
@@ -20,7 +23,11 @@ export class WorkHarness<I, O> {
   readonly #dead = new WeakSet<WorkItem>();
   readonly #submitted: { readonly queue: WorkQueue; readonly item: WorkItem }[] = [];
 
-  static async open<I, O>(operator: Operator<I, O>, keyOf?: (value: I) => Key, sides?: readonly OutputTag<unknown>[]): Promise<WorkHarness<I, O>> {
+  static async open<I, O>(
+    operator: Operator<I, O>,
+    keyOf?: (value: I) => Key,
+    sides?: readonly OutputTag<unknown>[],
+  ): Promise<WorkHarness<I, O>> {
     const made = new WorkHarness<I, O>();
     made.#harness = await OperatorHarness.open(operator, { keyOf, sides, work: made.#services() });
     return made;

@@ -1,7 +1,13 @@
-/** What it costs a process to import something, beside another import in alternation, so that a busy machine is busy for both. */
+/**
+ * What it costs a process to import something, beside another import in alternation, so that a busy machine is busy for
+ * both.
+ */
 import type { Project } from './project.ts';
 
-/** CPU time of the main thread since the process began, in nanoseconds; of all threads where the system does not tell them apart. */
+/**
+ * CPU time of the main thread since the process began, in nanoseconds; of all threads where the system does not tell
+ * them apart.
+ */
 const ownTime = `(() => {
   try { return Number(require('node:fs').readFileSync('/proc/self/task/' + process.pid + '/schedstat', 'utf8').split(' ')[0]); }
   catch { const { user, system } = process.cpuUsage(); return (user + system) * 1000; }
@@ -14,7 +20,8 @@ const timeOf = async (project: Project, names: readonly string[]): Promise<numbe
   return Number(output) / 1e6;
 };
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 /** Medians of `rounds` whole processes each, in milliseconds. */
 export const importTimes = async (

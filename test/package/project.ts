@@ -1,4 +1,7 @@
-/** An empty project of a user that gets the packed package: where it is made, what is written into it, how its programs are run. */
+/**
+ * An empty project of a user that gets the packed package: where it is made, what is written into it, how its programs
+ * are run.
+ */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,9 +16,12 @@ export interface Manifest {
   readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
-export const manifest = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as Manifest; // as it is declared there
+// as it is declared there
+export const manifest = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as Manifest;
 
-export const peers = Object.keys(manifest.peerDependencies).filter((name) => manifest.peerDependenciesMeta[name]?.optional !== true);
+export const peers = Object.keys(manifest.peerDependencies).filter(
+  (name) => manifest.peerDependenciesMeta[name]?.optional !== true,
+);
 export const optionalPeers = Object.keys(manifest.peerDependencies).filter((name) => !peers.includes(name));
 
 export interface Ran {
@@ -31,7 +37,9 @@ const limitMs = 300_000;
 export const run = (program: string, parameters: readonly string[], cwd: string): Promise<Ran> =>
   new Promise((resolve) => {
     // npm tells scripts about the package it runs for; what is started here is another one.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS|VITEST)/i.test(name)));
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS|VITEST)/i.test(name)),
+    );
     const options = { cwd, env, timeout: limitMs, maxBuffer: 64 * 2 ** 20 };
     execFile(program, [...parameters], options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
@@ -46,7 +54,8 @@ export const succeed = async (program: string, parameters: readonly string[], cw
   return stdout;
 };
 
-export const temporary = async (name: string): Promise<string> => realpath(await mkdtemp(join(tmpdir(), `millrace-${name}-`)));
+export const temporary = async (name: string): Promise<string> =>
+  realpath(await mkdtemp(join(tmpdir(), `millrace-${name}-`)));
 
 /** The files that a clone has, with the packages that `npm ci` puts beside them. */
 export const freshClone = async (): Promise<string> => {
@@ -89,8 +98,9 @@ export class Project {
   }
 
   /**
-   * A project with the package in a strict layout, as pnpm makes it: the package sees what it declares, the project what it has
-   * installed (the peers, and what `installed` names), and neither sees the packages of the other. Needs no registry.
+   * A project with the package in a strict layout, as pnpm makes it: the package sees what it declares, the project
+   * what it has installed (the peers, and what `installed` names), and neither sees the packages of the other. Needs no
+   * registry.
    */
   static async strict(unpacked: string, installed: readonly string[] = []): Promise<Project> {
     const project = await Project.make('strict');
@@ -104,7 +114,8 @@ export class Project {
       await symlink(await realpath(join(root, 'node_modules', name)), join(into, name));
     };
     const known = (name: string): boolean => name in manifest.dependencies || name in manifest.peerDependencies;
-    for (const name of new Set([...Object.keys(manifest.dependencies), ...peers, ...installed.filter(known)])) await link(name, store);
+    for (const name of new Set([...Object.keys(manifest.dependencies), ...peers, ...installed.filter(known)]))
+      await link(name, store);
     for (const name of new Set([...peers, ...installed])) await link(name, modules);
     return project;
   }
@@ -119,9 +130,24 @@ export class Project {
   }
 
   /** Checks the types, libraries included, and gives what the compiler says: nothing when all is right. */
-  async typesOf(files: readonly string[], compiler: string = join(root, 'node_modules', 'typescript')): Promise<string> {
-    const strict = { strict: true, skipLibCheck: false, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, types: [] };
-    const compilerOptions = { ...strict, target: 'es2022', module: 'nodenext', outDir: 'out', experimentalDecorators: true };
+  async typesOf(
+    files: readonly string[],
+    compiler: string = join(root, 'node_modules', 'typescript'),
+  ): Promise<string> {
+    const strict = {
+      strict: true,
+      skipLibCheck: false,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      types: [],
+    };
+    const compilerOptions = {
+      ...strict,
+      target: 'es2022',
+      module: 'nodenext',
+      outDir: 'out',
+      experimentalDecorators: true,
+    };
     await this.write({ 'types.json': JSON.stringify({ compilerOptions, files }) });
     const { output, code } = await this.node(join(compiler, 'bin', 'tsc'), '-p', 'types.json');
     return code === 0 ? output : `${output} (ended with ${code})`;

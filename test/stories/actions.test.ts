@@ -38,7 +38,9 @@ class Cause {
 type Handler = (ask: Ask, ctx: RunnerContext) => void | Promise<void>;
 
 const agentOf = (handler: Handler, isAsync: boolean): Agent<Ask, string> =>
-  agent<Ask, string>('clerk').on(InputEvent, 'answer', (event: InputEvent<Ask>, ctx) => handler(event.input, ctx), { async: isAsync });
+  agent<Ask, string>('clerk').on(InputEvent, 'answer', (event: InputEvent<Ask>, ctx) => handler(event.input, ctx), {
+    async: isAsync,
+  });
 
 const answer = ({ key, n }: Ask, ctx: RunnerContext): void => void ctx.sendEvent(new OutputEvent(`${key}:${n}`));
 
@@ -53,7 +55,14 @@ interface Story {
   readonly environment?: EnvironmentOptions;
 }
 
-const run = ({ clerk, options, storage = new MemoryStorage(), ledger = new Ledger(), dead, environment }: Story): Promise<void> => {
+const run = ({
+  clerk,
+  options,
+  storage = new MemoryStorage(),
+  ledger = new Ledger(),
+  dead,
+  environment,
+}: Story): Promise<void> => {
   const env = StreamExecutionEnvironment.create({ ...once, storage, ...environment });
   const answered = env
     .fromCollection(asks)
@@ -117,7 +126,12 @@ describe.each([
     await run({ clerk, ledger, dead, options: { deadLetters: letters } });
     expect(ledger.values).toEqual(answers.filter((_, n) => n !== bad));
     expect(dead.values).toHaveLength(1);
-    expect(dead.values[0]).toMatchObject({ key: 'k1', input: { key: 'k1', n: bad }, action: 'answer', error: { code: 'ACTION_FAILED' } });
+    expect(dead.values[0]).toMatchObject({
+      key: 'k1',
+      input: { key: 'k1', n: bad },
+      action: 'answer',
+      error: { code: 'ACTION_FAILED' },
+    });
     expect(dead.values[0]?.error.message).toContain('no such order');
     expect(remembered).toContainEqual([bad, 4]);
     expect(remembered).toContainEqual([bad + 3, 4]);
@@ -129,27 +143,33 @@ test.each<readonly [string, ApplyAgentOptions, boolean]>([
   ['ignored', { onError: 'ignore' }, true],
   ['sent to the dead letters', { deadLetters: letters }, false],
   ['sent to the dead letters', { deadLetters: letters }, true],
-])('an error about the job is not %s (%o, asynchronous: %s): the job fails, and with its cause mended it loses nothing', async (_how, options, isAsync) => {
-  const [storage, ledger, dead] = [new MemoryStorage(), new Ledger<string>(), new Ledger<DeadLetter>()];
-  const body: Handler = (ask, ctx) => {
-    if (ask.n === bad) ctx.getResource('tariff', 'default');
-    answer(ask, ctx);
-  };
-  const start = (prepare: (env: StreamExecutionEnvironment) => void): Promise<void> => {
-    const env = StreamExecutionEnvironment.create({ ...once, storage });
-    prepare(env);
-    const clerk = agentOf(isAsync ? async (ask, ctx) => body(ask, ctx) : body, isAsync);
-    const keyed = env.fromCollection(asks).keyBy(({ key }) => key);
-    const answered = keyed.applyAgent(clerk, { outputOrder: 'arrival', ...options });
-    answered.sinkTo(ledger.sink(), 'ledger');
-    answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
-    return env.execute();
-  };
-  const error = await failure(start(() => {}), 'ACTION_FAILED');
-  expect(error.cause).toMatchObject({ code: 'RESOURCE_NOT_FOUND' });
-  await start((env) => void env.addResource('tariff', 'default', { euros: 1 }));
-  expect([ledger.values, dead.values]).toEqual([answers, []]);
-});
+])(
+  'an error about the job is not %s (%o, asynchronous: %s): the job fails, and with its cause mended it loses nothing',
+  async (_how, options, isAsync) => {
+    const [storage, ledger, dead] = [new MemoryStorage(), new Ledger<string>(), new Ledger<DeadLetter>()];
+    const body: Handler = (ask, ctx) => {
+      if (ask.n === bad) ctx.getResource('tariff', 'default');
+      answer(ask, ctx);
+    };
+    const start = (prepare: (env: StreamExecutionEnvironment) => void): Promise<void> => {
+      const env = StreamExecutionEnvironment.create({ ...once, storage });
+      prepare(env);
+      const clerk = agentOf(isAsync ? async (ask, ctx) => body(ask, ctx) : body, isAsync);
+      const keyed = env.fromCollection(asks).keyBy(({ key }) => key);
+      const answered = keyed.applyAgent(clerk, { outputOrder: 'arrival', ...options });
+      answered.sinkTo(ledger.sink(), 'ledger');
+      answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
+      return env.execute();
+    };
+    const error = await failure(
+      start(() => {}),
+      'ACTION_FAILED',
+    );
+    expect(error.cause).toMatchObject({ code: 'RESOURCE_NOT_FOUND' });
+    await start((env) => void env.addResource('tariff', 'default', { euros: 1 }));
+    expect([ledger.values, dead.values]).toEqual([answers, []]);
+  },
+);
 
 test('an action that times out fails with a code, and its late result is refused', async () => {
   const [dead, ledger] = [new Ledger<DeadLetter>(), new Ledger<string>()];
@@ -165,26 +185,48 @@ test('an action that times out fails with a code, and its late result is refused
 describe('what can not be stored', () => {
   const notPlain = (): unknown => () => 'a function';
   const cases: readonly (readonly [what: string, code: RegExp, handler: (cause: Cause) => Handler])[] = [
-    ['an attribute of an event', /NOT_SERIALISABLE|ACTION_FAILED/, (cause) => async (ask, ctx) => {
-      ctx.sendEvent(new OutputEvent((cause.broken && ask.n === bad ? { call: notPlain() } : `${ask.key}:${ask.n}`) as string));
-    }],
-    ['the outcome of a durable call', /NOT_SERIALISABLE|ACTION_FAILED/, (cause) => async (ask, ctx) => {
-      await ctx.durableExecute('look-up', () => (cause.broken && ask.n === bad ? { call: notPlain() } : ask.n));
-      answer(ask, ctx);
-    }],
-    ['arguments of a durable call', /NOT_SERIALISABLE|ACTION_FAILED/, (cause) => async (ask, ctx) => {
-      await ctx.durableExecute('look-up', () => ask.n, { args: cause.broken && ask.n === bad ? { call: notPlain() } : ask.n });
-      answer(ask, ctx);
-    }],
-    ['a value in short-term memory', /NOT_SERIALISABLE|ACTION_FAILED/, (cause) => async (ask, ctx) => {
-      ctx.shortTermMemory.set('value', cause.broken && ask.n === bad ? notPlain() : ask.n);
-      answer(ask, ctx);
-    }],
+    [
+      'an attribute of an event',
+      /NOT_SERIALISABLE|ACTION_FAILED/,
+      (cause) => async (ask, ctx) => {
+        ctx.sendEvent(
+          new OutputEvent((cause.broken && ask.n === bad ? { call: notPlain() } : `${ask.key}:${ask.n}`) as string),
+        );
+      },
+    ],
+    [
+      'the outcome of a durable call',
+      /NOT_SERIALISABLE|ACTION_FAILED/,
+      (cause) => async (ask, ctx) => {
+        await ctx.durableExecute('look-up', () => (cause.broken && ask.n === bad ? { call: notPlain() } : ask.n));
+        answer(ask, ctx);
+      },
+    ],
+    [
+      'arguments of a durable call',
+      /NOT_SERIALISABLE|ACTION_FAILED/,
+      (cause) => async (ask, ctx) => {
+        await ctx.durableExecute('look-up', () => ask.n, {
+          args: cause.broken && ask.n === bad ? { call: notPlain() } : ask.n,
+        });
+        answer(ask, ctx);
+      },
+    ],
+    [
+      'a value in short-term memory',
+      /NOT_SERIALISABLE|ACTION_FAILED/,
+      (cause) => async (ask, ctx) => {
+        ctx.shortTermMemory.set('value', cause.broken && ask.n === bad ? notPlain() : ask.n);
+        answer(ask, ctx);
+      },
+    ],
   ];
 
   test.each(cases)('%s', async (_what, code, handler) => {
     const [cause, storage, ledger] = [new Cause(), new MemoryStorage(), new Ledger<string>()];
-    const error: unknown = await run({ clerk: agentOf(handler(cause), true), storage, ledger }).catch((reason: unknown) => reason);
+    const error: unknown = await run({ clerk: agentOf(handler(cause), true), storage, ledger }).catch(
+      (reason: unknown) => reason,
+    );
     expect((error as { code: string }).code).toMatch(code);
     expect((error as { message: string }).message).toMatch(/function/);
     expect(JSON.stringify([error, (error as Error).cause])).toContain('NOT_SERIALISABLE');
@@ -197,7 +239,13 @@ describe('what can not be stored', () => {
 
 describe('a plan that changed while runs were open', () => {
   /** Each run makes one durable call, then waits for `release` before it answers. */
-  const waiting = (parts: { cause: Cause; release: Promise<void>; action?: string; version?: string; prefix?: string }): Agent<Ask, string> =>
+  const waiting = (parts: {
+    cause: Cause;
+    release: Promise<void>;
+    action?: string;
+    version?: string;
+    prefix?: string;
+  }): Agent<Ask, string> =>
     agent<Ask, string>('clerk')
       .on(
         InputEvent,
@@ -224,12 +272,25 @@ describe('a plan that changed while runs were open', () => {
     return { cause, storage, ledger };
   };
 
-  const pipelineOf = (env: StreamExecutionEnvironment, sluice: Sluice<Ask>, clerk: Agent<Ask, string>, ledger: Ledger<string>, options: ApplyAgentOptions = {}): void => {
+  const pipelineOf = (
+    env: StreamExecutionEnvironment,
+    sluice: Sluice<Ask>,
+    clerk: Agent<Ask, string>,
+    ledger: Ledger<string>,
+    options: ApplyAgentOptions = {},
+  ): void => {
     const keyed = env.fromSource(sluice.source).keyBy(({ key }) => key);
-    keyed.applyAgent(clerk, { outputOrder: 'arrival', ...options }).uid('clerk').sinkTo(ledger.sink(), 'ledger');
+    keyed
+      .applyAgent(clerk, { outputOrder: 'arrival', ...options })
+      .uid('clerk')
+      .sinkTo(ledger.sink(), 'ledger');
   };
 
-  const again = async (state: { storage: MemoryStorage; ledger: Ledger<string> }, clerk: Agent<Ask, string>, options: ApplyAgentOptions = {}): Promise<void> => {
+  const again = async (
+    state: { storage: MemoryStorage; ledger: Ledger<string> },
+    clerk: Agent<Ask, string>,
+    options: ApplyAgentOptions = {},
+  ): Promise<void> => {
     const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
     pipelineOf(env, new Sluice(asks), clerk, state.ledger, options);
     await env.execute();
@@ -247,7 +308,9 @@ describe('a plan that changed while runs were open', () => {
 
   test("'continue' goes on with the new code, and no call is made twice", async () => {
     const state = await stopped();
-    await again(state, waiting({ cause: state.cause, release: done, version: '2', prefix: 'new ' }), { onPlanChange: 'continue' });
+    await again(state, waiting({ cause: state.cause, release: done, version: '2', prefix: 'new ' }), {
+      onPlanChange: 'continue',
+    });
     expect(state.ledger.values).toEqual(answers.map((each) => `new ${each}`));
     expect(callsOf(state.cause)).toEqual(asks.map(() => 1));
   });
@@ -264,7 +327,9 @@ describe('a plan that changed while runs were open', () => {
 
   test("'restart-run' begins the open runs anew with the new plan; only their calls are made again", async () => {
     const state = await stopped();
-    await again(state, waiting({ cause: state.cause, release: done, version: '2', prefix: 'new ' }), { onPlanChange: 'restart-run' });
+    await again(state, waiting({ cause: state.cause, release: done, version: '2', prefix: 'new ' }), {
+      onPlanChange: 'restart-run',
+    });
     expect(state.ledger.values).toEqual(answers.map((each) => `new ${each}`));
     expect(callsOf(state.cause)).toEqual(asks.map(({ n }) => (n < 3 ? 2 : 1)));
   });
@@ -282,23 +347,28 @@ describe('a plan that changed while runs were open', () => {
   test.each<readonly [string, ApplyAgentOptions]>([
     ['ignore', { onError: 'ignore' }],
     ['dead-letter', { deadLetters: letters }],
-  ])("an action was removed: with '%s' too the job says so and drops no run; begun anew they go on", async (_how, options) => {
-    const state = await stopped();
-    const dead = new Ledger<DeadLetter>();
-    const without = agent<Ask, string>('clerk').on(InputEvent, 'reply', (event: InputEvent<Ask>, ctx) => answer(event.input, ctx));
-    const start = (more: ApplyAgentOptions): Promise<void> => {
-      const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
-      const keyed = env.fromSource(new Sluice(asks).source).keyBy(({ key }) => key);
-      const answered = keyed.applyAgent(without, { outputOrder: 'arrival', ...options, ...more }).uid('clerk');
-      answered.sinkTo(state.ledger.sink(), 'ledger');
-      answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
-      return env.execute();
-    };
-    await failure(start({}), 'PLAN_CHANGED');
-    expect(state.ledger.values).toEqual([]);
-    await start({ onPlanChange: 'restart-run' });
-    expect([state.ledger.values, dead.values]).toEqual([answers, []]);
-  });
+  ])(
+    "an action was removed: with '%s' too the job says so and drops no run; begun anew they go on",
+    async (_how, options) => {
+      const state = await stopped();
+      const dead = new Ledger<DeadLetter>();
+      const without = agent<Ask, string>('clerk').on(InputEvent, 'reply', (event: InputEvent<Ask>, ctx) =>
+        answer(event.input, ctx),
+      );
+      const start = (more: ApplyAgentOptions): Promise<void> => {
+        const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
+        const keyed = env.fromSource(new Sluice(asks).source).keyBy(({ key }) => key);
+        const answered = keyed.applyAgent(without, { outputOrder: 'arrival', ...options, ...more }).uid('clerk');
+        answered.sinkTo(state.ledger.sink(), 'ledger');
+        answered.sideOutput(letters).sinkTo(dead.sink(), 'dead');
+        return env.execute();
+      };
+      await failure(start({}), 'PLAN_CHANGED');
+      expect(state.ledger.values).toEqual([]);
+      await start({ onPlanChange: 'restart-run' });
+      expect([state.ledger.values, dead.values]).toEqual([answers, []]);
+    },
+  );
 
   test('a stateless operator was put in front: the open runs go on', async () => {
     const state = await stopped();
@@ -307,7 +377,10 @@ describe('a plan that changed while runs were open', () => {
       .fromSource(new Sluice(asks).source)
       .filter(() => true)
       .keyBy(({ key }) => key);
-    keyed.applyAgent(waiting({ cause: state.cause, release: done }), { outputOrder: 'arrival' }).uid('clerk').sinkTo(state.ledger.sink(), 'ledger');
+    keyed
+      .applyAgent(waiting({ cause: state.cause, release: done }), { outputOrder: 'arrival' })
+      .uid('clerk')
+      .sinkTo(state.ledger.sink(), 'ledger');
     await env.execute();
     expect(state.ledger.values).toEqual(answers);
     expect(callsOf(state.cause)).toEqual(asks.map(() => 1));
@@ -317,7 +390,10 @@ describe('a plan that changed while runs were open', () => {
     const state = await stopped();
     const env = StreamExecutionEnvironment.create({ ...once, storage: state.storage });
     const keyed = env.fromSource(new Sluice(asks).source).keyBy(({ key }) => key);
-    keyed.applyAgent(waiting({ cause: state.cause, release: done }), { outputOrder: 'arrival' }).uid('office').sinkTo(state.ledger.sink(), 'ledger');
+    keyed
+      .applyAgent(waiting({ cause: state.cause, release: done }), { outputOrder: 'arrival' })
+      .uid('office')
+      .sinkTo(state.ledger.sink(), 'ledger');
     await failure(env.execute(), 'STATE_UNCLAIMED');
     await again(state, waiting({ cause: state.cause, release: done }));
     expect(state.ledger.values).toEqual(answers);

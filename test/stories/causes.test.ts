@@ -1,13 +1,26 @@
 /**
- * One job with an agent dies with calls journaled and runs open. Then something is wrong when it is started again. Each time: an error with
- * code and hint, nothing is written; and when the cause is mended, the whole output, with no call made twice.
+ * One job with an agent dies with calls journaled and runs open. Then something is wrong when it is started again. Each
+ * time: an error with code and hint, nothing is written; and when the cause is mended, the whole output, with no call
+ * made twice.
  */
 import { fork } from 'node:child_process';
 import { once as event } from 'node:events';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { agent, InputEvent, jsonLines, jsonLinesSink, LevelStorage, OutputEvent, StreamExecutionEnvironment, type ApplyAgentOptions, type EnvironmentOptions, type ErrorCode, type Key } from 'millrace';
+import {
+  agent,
+  InputEvent,
+  jsonLines,
+  jsonLinesSink,
+  LevelStorage,
+  OutputEvent,
+  StreamExecutionEnvironment,
+  type ApplyAgentOptions,
+  type EnvironmentOptions,
+  type ErrorCode,
+  type Key,
+} from 'millrace';
 import { expect, test } from 'vitest';
 import { failure, freshDirectory, later, once, until } from './story.ts';
 
@@ -45,8 +58,18 @@ class Office {
   }
 
   start(fault: Fault = {}, openFrom = Number.POSITIVE_INFINITY): StreamExecutionEnvironment {
-    const { uid = 'clerk', second = 'upper', version = '1', keyOf = ({ key }) => key, act = ({ key, n }) => `${key}:${n}` } = fault;
-    const env = StreamExecutionEnvironment.create({ ...once, storage: new LevelStorage(this.state), ...fault.environment });
+    const {
+      uid = 'clerk',
+      second = 'upper',
+      version = '1',
+      keyOf = ({ key }) => key,
+      act = ({ key, n }) => `${key}:${n}`,
+    } = fault;
+    const env = StreamExecutionEnvironment.create({
+      ...once,
+      storage: new LevelStorage(this.state),
+      ...fault.environment,
+    });
     const clerk = agent<Ask, string>('clerk')
       .options({ version })
       .on(
@@ -74,7 +97,10 @@ class Office {
     return env;
   }
 
-  /** A checkpoint, more turns and outcomes, and the end of the process; five runs are open, and fifteen inputs wait behind them. */
+  /**
+   * A checkpoint, more turns and outcomes, and the end of the process; five runs are open, and fifteen inputs wait
+   * behind them.
+   */
   async dies(): Promise<void> {
     await writeFile(this.input, lines.join(''));
     const job = await this.start({}, 110).executeAsync();
@@ -111,8 +137,16 @@ const stories: Readonly<Record<string, Story>> = {
     says: /asks\.jsonl.*31/,
     breaks: otherInput(lines.map((line, index) => (index === 30 ? line.replace('}', ']') : line)).join('')),
   },
-  'the input is gone': { code: 'INPUT_NOT_FOUND', says: /asks\.jsonl/, breaks: async (office) => (await rm(office.input), () => writeFile(office.input, lines.join(''))) },
-  'the input is shorter than what was read': { code: 'INPUT_CHANGED', says: /asks\.jsonl/, breaks: otherInput(lines.slice(0, 2).join('')) },
+  'the input is gone': {
+    code: 'INPUT_NOT_FOUND',
+    says: /asks\.jsonl/,
+    breaks: async (office) => (await rm(office.input), () => writeFile(office.input, lines.join(''))),
+  },
+  'the input is shorter than what was read': {
+    code: 'INPUT_CHANGED',
+    says: /asks\.jsonl/,
+    breaks: otherInput(lines.slice(0, 2).join('')),
+  },
   'the output was cut': {
     code: 'OUTPUT_CHANGED',
     says: /answers\.jsonl/,
@@ -123,11 +157,27 @@ const stories: Readonly<Record<string, Story>> = {
     },
   },
   'two operators with one uid': { code: 'UID_CLASH', says: /"clerk"/, fault: { second: 'clerk' } },
-  'another maxParallelism': { code: 'STATE_INCOMPATIBLE', says: /maxParallelism 128.*64/, fault: { environment: { maxParallelism: 64 } } },
+  'another maxParallelism': {
+    code: 'STATE_INCOMPATIBLE',
+    says: /maxParallelism 128.*64/,
+    fault: { environment: { maxParallelism: 64 } },
+  },
   'the agent has another uid': { code: 'STATE_UNCLAIMED', says: /"clerk"/, fault: { uid: 'office' } },
-  'the plan changed, and open runs are not to go on': { code: 'PLAN_CHANGED', says: /clerk/, fault: { version: '2', options: { onPlanChange: 'fail' } } },
-  'a key that is none': { code: 'KEY_INVALID', says: /can not be a key/, fault: { keyOf: ({ key, n }) => (n === bad ? wrong(undefined) : key) } },
-  'an output that can not be stored': { code: 'ACTION_FAILED', says: /function/, fault: { act: ({ key, n }) => (n === bad ? () => 1 : `${key}:${n}`) } },
+  'the plan changed, and open runs are not to go on': {
+    code: 'PLAN_CHANGED',
+    says: /clerk/,
+    fault: { version: '2', options: { onPlanChange: 'fail' } },
+  },
+  'a key that is none': {
+    code: 'KEY_INVALID',
+    says: /can not be a key/,
+    fault: { keyOf: ({ key, n }) => (n === bad ? wrong(undefined) : key) },
+  },
+  'an output that can not be stored': {
+    code: 'ACTION_FAILED',
+    says: /function/,
+    fault: { act: ({ key, n }) => (n === bad ? () => 1 : `${key}:${n}`) },
+  },
   'an action that throws behind its calls': {
     code: 'ACTION_FAILED',
     says: /no such ask/,
@@ -152,7 +202,10 @@ const stories: Readonly<Record<string, Story>> = {
     code: 'STORE_LOCKED',
     says: /another process/,
     breaks: async ({ state }) => {
-      const holder = fork(new URL('hold-directory.mjs', import.meta.url), [join(state, 'journal')], { execArgv: [], stdio: 'inherit' });
+      const holder = fork(new URL('hold-directory.mjs', import.meta.url), [join(state, 'journal')], {
+        execArgv: [],
+        stdio: 'inherit',
+      });
       await event(holder, 'message');
       return async () => {
         holder.kill();
@@ -178,7 +231,8 @@ test.each(Object.entries(stories))('%s', async (_what, { code, says, fault, brea
   const before = new Map(office.calls);
   await office.start().execute();
   expect(await readFile(office.output, 'utf8')).toBe(expected);
-  // Calls that were on their way when the job failed may be made again: at most one of each key, and none that was journaled before.
+  // Calls that were on their way when the job failed may be made again: at most one of each key, and none that was
+  // journaled before.
   const again = [...before.keys()].filter((n) => office.calls.get(n) !== before.get(n));
   expect(again.length).toBeLessThanOrEqual(5);
   for (const n of journaled.keys()) expect([n, office.calls.get(n)]).toEqual([n, 1]);

@@ -1,4 +1,7 @@
-/** A pipeline that is written differently than it was goes on where it was, or says why it can not; it never takes one thing for another. */
+/**
+ * A pipeline that is written differently than it was goes on where it was, or says why it can not; it never takes one
+ * thing for another.
+ */
 import {
   MemoryStorage,
   StreamExecutionEnvironment,
@@ -22,11 +25,16 @@ interface Union {
   readonly fast: Sluice<number>;
   readonly ledger: Ledger<unknown>;
   /** How this life of the pipeline writes its two sources. */
-  readonly write: (env: StreamExecutionEnvironment, parts: Union) => readonly [slow: DataStream<number>, fast: DataStream<number>];
+  readonly write: (
+    env: StreamExecutionEnvironment,
+    parts: Union,
+  ) => readonly [slow: DataStream<number>, fast: DataStream<number>];
 }
 
-const slowOf = (env: StreamExecutionEnvironment, { slow }: Union): DataStream<number> => env.fromSource(slow.source, strategy).uid('slow');
-const fastOf = (env: StreamExecutionEnvironment, { fast }: Union): DataStream<number> => env.fromSource(fast.source, strategy).uid('fast');
+const slowOf = (env: StreamExecutionEnvironment, { slow }: Union): DataStream<number> =>
+  env.fromSource(slow.source, strategy).uid('slow');
+const fastOf = (env: StreamExecutionEnvironment, { fast }: Union): DataStream<number> =>
+  env.fromSource(fast.source, strategy).uid('fast');
 
 const windowsOf = (parts: Union): StreamExecutionEnvironment => {
   const env = StreamExecutionEnvironment.create({ ...once, storage: parts.storage });
@@ -85,7 +93,13 @@ interface Named {
 }
 
 /** Emits what each of its states holds, then writes to all of them. */
-const namedStates = ({ storage, sluice, ledger, states, allowUnclaimedState = false }: Named): StreamExecutionEnvironment => {
+const namedStates = ({
+  storage,
+  sluice,
+  ledger,
+  states,
+  allowUnclaimedState = false,
+}: Named): StreamExecutionEnvironment => {
   const env = StreamExecutionEnvironment.create({ ...once, storage, allowUnclaimedState });
   env
     .fromSource(sluice.source)
@@ -106,12 +120,14 @@ const namedStates = ({ storage, sluice, ledger, states, allowUnclaimedState = fa
 type Life = (named: Pick<Named, 'states' | 'allowUnclaimedState'>, upTo: number) => Promise<void>;
 
 /** Runs the pipeline until it has read a number of values, one life after the other. */
-const livesOf = (parts: Pick<Named, 'storage' | 'sluice' | 'ledger'>): Life => async (named, upTo) => {
-  parts.sluice.raise(upTo);
-  const job = await namedStates({ ...parts, ...named }).executeAsync();
-  await Promise.race([job.done, until(() => parts.sluice.given === upTo)]);
-  await job.stop();
-};
+const livesOf =
+  (parts: Pick<Named, 'storage' | 'sluice' | 'ledger'>): Life =>
+  async (named, upTo) => {
+    parts.sluice.raise(upTo);
+    const job = await namedStates({ ...parts, ...named }).executeAsync();
+    await Promise.race([job.done, until(() => parts.sluice.given === upTo)]);
+    await job.stop();
+  };
 
 test('a state that is no longer declared is refused, and with permission leaves its rows to nobody (I12)', async () => {
   const parts = { storage: new MemoryStorage(), sluice: new Sluice([1, 2, 3], 1), ledger: new Ledger<string>() };
@@ -125,7 +141,11 @@ test('a state that is no longer declared is refused, and with permission leaves 
 });
 
 test('a state that was dropped needs no permission again, and begins anew when its name comes back (I12)', async () => {
-  const parts = { storage: new MemoryStorage(), sluice: new Sluice([1, 2, 3, 4, 5, 6], 1), ledger: new Ledger<string>() };
+  const parts = {
+    storage: new MemoryStorage(),
+    sluice: new Sluice([1, 2, 3, 4, 5, 6], 1),
+    ledger: new Ledger<string>(),
+  };
   const life = livesOf(parts);
   await life({ states: ['a', 'balance'] }, 1);
   await life({ states: ['a'], allowUnclaimedState: true }, 2);
@@ -134,5 +154,12 @@ test('a state that was dropped needs no permission again, and begins anew when i
   await failure(life({ states: ['a', 'email'] }, 5), 'STATE_UNCLAIMED');
   await life({ states: ['email'], allowUnclaimedState: true }, 5);
   await life({ states: ['balance', 'email', 'a'] }, 6);
-  expect(parts.ledger.values).toEqual(['nothing,nothing', 'a at 1', 'a at 2', 'a at 3,nothing,nothing', 'email at 4', 'nothing,email at 5,nothing']);
+  expect(parts.ledger.values).toEqual([
+    'nothing,nothing',
+    'a at 1',
+    'a at 2',
+    'a at 3,nothing,nothing',
+    'email at 4',
+    'nothing,email at 5,nothing',
+  ]);
 });

@@ -1,6 +1,7 @@
 /**
- * The disk under a job changes or loses bytes. A job with open runs dies, its directory is damaged, and the next start says so, without
- * calling anybody and without a word to the sink; from a copy the job goes on, and no call that was journaled is made again.
+ * The disk under a job changes or loses bytes. A job with open runs dies, its directory is damaged, and the next start
+ * says so, without calling anybody and without a word to the sink; from a copy the job goes on, and no call that was
+ * journaled is made again.
  */
 import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,7 +67,9 @@ class Office {
     return env;
   }
 
-  /** Lives through a few checkpoints, and dies with turns, outcomes of calls and open runs behind the newest of them. */
+  /**
+   * Lives through a few checkpoints, and dies with turns, outcomes of calls and open runs behind the newest of them.
+   */
   async dies(): Promise<void> {
     const job = await this.start(16).executeAsync();
     await until(() => job.status.state === 'running');
@@ -85,7 +88,9 @@ class Office {
   /** Refused, and nothing has happened. */
   async refuses(codes: RegExp): Promise<StreamError> {
     const [before, calls] = [[...this.ledger.values], new Map(this.calls)];
-    const error: unknown = await this.start().execute().catch((reason: unknown) => reason);
+    const error: unknown = await this.start()
+      .execute()
+      .catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(Error);
     const { code, hint } = error as StreamError;
     expect(code).toMatch(codes);
@@ -116,9 +121,14 @@ const flip = async (path: string, share = 0.5): Promise<void> => {
   await writeFile(path, bytes);
 };
 
-const cut = async (path: string, share = 0.5): Promise<void> => truncate(path, Math.floor((await readFile(path)).length * share));
+const cut = async (path: string, share = 0.5): Promise<void> =>
+  truncate(path, Math.floor((await readFile(path)).length * share));
 
-const withDatabase = async <T>(directory: string, database: Database, body: (level: ClassicLevel<Buffer, Buffer>) => Promise<T>): Promise<T> => {
+const withDatabase = async <T>(
+  directory: string,
+  database: Database,
+  body: (level: ClassicLevel<Buffer, Buffer>) => Promise<T>,
+): Promise<T> => {
   const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', createIfMissing: false } as const;
   const level = new ClassicLevel<Buffer, Buffer>(join(directory, database), options);
   await level.open();
@@ -138,7 +148,12 @@ const whole = async (files: readonly string[], damage: (path: string) => Promise
   for (const file of files) await damage(file);
 };
 
-const fileDamages: readonly (readonly [what: string, inTables: boolean, pattern: RegExp, damage: (path: string) => Promise<unknown>])[] = [
+const fileDamages: readonly (readonly [
+  what: string,
+  inTables: boolean,
+  pattern: RegExp,
+  damage: (path: string) => Promise<unknown>,
+])[] = [
   ['CURRENT is gone', false, /^CURRENT$/, rm],
   ['CURRENT names nothing', false, /^CURRENT$/, (path) => writeFile(path, 'MANIFEST-999999\n')],
   ['a bit of the manifest has flipped', false, /^MANIFEST/, flip],
@@ -202,19 +217,91 @@ const gone = (): undefined => undefined;
 const damaged = /^(STORE_DAMAGED|VALUE_DAMAGED)$/;
 
 const rowDamages: Readonly<Record<string, RowDamage>> = {
-  'the header of the newest checkpoint has flipped': { database: 'state', letter: 'c', which: 'last', damage: flippedValue, code: damaged },
-  'the header of the newest checkpoint is gone': { database: 'state', letter: 'c', which: 'last', damage: gone, code: damaged },
-  'the row of an earlier checkpoint has flipped': { database: 'state', letter: 'c', which: 'first', damage: flippedValue, code: damaged },
-  'the row of an earlier checkpoint is gone': { database: 'state', letter: 'c', which: 'first', damage: gone, code: damaged },
+  'the header of the newest checkpoint has flipped': {
+    database: 'state',
+    letter: 'c',
+    which: 'last',
+    damage: flippedValue,
+    code: damaged,
+  },
+  'the header of the newest checkpoint is gone': {
+    database: 'state',
+    letter: 'c',
+    which: 'last',
+    damage: gone,
+    code: damaged,
+  },
+  'the row of an earlier checkpoint has flipped': {
+    database: 'state',
+    letter: 'c',
+    which: 'first',
+    damage: flippedValue,
+    code: damaged,
+  },
+  'the row of an earlier checkpoint is gone': {
+    database: 'state',
+    letter: 'c',
+    which: 'first',
+    damage: gone,
+    code: damaged,
+  },
   'all checkpoints are gone': { database: 'state', letter: 'c', which: 'all', damage: gone, code: damaged },
-  'a row of keyed state has flipped': { database: 'state', letter: 's', which: 'all', damage: flippedValue, code: damaged },
-  'recorded turns have flipped': { database: 'journal', letter: 't', which: 'first', damage: flippedValue, code: damaged },
-  'recorded turns before others are gone': { database: 'journal', letter: 't', which: 'first', damage: gone, code: damaged },
-  'the outcome of a call has flipped': { database: 'journal', letter: 'j', which: 'first', damage: flippedValue, code: damaged },
-  'the header is of a newer format': { database: 'state', letter: 'c', which: 'last', damage: newer, code: /^STORE_FORMAT$/ },
-  'keyed state is of a newer format': { database: 'state', letter: 's', which: 'all', damage: newer, code: /^STORE_FORMAT$/ },
-  'recorded turns are of a newer format': { database: 'journal', letter: 't', which: 'last', damage: newer, code: /^STORE_FORMAT$/ },
-  'the outcome of a call is of a newer format': { database: 'journal', letter: 'j', which: 'first', damage: newer, code: /^STORE_FORMAT$/ },
+  'a row of keyed state has flipped': {
+    database: 'state',
+    letter: 's',
+    which: 'all',
+    damage: flippedValue,
+    code: damaged,
+  },
+  'recorded turns have flipped': {
+    database: 'journal',
+    letter: 't',
+    which: 'first',
+    damage: flippedValue,
+    code: damaged,
+  },
+  'recorded turns before others are gone': {
+    database: 'journal',
+    letter: 't',
+    which: 'first',
+    damage: gone,
+    code: damaged,
+  },
+  'the outcome of a call has flipped': {
+    database: 'journal',
+    letter: 'j',
+    which: 'first',
+    damage: flippedValue,
+    code: damaged,
+  },
+  'the header is of a newer format': {
+    database: 'state',
+    letter: 'c',
+    which: 'last',
+    damage: newer,
+    code: /^STORE_FORMAT$/,
+  },
+  'keyed state is of a newer format': {
+    database: 'state',
+    letter: 's',
+    which: 'all',
+    damage: newer,
+    code: /^STORE_FORMAT$/,
+  },
+  'recorded turns are of a newer format': {
+    database: 'journal',
+    letter: 't',
+    which: 'last',
+    damage: newer,
+    code: /^STORE_FORMAT$/,
+  },
+  'the outcome of a call is of a newer format': {
+    database: 'journal',
+    letter: 'j',
+    which: 'first',
+    damage: newer,
+    code: /^STORE_FORMAT$/,
+  },
 };
 
 describe('a row', () => {
@@ -224,7 +311,10 @@ describe('a row', () => {
     const kept = await withDatabase(office.directory, database, async (level) => {
       const all = (await level.iterator().all()).filter(([key]) => key[0] === letter.charCodeAt(0));
       expect(all.length).toBeGreaterThan(which === 'all' ? 0 : 1);
-      const rows = which === 'all' ? all : [which === 'first' ? all[0] : all.at(-1)].flatMap((row) => (row === undefined ? [] : [row]));
+      const rows =
+        which === 'all'
+          ? all
+          : [which === 'first' ? all[0] : all.at(-1)].flatMap((row) => (row === undefined ? [] : [row]));
       for (const [key, value] of rows) {
         const bytes = damage(value);
         await (bytes === undefined ? level.del(key) : level.put(key, bytes));

@@ -27,7 +27,8 @@ interface Pipeline {
 const environment = (storage = new MemoryStorage()): StreamExecutionEnvironment =>
   StreamExecutionEnvironment.create({ ...once, storage, stopTimeout: '60ms' });
 
-const ticks = (env: StreamExecutionEnvironment): DataStream<number> => env.generate({ generate: (index) => index, perSecond: 200 });
+const ticks = (env: StreamExecutionEnvironment): DataStream<number> =>
+  env.generate({ generate: (index) => index, perSecond: 200 });
 
 /** A value now and then. */
 const waitingRead = async () => {
@@ -46,7 +47,14 @@ const sourceThat = (hangs: Partial<Source<number>>, reader: object = {}): Source
 const sinkThat = (hangs: Partial<Sink<number>>, writer: object = {}): Sink<number> => ({
   name: 'hanging',
   guarantee: 'exactly-once',
-  open: async () => ({ write: () => {}, full: false, seal: async () => 1, commit: async () => {}, close: async () => {}, ...writer }),
+  open: async () => ({
+    write: () => {},
+    full: false,
+    seal: async () => 1,
+    commit: async () => {},
+    close: async () => {},
+    ...writer,
+  }),
   ...hangs,
 });
 
@@ -62,15 +70,24 @@ const parts: Record<string, (env: StreamExecutionEnvironment, hang: () => Promis
   'the opening of a source': (env, hang) => void env.fromSource(sourceThat({ open: hang })).sinkTo(sinkThat({})),
   'the read of a source': (env, hang) => void env.fromSource(sourceThat({}, { read: hang })).sinkTo(sinkThat({})),
   'the close of a source': (env, hang) => void env.fromSource(sourceThat({}, { close: hang })).sinkTo(sinkThat({})),
-  'the opening of a process function': (env, hang) => void ticks(env).process<number>({ open: hang, process: () => {} }).sinkTo(sinkThat({})),
-  'the close of a process function': (env, hang) => void ticks(env).process<number>({ process: () => {}, close: hang }).sinkTo(sinkThat({})),
+  'the opening of a process function': (env, hang) =>
+    void ticks(env)
+      .process<number>({ open: hang, process: () => {} })
+      .sinkTo(sinkThat({})),
+  'the close of a process function': (env, hang) =>
+    void ticks(env)
+      .process<number>({ process: () => {}, close: hang })
+      .sinkTo(sinkThat({})),
   'a call of asyncMap': (env, hang) => void ticks(env).asyncMap(hang).sinkTo(sinkThat({})),
   'the close of a resource': (env, hang) => {
     const idle = agent<number, number>('idle').on(InputEvent, (event, ctx) => {
       ctx.sendEvent(new OutputEvent(event.input));
     });
     env.addResource('service', 'hanging', { close: hang });
-    ticks(env).keyBy((n) => n).applyAgent(idle).sinkTo(sinkThat({}));
+    ticks(env)
+      .keyBy((n) => n)
+      .applyAgent(idle)
+      .sinkTo(sinkThat({}));
   },
 };
 
@@ -87,13 +104,20 @@ const pipeline = (part: keyof typeof parts, env = environment()): Pipeline => {
 const untilItHangs = async (job: Job, hangs: () => boolean): Promise<void> => {
   const end = performance.now() + 200;
   while (!hangs() && performance.now() < end) {
-    if (job.status.state === 'running') job.checkpoint().catch(() => {}); // A commit and a seal want one; it hangs with them.
+    // A commit and a seal want one; it hangs with them.
+    if (job.status.state === 'running') job.checkpoint().catch(() => {});
     await later(10);
   }
 };
 
 const settled = (promise: Promise<unknown>): Promise<unknown> =>
-  Promise.race([promise.then(() => 'ended', (error: Error) => error), later(5000).then(() => 'hangs')]);
+  Promise.race([
+    promise.then(
+      () => 'ended',
+      (error: Error) => error,
+    ),
+    later(5000).then(() => 'hangs'),
+  ]);
 
 describe.each(Object.keys(parts))('%s never ends', (part) => {
   test.each(['stop', 'cancel'] as const)('%s comes to an end', async (how) => {
@@ -124,7 +148,12 @@ describe.each(Object.keys(parts))('%s never ends', (part) => {
 
 test('a failure is told at once, before what hangs is given up, and the job starts again', async () => {
   const restart = fixedDelay({ attempts: 1, delay: 1 });
-  const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), restart, stopTimeout: '300ms' });
+  const env = StreamExecutionEnvironment.create({
+    ...once,
+    storage: new MemoryStorage(),
+    restart,
+    stopTimeout: '300ms',
+  });
   const numbers = env.generate({ generate: (index) => index, perSecond: 200 });
   let failures = 0;
   numbers.sinkTo(callbackSink(forEver));
@@ -142,7 +171,8 @@ test('a failure is told at once, before what hangs is given up, and the job star
   const at = (state: string): number => states.find(([each]) => each === state)?.[1] ?? Number.NaN;
   expect(states.map(([state]) => state).slice(-4)).toEqual(['running', 'restarting', 'running', 'cancelled']);
   const again = states.findLast(([state]) => state === 'running')?.[1] ?? Number.NaN;
-  expect(again - at('restarting')).toBeGreaterThan(250); // The old writer got its time, and the failure did not wait for it.
+  // The old writer got its time, and the failure did not wait for it.
+  expect(again - at('restarting')).toBeGreaterThan(250);
 });
 
 test.each(['stop', 'cancel'] as const)('%s() inside of a callback that waits for it comes to an end', async (how) => {
@@ -167,10 +197,7 @@ test('a stop inside of a durable call ends when its time is over, and the call i
   let calls = 0;
   const start = (body: (n: number) => Promise<number>): Promise<Job> => {
     const env = environment(storage);
-    env
-      .fromCollection([1])
-      .asyncMap(body)
-      .sinkTo(sinkThat({}));
+    env.fromCollection([1]).asyncMap(body).sinkTo(sinkThat({}));
     return env.executeAsync('leaving');
   };
   let job: Job | undefined;
@@ -210,14 +237,36 @@ describe('a sink that fails', () => {
   });
 
   test.each([
-    ['write', defineSink<number>({ write: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })) })],
-    ['commit', defineSink<number>({ guarantee: 'exactly-once', write: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })) })],
-    ['seal', sinkThat({}, { seal: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })) })],
+    [
+      'write',
+      defineSink<number>({
+        write: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })),
+      }),
+    ],
+    [
+      'commit',
+      defineSink<number>({
+        guarantee: 'exactly-once',
+        write: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })),
+      }),
+    ],
+    [
+      'seal',
+      sinkThat({}, { seal: () => Promise.reject(Object.assign(new Error('no such table'), { retryable: false })) }),
+    ],
   ])('what says of itself that trying again is no use ends the job: %s', async (_what, sink) => {
-    const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), restart: fixedDelay({ attempts: 50, delay: 1 }) });
+    const env = StreamExecutionEnvironment.create({
+      ...once,
+      storage: new MemoryStorage(),
+      restart: fixedDelay({ attempts: 50, delay: 1 }),
+    });
     env.fromCollection([1]).sinkTo(sink);
     const job = await env.executeAsync('given up');
-    expect(await settled(job.done)).toMatchObject({ code: 'SINK_FAILED', retryable: false, message: expect.stringContaining('no such table') });
+    expect(await settled(job.done)).toMatchObject({
+      code: 'SINK_FAILED',
+      retryable: false,
+      message: expect.stringContaining('no such table'),
+    });
     expect(job.status.restarts).toBe(0);
   });
 });

@@ -1,4 +1,7 @@
-/** What failed outside may mend itself, what was paid for stays paid, and what fails for the same reason again and again is given up. */
+/**
+ * What failed outside may mend itself, what was paid for stays paid, and what fails for the same reason again and again
+ * is given up.
+ */
 import {
   agent,
   exponentialDelay,
@@ -16,14 +19,18 @@ import { failure, later, Ledger, once, Sluice, until } from './story.ts';
 
 const quick: EnvironmentOptions = { logger: 'silent', restart: exponentialDelay({ initial: '5ms', max: '10ms' }) };
 
-const paying = (charge: (input: number) => Promise<number>, after: (paid: number) => void = () => {}): Agent<number, number> =>
+const paying = (
+  charge: (input: number) => Promise<number>,
+  after: (paid: number) => void = () => {},
+): Agent<number, number> =>
   agent<number, number>('paying').on(InputEvent, async ({ input }, ctx) => {
     const paid = await ctx.durableExecute('charge', () => charge(input));
     after(paid);
     ctx.output(paid);
   });
 
-const byItself = (env: StreamExecutionEnvironment, values: readonly number[] = [1]) => env.fromCollection(values).keyBy((value) => value);
+const byItself = (env: StreamExecutionEnvironment, values: readonly number[] = [1]) =>
+  env.fromCollection(values).keyBy((value) => value);
 
 test('a receiver that is away for more than three restarts costs a job nothing, in an agent as in asyncMap', async () => {
   const away = (failures: number) => {
@@ -34,9 +41,13 @@ test('a receiver that is away for more than three restarts costs a job nothing, 
       return value;
     };
   };
-  const ofAgent = byItself(StreamExecutionEnvironment.create({ ...quick, storage: new MemoryStorage() })).applyAgent(paying(away(6)));
+  const ofAgent = byItself(StreamExecutionEnvironment.create({ ...quick, storage: new MemoryStorage() })).applyAgent(
+    paying(away(6)),
+  );
   expect(await ofAgent.executeAndCollect()).toEqual([1]);
-  const ofMap = byItself(StreamExecutionEnvironment.create({ ...quick, storage: new MemoryStorage() })).asyncMap(away(6));
+  const ofMap = byItself(StreamExecutionEnvironment.create({ ...quick, storage: new MemoryStorage() })).asyncMap(
+    away(6),
+  );
   expect(await ofMap.executeAndCollect()).toEqual([1]);
 });
 
@@ -57,7 +68,11 @@ test('an action that fails right behind a paid call pays once, and is given up a
 });
 
 test('checkpoints that only time has brought are no progress', async () => {
-  const env = StreamExecutionEnvironment.create({ ...quick, storage: new MemoryStorage(), checkpoint: { directory: 'unused', interval: '5ms' } });
+  const env = StreamExecutionEnvironment.create({
+    ...quick,
+    storage: new MemoryStorage(),
+    checkpoint: { directory: 'unused', interval: '5ms' },
+  });
   const slowly = async (value: number): Promise<number> => value;
   byItself(env)
     .applyAgent(
@@ -91,7 +106,10 @@ test('a result that can not be stored fails the job, and is no outcome when the 
     const env = StreamExecutionEnvironment.create({ ...once, storage });
     return byItself(env).transform('make', operator).executeAndCollect();
   };
-  await failure(life(() => new Receipt()), 'NOT_SERIALISABLE');
+  await failure(
+    life(() => new Receipt()),
+    'NOT_SERIALISABLE',
+  );
   expect(await life(() => ({ sum: 1 }))).toEqual([{ sum: 1 }]);
 });
 
@@ -146,7 +164,9 @@ test('a resource that fails to close does not undo what was done, nor keep the s
         throw new Error('no');
       },
     });
-    byItself(env).applyAgent(paying(async (value) => value)).sinkTo(new Ledger<number>().sink(), 'ledger');
+    byItself(env)
+      .applyAgent(paying(async (value) => value))
+      .sinkTo(new Ledger<number>().sink(), 'ledger');
     return env;
   };
   await life().execute();
@@ -154,7 +174,11 @@ test('a resource that fails to close does not undo what was done, nor keep the s
 });
 
 test('a stop while the job waits for its restart is a stop', async () => {
-  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart: fixedDelay({ attempts: 5, delay: '1h' }) });
+  const env = StreamExecutionEnvironment.create({
+    logger: 'silent',
+    storage: new MemoryStorage(),
+    restart: fixedDelay({ attempts: 5, delay: '1h' }),
+  });
   const failing = async (): Promise<number> => {
     throw new Error('not now');
   };

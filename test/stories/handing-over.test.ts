@@ -1,12 +1,8 @@
-/** I21 across a crash: a job works by keys and outcomes of its own, whatever the code that made them does with them later. */
-import {
-  agent,
-  callbackSink,
-  InputEvent,
-  MemoryStorage,
-  StreamExecutionEnvironment,
-  type Key,
-} from 'millrace';
+/**
+ * I21 across a crash: a job works by keys and outcomes of its own, whatever the code that made them does with them
+ * later.
+ */
+import { agent, callbackSink, InputEvent, MemoryStorage, StreamExecutionEnvironment, type Key } from 'millrace';
 import { describe, expect, test } from 'vitest';
 import { later, once, until } from './story.ts';
 
@@ -50,7 +46,10 @@ const forms: Record<string, Form> = {
 };
 
 /** Every item is answered with its key and how many its key had before it. The first life hangs from the sixth on. */
-const live = async ({ keyOf, during }: Form, { storage, hangs, got }: { storage: MemoryStorage; hangs: boolean; got: Set<string> }) => {
+const live = async (
+  { keyOf, during }: Form,
+  { storage, hangs, got }: { storage: MemoryStorage; hangs: boolean; got: Set<string> },
+) => {
   const answering = agent<Item, string>('answering').on(InputEvent, 'answer', async ({ input }, context) => {
     during(input, context.key);
     await context.durableExecute('look up', () => later(1));
@@ -83,8 +82,13 @@ test.each(Object.keys(forms))('no record is lost or takes the state of another k
 describe('a durable outcome is one value in both lives', () => {
   let count = 0;
   const outcomes: Record<string, () => unknown> = {
-    'a getter': () => ({ get id() { return (count += 1); } }),
-    'a proxy': () => new Proxy({ id: 0 }, { get: (value, name) => (name === 'id' ? (count += 1) : Reflect.get(value, name)) }),
+    'a getter': () => ({
+      get id() {
+        return (count += 1);
+      },
+    }),
+    'a proxy': () =>
+      new Proxy({ id: 0 }, { get: (value, name) => (name === 'id' ? (count += 1) : Reflect.get(value, name)) }),
     'a hidden toJSON': () => Object.defineProperty({ id: 1 }, 'toJSON', { value: () => ({ id: 'other' }) }),
   };
   test.each(Object.keys(outcomes))('%s', async (name) => {
@@ -102,7 +106,11 @@ describe('a durable outcome is one value in both lives', () => {
         if (life === 1) await hang();
       });
       const env = StreamExecutionEnvironment.create({ ...once, storage });
-      env.fromCollection(['order']).keyBy((id) => id).applyAgent(paying).sinkTo(callbackSink(() => {}));
+      env
+        .fromCollection(['order'])
+        .keyBy((id) => id)
+        .applyAgent(paying)
+        .sinkTo(callbackSink(() => {}));
       const job = await env.executeAsync();
       if (life === 2) await job.done;
       else {

@@ -1,6 +1,15 @@
 import { appendFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exponentialDelay, jsonLines, jsonLinesSink, malformedLines, LevelStorage, StreamExecutionEnvironment, valueState, type MalformedLine } from 'millrace';
+import {
+  exponentialDelay,
+  jsonLines,
+  jsonLinesSink,
+  malformedLines,
+  LevelStorage,
+  StreamExecutionEnvironment,
+  valueState,
+  type MalformedLine,
+} from 'millrace';
 import { describe, expect, test } from 'vitest';
 import { failure, freshDirectory, Ledger, once, Sluice, until } from './story.ts';
 
@@ -42,7 +51,10 @@ class Place {
     return place;
   }
 
-  pipeline(onMalformed: 'fail' | 'skip' | 'side-output' = 'fail', malformed = new Ledger<MalformedLine>()): StreamExecutionEnvironment {
+  pipeline(
+    onMalformed: 'fail' | 'skip' | 'side-output' = 'fail',
+    malformed = new Ledger<MalformedLine>(),
+  ): StreamExecutionEnvironment {
     const env = StreamExecutionEnvironment.create({ ...once, storage: new LevelStorage(this.state) });
     const read = env.fromSource(jsonLines<Order>(this.input, { onMalformed, batchSize: 50 }));
     read.sideOutput(malformedLines).sinkTo(malformed.sink(), 'malformed');
@@ -110,7 +122,10 @@ describe('an input that is not as it was', () => {
     expect(await place.written()).toBe(expected());
   });
 
-  /** Stops with a checkpoint once some of the input has been read; its end is still open, because a line is malformed there. */
+  /**
+   * Stops with a checkpoint once some of the input has been read; its end is still open, because a line is malformed
+   * there.
+   */
   const stoppedHalf = async (): Promise<Place> => {
     const place = await Place.make(lines.slice(0, 300).join(''));
     const env = place.pipeline();

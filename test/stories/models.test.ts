@@ -44,7 +44,10 @@ class Model implements ChatModelConnectionContract {
     this.#fault = fault;
   }
 
-  async chat(request: { readonly messages: readonly ChatMessage[] }, options: { readonly signal: AbortSignal }): Promise<ChatMessage> {
+  async chat(
+    request: { readonly messages: readonly ChatMessage[] },
+    options: { readonly signal: AbortSignal },
+  ): Promise<ChatMessage> {
     const n = Number(/review (\d+)/.exec(request.messages[0]?.content ?? '')?.[1]);
     this.requests.set(n, (this.requests.get(n) ?? 0) + 1);
     if (this.broken && n === bad) return this.#fault(options);
@@ -57,7 +60,12 @@ const Score = z.object({ score: z.number() });
 const scorer = (options: AgentOptions & { readonly timeout?: number } = {}): Agent<Review, string> => {
   const { timeout, ...settings } = options;
   return agent<Review, string>('scorer')
-    .chatModel('model', { connection: 'default', prompt: 'ask', outputSchema: Score, ...(timeout === undefined ? {} : { timeout }) })
+    .chatModel('model', {
+      connection: 'default',
+      prompt: 'ask',
+      outputSchema: Score,
+      ...(timeout === undefined ? {} : { timeout }),
+    })
     .prompt('ask', 'Score review {n}')
     .options(settings)
     .on(InputEvent, 'ask', (event: InputEvent<Review>, ctx) => {
@@ -93,9 +101,17 @@ const run = ({ model, storage = new MemoryStorage(), ledger = new Ledger(), dead
 };
 
 const faults: readonly (readonly [what: string, fault: Fault, code: RegExp])[] = [
-  ['an answer 500', () => Promise.reject(new StreamError('MODEL_UNAVAILABLE', 'the model answered 500', { details: { status: 500 } })), /MODEL_UNAVAILABLE/],
+  [
+    'an answer 500',
+    () => Promise.reject(new StreamError('MODEL_UNAVAILABLE', 'the model answered 500', { details: { status: 500 } })),
+    /MODEL_UNAVAILABLE/,
+  ],
   ['a refusal', () => Promise.reject(new StreamError('MODEL_REQUEST', 'the model answered 400')), /MODEL_REQUEST/],
-  ['a timeout', ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))), /WORK_TIMEOUT/],
+  [
+    'a timeout',
+    ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    /WORK_TIMEOUT/,
+  ],
   ['malformed JSON', async () => ({ role: 'assistant', content: '{"score": 4' }), /MODEL_RESPONSE/],
   ['JSON of another shape', async () => ({ role: 'assistant', content: '{"score": "four"}' }), /MODEL_RESPONSE/],
   ['an empty answer', async () => ({ role: 'assistant', content: '' }), /MODEL_RESPONSE/],
@@ -157,7 +173,13 @@ describe.each(faults)('a model with %s', (_what, fault, code) => {
 
   test('the restart strategy starts the job again until the model is restored', async () => {
     const [model, storage, ledger] = [new Model(fault), new MemoryStorage(), new Ledger<string>()];
-    const job = run({ model, storage, ledger, agent: timed, environment: { restart: exponentialDelay({ initial: 5, max: 5 }) } });
+    const job = run({
+      model,
+      storage,
+      ledger,
+      agent: timed,
+      environment: { restart: exponentialDelay({ initial: 5, max: 5 }) },
+    });
     if (code.source !== 'MODEL_UNAVAILABLE' && code.source !== 'WORK_TIMEOUT') {
       await failure(job, 'ACTION_FAILED'); // No restart can help, so none is tried.
       expect(model.requests.get(bad)).toBe(1);
@@ -172,7 +194,11 @@ describe.each(faults)('a model with %s', (_what, fault, code) => {
 
 test('a resource that nobody has is refused before anything runs', async () => {
   const env = StreamExecutionEnvironment.create(once);
-  env.fromCollection(reviews).keyBy(({ id }) => id).applyAgent(scorer()).print();
+  env
+    .fromCollection(reviews)
+    .keyBy(({ id }) => id)
+    .applyAgent(scorer())
+    .print();
   const error = await failure(env.execute(), 'RESOURCE_NOT_FOUND');
   expect(error.message).toMatch(/'default'/);
 });

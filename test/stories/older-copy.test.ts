@@ -1,6 +1,7 @@
 /**
- * Parts of a state directory are exchanged for older copies of themselves, or lose or change a byte: each part is whole by itself or
- * nearly so, and the next start says what is wrong instead of making paid calls again or beginning from nothing.
+ * Parts of a state directory are exchanged for older copies of themselves, or lose or change a byte: each part is whole
+ * by itself or nearly so, and the next start says what is wrong instead of making paid calls again or beginning from
+ * nothing.
  */
 import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,12 +21,17 @@ const copies = ['before', 'behind', 'end'] as const;
 const start = async (directory: string, finishes: boolean) => {
   const env = StreamExecutionEnvironment.create({ checkpoint: { directory, interval: '1h' }, logger: 'silent' });
   const clerk = agent<number, number>('clerk').on(InputEvent, async ({ input }, ctx) => {
-    for (const step of [1, 2]) await ctx.durableExecute(`step${step}`, () => gate.then(() => void calls.push(`${input}.${step}`)));
+    for (const step of [1, 2])
+      await ctx.durableExecute(`step${step}`, () => gate.then(() => void calls.push(`${input}.${step}`)));
     if (input > 2 && !finishes) await new Promise(() => {});
     await ctx.durableExecute('last', () => void calls.push(`${input}.last`));
     ctx.sendEvent(new OutputEvent(input));
   });
-  env.fromCollection([1, 2, 3, 4]).keyBy((value) => value).applyAgent(clerk).sinkTo(callbackSink(() => {}));
+  env
+    .fromCollection([1, 2, 3, 4])
+    .keyBy((value) => value)
+    .applyAgent(clerk)
+    .sinkTo(callbackSink(() => {}));
   return env.executeAsync('office');
 };
 
@@ -59,7 +65,9 @@ const withParts = async (parts: Readonly<Record<string, (typeof copies)[number]>
 const outcome = async (directory: string): Promise<unknown> => {
   calls = [];
   try {
-    await (await start(directory, true)).done;
+    await (
+      await start(directory, true)
+    ).done;
     return [...calls].sort();
   } catch (error) {
     return (error as { code?: unknown }).code;
@@ -71,7 +79,10 @@ const rest = ['3.last', '4.last'];
 describe('an older copy', () => {
   test.each<[string, Readonly<Record<string, (typeof copies)[number]>>]>([
     ['of the journal', { journal: 'before' }],
-    ['of the journal with its note: the checkpoint knows better', { journal: 'before', 'journal.acknowledged': 'before' }],
+    [
+      'of the journal with its note: the checkpoint knows better',
+      { journal: 'before', 'journal.acknowledged': 'before' },
+    ],
     ['of the state', { state: 'before' }],
     ['of both, but not of what was acknowledged', { journal: 'before', state: 'before' }],
   ])('%s is refused, and nobody is called', async (_, parts) => {
@@ -81,7 +92,16 @@ describe('an older copy', () => {
 
   test('of the whole directory is a place to go on from', async () => {
     expect(await outcome(await withParts({}))).toEqual(rest);
-    expect(await outcome(await withParts({ state: 'behind', journal: 'behind', 'state.acknowledged': 'behind', 'journal.acknowledged': 'behind' }))).toEqual(rest);
+    expect(
+      await outcome(
+        await withParts({
+          state: 'behind',
+          journal: 'behind',
+          'state.acknowledged': 'behind',
+          'journal.acknowledged': 'behind',
+        }),
+      ),
+    ).toEqual(rest);
   });
 });
 
@@ -100,10 +120,16 @@ test('a bit that flips in any file is refused, or changes nothing', async () => 
       await writeFile(join(directory, name), damaged);
       const found = await outcome(directory);
       if (Array.isArray(found)) expect([name, at, found]).toEqual([name, at, rest]);
-      else expect([name, at, found]).toEqual([name, at, expect.stringMatching(/^(STORE_DAMAGED|STORE_FORMAT|VALUE_DAMAGED)$/)]);
+      else
+        expect([name, at, found]).toEqual([
+          name,
+          at,
+          expect.stringMatching(/^(STORE_DAMAGED|STORE_FORMAT|VALUE_DAMAGED)$/),
+        ]);
       refused += Array.isArray(found) ? 0 : 1;
       // What says who the job is and how far it was is refused at any bit.
-      if (/millrace\.json|acknowledged|CURRENT|\.log$/.test(name)) expect([name, at, found]).toEqual([name, at, 'STORE_DAMAGED']);
+      if (/millrace\.json|acknowledged|CURRENT|\.log$/.test(name))
+        expect([name, at, found]).toEqual([name, at, 'STORE_DAMAGED']);
       await rm(directory, { recursive: true });
     }
   }
@@ -113,9 +139,12 @@ test('a bit that flips in any file is refused, or changes nothing', async () => 
 test('a directory can be entered by its owner alone, also where the one around it was there before', async () => {
   const directory = await mkdtemp(join(root, 'modes-'));
   for (const path of [join(directory, 'new', 'job'), directory]) {
-    await (await start(path, true)).done;
+    await (
+      await start(path, true)
+    ).done;
     for (const name of ['state', 'journal']) expect((await stat(join(path, name))).mode & 0o777).toBe(0o700);
-    for (const name of ['millrace.json', 'state.acknowledged', 'journal.acknowledged']) expect((await stat(join(path, name))).mode & 0o777).toBe(0o600);
+    for (const name of ['millrace.json', 'state.acknowledged', 'journal.acknowledged'])
+      expect((await stat(join(path, name))).mode & 0o777).toBe(0o600);
   }
   expect((await stat(join(directory, 'new'))).mode & 0o777).toBe(0o700);
 });

@@ -65,8 +65,16 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['delay', 'soon', () => fixedDelay({ attempts: 1, delay: wrong('soon') })],
     ['multiplier', '0.5', () => exponentialDelay({ multiplier: 0.5 })],
     ['max', '1m', () => exponentialDelay({ initial: '1h', max: '1m' })],
-    ['retry.maxInterval', '1m', () => numbers().asyncMap(String, { retry: { initialInterval: '1h', maxInterval: '1m' } })],
-    ['retry.maxInterval', '5', () => numbers().asyncMap(String, { retry: { initialIntervalMs: 10, maxIntervalMs: 5 } })],
+    [
+      'retry.maxInterval',
+      '1m',
+      () => numbers().asyncMap(String, { retry: { initialInterval: '1h', maxInterval: '1m' } }),
+    ],
+    [
+      'retry.maxInterval',
+      '5',
+      () => numbers().asyncMap(String, { retry: { initialIntervalMs: 10, maxIntervalMs: 5 } }),
+    ],
     ['jitter', '2', () => exponentialDelay({ jitter: 2 })],
   ],
   stream: [
@@ -78,7 +86,15 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['operator', '{"kind":"mapp"}', () => numbers().transform('x', wrong({ kind: 'mapp' }))],
     ['operator', '1', () => numbers().pipe((each) => each, wrong(1), {})],
     ['tag', 'late', () => numbers().sideOutput(wrong('late'))],
-    ['name', '5', () => numbers().sinkTo(callbackSink(() => {}), wrong(5))],
+    [
+      'name',
+      '5',
+      () =>
+        numbers().sinkTo(
+          callbackSink(() => {}),
+          wrong(5),
+        ),
+    ],
     ['keyOf', 'string', () => numbers().keyBy(wrong('id'))],
     ['strategy', 'null', () => create().fromCollection([1], wrong(null))],
   ],

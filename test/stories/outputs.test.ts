@@ -1,4 +1,7 @@
-/** What a job has committed stays, whatever becomes of its sinks between two lives: they go on, or the job says why it can not. */
+/**
+ * What a job has committed stays, whatever becomes of its sinks between two lives: they go on, or the job says why it
+ * can not.
+ */
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { jsonLinesSink, MemoryStorage, StreamExecutionEnvironment, type DataStream, type Storage } from 'millrace';
@@ -18,7 +21,11 @@ beforeEach(async () => {
 type Write = (numbers: DataStream<number>) => void;
 
 /** One life of the job, up to a number of values. */
-const live = async (upTo: number, write: Write, options: { readonly allowUnclaimedState?: boolean } = {}): Promise<void> => {
+const live = async (
+  upTo: number,
+  write: Write,
+  options: { readonly allowUnclaimedState?: boolean } = {},
+): Promise<void> => {
   sluice.raise(upTo);
   const env = StreamExecutionEnvironment.create({ ...once, storage, ...options });
   write(env.fromSource(sluice.source).uid('numbers'));
@@ -29,8 +36,16 @@ const live = async (upTo: number, write: Write, options: { readonly allowUnclaim
 
 const file = (name: string): string => join(directory, name);
 const text = (name: string): Promise<string> => readFile(file(name), 'utf8');
-const long: Write = (numbers) => numbers.map((n) => `a long line, ${n}`).uid('long').sinkTo(jsonLinesSink(file('long.jsonl')));
-const short: Write = (numbers) => numbers.map((n) => n).uid('short').sinkTo(jsonLinesSink(file('short.jsonl')));
+const long: Write = (numbers) =>
+  numbers
+    .map((n) => `a long line, ${n}`)
+    .uid('long')
+    .sinkTo(jsonLinesSink(file('long.jsonl')));
+const short: Write = (numbers) =>
+  numbers
+    .map((n) => n)
+    .uid('short')
+    .sinkTo(jsonLinesSink(file('short.jsonl')));
 const lines = (upTo: number): string => Array.from({ length: upTo }, (_, n) => `"a long line, ${n + 1}"\n`).join('');
 
 describe('sinks of files', () => {
@@ -51,9 +66,14 @@ describe('sinks of files', () => {
 });
 
 describe('sinks that share a name', () => {
-  const into = (folder: string, make: (n: number) => unknown): Write => (numbers) => {
-    numbers.map(make).uid(folder).sinkTo(jsonLinesSink(file(`${folder}/out.jsonl`)));
-  };
+  const into =
+    (folder: string, make: (n: number) => unknown): Write =>
+    (numbers) => {
+      numbers
+        .map(make)
+        .uid(folder)
+        .sinkTo(jsonLinesSink(file(`${folder}/out.jsonl`)));
+    };
   const a = into('a', (n) => `a long line, ${n}`);
   const b = into('b', (n) => n);
 
@@ -63,7 +83,10 @@ describe('sinks that share a name', () => {
   });
 
   test('that have changed places are refused before they write: no output is cut (I12)', async () => {
-    const error = await failure(live(3, (numbers) => void [b, a].map((write) => write(numbers))), 'OUTPUT_CHANGED');
+    const error = await failure(
+      live(3, (numbers) => void [b, a].map((write) => write(numbers))),
+      'OUTPUT_CHANGED',
+    );
     expect(error.message).toContain('/a/out.jsonl", and the sink writes to');
     expect(error.hint).toContain('.uid(');
     await failure(live(3, b, { allowUnclaimedState: true }), 'OUTPUT_CHANGED');

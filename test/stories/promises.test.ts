@@ -1,4 +1,6 @@
-/** A promise where a value is wanted, and what a checkpoint can't hold: refused where it is given, by name (I13, I22). */
+/**
+ * A promise where a value is wanted, and what a checkpoint can't hold: refused where it is given, by name (I13, I22).
+ */
 import {
   defineSink,
   defineSource,
@@ -70,9 +72,7 @@ const promises: Record<string, readonly [(env: StreamExecutionEnvironment) => vo
   '`retryOn`, where failures are ignored': [
     (env) =>
       toNowhere(
-        env
-          .fromCollection([1])
-          .asyncMap(failing, { retry: { attempts: 3, retryOn: wrong(lost) }, onError: 'ignore' }),
+        env.fromCollection([1]).asyncMap(failing, { retry: { attempts: 3, retryOn: wrong(lost) }, onError: 'ignore' }),
       ),
     '`retryOn`',
   ],

@@ -1,4 +1,7 @@
-/** Connectors that change in place what they gave or were given: no record is lost by it, nor handed over twice, after a crash either. */
+/**
+ * Connectors that change in place what they gave or were given: no record is lost by it, nor handed over twice, after a
+ * crash either.
+ */
 import {
   callbackSink,
   defineSource,
@@ -25,16 +28,18 @@ const pageFrom = <P>(from: number, position: P): { values: number[]; position: (
 });
 
 /** Reads two numbers at a time by a cursor that `move` moves in place and of which it says where it stood. */
-const defined = <P>(start: P, move: (cursor: P) => number) => (pause: Pause): Source<number, P> =>
-  defineSource<number, P>({
-    start,
-    async read(cursor) {
-      const from = move(cursor);
-      if (from >= numbers.length) return undefined;
-      await pause(from);
-      return pageFrom(from, cursor);
-    },
-  });
+const defined =
+  <P>(start: P, move: (cursor: P) => number) =>
+  (pause: Pause): Source<number, P> =>
+    defineSource<number, P>({
+      start,
+      async read(cursor) {
+        const from = move(cursor);
+        if (from >= numbers.length) return undefined;
+        await pause(from);
+        return pageFrom(from, cursor);
+      },
+    });
 
 interface Cursor {
   n: number;
@@ -96,7 +101,10 @@ describe('a position that a read changes in place', () => {
 
   test.each(members)('%s: a restart in the process before the first checkpoint', async (_what, sourceOf) => {
     let isFirst = true;
-    const env = StreamExecutionEnvironment.create({ logger: 'silent', restart: exponentialDelay({ initial: 1, max: 1 }) });
+    const env = StreamExecutionEnvironment.create({
+      logger: 'silent',
+      restart: exponentialDelay({ initial: 1, max: 1 }),
+    });
     const ledger = new Ledger<number>();
     const failing = env.fromSource(sourceOf(async () => {})).map((n) => {
       if (n < 5 || !isFirst) return n;
@@ -187,27 +195,41 @@ const sealedOnce = async (storage: Storage, sink: Sink<number>, isDone: () => bo
 describe('a committable that a sink empties', () => {
   const emptied: readonly (readonly [string, unknown, Emptying<never>])[] = [
     ['an array', [7, 8], { make: (v: number[]) => v, empty: (c: number[]) => void c.splice(0), failures: 1 }],
-    ['inside an object', { rows: [7, 8] }, { make: (rows: number[]) => ({ rows }), empty: (c: Rows) => void c.rows.pop(), failures: 1 }],
-    ['a Set', new Set([7, 8]), { make: (v: number[]) => new Set(v), empty: (c: Set<number>) => c.clear(), failures: 1 }],
+    [
+      'inside an object',
+      { rows: [7, 8] },
+      { make: (rows: number[]) => ({ rows }), empty: (c: Rows) => void c.rows.pop(), failures: 1 },
+    ],
+    [
+      'a Set',
+      new Set([7, 8]),
+      { make: (v: number[]) => new Set(v), empty: (c: Set<number>) => c.clear(), failures: 1 },
+    ],
   ] as never; // Each makes what it empties.
 
-  test.each(emptied)('%s is tried again, and committed again after a crash, as it was sealed', async (_what, whole, how) => {
-    const [storage, told] = [new MemoryStorage(), [] as unknown[]];
-    const sink = emptying(told, how);
-    await sealedOnce(storage, sink, () => told.length === 3);
-    expect(told).toEqual([{ pending: [], last: undefined }, whole, whole]);
-    told.length = 0;
-    await sealedOnce(storage, emptying(told, { ...how, failures: 0 }), () => told.length > 0);
-    expect(told[0]).toMatchObject({ last: whole });
-  });
+  test.each(emptied)(
+    '%s is tried again, and committed again after a crash, as it was sealed',
+    async (_what, whole, how) => {
+      const [storage, told] = [new MemoryStorage(), [] as unknown[]];
+      const sink = emptying(told, how);
+      await sealedOnce(storage, sink, () => told.length === 3);
+      expect(told).toEqual([{ pending: [], last: undefined }, whole, whole]);
+      told.length = 0;
+      await sealedOnce(storage, emptying(told, { ...how, failures: 0 }), () => told.length > 0);
+      expect(told[0]).toMatchObject({ last: whole });
+    },
+  );
 
-  test.each(emptied)('%s is pending as it was sealed when a crash comes before its commit succeeds', async (_what, whole, how) => {
-    const [storage, told] = [new MemoryStorage(), [] as unknown[]];
-    await sealedOnce(storage, emptying(told, { ...how, failures: Number.POSITIVE_INFINITY }), () => told.length >= 2);
-    told.length = 0;
-    await sealedOnce(storage, emptying(told, { ...how, failures: 0 }), () => told.length >= 2);
-    expect(told.slice(0, 2)).toEqual([{ pending: [whole], last: whole }, whole]);
-  });
+  test.each(emptied)(
+    '%s is pending as it was sealed when a crash comes before its commit succeeds',
+    async (_what, whole, how) => {
+      const [storage, told] = [new MemoryStorage(), [] as unknown[]];
+      await sealedOnce(storage, emptying(told, { ...how, failures: Number.POSITIVE_INFINITY }), () => told.length >= 2);
+      told.length = 0;
+      await sealedOnce(storage, emptying(told, { ...how, failures: 0 }), () => told.length >= 2);
+      expect(told.slice(0, 2)).toEqual([{ pending: [whole], last: whole }, whole]);
+    },
+  );
 });
 
 describe('timestamps of a batch', () => {
@@ -219,14 +241,23 @@ describe('timestamps of a batch', () => {
   const byHand: Odd = (timestamps) => {
     let reads = 0;
     const read = async () => ((reads += 1) > 1 ? undefined : batch(timestamps));
-    return { name: 'own', replayable: true, splits: async () => ['a'], open: async () => ({ read, close: async () => {} }) };
+    return {
+      name: 'own',
+      replayable: true,
+      splits: async () => ['a'],
+      open: async () => ({ read, close: async () => {} }),
+    };
   };
   const stamped = (source: Source<number>, gate: () => Promise<void> = async () => {}): Promise<number[]> => {
     const env = StreamExecutionEnvironment.create(once);
     const slow = env.fromSource(source).asyncMap(async (n) => (await gate(), n), { inFlightMax: 1, order: 'arrival' });
     return slow.process<number>({ process: (_n, ctx) => ctx.emit(ctx.timestamp ?? Number.NaN) }).executeAndCollect();
   };
-  const doors = [['defineSource', byDefinition], ["a source of one's own", byHand], ['paced', (t: unknown) => paced(byHand(t), 1000)]] as const;
+  const doors = [
+    ['defineSource', byDefinition],
+    ["a source of one's own", byHand],
+    ['paced', (t: unknown) => paced(byHand(t), 1000)],
+  ] as const;
 
   test.each(doors)('of %s may be used again by the source', async (_door, sourceOf) => {
     const timestamps = [10, 20, 30];
@@ -238,11 +269,18 @@ describe('timestamps of a batch', () => {
     expect(await done).toEqual([10, 20, 30]);
   });
 
-  test.each(doors.flatMap(([door, sourceOf]) =>
-    [null, { 0: 1, 1: 2, 2: 3, length: 3 }, [1, 2], [1, 2, 3, 4], new Float64Array(3), 'abc'].map((odd) => [door, odd, sourceOf] as const),
-  ))('of %s are refused when they are %o', async (_door, odd, sourceOf) => {
+  test.each(
+    doors.flatMap(([door, sourceOf]) =>
+      [null, { 0: 1, 1: 2, 2: 3, length: 3 }, [1, 2], [1, 2, 3, 4], new Float64Array(3), 'abc'].map(
+        (odd) => [door, odd, sourceOf] as const,
+      ),
+    ),
+  )('of %s are refused when they are %o', async (_door, odd, sourceOf) => {
     const error = await failure(stamped(sourceOf(odd)), 'SOURCE_FAILED');
-    expect(error).toMatchObject({ retryable: false, message: expect.stringMatching(/source `.*split `.*`timestamps`/) });
+    expect(error).toMatchObject({
+      retryable: false,
+      message: expect.stringMatching(/source `.*split `.*`timestamps`/),
+    });
   });
 
   test.each(doors)('of %s are refused for a record without a number', async (_door, sourceOf) => {
@@ -250,7 +288,10 @@ describe('timestamps of a batch', () => {
       await failure(stamped(sourceOf([1, odd, 3])), 'TIMESTAMP_INVALID');
     }
     let asked = 0;
-    const flipping = Object.defineProperty([1, 2, 3], 1, { get: () => ((asked += 1) > 1 ? Number.NaN : 2), enumerable: true });
+    const flipping = Object.defineProperty([1, 2, 3], 1, {
+      get: () => ((asked += 1) > 1 ? Number.NaN : 2),
+      enumerable: true,
+    });
     expect(await stamped(sourceOf(flipping))).toEqual([1, 2, 3]);
   });
 });
@@ -261,7 +302,9 @@ test('the list of values may be used again as well', async () => {
   const read = async () => ((reads += 1) > 1 ? undefined : { values, position: (count: number) => count });
   const source: Source<number> = { ...custom(async () => {}), open: async () => ({ read, close: async () => {} }) };
   const env = StreamExecutionEnvironment.create(once);
-  const slow = env.fromSource(source).asyncMap(async (n) => (await later(5), values.fill(0), n), { inFlightMax: 1, order: 'arrival' });
+  const slow = env
+    .fromSource(source)
+    .asyncMap(async (n) => (await later(5), values.fill(0), n), { inFlightMax: 1, order: 'arrival' });
   slow.sinkTo(callbackSink((n) => void got.push(n)));
   await env.execute();
   expect(got).toEqual([1, 2, 3]);

@@ -26,7 +26,9 @@ interface Order {
 const orders: readonly Order[] = Array.from({ length: 40 }, (_, i) => ({ id: `k${i % 7}`, sum: i }));
 const half = 20;
 
-const summing = (state: StateDescriptor<ValueState<number>> = valueState<number>('sum')): ProcessObject<Order, Order> => ({
+const summing = (
+  state: StateDescriptor<ValueState<number>> = valueState<number>('sum'),
+): ProcessObject<Order, Order> => ({
   state: { sum: state },
   process(order, ctx) {
     const handle = (ctx.state as { readonly sum: ValueState<number> }).sum;
@@ -54,7 +56,14 @@ interface Parts {
   readonly environment?: EnvironmentOptions;
 }
 
-const pipeline = ({ storage, sluice, ledger, uid = 'totals', operator = summing(), environment = {} }: Parts): StreamExecutionEnvironment => {
+const pipeline = ({
+  storage,
+  sluice,
+  ledger,
+  uid = 'totals',
+  operator = summing(),
+  environment = {},
+}: Parts): StreamExecutionEnvironment => {
   const env = StreamExecutionEnvironment.create({ ...once, ...environment, storage });
   env
     .fromSource(sluice.source)
@@ -70,7 +79,10 @@ const pipeline = ({ storage, sluice, ledger, uid = 'totals', operator = summing(
 const firstHalf = async (parts: Parts): Promise<void> => {
   parts.sluice.raise(half);
   let records = 0;
-  const environment = { ...parts.environment, onTurn: (turn: { kind: string; count?: number }) => void (records += turn.count ?? 0) };
+  const environment = {
+    ...parts.environment,
+    onTurn: (turn: { kind: string; count?: number }) => void (records += turn.count ?? 0),
+  };
   const job = await pipeline({ ...parts, environment }).executeAsync();
   await until(() => records === half);
   await job.stop();
@@ -78,7 +90,11 @@ const firstHalf = async (parts: Parts): Promise<void> => {
   parts.sluice.raise();
 };
 
-const made = (storage: Storage = new MemoryStorage()): Parts => ({ storage, sluice: new Sluice(orders, 0), ledger: new Ledger() });
+const made = (storage: Storage = new MemoryStorage()): Parts => ({
+  storage,
+  sluice: new Sluice(orders, 0),
+  ledger: new Ledger(),
+});
 
 /** After the cause is mended the job goes on from its state, and the whole output is there once. */
 const goesOn = async (parts: Parts): Promise<void> => {
@@ -101,7 +117,10 @@ describe('a changed pipeline on the state of an earlier one', () => {
   test('another maxParallelism', async () => {
     const parts = made();
     await firstHalf(parts);
-    const error = await failure(pipeline({ ...parts, environment: { maxParallelism: 64 } }).execute(), 'STATE_INCOMPATIBLE');
+    const error = await failure(
+      pipeline({ ...parts, environment: { maxParallelism: 64 } }).execute(),
+      'STATE_INCOMPATIBLE',
+    );
     expect(error.message).toMatch(/maxParallelism 128.*64/);
     await goesOn(parts);
   });
@@ -141,7 +160,9 @@ describe('a changed pipeline on the state of an earlier one', () => {
     const parts = made();
     await firstHalf(parts);
     const operator = summing({ ...valueState<number>('sum'), kind: 'list' } as never);
-    expect((await failure(pipeline({ ...parts, operator }).execute(), 'STATE_INCOMPATIBLE')).message).toMatch(/"sum".*value.*list/);
+    expect((await failure(pipeline({ ...parts, operator }).execute(), 'STATE_INCOMPATIBLE')).message).toMatch(
+      /"sum".*value.*list/,
+    );
     await goesOn(parts);
   });
 
@@ -180,7 +201,7 @@ describe('a state directory of a newer version', () => {
     await firstHalf(parts);
     const marker = await readFile(join(directory, 'millrace.json'), 'utf8');
     const { jobId } = JSON.parse(marker) as { readonly jobId: string };
-      await writeFile(join(directory, 'millrace.json'), JSON.stringify({ format: 2, jobId, crc: crc32(`2 ${jobId}`) }));
+    await writeFile(join(directory, 'millrace.json'), JSON.stringify({ format: 2, jobId, crc: crc32(`2 ${jobId}`) }));
     expect((await failure(pipeline(parts).execute(), 'STORE_FORMAT')).message).toMatch(/format 2/);
     await writeFile(join(directory, 'millrace.json'), marker);
     await goesOn(parts);
@@ -190,7 +211,9 @@ describe('a state directory of a newer version', () => {
     const directory = await freshDirectory();
     const parts = made(new LevelStorage(directory));
     await firstHalf(parts);
-    const kept = await changeRows(directory, (key, value) => (key[0] === 's'.charCodeAt(0) ? newerSeal(value) : undefined));
+    const kept = await changeRows(directory, (key, value) =>
+      key[0] === 's'.charCodeAt(0) ? newerSeal(value) : undefined,
+    );
     expect(kept.length).toBeGreaterThan(0);
     const error = await failure(pipeline(parts).execute(), 'STORE_FORMAT');
     expect(error.message).toMatch(/format 2/);
@@ -202,7 +225,9 @@ describe('a state directory of a newer version', () => {
     const directory = await freshDirectory();
     const parts = made(new LevelStorage(directory));
     await firstHalf(parts);
-    const kept = await changeRows(directory, (key, value) => (key[0] === 'c'.charCodeAt(0) ? newerSeal(value) : undefined));
+    const kept = await changeRows(directory, (key, value) =>
+      key[0] === 'c'.charCodeAt(0) ? newerSeal(value) : undefined,
+    );
     await failure(pipeline(parts).execute(), 'STORE_FORMAT');
     await putRows(directory, kept);
     await goesOn(parts);
@@ -216,8 +241,14 @@ describe('a damaged state directory is refused, never taken for a new one; from 
     ['the state is gone', (directory) => rm(join(directory, 'state'), { recursive: true })],
     ['the marker is gone', (directory) => rm(join(directory, 'millrace.json'))],
     ['the marker is no JSON', (directory) => writeFile(join(directory, 'millrace.json'), '{"for')],
-    ['a bit of a value has flipped', (directory) => changeRows(directory, (key, value) => (key[0] === 's'.charCodeAt(0) ? flipped(value) : undefined))],
-    ['a bit of the header has flipped', (directory) => changeRows(directory, (key, value) => (key[0] === 'c'.charCodeAt(0) ? flipped(value) : undefined))],
+    [
+      'a bit of a value has flipped',
+      (directory) => changeRows(directory, (key, value) => (key[0] === 's'.charCodeAt(0) ? flipped(value) : undefined)),
+    ],
+    [
+      'a bit of the header has flipped',
+      (directory) => changeRows(directory, (key, value) => (key[0] === 'c'.charCodeAt(0) ? flipped(value) : undefined)),
+    ],
     ['a table was cut', cutTables],
     ['a table is gone', removeTables],
   ];
@@ -246,7 +277,10 @@ test('a state directory that another process has open', async () => {
   const directory = await freshDirectory();
   const parts = made(new LevelStorage(directory));
   await firstHalf(parts);
-  const holder = fork(new URL('hold-directory.mjs', import.meta.url), [join(directory, 'state')], { execArgv: [], stdio: 'inherit' });
+  const holder = fork(new URL('hold-directory.mjs', import.meta.url), [join(directory, 'state')], {
+    execArgv: [],
+    stdio: 'inherit',
+  });
   try {
     await event(holder, 'message');
     const error = await failure(pipeline(parts).execute(), 'STORE_LOCKED');
@@ -263,8 +297,15 @@ test('a state directory that another process has open', async () => {
 
 type Row = readonly [key: Buffer, value: Buffer];
 
-const withState = async <T>(directory: string, body: (level: ClassicLevel<Buffer, Buffer>) => Promise<T>): Promise<T> => {
-  const level = new ClassicLevel<Buffer, Buffer>(join(directory, 'state'), { keyEncoding: 'buffer', valueEncoding: 'buffer', createIfMissing: false });
+const withState = async <T>(
+  directory: string,
+  body: (level: ClassicLevel<Buffer, Buffer>) => Promise<T>,
+): Promise<T> => {
+  const level = new ClassicLevel<Buffer, Buffer>(join(directory, 'state'), {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    createIfMissing: false,
+  });
   await level.open();
   try {
     return await body(level);
@@ -305,7 +346,8 @@ function newerSeal(value: Buffer): Buffer {
 }
 
 /** A database that was opened again has its log in tables. */
-const intoTables = (directory: string): Promise<void> => withState(directory, (level) => level.compactRange(Buffer.of(0), Buffer.of(0xff)));
+const intoTables = (directory: string): Promise<void> =>
+  withState(directory, (level) => level.compactRange(Buffer.of(0), Buffer.of(0xff)));
 
 async function tablesOf(directory: string): Promise<readonly string[]> {
   const tables = (await readdir(join(directory, 'state'))).filter((name) => /\.(ldb|sst)$/.test(name));

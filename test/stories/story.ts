@@ -1,12 +1,22 @@
 /**
- * What the stories share. A story runs a pipeline on the public surface, lets something go wrong, mends the cause, starts the job again on the
- * same state, and looks at the whole output: nothing lost, nothing twice.
+ * What the stories share. A story runs a pipeline on the public surface, lets something go wrong, mends the cause,
+ * starts the job again on the same state, and looks at the whole output: nothing lost, nothing twice.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { defineSink, errorTable, noRestart, StreamError, systemClock, type Clock, type ErrorCode, type Sink, type Source } from 'millrace';
+import {
+  defineSink,
+  errorTable,
+  noRestart,
+  StreamError,
+  systemClock,
+  type Clock,
+  type ErrorCode,
+  type Sink,
+  type Source,
+} from 'millrace';
 import { afterEach, expect } from 'vitest';
 
 /** No log and no second attempt, so that a failure is seen at once. */
@@ -19,7 +29,8 @@ export interface Item {
 }
 
 /** Numbered records, dealt out to this many keys in turn. */
-export const itemsOf = (count: number, keys = 3): Item[] => Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
+export const itemsOf = (count: number, keys = 3): Item[] =>
+  Array.from({ length: count }, (_, n) => ({ id: `k${n % keys}`, n }));
 
 /** Lets the loop leave the event loop after each turn, so that timers come between. */
 export const steppingClock = (): Clock => {
@@ -27,21 +38,30 @@ export const steppingClock = (): Clock => {
   return { ...systemClock, elapsed: () => (elapsedMs += 10) };
 };
 
-/** What left the job, each record under its number: the same number must always bring the same record, and no number may be left out. */
+/**
+ * What left the job, each record under its number: the same number must always bring the same record, and no number may
+ * be left out.
+ */
 export class Ledger<T> {
   readonly values: T[] = [];
 
   /** A receiver that knows what it has, so that with it the job is exactly once. */
   sink(): Sink<T> {
-    return defineSink<T>({ name: 'ledger', guarantee: 'exactly-once', write: (values, { firstNumber }) => this.take(values, firstNumber) });
+    return defineSink<T>({
+      name: 'ledger',
+      guarantee: 'exactly-once',
+      write: (values, { firstNumber }) => this.take(values, firstNumber),
+    });
   }
 
   take(values: readonly T[], firstNumber: number): void {
     for (const [index, value] of values.entries()) {
       const number = firstNumber + index;
-      if (number > this.values.length) throw new RangeError(`record ${number} came when there were ${this.values.length}`);
+      if (number > this.values.length)
+        throw new RangeError(`record ${number} came when there were ${this.values.length}`);
       if (number === this.values.length) this.values.push(value);
-      else if (!isDeepStrictEqual(this.values[number], value)) throw new RangeError(`record ${number} came again with another value`);
+      else if (!isDeepStrictEqual(this.values[number], value))
+        throw new RangeError(`record ${number} came again with another value`);
     }
   }
 }

@@ -36,7 +36,10 @@ interface Parts {
   readonly environment?: EnvironmentOptions;
 }
 
-const run = (build: Build, { storage = new MemoryStorage(), ledger = new Ledger(), broken = true, environment }: Parts = {}): Promise<void> => {
+const run = (
+  build: Build,
+  { storage = new MemoryStorage(), ledger = new Ledger(), broken = true, environment }: Parts = {},
+): Promise<void> => {
   const env = StreamExecutionEnvironment.create({ ...once, storage, ...environment });
   build(env.fromCollection(items, byTime), ({ n }) => broken && n === bad).sinkTo(ledger.sink(), 'ledger');
   return env.execute();
@@ -50,7 +53,11 @@ const sound = async (build: Build, environment?: EnvironmentOptions): Promise<re
 };
 
 /** Fails with the bad value; with the cause mended it goes on, and the output is that of a job that never failed. */
-const failsThenGoesOn = async (build: Build, code: 'KEY_INVALID' | 'NOT_SERIALISABLE' | 'ASYNC_IN_TURN' | 'OPERATOR_FAILED' | 'TIMESTAMP_MISSING', environment: EnvironmentOptions = {}) => {
+const failsThenGoesOn = async (
+  build: Build,
+  code: 'KEY_INVALID' | 'NOT_SERIALISABLE' | 'ASYNC_IN_TURN' | 'OPERATOR_FAILED' | 'TIMESTAMP_MISSING',
+  environment: EnvironmentOptions = {},
+) => {
   const [storage, ledger] = [new MemoryStorage(), new Ledger<unknown>()];
   const error = await failure(run(build, { storage, ledger, environment }), code);
   await run(build, { storage, ledger, environment, broken: false });
@@ -85,12 +92,18 @@ describe('a key that is none', () => {
   ];
 
   test.each(keys)('%s', async (_what, key) => {
-    const error = await failsThenGoesOn((stream, isBad) => countByKey(stream.keyBy((item) => (isBad(item) ? wrong(key) : item.id))), 'KEY_INVALID');
+    const error = await failsThenGoesOn(
+      (stream, isBad) => countByKey(stream.keyBy((item) => (isBad(item) ? wrong(key) : item.id))),
+      'KEY_INVALID',
+    );
     expect(error.message).toMatch(/can not be a key/);
   });
 
   test('also at the edge of an operator that keeps no state', async () => {
-    await failsThenGoesOn((stream, isBad) => stream.keyBy((item) => (isBad(item) ? wrong(undefined) : item.id)).map(({ n }) => n), 'KEY_INVALID');
+    await failsThenGoesOn(
+      (stream, isBad) => stream.keyBy((item) => (isBad(item) ? wrong(undefined) : item.id)).map(({ n }) => n),
+      'KEY_INVALID',
+    );
   });
 
   test('also in front of a window', async () => {
@@ -109,7 +122,14 @@ describe('a value that can not be stored', () => {
     ['a symbol', Symbol('value')],
     ['an object of a class', new (class Order {})()],
     ['a function deep inside', { list: [{ deep: { fn: () => 1 } }] }],
-    ['a cycle', (() => { const cycle: { self?: unknown } = {}; cycle.self = cycle; return cycle; })()],
+    [
+      'a cycle',
+      (() => {
+        const cycle: { self?: unknown } = {};
+        cycle.self = cycle;
+        return cycle;
+      })(),
+    ],
   ];
 
   test.each(values)('in state: %s', async (_what, value) => {
@@ -135,9 +155,15 @@ describe('a value that can not be stored', () => {
   });
 
   test('in the argument and in the result of an asynchronous map', async () => {
-    await failsThenGoesOn((stream, isBad) => stream.map((item) => (isBad(item) ? wrong({ ...item, fn: () => 1 }) : item)).asyncMap(({ n }) => n), 'NOT_SERIALISABLE');
-    // The call of the bad value is made again, so its result comes in its place only where the order is that of arrival.
-    const build: Build = (stream, isBad) => stream.asyncMap((item) => (isBad(item) ? wrong({ fn: () => 1 }) : item.n), { order: 'arrival' });
+    await failsThenGoesOn(
+      (stream, isBad) =>
+        stream.map((item) => (isBad(item) ? wrong({ ...item, fn: () => 1 }) : item)).asyncMap(({ n }) => n),
+      'NOT_SERIALISABLE',
+    );
+    // The call of the bad value is made again, so its result comes in its place only where the order is that of
+    // arrival.
+    const build: Build = (stream, isBad) =>
+      stream.asyncMap((item) => (isBad(item) ? wrong({ fn: () => 1 }) : item.n), { order: 'arrival' });
     await failsThenGoesOn(build, 'NOT_SERIALISABLE');
   });
 });
@@ -151,10 +177,18 @@ describe('a promise where a turn is synchronous (I13)', () => {
     map: (stream, isBad) => stream.map((item) => (isBad(item) ? soon(item.n) : item.n)),
     filter: (stream, isBad) => stream.filter((item) => (isBad(item) ? soon(true) : true)),
     flatMap: (stream, isBad) => stream.flatMap((item) => (isBad(item) ? soon([item.n]) : [item.n])),
-    process: (stream, isBad) => stream.process<number>((item, ctx) => (isBad(item) ? wrong(Promise.resolve()) : ctx.emit(item.n))),
-    reduce: (stream, isBad) => stream.keyBy(({ id }) => id).reduce((_before, item) => (isBad(item) ? soon(item) : item)),
+    process: (stream, isBad) =>
+      stream.process<number>((item, ctx) => (isBad(item) ? wrong(Promise.resolve()) : ctx.emit(item.n))),
+    reduce: (stream, isBad) =>
+      stream.keyBy(({ id }) => id).reduce((_before, item) => (isBad(item) ? soon(item) : item)),
     'aggregate, add': (stream, isBad) =>
-      stream.keyBy(({ id }) => id).aggregate({ createAccumulator: () => 0, add: (item, sum: number) => (isBad(item) ? soon(sum) : sum + item.n), getResult: (sum) => sum }),
+      stream
+        .keyBy(({ id }) => id)
+        .aggregate({
+          createAccumulator: () => 0,
+          add: (item, sum: number) => (isBad(item) ? soon(sum) : sum + item.n),
+          getResult: (sum) => sum,
+        }),
     'a window function': (stream, isBad) =>
       stream
         .keyBy(({ id }) => id)
@@ -188,7 +222,8 @@ describe('a function that throws', () => {
   const builds: Readonly<Record<string, Build>> = {
     map: (stream, isBad) => stream.map((item) => (boom(isBad(item)), item.n)),
     keyBy: (stream, isBad) => countByKey(stream.keyBy((item) => (boom(isBad(item)), item.id))),
-    reduce: (stream, isBad) => stream.keyBy(({ id }) => id).reduce((before, item) => (boom(isBad(item)), { ...item, n: before.n + item.n })),
+    reduce: (stream, isBad) =>
+      stream.keyBy(({ id }) => id).reduce((before, item) => (boom(isBad(item)), { ...item, n: before.n + item.n })),
     'a window function': (stream, isBad) =>
       stream
         .keyBy(({ id }) => id)
@@ -208,7 +243,8 @@ describe('a function that throws', () => {
 
   test('asyncMap: WORK_FAILED, with what was thrown', async () => {
     const [storage, ledger] = [new MemoryStorage(), new Ledger<unknown>()];
-    const build: Build = (stream, isBad) => stream.asyncMap(async (item) => (boom(isBad(item)), item.n), { order: 'arrival' });
+    const build: Build = (stream, isBad) =>
+      stream.asyncMap(async (item) => (boom(isBad(item)), item.n), { order: 'arrival' });
     const error = await failure(run(build, { storage, ledger }), 'WORK_FAILED');
     expect(error.message).toContain('no such item');
     await run(build, { storage, ledger, broken: false });
@@ -217,7 +253,9 @@ describe('a function that throws', () => {
 
   test('an operator that throws after it was started again and again is given up, and said so', async () => {
     const error = await failure(
-      run((stream, isBad) => stream.map((item) => (boom(isBad(item)), item.n)), { environment: { restart: exponentialDelay({ initial: 1, max: 1 }) } }),
+      run((stream, isBad) => stream.map((item) => (boom(isBad(item)), item.n)), {
+        environment: { restart: exponentialDelay({ initial: 1, max: 1 }) },
+      }),
       'RESTARTS_EXHAUSTED',
     );
     expect(error.cause).toMatchObject({ code: 'OPERATOR_FAILED' });
@@ -235,7 +273,11 @@ test('records without timestamps in front of a window', async () => {
   await failure(env.execute(), 'TIMESTAMP_MISSING');
 });
 
-test.each([['NaN', Number.NaN], ['undefined', undefined], ['a string', '2026-11-20']])('a timestamp that is none: %s', async (_what, timestamp) => {
+test.each([
+  ['NaN', Number.NaN],
+  ['undefined', undefined],
+  ['a string', '2026-11-20'],
+])('a timestamp that is none: %s', async (_what, timestamp) => {
   const env = StreamExecutionEnvironment.create(once);
   const strategy = WatermarkStrategy.monotonous<Item>().withTimestamps(({ n }) => (n === bad ? wrong(timestamp) : n));
   env.fromCollection(items, strategy).print({ write: () => {} });

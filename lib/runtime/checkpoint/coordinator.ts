@@ -1,7 +1,8 @@
 /**
- * The checkpoint coordinator. A checkpoint is the state between two turns: at the instant it only raises the epoch, swaps the heads of
- * the dirty lists and notes positions; then the frozen entries are serialised in short slices while the job works on, and everything
- * becomes durable in one synced batch. Keeps I4, I5 and I7; a failed write is fatal to the store (I15).
+ * The checkpoint coordinator. A checkpoint is the state between two turns: at the instant it only raises the epoch,
+ * swaps the heads of the dirty lists and notes positions; then the frozen entries are serialised in short slices while
+ * the job works on, and everything becomes durable in one synced batch. Keeps I4, I5 and I7; a failed write is fatal to
+ * the store (I15).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { StateCut } from '../../state/keyed-state.ts';
@@ -140,7 +141,11 @@ export class CheckpointCoordinator {
 }
 
 /** Does one after the other in slices, and says how long the longest took. Ends early when the job does. */
-const longestOf = async (work: readonly (() => Iterator<void>)[], clock: Clock, signal: AbortSignal): Promise<number> => {
+const longestOf = async (
+  work: readonly (() => Iterator<void>)[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<number> => {
   let longest = 0;
   let start = clock.elapsed();
   for (const begin of work) {

@@ -1,6 +1,6 @@
 /**
- * Bounds what only a checkpoint lets go of: changed entries, timers and the journal's tail. At the bound a checkpoint starts early; when
- * that is not enough and the next one is full too, sources are not pulled until it is written (I10).
+ * Bounds what only a checkpoint lets go of: changed entries, timers and the journal's tail. At the bound a checkpoint
+ * starts early; when that is not enough and the next one is full too, sources are not pulled until it is written (I10).
  */
 import type { Place } from '../../core/operator.ts';
 import type { WorkingSet } from '../../state/keyed-state.ts';
@@ -24,7 +24,10 @@ export interface EarlyCheckpointsOptions {
 /** Turns behind the last checkpoint that start one early: replaying them is what a restart costs. */
 const tailMax = 200_000;
 
-/** While a checkpoint is written sources go on until this many times the bound is reached: keys that come again add nothing. */
+/**
+ * While a checkpoint is written sources go on until this many times the bound is reached: keys that come again add
+ * nothing.
+ */
 const stopAt = 2;
 
 export class EarlyCheckpoints {
@@ -66,6 +69,10 @@ export class EarlyCheckpoints {
     let timers = 0;
     for (const { timerService } of operators) timers += timerService?.dirtyEntries ?? 0;
     const tail = journal.state.turns - this.#coveredTurns;
-    return Math.max((workingSet.dirtyEntries + timers) / dirtyMax, workingSet.dirtyBytes / dirtyBytesMax, tail / tailMax);
+    return Math.max(
+      (workingSet.dirtyEntries + timers) / dirtyMax,
+      workingSet.dirtyBytes / dirtyBytesMax,
+      tail / tailMax,
+    );
   }
 }

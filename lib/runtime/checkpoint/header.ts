@@ -1,6 +1,6 @@
 /**
- * The body of a checkpoint header: everything about a job between two turns that is not a row of keyed state, and the checks that a
- * restored header fits the graph that is started on it (I12).
+ * The body of a checkpoint header: everything about a job between two turns that is not a row of keyed state, and the
+ * checks that a restored header fits the graph that is started on it (I12).
  */
 import { StreamError } from '../../core/errors.ts';
 import type { JournalPosition } from '../../core/journal.ts';
@@ -19,7 +19,10 @@ export interface StateFacts {
   readonly indexed: boolean;
   /** Its number in every stored key. */
   readonly state: number;
-  /** The operator has gone on without it: its number stays taken, and its rows belong to nobody, also when the name comes back. */
+  /**
+   * The operator has gone on without it: its number stays taken, and its rows belong to nobody, also when the name
+   * comes back.
+   */
   readonly dropped?: true | undefined;
 }
 
@@ -36,9 +39,15 @@ export interface NodeSnapshot {
 
 /** Where the branch before ended, for what of it may still be claimed. */
 export interface LeftOverSnapshot {
-  /** Which recorded turns were not done again, by number: the work of other turns before the last of them is applied, and nobody may claim it. */
+  /**
+   * Which recorded turns were not done again, by number: the work of other turns before the last of them is applied,
+   * and nobody may claim it.
+   */
   readonly left: readonly (readonly [from: number, to: number])[];
-  /** Names of items that stayed open when the branches parted: nobody else may claim them, when they are applied neither. */
+  /**
+   * Names of items that stayed open when the branches parted: nobody else may claim them, when they are applied
+   * neither.
+   */
   readonly kept: readonly string[];
   /** Fingerprints of what the old branch had submitted later, and of which the journal holds nothing. */
   readonly unrecorded: readonly number[];
@@ -46,7 +55,10 @@ export interface LeftOverSnapshot {
   readonly tail: readonly (readonly [source: number, split: string, records: number])[];
 }
 
-/** 2: what sources have accepted waits in the header, and watermarks are emitted in front of a record that is behind its bound. */
+/**
+ * 2: what sources have accepted waits in the header, and watermarks are emitted in front of a record that is behind its
+ * bound.
+ */
 export const headerFormat = 2;
 
 export interface Header {
@@ -82,24 +94,37 @@ export const checkHeader = (
   job: { readonly maxParallelism: number; readonly uids: ReadonlySet<string>; readonly allowUnclaimedState: boolean },
 ): void => {
   if (header.format !== headerFormat) {
-    throw new StreamError('STORE_FORMAT', `the checkpoint has format ${String(header.format)}, this version reads format ${headerFormat}`);
+    throw new StreamError(
+      'STORE_FORMAT',
+      `the checkpoint has format ${String(header.format)}, this version reads format ${headerFormat}`,
+    );
   }
   if (header.maxParallelism !== job.maxParallelism) {
-    throw new StreamError('STATE_INCOMPATIBLE', `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`);
+    throw new StreamError(
+      'STATE_INCOMPATIBLE',
+      `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`,
+    );
   }
   for (const [uid, node] of Object.entries(header.nodes)) {
     const held = heldOf(node);
     if (held !== undefined && !job.uids.has(uid) && !job.allowUnclaimedState) {
-      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds ${held} of "${uid}", which is no operator of this pipeline`);
+      throw new StreamError(
+        'STATE_UNCLAIMED',
+        `the checkpoint holds ${held} of "${uid}", which is no operator of this pipeline`,
+      );
     }
   }
 };
 
-/** What would be lost with a node, in words. The records of a sink are numbered and its output has an end: another sink must not go on there. */
+/**
+ * What would be lost with a node, in words. The records of a sink are numbered and its output has an end: another sink
+ * must not go on there.
+ */
 const heldOf = ({ states = [], source, sink }: NodeSnapshot): string | undefined => {
   if (states.some(({ dropped }) => dropped !== true)) return 'state';
   if (source !== undefined) return 'positions';
-  if (sink !== undefined && (sink.number > 0 || sink.pending.length > 0)) return `the place in the output (${sink.number} records)`;
+  if (sink !== undefined && (sink.number > 0 || sink.pending.length > 0))
+    return `the place in the output (${sink.number} records)`;
   return undefined;
 };
 
@@ -117,16 +142,28 @@ export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: Stat
     const now = declared.find(({ name }) => name === before.name);
     if (now === undefined) {
       if (allowUnclaimedState) continue;
-      throw new StreamError('STATE_UNCLAIMED', `the checkpoint holds state "${before.name}" of "${uid}", which the operator does not declare`);
+      throw new StreamError(
+        'STATE_UNCLAIMED',
+        `the checkpoint holds state "${before.name}" of "${uid}", which the operator does not declare`,
+      );
     }
     if (now.kind !== before.kind) {
-      throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`);
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`,
+      );
     }
     if (now.indexed !== before.indexed) {
-      throw new StreamError('STATE_INCOMPATIBLE', `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`);
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`,
+      );
     }
     if (now.version < before.version) {
-      throw new StreamError('STATE_INCOMPATIBLE', `state "${before.name}" of "${uid}" has version ${before.version}, the operator reads up to ${now.version}`);
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `state "${before.name}" of "${uid}" has version ${before.version}, the operator reads up to ${now.version}`,
+      );
     }
   }
 };

@@ -1,6 +1,6 @@
 /**
- * The instant of a checkpoint for everything that runs: positions, watermarks, holds and counters are noted, sinks end their epoch, and
- * the heads of the dirty lists are swapped. O(operators), never O(keys). Keeps I4.
+ * The instant of a checkpoint for everything that runs: positions, watermarks, holds and counters are noted, sinks end
+ * their epoch, and the heads of the dirty lists are swapped. O(operators), never O(keys). Keeps I4.
  */
 import type { StateCut, WorkingSet } from '../../state/keyed-state.ts';
 import type { NodeSnapshot } from './header.ts';
@@ -31,11 +31,14 @@ export const cutTopology = ({ topology, workingSet, statesOf, numberOf, epoch }:
   const { sources, operators, sinks, valves } = topology;
   const nodes: Record<string, NodeSnapshot> = {};
   for (const source of sources) nodes[source.uid] = { number: source.number, source: source.snapshot() };
-  for (const host of operators) nodes[host.uid] = { number: host.number, states: statesOf(host.uid), host: host.snapshot() };
+  for (const host of operators)
+    nodes[host.uid] = { number: host.number, states: statesOf(host.uid), host: host.snapshot() };
   for (const [uid, valve] of valves) nodes[uid] = { number: numberOf(uid), valve: valve.snapshot() };
   const records = sinks.map((sink) => sink.records);
   const seals = sinks.map((sink) => sink.seal(epoch));
-  const positions = sources.flatMap((source) => [...source.splits.values()].map((split) => ({ split, position: split.position })));
+  const positions = sources.flatMap((source) =>
+    [...source.splits.values()].map((split) => ({ split, position: split.position })),
+  );
   const timers = operators.flatMap(({ timerService }) => (timerService === undefined ? [] : [timerService]));
   const state = workingSet === undefined ? [] : [workingSet, ...timers].map((each) => each.cut());
   return {
@@ -43,7 +46,9 @@ export const cutTopology = ({ topology, workingSet, statesOf, numberOf, epoch }:
     seals,
     nodes(sealed) {
       // One for each sink.
-      sinks.forEach((sink, i) => (nodes[sink.uid] = { number: sink.number, sink: sink.snapshot(records[i] as number, sealed[i]) }));
+      sinks.forEach(
+        (sink, i) => (nodes[sink.uid] = { number: sink.number, sink: sink.snapshot(records[i] as number, sealed[i]) }),
+      );
       return nodes;
     },
     async commit(sealed) {

@@ -1,6 +1,6 @@
 /**
- * Numbers of uids and of their states, as they stand in every stored key. A number that was given once stays taken, also when the
- * pipeline no longer names who had it: else something new would read the rows of something old (I12).
+ * Numbers of uids and of their states, as they stand in every stored key. A number that was given once stays taken,
+ * also when the pipeline no longer names who had it: else something new would read the rows of something old (I12).
  */
 import type { WorkingSet } from '../../state/keyed-state.ts';
 import type { Header, StateFacts } from './header.ts';
@@ -31,7 +31,9 @@ export class UidDictionary {
 
   /** Numbers of the states that the checkpoint holds, by name; those that were dropped are found by nobody. */
   stateNumbersOf(uid: string): ReadonlyMap<string, number> {
-    return new Map(this.#stored(uid).flatMap(({ name, state, dropped }) => (dropped === true ? [] : [[name, state] as const])));
+    return new Map(
+      this.#stored(uid).flatMap(({ name, state, dropped }) => (dropped === true ? [] : [[name, state] as const])),
+    );
   }
 
   /** The next free number of a state, behind those that were dropped too. */
@@ -42,10 +44,16 @@ export class UidDictionary {
   /** The states that an operator has declared. */
   statesOf(uid: string, workingSet: WorkingSet): readonly StateFacts[] {
     const number = this.numberOf(uid);
-    return workingSet.states().filter(({ operator }) => operator === number).map(({ operator: _, ...facts }) => facts);
+    return workingSet
+      .states()
+      .filter(({ operator }) => operator === number)
+      .map(({ operator: _, ...facts }) => facts);
   }
 
-  /** Those, and what it has declared in earlier lives and does no more: that is dropped, since it was allowed to start without. */
+  /**
+   * Those, and what it has declared in earlier lives and does no more: that is dropped, since it was allowed to start
+   * without.
+   */
   statesEver(uid: string, workingSet: WorkingSet): readonly StateFacts[] {
     const declared = this.statesOf(uid, workingSet);
     const numbers = new Set(declared.map(({ state }) => state));

@@ -1,6 +1,6 @@
 /**
- * Puts the parts of a domain together: what each needs of the others, and nothing else. No part runs yet. An arrow that must run back (from
- * a part to what is made after it, or to the domain itself) goes through `AssembledFor`.
+ * Puts the parts of a domain together: what each needs of the others, and nothing else. No part runs yet. An arrow that
+ * must run back (from a part to what is made after it, or to the domain itself) goes through `AssembledFor`.
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -145,7 +145,10 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     sealSoon: () => domain.sealSoon(),
   });
   const coordinator = makeCoordinator(options, found, domain);
-  const early = storage === undefined ? undefined : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
+  const early =
+    storage === undefined
+      ? undefined
+      : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
   const slices = new Slices({ clock, signal, turns, operators: topology.operators, timersMax: settings.timersPerTurn });
   const loop = new TaskLoop({
     ...{ clock, places, signal, slices, fail },
@@ -158,7 +161,21 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   });
   const watchdog = new Watchdog({ places, operators: topology.operators, logger, moves: () => turns.moves });
   const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop });
-  return { places, journal, turns, work, workingSet, topology, coordinator, dictionary, loop, slices, timersLeft, ticks, early };
+  return {
+    places,
+    journal,
+    turns,
+    work,
+    workingSet,
+    topology,
+    coordinator,
+    dictionary,
+    loop,
+    slices,
+    timersLeft,
+    ticks,
+    early,
+  };
 };
 
 const makeWorkingSet = ({ storage, settings }: DomainOptions, { newest }: Found): WorkingSet =>
@@ -204,5 +221,12 @@ const makeEarly = (
 ): EarlyCheckpoints => {
   const { dirtyMax, dirtyBytesMax } = settings;
   const place = places.make({ name: 'dirty', max: 1 });
-  return new EarlyCheckpoints({ ...parts, operators: topology.operators, place, dirtyMax, dirtyBytesMax, coveredTurns: header.journal.turns });
+  return new EarlyCheckpoints({
+    ...parts,
+    operators: topology.operators,
+    place,
+    dirtyMax,
+    dirtyBytesMax,
+    coveredTurns: header.journal.turns,
+  });
 };

@@ -1,7 +1,7 @@
 /**
- * The domain: one loop with its turns, journal, state and checkpoints; the unit that lives between a start and a crash. It is opened on
- * a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4, I6, I8, I13). What it waits for on
- * its way in ends with it (I18).
+ * The domain: one loop with its turns, journal, state and checkpoints; the unit that lives between a start and a crash.
+ * It is opened on a checkpoint and the recorded turns behind it, replays them calling nobody, and then runs live (I4,
+ * I6, I8, I13). What it waits for on its way in ends with it (I18).
  */
 import { makeAbort } from '../../core/abort.ts';
 import { invariant, StreamError } from '../../core/errors.ts';
@@ -46,7 +46,8 @@ export class Domain implements Replayed, AssembledFor {
   static async open(options: DomainOptions): Promise<Domain> {
     const { storage, settings, graph } = options;
     const newest = storage === undefined ? undefined : await readNewestCheckpoint(storage.state);
-    // The digest of the checkpoint has been verified, so its body is what this engine wrote; checkHeader looks at its format.
+    // The digest of the checkpoint has been verified, so its body is what this engine wrote; checkHeader looks at its
+    // format.
     const header = (newest?.body as Header | undefined) ?? emptyHeader(settings.maxParallelism);
     const uids = new Set(graph.nodes.map(({ uid }) => uid));
     checkHeader(header, { ...settings, uids });
@@ -91,7 +92,8 @@ export class Domain implements Replayed, AssembledFor {
     await this.#inLife(openKnownSplits(this, { replayable: true }));
     for (const { lsn, last } of this.recovery.kept) journal.adopt(lsn, last);
     await this.#replay();
-    // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind that.
+    // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind
+    // that.
     await this.#inLife(openKnownSplits(this, { replayable: false }));
     this.#replayed = true;
     if (this.#branch !== this.#header.branch) await this.#inLife(coordinator.trigger());
@@ -106,7 +108,10 @@ export class Domain implements Replayed, AssembledFor {
     await this.#inLife(openNewSplits(this));
   }
 
-  /** Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job failed. */
+  /**
+   * Runs until the input has ended and all work is done (true), or until it is stopped (false). Rejects when the job
+   * failed.
+   */
   async run(): Promise<boolean> {
     const { ticks, loop } = this.parts;
     ticks.start();
@@ -157,7 +162,8 @@ export class Domain implements Replayed, AssembledFor {
   async commitSealed(): Promise<void> {
     for (const sink of this.topology.sinks) {
       const snapshot = this.#header.nodes[sink.uid]?.sink;
-      if (snapshot !== undefined && snapshot.pending.length > 0) await this.#inLife(sink.open(snapshot, this.parts.coordinator.epoch));
+      if (snapshot !== undefined && snapshot.pending.length > 0)
+        await this.#inLife(sink.open(snapshot, this.parts.coordinator.epoch));
     }
   }
 
@@ -165,7 +171,9 @@ export class Domain implements Replayed, AssembledFor {
   async refuseGrownInput(): Promise<void> {
     const { clock } = this.#options;
     for (const host of this.topology.sources) {
-      await this.#inLife(refuseGrown(host, { known: this.#header.nodes[host.uid]?.source, clock, signal: this.signal }));
+      await this.#inLife(
+        refuseGrown(host, { known: this.#header.nodes[host.uid]?.source, clock, signal: this.signal }),
+      );
     }
   }
 
@@ -177,7 +185,10 @@ export class Domain implements Replayed, AssembledFor {
     this.stopLoop();
   }
 
-  /** Ends everything, and begins to close readers, writers and operators: by name, so that one that does not come to an end can be told. */
+  /**
+   * Ends everything, and begins to close readers, writers and operators: by name, so that one that does not come to an
+   * end can be told.
+   */
   close(): readonly { readonly what: string; readonly closed: Promise<void> }[] {
     this.kill();
     const { sources, operators, sinks } = this.topology;
@@ -196,7 +207,10 @@ export class Domain implements Replayed, AssembledFor {
     this.#options.onFailure(error);
   }
 
-  /** What is waited for while the domain lives: a part that has failed or that hangs must not keep the failure of another back. */
+  /**
+   * What is waited for while the domain lives: a part that has failed or that hangs must not keep the failure of
+   * another back.
+   */
   async #inLife<T>(waited: Promise<T>): Promise<T> {
     const result = await untilAborted(waited, this.signal);
     this.#throwFailure();
@@ -229,10 +243,14 @@ export class Domain implements Replayed, AssembledFor {
   async #openHosts(): Promise<void> {
     const { operators, sinks } = this.topology;
     for (const operator of operators) await this.#inLife(operator.open());
-    for (const sink of sinks) await this.#inLife(sink.open(this.#header.nodes[sink.uid]?.sink, this.parts.coordinator.epoch));
+    for (const sink of sinks)
+      await this.#inLife(sink.open(this.#header.nodes[sink.uid]?.sink, this.parts.coordinator.epoch));
   }
 
-  /** Throws a `Divergence`, or `DIVERGED` where that is an error; told of one, it does the turns before that and begins a branch. */
+  /**
+   * Throws a `Divergence`, or `DIVERGED` where that is an error; told of one, it does the turns before that and begins
+   * a branch.
+   */
   async #replay(): Promise<void> {
     const { divergence, settings, clock, logger } = this.#options;
     const turns = this.recovery.takeTurns();
@@ -280,7 +298,10 @@ export class Domain implements Replayed, AssembledFor {
 
   // ---------- checkpoint
 
-  /** A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of, so it waits. */
+  /**
+   * A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of,
+   * so it waits.
+   */
   sealSoon(): void {
     this.#sealWanted = !this.#replayed;
     // Behind one that is being written: the sink filled up after its instant, so that one does not hold what fills it.

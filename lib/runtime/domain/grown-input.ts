@@ -11,7 +11,10 @@ export interface GrownInputOptions {
 }
 
 /** Looks behind the end of each split. Throws `JOB_FINISHED` when there is more. */
-export const refuseGrown = async (host: SourceHost<unknown>, { known, clock, signal }: GrownInputOptions): Promise<void> => {
+export const refuseGrown = async (
+  host: SourceHost<unknown>,
+  { known, clock, signal }: GrownInputOptions,
+): Promise<void> => {
   const { uid, source } = host;
   if (!source.replayable) return;
   for (const name of await source.splits(signal)) {

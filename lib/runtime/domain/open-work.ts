@@ -1,6 +1,6 @@
 /**
- * The work of a whole job: what bodies need of it, which items go on after a restart, when a stop may leave, and which records of the
- * journal have become garbage. Keeps I8: an outcome that is journaled is applied, never asked for again.
+ * The work of a whole job: what bodies need of it, which items go on after a restart, when a stop may leave, and which
+ * records of the journal have become garbage. Keeps I8: an outcome that is journaled is applied, never asked for again.
  */
 import type { Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
@@ -103,12 +103,18 @@ export class OpenWork implements WorkServices {
     return `operator \`${this.#options.uidOf(item.id.operator)}\`, key ${JSON.stringify(item.key)}: ${what}`;
   }
 
-  /** Journaled in the group of the turn that submits the item, so that it has what it claims before it runs and after the next crash. */
+  /**
+   * Journaled in the group of the turn that submits the item, so that it has what it claims before it runs and after
+   * the next crash.
+   */
   #claim(item: WorkItem): void {
     const claimed = this.#options.recovery.claim(item);
     if (claimed === undefined) return;
     const { branch, number } = item.id;
-    this.journal.append({ kind: 'claimed', ...item.facts(), lsn: this.journal.nextLsn(), work: claimed.work, by: { branch, number } }, () => {});
+    this.journal.append(
+      { kind: 'claimed', ...item.facts(), lsn: this.journal.nextLsn(), work: claimed.work, by: { branch, number } },
+      () => {},
+    );
     claimed.keys.push(workKey(claimed.work, 0, 'claimed'));
   }
 
@@ -135,10 +141,14 @@ export class OpenWork implements WorkServices {
     await new Promise<void>((resolve) => this.journal.flush(resolve));
   }
 
-  /** After replay: applies the ends that were journaled without a turn, in the order of the log, then starts the rest. */
+  /**
+   * After replay: applies the ends that were journaled without a turn, in the order of the log, then starts the rest.
+   */
   resume(queues: readonly WorkQueue[]): void {
     const { recovery } = this.#options;
-    const queueOf = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
+    const queueOf = new Map(
+      queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])),
+    );
     this.#isLive = true;
     for (const item of queueOf.keys()) if (item.id.branch === this.branch && !recovery.knows(item)) this.#claim(item);
     const ended = new Set<WorkItem>();

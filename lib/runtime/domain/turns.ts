@@ -1,6 +1,6 @@
 /**
- * Runs turns, one at a time and synchronously (I13): live ones, which are noted in the journal with the time they read, and recorded
- * ones, which see the recorded time again. What a live turn submits starts when the turn is durable (I14).
+ * Runs turns, one at a time and synchronously (I13): live ones, which are noted in the journal with the time they read,
+ * and recorded ones, which see the recorded time again. What a live turn submits starts when the turn is durable (I14).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Timestamp } from '../../core/element.ts';
@@ -79,8 +79,8 @@ export class Turns {
   }
 
   /**
-   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. False when it failed, and the job
-   * is over.
+   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. False when
+   * it failed, and the job is over.
    */
   run(body: () => void, turn: () => Turn, now?: Timestamp): boolean {
     if (!this.isHeld && !this.waits) return this.#live(body, turn, now);
@@ -99,7 +99,9 @@ export class Turns {
     return waiting === undefined || this.#live(waiting.body, waiting.turn, waiting.now);
   }
 
-  /** Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over. */
+  /**
+   * Runs a recorded turn again, or a part of it, at its recorded time. What it submits is started when replay is over.
+   */
   replay(now: Timestamp | undefined, body: () => void): void {
     this.#run(now, body);
   }
@@ -117,7 +119,10 @@ export class Turns {
     const made = turn();
     if (made.kind !== 'tick' && made.kind !== 'start') this.#moves += 1;
     const timed = this.#time === undefined ? made : { ...made, now: this.#time };
-    const marked = this.#submitted.length > 0 && journal.keeps ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) } : timed;
+    const marked =
+      this.#submitted.length > 0 && journal.keeps
+        ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) }
+        : timed;
     journal.note(marked);
     onTurn?.(marked);
     this.#startSubmitted();

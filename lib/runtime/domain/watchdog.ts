@@ -1,6 +1,6 @@
 /**
- * Says who holds a job up that does nothing although it could: a bounded place is full, so that sources are not pulled, and no turn has
- * made room for a long time. It only warns: a model may be slow for good reasons.
+ * Says who holds a job up that does nothing although it could: a bounded place is full, so that sources are not pulled,
+ * and no turn has made room for a long time. It only warns: a model may be slow for good reasons.
  */
 import type { Logger } from '../../core/logger.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';
@@ -47,8 +47,13 @@ export class Watchdog {
   #report(): void {
     const { places, operators, logger } = this.#options;
     const full = places.depths().filter(({ count, max }) => count >= max);
-    const holders = operators.flatMap(({ uid, holdQueue }) => (holdQueue?.oldestKey === undefined ? [] : [{ uid, key: holdQueue.oldestKey }]));
+    const holders = operators.flatMap(({ uid, holdQueue }) =>
+      holdQueue?.oldestKey === undefined ? [] : [{ uid, key: holdQueue.oldestKey }],
+    );
     const names = full.map(({ name, count, max }) => `${name} (${count} of ${max})`).join(', ');
-    logger.warn({ full, holders }, `nothing has happened for ${silenceMs / 1000} s and sources are not read, because these are full: ${names}`);
+    logger.warn(
+      { full, holders },
+      `nothing has happened for ${silenceMs / 1000} s and sources are not read, because these are full: ${names}`,
+    );
   }
 }

@@ -1,8 +1,8 @@
 /**
- * What takes the values of an Observable where a turn is under way. RxJS 7 wraps a plain observer in a subscriber of its own, which
- * reports what the observer throws later and far from its cause; what is observer and subscription at once it takes as it is, so an
- * error comes back to whoever emitted. Everything of the house that subscribes so is one of these: no other file knows what RxJS makes
- * of an observer, and nothing here overrides what RxJS keeps to itself.
+ * What takes the values of an Observable where a turn is under way. RxJS 7 wraps a plain observer in a subscriber of
+ * its own, which reports what the observer throws later and far from its cause; what is observer and subscription at
+ * once it takes as it is, so an error comes back to whoever emitted. Everything of the house that subscribes so is one
+ * of these: no other file knows what RxJS makes of an observer, and nothing here overrides what RxJS keeps to itself.
  */
 import { Subscription, type Observer } from 'rxjs';
 

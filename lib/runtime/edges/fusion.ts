@@ -1,8 +1,8 @@
 /**
- * Joins steps that follow each other into one function, which is written as source text and compiled: so each step has a call site of its
- * own, which V8 inlines, and ten operators cost what a hand-written loop costs. Composed closures share one call site for all operators
- * of a kind and cost about four times that. Where a process forbids code from strings, closures do the same. Keeps I13: a promise is
- * refused.
+ * Joins steps that follow each other into one function, which is written as source text and compiled: so each step has
+ * a call site of its own, which V8 inlines, and ten operators cost what a hand-written loop costs. Composed closures
+ * share one call site for all operators of a kind and cost about four times that. Where a process forbids code from
+ * strings, closures do the same. Keeps I13: a promise is refused.
  */
 import type { Timestamp } from '../../core/element.ts';
 import { isThenable, refusedPromise } from '../../core/errors.ts';
@@ -31,13 +31,14 @@ export const fusedStep = (uid: string, step: Step<never, unknown>, next: FusedSt
 });
 
 /** Whether a step counts for itself. */
-const counts = (steps: readonly FusedStep[], at: number): boolean => steps[at] !== undefined && steps[at].counter !== steps[at - 1]?.counter;
+const counts = (steps: readonly FusedStep[], at: number): boolean =>
+  steps[at] !== undefined && steps[at].counter !== steps[at - 1]?.counter;
 
 type Emit = (value: unknown, timestamp: Timestamp) => void;
 
 /**
- * One function that does all steps to a record and emits what comes out. What a step throws becomes an error that names its operator;
- * what `emit` throws has been named by the operator behind.
+ * One function that does all steps to a record and emits what comes out. What a step throws becomes an error that names
+ * its operator; what `emit` throws has been named by the operator behind.
  */
 export const fuse = (steps: readonly FusedStep[], emit: Emit): Emit => {
   try {
@@ -50,7 +51,10 @@ export const fuse = (steps: readonly FusedStep[], emit: Emit): Emit => {
 
 // ---------- what both ways share
 
-/** Whether a filter keeps its record, for what is not `true`. A promise is truthy and would keep every record without a word. */
+/**
+ * Whether a filter keeps its record, for what is not `true`. A promise is truthy and would keep every record without a
+ * word.
+ */
 const keeps = (uid: string, kept: unknown): boolean => {
   if (isThenable(kept)) refuse(uid, kept);
   return Boolean(kept);

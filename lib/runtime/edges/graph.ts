@@ -1,6 +1,6 @@
 /**
- * The pipeline as data: nodes with uids and the edges between them. Compiled by `topology.ts`; cut into stages for scale-out.
- * Keeps I12 (state belongs to a uid; two operators with one uid are an error).
+ * The pipeline as data: nodes with uids and the edges between them. Compiled by `topology.ts`; cut into stages for
+ * scale-out. Keeps I12 (state belongs to a uid; two operators with one uid are an error).
  */
 import type { OperatorFunction } from 'rxjs';
 import type { Sink, Source } from '../../core/connector.ts';
@@ -12,7 +12,8 @@ import type { SideWrites } from './side-output-notes.ts';
 import type { WatermarkStrategy } from './watermark-strategy.ts';
 
 /** How records cross an edge: to whoever is next, or to the owner of their key. */
-export type Partitioning = { readonly kind: 'forward' } | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key };
+export type Partitioning =
+  { readonly kind: 'forward' } | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key };
 
 export interface GraphEdge {
   readonly from: number;
@@ -23,7 +24,10 @@ export interface GraphEdge {
 
 export type NodeBody =
   | { readonly kind: 'source'; readonly source: Source<unknown>; readonly strategy: WatermarkStrategy<never> }
-  /** `boundary`: results leave in turns of their own, so its chain ends here. `foreign`: it is a user's own, so its timestamps are checked. */
+  /**
+   * `boundary`: results leave in turns of their own, so its chain ends here. `foreign`: it is a user's own, so its
+   * timestamps are checked.
+   */
   | {
       readonly kind: 'operator';
       readonly operator: Operator<never, unknown> | Step<never, unknown>;
@@ -65,15 +69,22 @@ export class StreamGraph {
   }
 
   /**
-   * Adds a node; its uid is its name, numbered when the name has come before, so it is stable while nodes of that name keep their order.
-   * Neither `rename` nor `pin` of one node changes the uid of another.
+   * Adds a node; its uid is its name, numbered when the name has come before, so it is stable while nodes of that name
+   * keep their order. Neither `rename` nor `pin` of one node changes the uid of another.
    */
   add(name: string, body: NodeBody, inputs: readonly GraphEdge[]): GraphNode {
     if (typeof name !== 'string' || name === '') throw refusal('name', 'a text', name);
     this.refuseWhileRunning();
     const count = (this.#added.get(name) ?? 0) + 1;
     this.#added.set(name, count);
-    const node: GraphNode = { id: this.#nodes.length, body, inputs, uid: count === 1 ? name : `${name}-${count}`, name, pinned: false };
+    const node: GraphNode = {
+      id: this.#nodes.length,
+      body,
+      inputs,
+      uid: count === 1 ? name : `${name}-${count}`,
+      name,
+      pinned: false,
+    };
     this.#nodes.push(node);
     return node;
   }
@@ -95,7 +106,10 @@ export class StreamGraph {
     node.name = name;
   }
 
-  /** Keeps the graph as it is while a job runs on it: a restart compiles it again, and must find what the job has begun with. */
+  /**
+   * Keeps the graph as it is while a job runs on it: a restart compiles it again, and must find what the job has begun
+   * with.
+   */
   lock(job: string): void {
     if (this.#runningJob !== undefined) {
       throw new TypeError(`Expected one job of an environment at a time; "${this.#runningJob}" is still running`);
@@ -110,7 +124,9 @@ export class StreamGraph {
   /** Throws a `TypeError` while a job runs on the graph. */
   refuseWhileRunning(): void {
     if (this.#runningJob === undefined) return;
-    throw new TypeError(`Expected the pipeline to be complete before it runs; job "${this.#runningJob}" is running on it`);
+    throw new TypeError(
+      `Expected the pipeline to be complete before it runs; job "${this.#runningJob}" is running on it`,
+    );
   }
 
   node(id: number): GraphNode {
@@ -121,30 +137,40 @@ export class StreamGraph {
 
   /** Edges that leave a node at its main output, or at a side output. */
   consumers(id: number, tag?: string): readonly { readonly node: GraphNode; readonly edge: GraphEdge }[] {
-    return this.#nodes.flatMap((node) => node.inputs.filter((edge) => edge.from === id && edge.tag === tag).map((edge) => ({ node, edge })));
+    return this.#nodes.flatMap((node) =>
+      node.inputs.filter((edge) => edge.from === id && edge.tag === tag).map((edge) => ({ node, edge })),
+    );
   }
 
   /** Ids of the side outputs of a node that somebody reads. */
   tags(id: number): readonly string[] {
-    const tags = this.#nodes.flatMap((node) => node.inputs).flatMap(({ from, tag }) => (from === id && tag !== undefined ? [tag] : []));
+    const tags = this.#nodes
+      .flatMap((node) => node.inputs)
+      .flatMap(({ from, tag }) => (from === id && tag !== undefined ? [tag] : []));
     return [...new Set(tags)];
   }
 
   /** Refuses what can not run. Throws `UID_CLASH` or `GRAPH_INVALID`. */
   check(): void {
-    if (!this.#nodes.some(({ body }) => body.kind === 'source')) throw new StreamError('GRAPH_INVALID', 'the pipeline has no source');
+    if (!this.#nodes.some(({ body }) => body.kind === 'source'))
+      throw new StreamError('GRAPH_INVALID', 'the pipeline has no source');
     const seen = new Map<string, GraphNode>();
     for (const node of this.#nodes) {
       const other = seen.get(node.uid);
       if (other !== undefined) {
-        throw new StreamError('UID_CLASH', `operators "${other.name}" and "${node.name}" both have the uid "${node.uid}"`);
+        throw new StreamError(
+          'UID_CLASH',
+          `operators "${other.name}" and "${node.name}" both have the uid "${node.uid}"`,
+        );
       }
       seen.set(node.uid, node);
     }
     this.#checkOutputs();
   }
 
-  /** An output has one owner: what two sinks write to one file, each would take for damage that somebody else has done. */
+  /**
+   * An output has one owner: what two sinks write to one file, each would take for damage that somebody else has done.
+   */
   #checkOutputs(): void {
     const owners = new Map<string, GraphNode>();
     for (const node of this.#nodes) {
@@ -162,7 +188,10 @@ export class StreamGraph {
     }
   }
 
-  /** Whether a source that can't replay, or a sink that writes at once, needs the order of turns to be recorded. Work needs it too. */
+  /**
+   * Whether a source that can't replay, or a sink that writes at once, needs the order of turns to be recorded. Work
+   * needs it too.
+   */
   get needsTurnLog(): boolean {
     return this.#nodes.some(({ body }) => {
       if (body.kind === 'source') return !body.source.replayable;
@@ -179,12 +208,16 @@ export class StreamGraph {
     for (const node of this.#nodes) {
       stageOf.set(node.id, node.id);
       for (const { from, partitioning } of node.inputs) {
-        if (partitioning.kind === 'forward') merge(stageOf.get(node.id) as number, stageOf.get(from) as number); // Inputs come before their consumers.
+        // Inputs come before their consumers.
+        if (partitioning.kind === 'forward') merge(stageOf.get(node.id) as number, stageOf.get(from) as number);
       }
     }
     return [...new Set(stageOf.values())].map((stage) => {
       const nodes = this.#nodes.filter(({ id }) => stageOf.get(id) === stage);
-      return { nodes: nodes.map(({ id }) => id), inputs: nodes.flatMap(({ inputs }) => inputs.filter(({ partitioning }) => partitioning.kind === 'hash')) };
+      return {
+        nodes: nodes.map(({ id }) => id),
+        inputs: nodes.flatMap(({ inputs }) => inputs.filter(({ partitioning }) => partitioning.kind === 'hash')),
+      };
     });
   }
 }

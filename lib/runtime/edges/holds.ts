@@ -1,13 +1,14 @@
 /**
- * Keeps watermarks behind the results they must not overtake, and results behind the watermarks they must not overtake (I3, I17).
+ * Keeps watermarks behind the results they must not overtake, and results behind the watermarks they must not overtake
+ * (I3, I17).
  *
- * Holds stand in segments. The holds of the first segment emit at once; those of later segments wait, unless results may overtake
- * watermarks and what is emitted has a timestamp greater than each watermark before it, or none: then it is no more late in front of them
- * than behind. With `keyOrder` it does so only if no earlier result of its key waits: else it waits in its own segment until
- * that one has left, which is never behind the watermark in front of its own.
- * A watermark closes the last segment and leaves when every segment before it and its own are released. With order `arrival`
- * each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into the one before it, so there
- * are never more than holds and results that wait.
+ * Holds stand in segments. The holds of the first segment emit at once; those of later segments wait, unless results
+ * may overtake watermarks and what is emitted has a timestamp greater than each watermark before it, or none: then it
+ * is no more late in front of them than behind. With `keyOrder` it does so only if no earlier result of its key waits:
+ * else it waits in its own segment until that one has left, which is never behind the watermark in front of its own.
+ * A watermark closes the last segment and leaves when every segment before it and its own are released. With order
+ * `arrival` each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into
+ * the one before it, so there are never more than holds and results that wait.
  *
  * Open holds and results that wait are keyed state, a row each; what closes segments is in the checkpoint header.
  */
@@ -46,7 +47,10 @@ class Segment {
   /** What leaves when the segment is done. */
   watermark: Timestamp | undefined;
   idle: boolean | undefined;
-  /** The stream became active before that watermark: a merge downstream takes no watermark of a stream that it has as idle. */
+  /**
+   * The stream became active before that watermark: a merge downstream takes no watermark of a stream that it has as
+   * idle.
+   */
   active = false;
   before: Segment | undefined;
   next: Segment | undefined;
@@ -133,7 +137,8 @@ export class HoldQueue<O> implements Holds<O> {
   }
 
   take(): Hold {
-    const segment = this.#last !== undefined && this.#isJoinable(this.#last) ? this.#last : this.#append(this.#nextSegment++);
+    const segment =
+      this.#last !== undefined && this.#isJoinable(this.#last) ? this.#last : this.#append(this.#nextSegment++);
     const hold = this.#nextHold++;
     segment.open += 1;
     this.#holds.set(hold, { key: this.#options.keys.key, segment });
@@ -182,7 +187,12 @@ export class HoldQueue<O> implements Holds<O> {
     const closed: ClosedSegment[] = [];
     for (const { number, watermark, idle, active } of this.#segments()) {
       if (watermark === undefined && idle === undefined) continue;
-      closed.push({ number, ...(active && { active }), ...(watermark !== undefined && { watermark }), ...(idle !== undefined && { idle }) });
+      closed.push({
+        number,
+        ...(active && { active }),
+        ...(watermark !== undefined && { watermark }),
+        ...(idle !== undefined && { idle }),
+      });
     }
     return { nextHold: this.#nextHold, nextSegment: this.#nextSegment, nextOrder: this.#nextOrder, closed };
   }
@@ -197,7 +207,11 @@ export class HoldQueue<O> implements Holds<O> {
     const held: Omit<Held, 'segment'>[] = [];
     await this.#options.held.forEachEntry((key, order, row) => held.push({ order, key, row: row() }));
     const closed = new Map(snapshot.closed.map((each) => [each.number, each]));
-    const numbers = new Set([...closed.keys(), ...holds.map(({ segment }) => segment), ...held.map(({ row: [segment] }) => segment)]);
+    const numbers = new Set([
+      ...closed.keys(),
+      ...holds.map(({ segment }) => segment),
+      ...held.map(({ row: [segment] }) => segment),
+    ]);
     const byNumber = new Map<number, Segment>();
     for (const number of [...numbers].sort((a, b) => a - b)) {
       const { watermark, idle, active = false } = closed.get(number) ?? {};
@@ -229,7 +243,10 @@ export class HoldQueue<O> implements Holds<O> {
     return made;
   }
 
-  /** Whether a new hold joins this last segment. Where results may overtake, what has come behind idleness need not stand apart. */
+  /**
+   * Whether a new hold joins this last segment. Where results may overtake, what has come behind idleness need not
+   * stand apart.
+   */
   #isJoinable({ watermark, idle }: Segment): boolean {
     return !this.#inOrder && watermark === undefined && (this.#overtakes || idle === undefined);
   }
@@ -278,7 +295,10 @@ export class HoldQueue<O> implements Holds<O> {
     if (freed.size > 0) this.#follow(freed);
   }
 
-  /** Emits what waited in a segment that has come to the front, in the order it came; gathers what else waits of its keys. */
+  /**
+   * Emits what waited in a segment that has come to the front, in the order it came; gathers what else waits of its
+   * keys.
+   */
   #flush(segment: Segment, freed: Map<MapKey, Set<Held>>): void {
     for (const each of segment.held) {
       this.#send(each);
@@ -313,7 +333,8 @@ export class HoldQueue<O> implements Holds<O> {
     if (ofKey?.size === 0) this.#heldOf?.delete(mapKeyOf(key));
     keys.within(key, () => held.delete(order));
     const [, value, timestamp, side] = row;
-    if (side === undefined) out.record(value as O, timestamp); // It was given to `emit` as O.
+    if (side === undefined)
+      out.record(value as O, timestamp); // It was given to `emit` as O.
     else out.side(side, value, timestamp);
   }
 
@@ -335,7 +356,8 @@ export class HoldQueue<O> implements Holds<O> {
 
   #get(hold: Hold): OpenHold {
     const open = this.#holds.get(hold);
-    if (open === undefined) throw new TypeError(`Expected \`hold\` to be one that was taken and not released, got \`${hold}\``);
+    if (open === undefined)
+      throw new TypeError(`Expected \`hold\` to be one that was taken and not released, got \`${hold}\``);
     return open;
   }
 }
@@ -344,4 +366,5 @@ export class HoldQueue<O> implements Holds<O> {
 const behind = ({ watermark, behind: before }: Segment): Timestamp => watermark ?? before;
 
 /** Whether a result must not leave in front of the watermark: it would be on time there and late behind. */
-const isLate = (watermark: Timestamp, timestamp: Timestamp): boolean => timestamp <= watermark && timestamp !== MIN_TIMESTAMP;
+const isLate = (watermark: Timestamp, timestamp: Timestamp): boolean =>
+  timestamp <= watermark && timestamp !== MIN_TIMESTAMP;

@@ -5,8 +5,12 @@ import { asMistake, InvariantError, messageOf, StreamError } from '../../core/er
 export const operatorFailure = (uid: string | undefined, error: unknown): unknown =>
   error instanceof StreamError || error instanceof InvariantError
     ? error
-    : new StreamError('OPERATOR_FAILED', `${uid === undefined ? 'a function of the pipeline' : `operator \`${uid}\``} threw: ${messageOf(error)}`, {
-        cause: error,
-        ...asMistake(error),
-        details: uid === undefined ? {} : { uid },
-      });
+    : new StreamError(
+        'OPERATOR_FAILED',
+        `${uid === undefined ? 'a function of the pipeline' : `operator \`${uid}\``} threw: ${messageOf(error)}`,
+        {
+          cause: error,
+          ...asMistake(error),
+          details: uid === undefined ? {} : { uid },
+        },
+      );

@@ -1,6 +1,6 @@
 /**
- * The bounded places of a job (I10): inboxes, open work, unsealed sink buffers, the dirty set. While any is full, sources are not
- * pulled; inside the graph nothing ever blocks, so there is no deadlock.
+ * The bounded places of a job (I10): inboxes, open work, unsealed sink buffers, the dirty set. While any is full,
+ * sources are not pulled; inside the graph nothing ever blocks, so there is no deadlock.
  */
 import type { Place, PlaceOptions } from '../../core/operator.ts';
 

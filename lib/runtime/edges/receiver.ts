@@ -1,4 +1,7 @@
-/** What stands behind an operator inside a chain: direct calls, no promise and no Subject per record (the road; RxJS is the wire). */
+/**
+ * What stands behind an operator inside a chain: direct calls, no promise and no Subject per record (the road; RxJS is
+ * the wire).
+ */
 import type { Timestamp } from '../../core/element.ts';
 
 export interface Receiver<T> {

@@ -1,7 +1,8 @@
 /**
- * A user's RxJS operator between two chains. It must emit while it handles a value, or while its input completes: whatever awaits touches
- * no output (I13). With the final watermark its input completes, so that what it still holds comes out in front of that watermark; a
- * stop brings no final watermark, and what is held then is lost, as with every restart: no checkpoint sees it.
+ * A user's RxJS operator between two chains. It must emit while it handles a value, or while its input completes:
+ * whatever awaits touches no output (I13). With the final watermark its input completes, so that what it still holds
+ * comes out in front of that watermark; a stop brings no final watermark, and what is held then is lost, as with every
+ * restart: no checkpoint sees it.
  */
 import { Subject, type OperatorFunction } from 'rxjs';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
@@ -22,7 +23,8 @@ export interface RxSegmentOptions<I, O> {
 export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOptions<I, O>): Receiver<I> => {
   const input = new Subject<I>();
   const output = new Results<O>(to, (error) => fail(operatorFailure(uid, error)));
-  const outsideTurn = (what: string): StreamError => new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` ${what}`);
+  const outsideTurn = (what: string): StreamError =>
+    new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` ${what}`);
   output.refusal = () => outsideTurn('emitted while it handled no value');
   let watermark = MIN_TIMESTAMP;
   /** Throws in the turn what came through RxJS, which would report it far from its cause. */
@@ -36,7 +38,8 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
     output.handling = true;
     input.complete();
     leave();
-    if (!output.completed) throw outsideTurn('had not completed when its input had: it waits for something that is no value of its input');
+    if (!output.completed)
+      throw outsideTurn('had not completed when its input had: it waits for something that is no value of its input');
   };
   output.subscribing = true;
   try {
@@ -71,7 +74,8 @@ class Results<O> extends DirectObserver<O> {
   /** That of the value in hand. */
   timestamp: Timestamp = MIN_TIMESTAMP;
   thrown: { readonly error: unknown } | undefined;
-  refusal: () => StreamError = () => new StreamError('EMIT_OUTSIDE_TURN', 'an RxJS operator emitted while it handled no value');
+  refusal: () => StreamError = () =>
+    new StreamError('EMIT_OUTSIDE_TURN', 'an RxJS operator emitted while it handled no value');
   readonly #to: Receiver<O>;
   readonly #fail: (error: unknown) => void;
 

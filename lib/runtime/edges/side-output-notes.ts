@@ -1,6 +1,7 @@
 /**
- * What is odd about the side outputs of a graph, as far as can be seen before it runs: one that an operator was told to write to and
- * nobody reads, and one that is read of an operator that never writes to it. Keeps I22; what is lost while a job runs counts its host.
+ * What is odd about the side outputs of a graph, as far as can be seen before it runs: one that an operator was told to
+ * write to and nobody reads, and one that is read of an operator that never writes to it. Keeps I22; what is lost while
+ * a job runs counts its host.
  */
 import type { GraphNode, NodeBody, StreamGraph } from './graph.ts';
 
@@ -34,7 +35,9 @@ export const sideOutputNotes = (graph: StreamGraph): readonly SideOutputNote[] =
     const read = graph.tags(node.id);
     const { tags, others } = sideWritesOf(node.body);
     const unread = tags.filter((tag) => !read.includes(tag)).map((tag) => unreadNote(node, tag));
-    const unwritten = others ? [] : read.filter((tag) => !tags.includes(tag)).map((tag) => unwrittenNote(graph, node, tag));
+    const unwritten = others
+      ? []
+      : read.filter((tag) => !tags.includes(tag)).map((tag) => unwrittenNote(graph, node, tag));
     return [...unread, ...unwritten];
   });
 

@@ -1,8 +1,8 @@
 /**
  * Edges: RxJS between chains, direct calls inside them, and what stands on an edge (keys, unions).
  *
- * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every consumer here is a `DirectObserver`: what an
- * operator throws comes back to the turn that pushed the record.
+ * RxJS 7 reports what a consumer throws asynchronously and far from its cause. So every consumer here is a
+ * `DirectObserver`: what an operator throws comes back to the turn that pushed the record.
  */
 import { Observable, type Observer } from 'rxjs';
 import type { StreamElement, Timestamp } from '../../core/element.ts';
@@ -17,7 +17,10 @@ import type { Gate, Receiver } from './receiver.ts';
 import type { WatermarkChange } from './watermark-change.ts';
 import type { WatermarkValve } from './watermark-merge.ts';
 
-/** An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which takes `record`. */
+/**
+ * An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which
+ * takes `record`.
+ */
 export class Wire<T> implements Receiver<T> {
   readonly elements: Observable<StreamElement<T>>;
   /** That of the chain behind the wire when there is just one: its records need no element around them. */
@@ -138,7 +141,10 @@ export const unionInput = <T>(channel: string, valve: WatermarkValve, to: Receiv
 };
 
 /** Passes on what a merge lets out: `active`, then a watermark, then `idle`. */
-export const forward = ({ watermark, idle }: WatermarkChange, to: Pick<Receiver<never>, 'watermark' | 'status'>): void => {
+export const forward = (
+  { watermark, idle }: WatermarkChange,
+  to: Pick<Receiver<never>, 'watermark' | 'status'>,
+): void => {
   if (idle === false) to.status(false);
   if (watermark !== undefined) to.watermark(watermark);
   if (idle === true) to.status(true);

@@ -1,6 +1,7 @@
 /**
- * Hands records to an at-least-once sink, whose `write` may have effects at once, only when the log is durable up to the turn that made
- * them (I14): else a crash could give their numbers to other records. The queue is a bounded place (I10).
+ * Hands records to an at-least-once sink, whose `write` may have effects at once, only when the log is durable up to
+ * the turn that made them (I14): else a crash could give their numbers to other records. The queue is a bounded place
+ * (I10).
  */
 import type { Clock } from '../../core/clock.ts';
 import type { SinkWriter } from '../../core/connector.ts';
@@ -73,7 +74,10 @@ export class DurableWrites<T> {
     });
   }
 
-  /** Writes and flushes what has a number below `next`: one step after the other, so that nothing is written into an epoch that is being sealed. */
+  /**
+   * Writes and flushes what has a number below `next`: one step after the other, so that nothing is written into an
+   * epoch that is being sealed.
+   */
   #send(next: number): void {
     const { flush, onFailure } = this.#options;
     this.#sending = this.#sending.then(() => {

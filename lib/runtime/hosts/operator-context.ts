@@ -1,6 +1,6 @@
 /**
- * What an operator is given: its capabilities, and nothing of the host that runs it. What it has asked for stands in `Asked`, where its
- * host finds it. Keeps I2 and I13.
+ * What an operator is given: its capabilities, and nothing of the host that runs it. What it has asked for stands in
+ * `Asked`, where its host finds it. Keeps I2 and I13.
  */
 import { MAX_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -53,7 +53,9 @@ export interface ContextOptions<O> {
   readonly uid: string;
   /** The operator's number in the uid dictionary. */
   readonly number: number;
-  /** Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it. */
+  /**
+   * Numbers of the states that the checkpoint holds, by name: a state keeps its number whatever is declared beside it.
+   */
   readonly stateNumbers: ReadonlyMap<string, number>;
   /** The number of the next state that the checkpoint does not hold. */
   readonly nextState: number;
@@ -71,7 +73,10 @@ export interface ContextOptions<O> {
 
 /** What one operator has asked for. */
 export class Asked<O> {
-  /** Numbers of the operator, and of its work: how much work was submitted before must not show in the operator's own numbers. */
+  /**
+   * Numbers of the operator, and of its work: how much work was submitted before must not show in the operator's own
+   * numbers.
+   */
   readonly sequence = new Sequence();
   readonly workSequence = new Sequence();
   /** Handles of its states by name. */
@@ -118,7 +123,13 @@ export class HostContext<O> implements OperatorContext<O> {
     this.#options = options;
     this.#state = state;
     this.#asked = asked;
-    this.#sides = new SideOutputs({ uid, read: sides, metrics: this.metrics, logger: services.logger, told: toldUnread });
+    this.#sides = new SideOutputs({
+      uid,
+      read: sides,
+      metrics: this.metrics,
+      logger: services.logger,
+      told: toldUnread,
+    });
     this.#nextState = options.nextState;
   }
 
@@ -140,7 +151,12 @@ export class HostContext<O> implements OperatorContext<O> {
   timers(onTimer: (timer: Timer) => void): Timers {
     this.#askOnceForTimers();
     const { keys, number, services } = this.#options;
-    const timers = new TimerService({ op: number, keys, maxParallelism: services.maxParallelism, fire: this.#named(onTimer) });
+    const timers = new TimerService({
+      op: number,
+      keys,
+      maxParallelism: services.maxParallelism,
+      fire: this.#named(onTimer),
+    });
     this.#asked.timers = timers;
     return {
       get watermark() {
@@ -168,9 +184,14 @@ export class HostContext<O> implements OperatorContext<O> {
   }
 
   holds(options: HoldOptions = {}): Holds<O> {
-    if (this.#asked.holds !== undefined) throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
+    if (this.#asked.holds !== undefined)
+      throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
     if (options.order === 'arrival' && options.overtakeWatermarks === true) {
-      throw refusal('overtakeWatermarks', "false or left out with order 'arrival', which lets no result overtake another", true);
+      throw refusal(
+        'overtakeWatermarks',
+        "false or left out with order 'arrival', which lets no result overtake another",
+        true,
+      );
     }
     const { keys } = this.#options;
     const out: HoldsReceiver<O> = {

@@ -1,6 +1,6 @@
 /**
- * Hosts one operator: brings it records, watermarks and timers, and keeps the order among them: timers fire before the watermark that
- * makes them due is forwarded, and the watermark waits for holds. Keeps I2, I3 and I13.
+ * Hosts one operator: brings it records, watermarks and timers, and keeps the order among them: timers fire before the
+ * watermark that makes them due is forwarded, and the watermark waits for holds. Keeps I2, I3 and I13.
  */
 import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
@@ -46,7 +46,10 @@ const unkeyed = '';
 export class OperatorHost<I, O> implements Receiver<I> {
   readonly uid: string;
   readonly number: number;
-  /** The steps from this operator on that become one function, and what they emit to; undefined for an operator with capabilities. */
+  /**
+   * The steps from this operator on that become one function, and what they emit to; undefined for an operator with
+   * capabilities.
+   */
   readonly fused: Fused | undefined;
   /** Records that it was given in this life. Fused steps count for themselves, and so does a keyed edge. */
   readonly counter: RecordCounter;
@@ -153,7 +156,12 @@ export class OperatorHost<I, O> implements Receiver<I> {
     const { sequence, workSequence, holds } = this.#asked;
     const sequences = { sequence: sequence.snapshot(), workSequence: workSequence.snapshot() };
     const advances = this.#advances?.snapshot();
-    return { watermark: this.#watermark, ...sequences, ...(holds && { holds: holds.snapshot() }), ...(advances && { advances }) };
+    return {
+      watermark: this.#watermark,
+      ...sequences,
+      ...(holds && { holds: holds.snapshot() }),
+      ...(advances && { advances }),
+    };
   }
 
   /** Restores from the header's part and the stored rows, then lets the operator look at its state. */
@@ -228,6 +236,9 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   #refuseAsync(returned: unknown): never {
     if (isThenable(returned)) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
-    throw new StreamError('ASYNC_IN_TURN', `operator \`${this.uid}\` returned a value from \`process\`, which it should emit`);
+    throw new StreamError(
+      'ASYNC_IN_TURN',
+      `operator \`${this.uid}\` returned a value from \`process\`, which it should emit`,
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** Where an operator's side outputs go. What is sent to one that nobody reads is counted, and the first of it is told (I22). */
+/**
+ * Where an operator's side outputs go. What is sent to one that nobody reads is counted, and the first of it is told
+ * (I22).
+ */
 import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import { nowhere, type Receiver } from '../edges/receiver.ts';

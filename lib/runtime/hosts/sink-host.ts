@@ -1,8 +1,9 @@
 /**
- * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints sealed, oldest
- * first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that a record has the same number
- * after a crash (I14); it too is tried until it succeeds. A committable is copied when the sink gives it and whenever the sink is given
- * it, so that what is stored and what is tried again is what was sealed, whatever the sink does with its own (I21).
+ * Hosts one sink: numbers its records, ends its epochs at the instant of a checkpoint, and commits what checkpoints
+ * sealed, oldest first, until it succeeds (I7). An at-least-once sink sends only what the log is durable up to, so that
+ * a record has the same number after a crash (I14); it too is tried until it succeeds. A committable is copied when the
+ * sink gives it and whenever the sink is given it, so that what is stored and what is tried again is what was sealed,
+ * whatever the sink does with its own (I21).
  */
 import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
@@ -87,7 +88,8 @@ export class SinkHost<T> implements Receiver<T> {
   /** Opens the writer and commits again what the checkpoint sealed. */
   async open(snapshot: SinkSnapshot | undefined, epoch: number): Promise<void> {
     const { signal, jobId } = this.#services;
-    // A number of the dictionary is never given twice, so a sink that was dropped and comes back is another one: its records begin at 0.
+    // A number of the dictionary is never given twice, so a sink that was dropped and comes back is another one: its
+    // records begin at 0.
     const sinkId = `${jobId}.${this.uid}.${this.number}`;
     this.#records = snapshot?.number ?? 0;
     this.#last = snapshot?.last;
@@ -157,7 +159,10 @@ export class SinkHost<T> implements Receiver<T> {
     return this.#writeRetries;
   }
 
-  /** Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job ends; what is left is committed by the next start. */
+  /**
+   * Commits an epoch that a durable checkpoint has sealed. Retries until it succeeds or the job ends; what is left is
+   * committed by the next start.
+   */
   async committed(sealed: SealedEpoch): Promise<void> {
     this.#pending.push(sealed);
     this.#last = sealed.committable;
@@ -180,10 +185,17 @@ export class SinkHost<T> implements Receiver<T> {
 
   async #commit({ epoch, committable }: SealedEpoch): Promise<void> {
     const onRetry = (): void => void (this.#commitRetries += 1);
-    await this.#untilDone(`commit epoch ${epoch}`, (signal) => this.#open.commit(ownCopy(committable), signal), onRetry);
+    await this.#untilDone(
+      `commit epoch ${epoch}`,
+      (signal) => this.#open.commit(ownCopy(committable), signal),
+      onRetry,
+    );
   }
 
-  /** Tries on until it succeeds or the job ends (I10): what is outside may be away for a while, and the job goes on meanwhile. */
+  /**
+   * Tries on until it succeeds or the job ends (I10): what is outside may be away for a while, and the job goes on
+   * meanwhile.
+   */
   async #untilDone(what: string, attempt: (signal: AbortSignal) => Promise<void>, onRetry: () => void): Promise<void> {
     const { clock, signal } = this.#services;
     for (let failures = 1; ; failures += 1) {
@@ -192,7 +204,8 @@ export class SinkHost<T> implements Receiver<T> {
         return;
       } catch (error) {
         const failure = this.#failure(what, error);
-        // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for ever.
+        // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for
+        // ever.
         if (!failure.retryable || signal.aborted) throw failure;
         onRetry();
         const delayMs = backOffMs(retry, failures);
@@ -208,7 +221,10 @@ export class SinkHost<T> implements Receiver<T> {
     if ((failures & (failures - 1)) !== 0) return;
     const times = failures === 1 ? '' : ` ${failures} times`;
     const { logger } = this.#services;
-    logger.warn({ error, sink: this.uid, ...facts }, `sink "${this.uid}" failed${times} to ${what}: ${messageOf(error)}; trying again`);
+    logger.warn(
+      { error, sink: this.uid, ...facts },
+      `sink "${this.uid}" failed${times} to ${what}: ${messageOf(error)}; trying again`,
+    );
   }
 
   /** A promise would be waited for by nobody, and what it rejects with be lost. */
@@ -243,7 +259,12 @@ export class SinkHost<T> implements Receiver<T> {
       place,
       writer,
       write: (record) => this.#write(writer, record),
-      flush: () => this.#untilDone('write', async (ended) => writer.flush?.(ended), () => void (this.#writeRetries += 1)),
+      flush: () =>
+        this.#untilDone(
+          'write',
+          async (ended) => writer.flush?.(ended),
+          () => void (this.#writeRetries += 1),
+        ),
       onWritten: () => {
         if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
       },
@@ -253,6 +274,9 @@ export class SinkHost<T> implements Receiver<T> {
 
   #failure(what: string, error: unknown): StreamError {
     if (error instanceof StreamError) return error;
-    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, { cause: error, ...asMistake(error) });
+    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, {
+      cause: error,
+      ...asMistake(error),
+    });
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The door to a source: what crosses it is a copy, and its failures are named. What is outside may be away for a while and mends itself, so it is not taken for code that throws on
- * the same input again: the restart strategy alone says how long it is tried.
+ * The door to a source: what crosses it is a copy, and its failures are named. What is outside may be away for a while
+ * and mends itself, so it is not taken for code that throws on the same input again: the restart strategy alone says
+ * how long it is tried.
  */
 import type { Source, SourceBatch, SourceReader } from '../../core/connector.ts';
 import { asMistake, InvariantError, messageOf, StreamError } from '../../core/errors.ts';
@@ -8,8 +9,8 @@ import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 
 /**
- * The source as it is, except that it shares no position and no list of a batch with the engine, and that what it rejects with says which
- * source it was, and whether a restart can help.
+ * The source as it is, except that it shares no position and no list of a batch with the engine, and that what it
+ * rejects with says which source it was, and whether a restart can help.
  */
 export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
   name: source.name,
@@ -30,7 +31,8 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
       get waiting() {
         return reader.waiting;
       },
-      read: (readSignal) => named(`source \`${uid}\` failed to read split \`${split}\``, readSignal, () => readOwn(readSignal)),
+      read: (readSignal) =>
+        named(`source \`${uid}\` failed to read split \`${split}\``, readSignal, () => readOwn(readSignal)),
       ...(committed !== undefined && {
         committed: (at: unknown) =>
           named(`source \`${uid}\` failed to note a position`, signal, () => committed.call(reader, ownCopy(at))),

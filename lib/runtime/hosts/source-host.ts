@@ -311,11 +311,11 @@ export class SourceHost<T> {
 
   #side(tag: string, value: T): void {
     const side = this.#options.sides.get(tag);
-    if (side === undefined) this.#dropped += 1; // Nobody reads that side output.
+    if (side === undefined)
+      this.#dropped += 1; // Nobody reads that side output.
     else side.record(value, MIN_TIMESTAMP);
   }
 }
-
 
 /** The records of an input that are kept, by their place. */
 const keep = (input: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {

@@ -1,6 +1,6 @@
 /**
- * Compiles a graph into hosts and edges: consecutive operators call each other directly, an RxJS wire stands wherever a chain ends (at
- * work, a union, a fan-out, an RxJS operator, a tap or a sink).
+ * Compiles a graph into hosts and edges: consecutive operators call each other directly, an RxJS wire stands wherever a
+ * chain ends (at work, a union, a fan-out, an RxJS operator, a tap or a sink).
  */
 import { StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -39,7 +39,8 @@ export interface Topology {
   operator(number: number): OperatorHost<never, unknown> | undefined;
 }
 
-export const compile = (graph: StreamGraph, services: TopologyServices): Topology => new Compiler(graph, services).compile();
+export const compile = (graph: StreamGraph, services: TopologyServices): Topology =>
+  new Compiler(graph, services).compile();
 
 class Compiler {
   readonly #graph: StreamGraph;
@@ -78,7 +79,16 @@ class Compiler {
         const { places, logger } = this.#services;
         const at = { uid, number: this.#services.numberOf(uid), output: this.#output(node), sides: this.#sides(node) };
         const strategy = body.strategy as WatermarkStrategy<unknown>; // The graph ties it to the values of the source.
-        this.#sources.push(new SourceHost({ ...at, source: body.source, strategy, places, logger, metrics: this.#services.metrics(uid) }));
+        this.#sources.push(
+          new SourceHost({
+            ...at,
+            source: body.source,
+            strategy,
+            places,
+            logger,
+            metrics: this.#services.metrics(uid),
+          }),
+        );
         return;
       }
       case 'operator':
@@ -93,12 +103,20 @@ class Compiler {
       case 'pipe': {
         const to = this.#output(node);
         const { fail, signal } = this.#services;
-        return this.#enterAll(node, rxSegment({ uid: node.uid, operator: body.operator, to, signal, fail: (error) => fail(error) }));
+        return this.#enterAll(
+          node,
+          rxSegment({ uid: node.uid, operator: body.operator, to, signal, fail: (error) => fail(error) }),
+        );
       }
       case 'tap':
         return this.#enterAll(node, { ...nowhere, record: body.next });
       case 'sink': {
-        const host = new SinkHost<never>({ uid: node.uid, number: this.#services.numberOf(node.uid), sink: body.sink, services: this.#services });
+        const host = new SinkHost<never>({
+          uid: node.uid,
+          number: this.#services.numberOf(node.uid),
+          sink: body.sink,
+          services: this.#services,
+        });
         this.#sinks.push(host);
         return this.#enterAll(node, host);
       }
@@ -108,7 +126,8 @@ class Compiler {
   #buildOperator(node: GraphNode, number: number): void {
     const { body } = node;
     const [edge] = node.inputs;
-    if (body.kind !== 'operator' || edge === undefined) throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" has no input`);
+    if (body.kind !== 'operator' || edge === undefined)
+      throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" has no input`);
     const keys = new KeyContext();
     const keyed = edge.partitioning.kind === 'hash';
     const host = new OperatorHost<never, unknown>({
@@ -138,7 +157,10 @@ class Compiler {
     const consumers = this.#graph.consumers(node.id, tag);
     const [only] = consumers;
     if (only === undefined) return nowhere; // It takes anything.
-    const fused = consumers.length === 1 && only.node.body.kind === 'operator' && !(node.body.kind === 'operator' && node.body.boundary);
+    const fused =
+      consumers.length === 1 &&
+      only.node.body.kind === 'operator' &&
+      !(node.body.kind === 'operator' && node.body.boundary);
     if (fused) return this.#entry(only.node, only.edge);
     const wire = new Wire<never>();
     for (const consumer of consumers) wire.to(this.#entry(consumer.node, consumer.edge));
@@ -166,9 +188,11 @@ class Compiler {
 
   #entry(node: GraphNode, edge: GraphEdge): Receiver<never> {
     const receiver = this.#entries.get(entryOf(node, edge));
-    if (receiver === undefined) throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" is used before it is defined`);
+    if (receiver === undefined)
+      throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" is used before it is defined`);
     return receiver;
   }
 }
 
-const entryOf = (node: GraphNode, { from, tag }: GraphEdge): string => `${node.id}<${from}${tag === undefined ? '' : `/${tag}`}`;
+const entryOf = (node: GraphNode, { from, tag }: GraphEdge): string =>
+  `${node.id}<${from}${tag === undefined ? '' : `/${tag}`}`;

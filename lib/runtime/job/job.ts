@@ -199,7 +199,8 @@ export class Job {
         `job "${name}" failed: ${messageOf(failure.error)}; starting again`,
       );
       this.#set('restarting', failure.error);
-      const waited = sleep(clock, delayMs, this.#wayOut.asked).catch(() => {}); // Stopped while it waits: looked at below.
+      // Stopped while it waits: looked at below.
+      const waited = sleep(clock, delayMs, this.#wayOut.asked).catch(() => {});
       await Promise.all([waited, life.close(stopTimeoutMs)]);
       if (this.#wayOut.wanted !== 'run') return this.#leaveBetween(failure.error);
       this.#restarts += 1;

@@ -1,6 +1,6 @@
 /**
- * The logger of a job: pino to standard error, so that standard output belongs to the program. What is logged under `error` or `err`
- * keeps what makes an error useful: code, hint, details and the chain of causes.
+ * The logger of a job: pino to standard error, so that standard output belongs to the program. What is logged under
+ * `error` or `err` keeps what makes an error useful: code, hint, details and the chain of causes.
  */
 import { pino, stdSerializers, symbols } from 'pino';
 import { messageOf } from '../../core/errors.ts';
@@ -26,7 +26,9 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
   if (option === undefined || typeof option === 'string') {
     const level = oneOf('logger', option ?? 'warn', levelNames);
     // Synchronous: what is logged right before a crash must be seen.
-    return harmless(pino({ name: 'millrace', level, serializers }, pino.destination({ fd: standardError, sync: true })));
+    return harmless(
+      pino({ name: 'millrace', level, serializers }, pino.destination({ fd: standardError, sync: true })),
+    );
   }
   if (typeof option !== 'object' || option === null || typeof option.child !== 'function') {
     throw refusal('logger', 'a pino logger or the name of a level', option);
@@ -34,7 +36,9 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
   return harmless(option.child({}, { serializers: missingSerializers(option) }));
 };
 
-/** A logger whose destination throws says so once, and fails nobody: what is logged is about the job and no part of it. */
+/**
+ * A logger whose destination throws says so once, and fails nobody: what is logged is about the job and no part of it.
+ */
 const harmless = (logger: Logger): Logger => {
   let told = false;
   const guarded = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'): LogFunction => {
@@ -73,18 +77,21 @@ const describe = (error: unknown, seen: Set<unknown>): unknown => {
   }
   if (stack !== undefined) facts['stack'] = stack;
   if (cause !== undefined) facts['cause'] = describe(cause, seen);
-  if (error instanceof AggregateError) facts['errors'] = error.errors.slice(0, causesMax).map((each) => describe(each, seen));
+  if (error instanceof AggregateError)
+    facts['errors'] = error.errors.slice(0, causesMax).map((each) => describe(each, seen));
   return facts;
 };
 
-const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 
 const serializers = { error: serialiseError, err: serialiseError };
 
 /** A user's own serialisers stay; pino's default for `err` gives way. */
 const missingSerializers = (logger: Logger): Record<string, (value: unknown) => unknown> => {
   const own: unknown = Reflect.get(logger, symbols.serializersSym);
-  const ownOf = (name: string): unknown => (typeof own === 'object' && own !== null ? Reflect.get(own, name) : undefined);
+  const ownOf = (name: string): unknown =>
+    typeof own === 'object' && own !== null ? Reflect.get(own, name) : undefined;
   const missing = (name: string): boolean => ownOf(name) === undefined || ownOf(name) === stdSerializers.err;
   return Object.fromEntries(Object.entries(serializers).filter(([name]) => missing(name)));
 };

@@ -1,11 +1,13 @@
 /**
- * Metrics as plain fields, which a prom-client registry may read: counting costs an addition, everything else (rates, quantiles, labels,
- * text) is computed when somebody reads.
+ * Metrics as plain fields, which a prom-client registry may read: counting costs an addition, everything else (rates,
+ * quantiles, labels, text) is computed when somebody reads.
  *
- * How a group becomes a name, the same for ever: `getSubGroup(name, value)` adds `name` to the metric's name and a label `name="value"`;
- * `getSubGroup(name)` adds to the name alone. So `promptTokens` in operator "review", action "ask", model "gpt" is
- * `millrace_operator_action_model_promptTokens{job="...",operator="review",action="ask",model="gpt"}` for Prometheus, and
- * `operator.review.action.ask.model.gpt.promptTokens` in a snapshot. Characters that Prometheus does not take become `_`.
+ * How a group becomes a name, the same for ever: `getSubGroup(name, value)` adds `name` to the metric's name and a
+ * label `name="value"`; `getSubGroup(name)` adds to the name alone. So `promptTokens` in operator "review", action
+ * "ask", model "gpt" is
+ * `millrace_operator_action_model_promptTokens{job="...",operator="review",action="ask",model="gpt"}` for Prometheus,
+ * and `operator.review.action.ask.model.gpt.promptTokens` in a snapshot. Characters that Prometheus does not take
+ * become `_`.
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../core/metric.ts';
@@ -79,9 +81,13 @@ export class MetricTree {
     const known = this.#families.get(name);
     if (known !== undefined) {
       if (known.taken)
-        throw new TypeError(`Expected the metric \`${names.join('.')}\` to have a name that the engine does not report itself`);
+        throw new TypeError(
+          `Expected the metric \`${names.join('.')}\` to have a name that the engine does not report itself`,
+        );
       if (known.kind !== kind)
-        throw new TypeError(`Expected the metric \`${names.join('.')}\` to be a ${known.kind} as before, got a ${kind}`);
+        throw new TypeError(
+          `Expected the metric \`${names.join('.')}\` to be a ${known.kind} as before, got a ${kind}`,
+        );
       return known;
     }
     const family = new Family({ kind, name, last: names.at(-1) ?? name, help, job: this.#job, taken });
@@ -127,7 +133,14 @@ class Family implements Series {
   readonly #help: string;
   readonly #job: string;
 
-  constructor(options: { kind: Series['kind']; name: string; last: string; help: string; job: string; taken: boolean }) {
+  constructor(options: {
+    kind: Series['kind'];
+    name: string;
+    last: string;
+    help: string;
+    job: string;
+    taken: boolean;
+  }) {
     this.kind = options.kind;
     this.name = options.name;
     this.last = options.last;
@@ -194,7 +207,10 @@ class Group implements MetricGroup {
   getMeter(name: string): Meter {
     const base = name.endsWith(perSecond) && name !== perSecond ? name.slice(0, -perSecond.length) : name;
     const count = this.#count(base);
-    this.#member('gauge', `${base}${perSecond}`, Rate, () => ({ member: new Rate(count), read: () => [this.#reading(count.rate)] }));
+    this.#member('gauge', `${base}${perSecond}`, Rate, () => ({
+      member: new Rate(count),
+      read: () => [this.#reading(count.rate)],
+    }));
     return count;
   }
 
@@ -342,7 +358,9 @@ const summaryParts = (sample: Sample): readonly (readonly [SummaryPart, number])
   return [
     ...counted,
     // A constant table: it has no other keys.
-    ...(Object.keys(quantiles) as (keyof typeof quantiles)[]).map((part) => [part, sample.quantile(quantiles[part])] as const),
+    ...(Object.keys(quantiles) as (keyof typeof quantiles)[]).map(
+      (part) => [part, sample.quantile(quantiles[part])] as const,
+    ),
   ];
 };
 

@@ -1,11 +1,12 @@
 /**
- * The metrics of a job: what operators and agents count, and what the engine reports of itself. The engine's numbers are read where they
- * are kept when somebody asks, so they cost nothing while the job works. They survive restarts of the job in this process: counters of
- * user code go on, counts of records come from the checkpoint.
+ * The metrics of a job: what operators and agents count, and what the engine reports of itself. The engine's numbers
+ * are read where they are kept when somebody asks, so they cost nothing while the job works. They survive restarts of
+ * the job in this process: counters of user code go on, counts of records come from the checkpoint.
  *
- * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` and `numWriteRetries` (sinks), `numRecordsOut` (sources), `currentInputWatermark` (operators),
- * `currentOutputWatermark` (sources), `watermarkLagMs`, `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth`
- * and `max`; the rest belongs to the job. Operators that drop late records count them as `numLateRecordsDropped`.
+ * Names, in the group `operator.<uid>`: `numRecordsIn` and `numCommitRetries` and `numWriteRetries` (sinks),
+ * `numRecordsOut` (sources), `currentInputWatermark` (operators), `currentOutputWatermark` (sources), `watermarkLagMs`,
+ * `workOpen`, `workInFlight`, `timers`, `holdsOpen`; in `place.<name>`: `depth` and `max`; the rest belongs to the job.
+ * Operators that drop late records count them as `numLateRecordsDropped`.
  */
 import { Observable } from 'rxjs';
 import type { Clock } from '../../core/clock.ts';
@@ -85,7 +86,8 @@ export class JobMetrics {
 
   /** @internal Says where the engine's numbers are. Called once, by the job. */
   observe(observation: JobObservation): void {
-    if (this.#observation !== undefined) throw new TypeError('Expected `metrics` to belong to one job, got a second one');
+    if (this.#observation !== undefined)
+      throw new TypeError('Expected `metrics` to belong to one job, got a second one');
     this.#observation = observation;
   }
 
@@ -154,7 +156,8 @@ export class JobMetrics {
     if (topology === undefined) return [];
     const holders: WatermarkHolder[] = [];
     for (const { uid, slowestSplit, currentWatermark } of topology.sources) {
-      if (slowestSplit !== undefined) holders.push({ operator: uid, channel: slowestSplit, watermark: currentWatermark, waiting: 0 });
+      if (slowestSplit !== undefined)
+        holders.push({ operator: uid, channel: slowestSplit, watermark: currentWatermark, waiting: 0 });
     }
     for (const [uid, { slowest, current }] of topology.valves) {
       if (slowest !== undefined) holders.push({ operator: uid, channel: slowest, watermark: current, waiting: 0 });
@@ -220,12 +223,21 @@ export class JobMetrics {
       help: 'starts after a failure',
       read: () => one(this.#observation?.restarts() ?? 0),
     });
-    const sum = (domain: Domain, of: (queue: WorkQueue) => number): number => domain.queues().reduce((all, queue) => all + of(queue), 0);
+    const sum = (domain: Domain, of: (queue: WorkQueue) => number): number =>
+      domain.queues().reduce((all, queue) => all + of(queue), 0);
     this.#gauge('longestTurnMs', 'longest turn since the last start, in milliseconds', ({ turns }) => turns.longestMs);
     this.#gauge('workOpen', 'items of work submitted and not applied', (domain) => sum(domain, ({ open }) => open));
     this.#gauge('workInFlight', 'items of work whose body runs', (domain) => sum(domain, ({ inFlight }) => inFlight));
-    this.#gauge('dirtyEntries', 'state entries changed since the last checkpoint', ({ parts }) => parts.workingSet.dirtyEntries);
-    this.#gauge('dirtyBytes', 'estimated bytes of the changed state entries', ({ parts }) => parts.workingSet.dirtyBytes);
+    this.#gauge(
+      'dirtyEntries',
+      'state entries changed since the last checkpoint',
+      ({ parts }) => parts.workingSet.dirtyEntries,
+    );
+    this.#gauge(
+      'dirtyBytes',
+      'estimated bytes of the changed state entries',
+      ({ parts }) => parts.workingSet.dirtyBytes,
+    );
     this.#gauge('cachedEntries', 'state entries in memory', ({ parts }) => parts.workingSet.entries);
     this.#gauge('journalBacklog', 'records and turns that are not durable yet', ({ parts }) => parts.journal.backlog);
     this.#gauge('branch', 'branch of the history, raised when replay diverged', ({ branch }) => branch);
@@ -254,36 +266,63 @@ export class JobMetrics {
   }
 
   #viewSources(): void {
-    this.#view({ group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' }, ({ topology }) =>
-      topology.sources.map(({ uid, records }) => [uid, records]),
+    this.#view(
+      { group: 'operator', name: 'numRecordsOut', kind: 'counter', help: 'records a source handed over' },
+      ({ topology }) => topology.sources.map(({ uid, records }) => [uid, records]),
     );
-    this.#view({ group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records an operator or a sink was given' }, ({ topology }) => [
-      ...topology.operators.map(({ uid, recordsIn }) => [uid, recordsIn] as const),
-      ...topology.sinks.map(({ uid, records }) => [uid, records] as const),
-    ]);
-    this.#view({ group: 'operator', name: 'numCommitRetries', kind: 'counter', help: 'commits of a sink that failed and were tried again' }, ({ topology }) =>
-      topology.sinks.map(({ uid, commitRetries }) => [uid, commitRetries]),
+    this.#view(
+      { group: 'operator', name: 'numRecordsIn', kind: 'counter', help: 'records an operator or a sink was given' },
+      ({ topology }) => [
+        ...topology.operators.map(({ uid, recordsIn }) => [uid, recordsIn] as const),
+        ...topology.sinks.map(({ uid, records }) => [uid, records] as const),
+      ],
     );
-    this.#view({ group: 'operator', name: 'numRecordsDropped', kind: 'counter', help: 'values a source had no room for' }, ({ topology }) =>
-      topology.sources.flatMap(({ uid, dropped }) => (dropped === undefined ? [] : [[uid, dropped] as const])),
+    this.#view(
+      {
+        group: 'operator',
+        name: 'numCommitRetries',
+        kind: 'counter',
+        help: 'commits of a sink that failed and were tried again',
+      },
+      ({ topology }) => topology.sinks.map(({ uid, commitRetries }) => [uid, commitRetries]),
     );
-    this.#view({ group: 'operator', name: 'numWriteRetries', kind: 'counter', help: 'writes of an at-least-once sink that failed and were tried again' }, ({ topology }) =>
-      topology.sinks.map(({ uid, writeRetries }) => [uid, writeRetries]),
+    this.#view(
+      { group: 'operator', name: 'numRecordsDropped', kind: 'counter', help: 'values a source had no room for' },
+      ({ topology }) =>
+        topology.sources.flatMap(({ uid, dropped }) => (dropped === undefined ? [] : [[uid, dropped] as const])),
     );
-    this.#view({ group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' }, ({ topology }) =>
-      topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
+    this.#view(
+      {
+        group: 'operator',
+        name: 'numWriteRetries',
+        kind: 'counter',
+        help: 'writes of an at-least-once sink that failed and were tried again',
+      },
+      ({ topology }) => topology.sinks.map(({ uid, writeRetries }) => [uid, writeRetries]),
+    );
+    this.#view(
+      { group: 'operator', name: 'currentOutputWatermark', help: 'watermark of a source, in milliseconds' },
+      ({ topology }) => topology.sources.map(({ uid, currentWatermark }) => [uid, currentWatermark]),
     );
   }
 
   #viewOperators(): void {
-    const operators = (name: string, help: string, read: (host: Domain['topology']['operators'][number]) => number | undefined): void =>
+    const operators = (
+      name: string,
+      help: string,
+      read: (host: Domain['topology']['operators'][number]) => number | undefined,
+    ): void =>
       this.#view({ group: 'operator', name, help }, ({ topology }) =>
         topology.operators.flatMap((host) => {
           const value = read(host);
           return value === undefined ? [] : [[host.uid, value] as const];
         }),
       );
-    operators('currentInputWatermark', 'watermark an operator has seen, in milliseconds', ({ currentWatermark }) => currentWatermark);
+    operators(
+      'currentInputWatermark',
+      'watermark an operator has seen, in milliseconds',
+      ({ currentWatermark }) => currentWatermark,
+    );
     operators('workOpen', 'items of work submitted and not applied', ({ workQueue }) => workQueue?.open);
     operators('workInFlight', 'items of work whose body runs', ({ workQueue }) => workQueue?.inFlight);
     operators('holdsOpen', 'holds that keep a watermark or a result back', ({ holdQueue }) => holdQueue?.size);
@@ -307,8 +346,14 @@ export class JobMetrics {
   }
 
   #viewPlaces(): void {
-    const places = (name: 'depth' | 'max', help: string, read: (place: { readonly count: number; readonly max: number }) => number): void =>
-      this.#view({ group: 'place', name, help }, (domain) => domain.parts.places.depths().map((place) => [place.name, read(place)]));
+    const places = (
+      name: 'depth' | 'max',
+      help: string,
+      read: (place: { readonly count: number; readonly max: number }) => number,
+    ): void =>
+      this.#view({ group: 'place', name, help }, (domain) =>
+        domain.parts.places.depths().map((place) => [place.name, read(place)]),
+      );
     places('depth', 'items in a bounded place: inboxes, open work, sink buffers, sealed epochs', ({ count }) => count);
     places('max', 'items at which a bounded place stops the sources', ({ max }) => max);
   }

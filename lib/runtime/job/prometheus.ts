@@ -1,4 +1,7 @@
-/** The way out to Prometheus: series of jobs in a registry of prom-client, and as text. The package is loaded when the text is asked for. */
+/**
+ * The way out to Prometheus: series of jobs in a registry of prom-client, and as text. The package is loaded when the
+ * text is asked for.
+ */
 import { loadPackage } from '../../core/package-loading.ts';
 
 /** A registry of prom-client, of any version and copy: all that is asked of it. */
@@ -27,7 +30,8 @@ export const register = (series: Series, registry: MetricRegistry): void => {
   const joined = names.get(series.name);
   if (joined === undefined) {
     const made = new Joined(series);
-    // A registry asks a metric for its name and `get` only; prom-client's own classes would keep every value a second time.
+    // A registry asks a metric for its name and `get` only; prom-client's own classes would keep every value a second
+    // time.
     registry.registerMetric(made as never);
     names.set(series.name, made);
   } else {
@@ -48,7 +52,9 @@ class Joined {
   add(series: Series): void {
     const [first] = this.#series;
     if (first !== undefined && first.kind !== series.kind) {
-      throw new TypeError(`Expected the metric \`${this.name}\` to be a ${first.kind} as in the other job, got a ${series.kind}`);
+      throw new TypeError(
+        `Expected the metric \`${this.name}\` to be a ${first.kind} as in the other job, got a ${series.kind}`,
+      );
     }
     this.#series.push(series);
   }
@@ -64,7 +70,11 @@ class Joined {
 
 /** Everything in Prometheus's text format. Throws `PACKAGE_MISSING` without prom-client. */
 export const textOf = async (all: Iterable<Series>): Promise<string> => {
-  const { Registry } = await loadPackage('prom-client', 'metrics in the text format of Prometheus', () => import('prom-client'));
+  const { Registry } = await loadPackage(
+    'prom-client',
+    'metrics in the text format of Prometheus',
+    () => import('prom-client'),
+  );
   const registry = new Registry();
   for (const each of all) register(each, registry);
   return registry.metrics();

@@ -80,7 +80,14 @@ export const fixedDelay = (options: { readonly attempts: number; readonly delay:
  */
 export const exponentialDelay = (options: ExponentialDelayOptions = {}): RestartStrategy => {
   knownOptions('exponentialDelay', options, exponentialNames);
-  const { initial = '1s', max, multiplier = 1.5, jitter = 0.1, resetAfter = '1h', attempts = Number.POSITIVE_INFINITY } = options;
+  const {
+    initial = '1s',
+    max,
+    multiplier = 1.5,
+    jitter = 0.1,
+    resetAfter = '1h',
+    attempts = Number.POSITIVE_INFINITY,
+  } = options;
   const initialMs = durationMs('initial', initial, { min: 1 });
   const maxMs = max === undefined ? Math.max(60_000, initialMs) : durationMs('max', max, { min: initialMs });
   const resetMs = durationMs('resetAfter', resetAfter);
@@ -103,7 +110,8 @@ export const exponentialDelay = (options: ExponentialDelayOptions = {}): Restart
             nextStartMs = nowMs + jittered(delayMs, jitter, clock.random());
           }
           const restMs = nextStartMs - nowMs;
-          // With nothing left to wait the job starts, so what fails at this very instant is a new attempt and not the same for ever.
+          // With nothing left to wait the job starts, so what fails at this very instant is a new attempt and not the
+          // same for ever.
           waiting = restMs >= 1;
           return failures > attempts ? undefined : restMs;
         },

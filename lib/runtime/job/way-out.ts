@@ -1,12 +1,15 @@
 /**
- * How a job is asked to leave, and how long what it waits for from then on may take (I18): a stop gives it a time, a cancel none. Code of
- * a user or a service that hangs can make a job leave something behind, and never keeps it.
+ * How a job is asked to leave, and how long what it waits for from then on may take (I18): a stop gives it a time, a
+ * cancel none. Code of a user or a service that hangs can make a job leave something behind, and never keeps it.
  */
 import { makeAbort } from '../../core/abort.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
 
-/** What closes gets this long at any rate, in milliseconds: files and connections need it, and what hangs is left behind after it. */
+/**
+ * What closes gets this long at any rate, in milliseconds: files and connections need it, and what hangs is left behind
+ * after it.
+ */
 const closeMs = 250;
 
 export class WayOut {
@@ -38,8 +41,8 @@ export class WayOut {
   }
 
   /**
-   * True when the promise has resolved; false when the time is over. Rejects as the promise does. What begins when the job has been asked to
-   * leave already has `atLeastMs`.
+   * True when the promise has resolved; false when the time is over. Rejects as the promise does. What begins when the
+   * job has been asked to leave already has `atLeastMs`.
    */
   inTime(promise: Promise<unknown>, atLeastMs = 0): Promise<boolean> {
     return this.#first(promise, (left) => [this.#timeOver(atLeastMs, left)]);
@@ -62,7 +65,10 @@ export class WayOut {
   async #first(promise: Promise<unknown>, limits: (left: AbortSignal) => readonly Promise<void>[]): Promise<boolean> {
     const left = makeAbort();
     try {
-      return await Promise.race([promise.then(() => true), ...limits(left.signal).map((limit) => limit.then(() => false))]);
+      return await Promise.race([
+        promise.then(() => true),
+        ...limits(left.signal).map((limit) => limit.then(() => false)),
+      ]);
     } finally {
       left.abort();
     }

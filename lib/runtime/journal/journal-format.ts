@@ -2,10 +2,12 @@
  * The records of the journal and their bytes. Key forms, all numbers big endian:
  *
  *   t <lsn:8>                                                    turns noted since the previous `t` record
- *   j <operator:2> <keyGroup:2> <branch:2> <number:8> <call:2> <kind:1>   what is known of one item of work: `work-record.ts`
+ *   j <operator:2> <keyGroup:2> <branch:2> <number:8> <call:2> <kind:1>   what is known of one item of work:
+ *   `work-record.ts`
  *
- * A value is CRC-32, version and tagged JSON. An operator's number comes from the uid dictionary of the checkpoint header. A number that
- * its place in a key can't hold is refused where it is made: calls of one item, branches of a job.
+ * A value is CRC-32, version and tagged JSON. An operator's number comes from the uid dictionary of the checkpoint
+ * header. A number that its place in a key can't hold is refused where it is made: calls of one item, branches of a
+ * job.
  */
 import { invariant, StreamError } from '../../core/errors.ts';
 import type { JournalEntry, WorkId } from '../../core/journal.ts';
@@ -43,7 +45,10 @@ export const turnsKey = (lsn: Lsn): Buffer => {
 
 /** @internal */
 export const workKey = (work: WorkId, call: number, kind: WorkRecord['kind']): Buffer => {
-  invariant(call < callsMax && work.branch < branchesMax, `I8: call ${call} in branch ${work.branch} has a name of its own`);
+  invariant(
+    call < callsMax && work.branch < branchesMax,
+    `I8: call ${call} in branch ${work.branch} has a name of its own`,
+  );
   const key = Buffer.allocUnsafe(workKeyLength);
   key[0] = workTag;
   key.writeUInt16BE(work.operator, 1);
@@ -100,7 +105,8 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
  */
 export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord => {
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-  const fields = unsealValue(value, 'a journal record') as readonly unknown[]; // Its checksum was verified: it is what was sealed.
+  // Its checksum was verified: it is what was sealed.
+  const fields = unsealValue(value, 'a journal record') as readonly unknown[];
   if (bytes[0] === turnsTag) {
     const [lsn, first, turns] = fields as [Lsn, number, PackedTurn[]]; // What was sealed under this tag.
     return { kind: 'turns', lsn, first, turns };
@@ -122,6 +128,10 @@ const decodeWork = (bytes: Buffer, fields: readonly unknown[]): WorkRecord => {
   const [lsn, key, digest, ...rest] = fields as [Lsn, Key, number, ...unknown[]];
   const byte = bytes.readUInt8(17);
   const kind = kindOfByte(byte);
-  if (kind === undefined) throw new StreamError('STORE_FORMAT', `the journal holds a record of kind ${byte}, which this version does not know`);
+  if (kind === undefined)
+    throw new StreamError(
+      'STORE_FORMAT',
+      `the journal holds a record of kind ${byte}, which this version does not know`,
+    );
   return kind.unpack({ lsn, work, key, digest, call: bytes.readUInt16BE(15) }, rest);
 };

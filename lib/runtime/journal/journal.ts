@@ -1,7 +1,7 @@
 /**
- * The journal: turns and outcomes in one order, written in groups with one write in flight, so that the durable log is always a prefix
- * (I8, I14). Turns ride along with the next durable record and nobody waits for them; `flush` makes them durable when something is
- * about to leave the process.
+ * The journal: turns and outcomes in one order, written in groups with one write in flight, so that the durable log is
+ * always a prefix (I8, I14). Turns ride along with the next durable record and nobody waits for them; `flush` makes
+ * them durable when something is about to leave the process.
  */
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
@@ -26,7 +26,9 @@ const sliceLook = 16;
 
 /** An appended record. */
 export interface Appended {
-  /** Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late. */
+  /**
+   * Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late.
+   */
   supersede(): boolean;
 }
 
@@ -124,8 +126,8 @@ export class Journal {
   }
 
   /**
-   * Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. What is in it is encoded later, so
-   * nobody may change it any more, and it must be storable (I21).
+   * Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. What is in it
+   * is encoded later, so nobody may change it any more, and it must be storable (I21).
    */
   append(record: WorkRecord, onDurable: () => void): Appended {
     const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
@@ -142,7 +144,8 @@ export class Journal {
   async prune(turns: number, keys: readonly Uint8Array[]): Promise<void> {
     const { store } = this.#options;
     if (store === undefined) return;
-    // Those that nothing has written yet need not be written any more: else a job that appends nothing would keep them for ever.
+    // Those that nothing has written yet need not be written any more: else a job that appends nothing would keep them
+    // for ever.
     this.#noted.splice(0, Math.max(0, turns - (this.#turns - this.#noted.length)));
     const covered = this.#written.filter(({ last }) => last <= turns);
     this.#written = this.#written.filter(({ last }) => last > turns);
@@ -198,7 +201,10 @@ export class Journal {
     );
   }
 
-  /** Tells a group, from one member on, that it is durable; in slices, since each may run a turn. The next write waits for the last. */
+  /**
+   * Tells a group, from one member on, that it is durable; in slices, since each may run a turn. The next write waits
+   * for the last.
+   */
   #acknowledge(group: readonly Waiting[], from: number): void {
     const { clock } = this.#options;
     const start = clock.elapsed();
@@ -246,6 +252,10 @@ const turnsEntry = (record: TurnsRecord): JournalEntry => {
   try {
     return encodeTurns(record);
   } catch (cause) {
-    throw new StreamError('NOT_SERIALISABLE', `a record of a source that can't be read again can not be journaled: ${messageOf(cause)}`, { cause });
+    throw new StreamError(
+      'NOT_SERIALISABLE',
+      `a record of a source that can't be read again can not be journaled: ${messageOf(cause)}`,
+      { cause },
+    );
   }
 };

@@ -1,6 +1,7 @@
 /**
- * A turn: one synchronous step of the job, from an outside cause to the last operator it reaches (I13). The order of turns is the only
- * thing about a run that its inputs do not fix, so it is what the turn log records, with marks by which a replay sees that it does the same.
+ * A turn: one synchronous step of the job, from an outside cause to the last operator it reaches (I13). The order of
+ * turns is the only thing about a run that its inputs do not fix, so it is what the turn log records, with marks by
+ * which a replay sees that it does the same.
  */
 import type { Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
@@ -9,9 +10,15 @@ import type { Quiet } from '../edges/watermark-generator.ts';
 
 export type Turn =
   /** A split hands over its next `count` records: those that can't be read again out of what was accepted. */
-  | (Marks & { readonly kind: 'records'; readonly source: number; readonly split: string; readonly count: number; readonly position?: unknown })
+  | (Marks & {
+      readonly kind: 'records';
+      readonly source: number;
+      readonly split: string;
+      readonly count: number;
+      readonly position?: unknown;
+    })
   /** These records of a split that can't be read again are accepted. */
-  | ({ readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput })
+  | { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput }
   /** A split appears. */
   | { readonly kind: 'split'; readonly source: number; readonly split: string }
   /** A split has ended. */
@@ -25,9 +32,16 @@ export type Turn =
   /** A process goes live: countdowns of idleness begin anew. */
   | { readonly kind: 'start' };
 
-export type TickTurn = Marks & { readonly kind: 'tick'; readonly now: Timestamp; readonly splits?: readonly TickedSplit[] | undefined };
+export type TickTurn = Marks & {
+  readonly kind: 'tick';
+  readonly now: Timestamp;
+  readonly splits?: readonly TickedSplit[] | undefined;
+};
 
-/** A split that a tick concerns, and what the tick means to it: whether it could have brought anything is a fact of that time. */
+/**
+ * A split that a tick concerns, and what the tick means to it: whether it could have brought anything is a fact of that
+ * time.
+ */
 export type TickedSplit = readonly [source: number, split: string, quiet: Quiet];
 
 interface Marks {
@@ -57,7 +71,10 @@ interface TurnKind<T extends Turn> {
   readonly letter: string;
   /** What stands behind the letter. */
   pack(turn: T): readonly unknown[];
-  /** The checksum of the record has been verified, so the fields are what `pack` gave; null stands for what was not there. */
+  /**
+   * The checksum of the record has been verified, so the fields are what `pack` gave; null stands for what was not
+   * there.
+   */
   unpack(fields: readonly never[]): T;
 }
 
@@ -65,7 +82,8 @@ interface TurnKind<T extends Turn> {
 const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly kind: K }>> } = {
   records: {
     letter: 'r',
-    pack: ({ source, split, count, now, submitted, position }) => packed([source, split, count, now, submitted, position]),
+    pack: ({ source, split, count, now, submitted, position }) =>
+      packed([source, split, count, now, submitted, position]),
     unpack: ([source, split, count, now, submitted, position]) => ({
       kind: 'records',
       source: number(source),
@@ -79,7 +97,12 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
     letter: 'a',
     pack: ({ source, split, input }) => [source, split, input],
     // What `pack` was given.
-    unpack: ([source, split, input]) => ({ kind: 'input', source: number(source), split: text(split), input: input as unknown as RecordedInput }),
+    unpack: ([source, split, input]) => ({
+      kind: 'input',
+      source: number(source),
+      split: text(split),
+      input: input as unknown as RecordedInput,
+    }),
   },
   split: {
     letter: 's',
@@ -89,11 +112,17 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   end: {
     letter: 'e',
     pack: ({ source, split, now, submitted }) => packed([source, split, now, submitted]),
-    unpack: ([source, split, now, submitted]) => ({ kind: 'end', source: number(source), split: text(split), ...marks(now, submitted) }),
+    unpack: ([source, split, now, submitted]) => ({
+      kind: 'end',
+      source: number(source),
+      split: text(split),
+      ...marks(now, submitted),
+    }),
   },
   work: {
     letter: 'w',
-    pack: ({ work, now, submitted }) => packed([work.operator, work.keyGroup, work.number, work.branch, now, submitted]),
+    pack: ({ work, now, submitted }) =>
+      packed([work.operator, work.keyGroup, work.number, work.branch, now, submitted]),
     unpack: ([operator, keyGroup, at, branch, now, submitted]) => ({
       kind: 'work',
       work: { operator: number(operator), keyGroup: number(keyGroup), number: number(at), branch: number(branch) },
@@ -119,7 +148,8 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   start: { letter: 'l', pack: () => [], unpack: () => ({ kind: 'start' }) },
 };
 
-const byLetter = new Map(Object.values(kinds).map((kind) => [kind.letter, kind as TurnKind<Turn>])); // Given what they unpack.
+// Given what they unpack.
+const byLetter = new Map(Object.values(kinds).map((kind) => [kind.letter, kind as TurnKind<Turn>]));
 
 export const packTurn = (turn: Turn): PackedTurn => {
   const kind = kinds[turn.kind] as unknown as TurnKind<Turn>; // It is the row of the turn's kind.
@@ -129,7 +159,11 @@ export const packTurn = (turn: Turn): PackedTurn => {
 /** Throws `STORE_FORMAT` for a kind of turn that this version does not know. */
 export const unpackTurn = ([letter, ...fields]: PackedTurn): Turn => {
   const kind = byLetter.get(String(letter));
-  if (kind === undefined) throw new StreamError('STORE_FORMAT', `the journal holds a turn of kind \`${String(letter)}\`, which this version does not know`);
+  if (kind === undefined)
+    throw new StreamError(
+      'STORE_FORMAT',
+      `the journal holds a turn of kind \`${String(letter)}\`, which this version does not know`,
+    );
   return kind.unpack(fields as never[]); // They are of the row's kind: the letter says so.
 };
 

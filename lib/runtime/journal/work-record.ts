@@ -1,6 +1,7 @@
 /**
- * The kinds of records that an item of work leaves in the journal, in one table: the byte in the key, what the value holds, which outcomes it
- * keeps, and how it joins what is known of its item when the journal is read back (I8). A new state of work is a new row.
+ * The kinds of records that an item of work leaves in the journal, in one table: the byte in the key, what the value
+ * holds, which outcomes it keeps, and how it joins what is known of its item when the journal is read back (I8). A new
+ * state of work is a new row.
  */
 import { callName, type WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
@@ -32,7 +33,10 @@ export interface CalledRecord extends ItemFacts {
   readonly call: number;
   readonly id: string;
   readonly args: string;
-  /** Undefined: the call failed and its body with it, so it is made again, and its next outcome has the place that this record has in the log. */
+  /**
+   * Undefined: the call failed and its body with it, so it is made again, and its next outcome has the place that this
+   * record has in the log.
+   */
   readonly outcome: Outcome<unknown> | undefined;
   /** It had failed before: what is recorded behind it may follow from that failure. */
   readonly again?: boolean | undefined;
@@ -55,7 +59,10 @@ export interface ClaimedRecord extends ItemFacts {
   readonly by: Pick<WorkId, 'branch' | 'number'>;
 }
 
-/** Changed code has asked for another call in the place of this one: what was recorded before of it and of all behind it holds no more. */
+/**
+ * Changed code has asked for another call in the place of this one: what was recorded before of it and of all behind it
+ * holds no more.
+ */
 export interface VoidedRecord extends ItemFacts {
   readonly kind: 'voided';
   readonly lsn: Lsn;
@@ -116,7 +123,9 @@ interface RecordKind<R extends WorkRecord> {
   unpack(packed: Packed, fields: readonly unknown[]): R;
   /** Names of the durable calls whose outcome it keeps. */
   outcomes(record: R): readonly string[];
-  /** When it joins: what says something about other records comes when they are there; records of one turn by their LSN. */
+  /**
+   * When it joins: what says something about other records comes when they are there; records of one turn by their LSN.
+   */
   readonly joins: 'at once' | 'when items are there' | 'when names are known';
   join(record: R, items: JoiningItems): void;
 }
@@ -227,10 +236,12 @@ const kinds: { readonly [K in WorkRecord['kind']]: RecordKind<Extract<WorkRecord
   voided,
 };
 
-const byByte = new Map(Object.values(kinds).map((kind) => [kind.byte, kind as unknown as RecordKind<WorkRecord>])); // Given what they unpack.
+// Given what they unpack.
+const byByte = new Map(Object.values(kinds).map((kind) => [kind.byte, kind as unknown as RecordKind<WorkRecord>]));
 
 /** The row of a record: what it is given is a record of its kind. */
-export const kindOf = (kind: WorkRecord['kind']): RecordKind<WorkRecord> => kinds[kind] as unknown as RecordKind<WorkRecord>;
+export const kindOf = (kind: WorkRecord['kind']): RecordKind<WorkRecord> =>
+  kinds[kind] as unknown as RecordKind<WorkRecord>;
 
 /** The row with this byte; undefined for one of a version to come. */
 export const kindOfByte = (byte: number): RecordKind<WorkRecord> | undefined => byByte.get(byte);

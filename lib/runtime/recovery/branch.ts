@@ -1,7 +1,7 @@
 /**
- * The branches of a job's history. Where replay meets something else than was recorded, the start ends; the next one does the turns before
- * that again and leaves the rest of the old branch behind. So whatever follows has names of the new branch from the first run on, and no
- * old id names a new input (I14).
+ * The branches of a job's history. Where replay meets something else than was recorded, the start ends; the next one
+ * does the turns before that again and leaves the rest of the old branch behind. So whatever follows has names of the
+ * new branch from the first run on, and no old id names a new input (I14).
  */
 import { StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -23,10 +23,14 @@ export interface NewBranch {
   readonly logger: Logger;
 }
 
-/** After the turns before the divergence: sorts out what is left over, and takes again what sources have accepted that can't be read again. */
+/**
+ * After the turns before the divergence: sorts out what is left over, and takes again what sources have accepted that
+ * can't be read again.
+ */
 export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranch): void => {
   if (job.branch >= branchesMax) {
-    const hint = 'start with a new state directory: this one has been left by changed code or inputs as often as it can be';
+    const hint =
+      'start with a new state directory: this one has been left by changed code or inputs as often as it can be';
     throw new StreamError('DIVERGED', `a history has ${branchesMax} branches at most: ${divergence.message}`, { hint });
   }
   const { code, hint } = new StreamError('DIVERGED', divergence.message);
@@ -40,10 +44,16 @@ export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranc
     tail: tailOf(job.topology.sources, turns, leftOver?.tail),
   });
   const lost = acceptAgain(job, turns);
-  if (lost > 0) logger.warn({ records: lost }, `${lost} accepted records belong to a source that the pipeline does not have any more; they are dropped`);
+  if (lost > 0)
+    logger.warn(
+      { records: lost },
+      `${lost} accepted records belong to a source that the pipeline does not have any more; they are dropped`,
+    );
 };
 
-/** At the instant of a checkpoint: what it keeps of the branch before, as long as anything of that may still be claimed. */
+/**
+ * At the instant of a checkpoint: what it keeps of the branch before, as long as anything of that may still be claimed.
+ */
 export const leftOverAtCut = (job: Replayed, logger: Logger, metrics: MetricGroup): LeftOverSnapshot | undefined => {
   const { leftOver } = job.recovery;
   if (leftOver === undefined || !leftOver.expire(job.topology.sources, job.queues())) return leftOver?.snapshot;

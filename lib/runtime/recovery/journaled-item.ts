@@ -1,6 +1,7 @@
 /**
- * What the journal holds of each item of work, put together from its records: those that changed code has voided are gone, and what a
- * later branch has claimed goes by the name of who claimed it (I8). How a record joins is in the table of their kinds.
+ * What the journal holds of each item of work, put together from its records: those that changed code has voided are
+ * gone, and what a later branch has claimed goes by the name of who claimed it (I8). How a record joins is in the table
+ * of their kinds.
  */
 import { workName, type WorkId } from '../../core/journal.ts';
 import { kindOf, type JoiningItems, type JournaledItem, type WorkRecord } from '../journal/work-record.ts';
@@ -57,4 +58,9 @@ export class JournaledItems implements JoiningItems {
   }
 }
 
-export const recordedOf = ({ calls, done, voided, keys }: JournaledItem): RecordedItem => ({ calls, done: done?.outcome, voided, keys });
+export const recordedOf = ({ calls, done, voided, keys }: JournaledItem): RecordedItem => ({
+  calls,
+  done: done?.outcome,
+  voided,
+  keys,
+});

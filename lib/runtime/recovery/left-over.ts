@@ -1,8 +1,9 @@
 /**
- * What is left over of the branch that a divergence has left: outcomes that were paid for, by operator and key. An item of the new branch
- * claims the oldest of its key when their content is equal; the first that differs drops the rest of that key at that operator, since
- * what came later saw what that one left behind (I8). Only an item that the old branch had too, with nothing to show for it, differs from
- * none. When the sources have passed what the old branch had read, the rest is dropped.
+ * What is left over of the branch that a divergence has left: outcomes that were paid for, by operator and key. An item
+ * of the new branch claims the oldest of its key when their content is equal; the first that differs drops the rest of
+ * that key at that operator, since what came later saw what that one left behind (I8). Only an item that the old branch
+ * had too, with nothing to show for it, differs from none. When the sources have passed what the old branch had read,
+ * the rest is dropped.
  */
 import { mapKeyOf, type MapKey } from '../../core/key.ts';
 import type { LeftOverSnapshot } from '../checkpoint/header.ts';
@@ -12,7 +13,10 @@ import type { Turn } from '../journal/turn.ts';
 import { fingerprintOf, type WorkItem } from '../work/work-item.ts';
 import type { WorkQueue } from '../work/work.ts';
 
-/** After so many generations of work nothing is taken to follow from the old input any more: a job that is never idle must come to an end too. */
+/**
+ * After so many generations of work nothing is taken to follow from the old input any more: a job that is never idle
+ * must come to an end too.
+ */
 const generations = 8;
 
 export class LeftOver {
@@ -23,13 +27,17 @@ export class LeftOver {
   #garbage: Uint8Array[] = [];
   #claimed = 0;
   #dropped = 0;
-  /** Items that were open when the sources had passed the tail, or when the last of those had ended: what they bring about may still claim. */
+  /**
+   * Items that were open when the sources had passed the tail, or when the last of those had ended: what they bring
+   * about may still claim.
+   */
   #last: Map<WorkItem, WorkQueue> | undefined;
   #generation = 0;
 
   constructor(snapshot: LeftOverSnapshot, items: readonly JournaledItem[]) {
     this.snapshot = snapshot;
-    for (const fingerprint of snapshot.unrecorded) this.#unrecorded.set(fingerprint, (this.#unrecorded.get(fingerprint) ?? 0) + 1);
+    for (const fingerprint of snapshot.unrecorded)
+      this.#unrecorded.set(fingerprint, (this.#unrecorded.get(fingerprint) ?? 0) + 1);
     // The youngest first, so that the oldest is taken from the end.
     for (const item of items.toSorted((a, b) => b.work.number - a.work.number || b.work.branch - a.work.branch)) {
       const keys = this.#keys.get(item.work.operator) ?? new Map<MapKey, JournaledItem[]>();
@@ -84,7 +92,9 @@ export class LeftOver {
     for (const [item, queue] of this.#last ?? []) if (queue.find(item.id) !== item) this.#last?.delete(item);
     if ((this.#last?.size ?? 0) === 0 && this.#generation < generations) {
       this.#generation += 1;
-      this.#last = new Map(queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])));
+      this.#last = new Map(
+        queues.flatMap((queue) => [...queue.items()].map((item): [WorkItem, WorkQueue] => [item, queue])),
+      );
     }
     if (this.#last !== undefined && this.#last.size > 0) return false;
     for (const keys of this.#keys.values()) for (const ofKey of keys.values()) this.#drop(ofKey);
@@ -105,14 +115,23 @@ export class LeftOver {
   }
 }
 
-/** How far the sources had come at the end of these turns, which were not done again, and at the end of an older tail. */
-export const tailOf = (sources: readonly SourceHost<unknown>[], turns: readonly Turn[], older: LeftOverSnapshot['tail'] = []): LeftOverSnapshot['tail'] => {
+/**
+ * How far the sources had come at the end of these turns, which were not done again, and at the end of an older tail.
+ */
+export const tailOf = (
+  sources: readonly SourceHost<unknown>[],
+  turns: readonly Turn[],
+  older: LeftOverSnapshot['tail'] = [],
+): LeftOverSnapshot['tail'] => {
   const tail = new Map(older.map((entry) => [`${entry[0]} ${entry[1]}`, entry]));
   const records = new Map<string, [number, string, number]>();
   for (const turn of turns) {
     if (turn.kind !== 'records') continue;
     const { source, split, count } = turn;
-    const read = records.get(`${source} ${split}`)?.[2] ?? sources.find(({ number }) => number === source)?.splits.get(split)?.records ?? 0;
+    const read =
+      records.get(`${source} ${split}`)?.[2] ??
+      sources.find(({ number }) => number === source)?.splits.get(split)?.records ??
+      0;
     records.set(`${source} ${split}`, [source, split, read + count]);
   }
   for (const [name, entry] of records) if ((tail.get(name)?.[2] ?? 0) < entry[2]) tail.set(name, entry);

@@ -2,7 +2,10 @@
 import type { Replayed } from './replayed.ts';
 
 /** Opens each known split at its position. */
-export const openKnownSplits = async (job: Replayed, { replayable }: { readonly replayable: boolean }): Promise<void> => {
+export const openKnownSplits = async (
+  job: Replayed,
+  { replayable }: { readonly replayable: boolean },
+): Promise<void> => {
   for (const host of job.topology.sources) {
     if (host.source.replayable !== replayable) continue;
     for (const name of host.splits.keys()) {

@@ -1,6 +1,6 @@
 /**
- * What the journal holds behind a checkpoint: the turns after it, and the records of work that is open or will be submitted again.
- * Everything else in the journal is garbage by rule, or left over of a branch that was left. Keeps I8.
+ * What the journal holds behind a checkpoint: the turns after it, and the records of work that is open or will be
+ * submitted again. Everything else in the journal is garbage by rule, or left over of a branch that was left. Keeps I8.
  */
 import { StreamError } from '../../core/errors.ts';
 import type { ActionStateStore } from '../../core/journal.ts';
@@ -55,11 +55,17 @@ export class Recovery {
     return new Recovery({ covered, turns: [], state: covered.journal, kept: [], items: new Map() });
   }
 
-  /** Reads what the journal holds behind `covered`. Throws `STORE_DAMAGED` when it is an older one or a turns record is missing. */
+  /**
+   * Reads what the journal holds behind `covered`. Throws `STORE_DAMAGED` when it is an older one or a turns record is
+   * missing.
+   */
   static async load(store: ActionStateStore, covered: Covered): Promise<Recovery> {
     const { journalPosition } = covered;
     if (journalPosition !== undefined && (await store.reaches?.(journalPosition)) === false)
-      throw new StreamError('STORE_DAMAGED', 'the journal is older than the checkpoint: it lacks what was durable when that was written');
+      throw new StreamError(
+        'STORE_DAMAGED',
+        'the journal is older than the checkpoint: it lacks what was durable when that was written',
+      );
     const records = new JournaledItems();
     const logs: TurnsRecord[] = [];
     let { lsn } = covered.journal;
@@ -73,7 +79,13 @@ export class Recovery {
     const { turns, number } = contiguous(logs, covered.journal);
     const items = records.byName();
     const kept = logs.map((log) => ({ lsn: log.lsn, last: log.first + log.turns.length }));
-    const recovery = new Recovery({ covered, turns: turns.map(unpackTurn), state: { lsn, turns: number }, kept, items });
+    const recovery = new Recovery({
+      covered,
+      turns: turns.map(unpackTurn),
+      state: { lsn, turns: number },
+      kept,
+      items,
+    });
     for (const name of appliedBefore(logs, covered)) recovery.#forget(name);
     return recovery;
   }
@@ -110,7 +122,8 @@ export class Recovery {
     const found: { item: WorkItem; outcome: Outcome<unknown>; lsn: number }[] = [];
     for (const item of items) {
       const done = this.doneOf(item);
-      if (done !== undefined && done.digest === item.digest()) found.push({ item, outcome: done.outcome, lsn: done.lsn });
+      if (done !== undefined && done.digest === item.digest())
+        found.push({ item, outcome: done.outcome, lsn: done.lsn });
     }
     return found.sort((a, b) => a.lsn - b.lsn);
   }
@@ -126,8 +139,8 @@ export class Recovery {
   }
 
   /**
-   * After replay: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so may what lies
-   * behind `divergence`; the rest ended before the checkpoint.
+   * After replay: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so
+   * may what lies behind `divergence`; the rest ended before the checkpoint.
    */
   settle(open: ReadonlySet<string>, divergence?: LeftOverSnapshot): void {
     const { journal, branch, leftOver } = this.#covered;
@@ -145,7 +158,10 @@ export class Recovery {
     if (snapshot !== undefined) this.#leftOver = new LeftOver(snapshot, left);
   }
 
-  /** An item of the present branch, of which the journal holds nothing, claims what is left over of an equal one. Gives the item it was. */
+  /**
+   * An item of the present branch, of which the journal holds nothing, claims what is left over of an equal one. Gives
+   * the item it was.
+   */
   claim(item: WorkItem): JournaledItem | undefined {
     const claimed = this.#leftOver?.claim(item);
     // Read back, its records go by the name of the item.
@@ -169,7 +185,10 @@ export class Recovery {
     this.#leftOver = undefined;
   }
 
-  /** Keys of records that have become garbage since this was asked last: they may go once a checkpoint covers the replayed turns. */
+  /**
+   * Keys of records that have become garbage since this was asked last: they may go once a checkpoint covers the
+   * replayed turns.
+   */
   takeGarbage(): readonly Uint8Array[] {
     const garbage = this.#garbage.concat(this.#leftOver?.takeGarbage() ?? []);
     this.#garbage = [];
@@ -185,14 +204,20 @@ export class Recovery {
 }
 
 /** The turns behind the checkpoint; each record must follow the one before it. */
-const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turns: readonly PackedTurn[]; number: number } => {
+const contiguous = (
+  logs: readonly TurnsRecord[],
+  covered: JournalState,
+): { turns: readonly PackedTurn[]; number: number } => {
   const turns: PackedTurn[] = [];
   let number = covered.turns;
   for (const log of logs) {
     const last = log.first + log.turns.length;
     if (last <= covered.turns) continue;
     if (log.first > number) {
-      throw new StreamError('STORE_DAMAGED', `the journal lacks turns ${number} to ${log.first - 1}, recorded before turns that it has`);
+      throw new StreamError(
+        'STORE_DAMAGED',
+        `the journal lacks turns ${number} to ${log.first - 1}, recorded before turns that it has`,
+      );
     }
     for (const turn of log.turns.slice(number - log.first)) turns.push(turn);
     number = last;
@@ -200,7 +225,10 @@ const contiguous = (logs: readonly TurnsRecord[], covered: JournalState): { turn
   return { turns, number };
 };
 
-/** Work that was applied before the branches parted, told by turns that are covered and not pruned yet, and which go last. */
+/**
+ * Work that was applied before the branches parted, told by turns that are covered and not pruned yet, and which go
+ * last.
+ */
 const appliedBefore = (logs: readonly TurnsRecord[], { leftOver }: Covered): readonly string[] => {
   if (leftOver === undefined) return [];
   const { left } = leftOver;
@@ -209,7 +237,8 @@ const appliedBefore = (logs: readonly TurnsRecord[], { leftOver }: Covered): rea
   for (const { first, turns } of logs) {
     for (const [index, packed] of turns.slice(0, Math.max(0, end - first)).entries()) {
       const turn = unpackTurn(packed);
-      if (turn.kind === 'work' && !left.some(([from, to]) => first + index >= from && first + index < to)) names.push(workName(turn.work));
+      if (turn.kind === 'work' && !left.some(([from, to]) => first + index >= from && first + index < to))
+        names.push(workName(turn.work));
     }
   }
   return names;

@@ -1,7 +1,8 @@
 /**
- * Replays recorded turns on the state of a checkpoint. Calls nobody: a source hands over exactly the recorded number of records, an item
- * of work its recorded outcome, the clock its recorded time (I6, I8). Where something else comes than was recorded the branches part: then
- * nothing of the old one is done again but that accepted records, which nobody can read again, are handed over.
+ * Replays recorded turns on the state of a checkpoint. Calls nobody: a source hands over exactly the recorded number of
+ * records, an item of work its recorded outcome, the clock its recorded time (I6, I8). Where something else comes than
+ * was recorded the branches part: then nothing of the old one is done again but that accepted records, which nobody can
+ * read again, are handed over.
  */
 import type { Clock } from '../../core/clock.ts';
 import { unreachable } from '../../core/errors.ts';
@@ -12,7 +13,10 @@ import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type RecordedInput, type Turn } from '../journal/turn.ts';
 import type { WorkItem } from '../work/work-item.ts';
 
-/** The branches part: thrown by a start that has met it, so that the next one does the turns before it, and no more of them. */
+/**
+ * The branches part: thrown by a start that has met it, so that the next one does the turns before it, and no more of
+ * them.
+ */
 export class Divergence extends Error {
   override readonly name = 'Divergence';
   /** How many turns behind the checkpoint are done again as they were. */
@@ -30,8 +34,16 @@ const sliceMs = 4;
 /** Records that are handed over before it is looked whether to pause. */
 const turnRecordsMax = 512;
 
-/** Runs the first `count` turns in order. Resolves with where they diverged, or undefined when the state is that after the last of them. */
-export const replay = async (job: Replayed, turns: readonly Turn[], count: number, clock: Clock): Promise<Divergence | undefined> => {
+/**
+ * Runs the first `count` turns in order. Resolves with where they diverged, or undefined when the state is that after
+ * the last of them.
+ */
+export const replay = async (
+  job: Replayed,
+  turns: readonly Turn[],
+  count: number,
+  clock: Clock,
+): Promise<Divergence | undefined> => {
   const pause = pauses(job, clock);
   for (let at = 0; at < count; at += 1) {
     await pause();
@@ -44,7 +56,10 @@ export const replay = async (job: Replayed, turns: readonly Turn[], count: numbe
   return undefined;
 };
 
-/** Of turns that are not done again: takes what sources have accepted that can not read it again. Returns how many records nobody takes. */
+/**
+ * Of turns that are not done again: takes what sources have accepted that can not read it again. Returns how many
+ * records nobody takes.
+ */
 export const acceptAgain = (job: Replayed, turns: readonly Turn[]): number => {
   let lost = 0;
   for (const turn of turns) {
@@ -104,7 +119,11 @@ const causeOf = (job: Replayed, turn: Turn): string => {
 
 const uidOf = (job: Replayed, operator: number): string => job.topology.operator(operator)?.uid ?? `${operator}`;
 
-const replayOne = async (job: Replayed, turn: Turn, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
+const replayOne = async (
+  job: Replayed,
+  turn: Turn,
+  pause: () => Promise<void> | undefined,
+): Promise<string | undefined> => {
   // Where so many timers fired in one turn there was no slice.
   if (job.isHeld && turn.kind !== 'slice') job.turns.replay(undefined, () => finish(job));
   switch (turn.kind) {
@@ -141,7 +160,11 @@ const finish = (job: Replayed): void => {
   while (job.isHeld) job.slice(Number.POSITIVE_INFINITY);
 };
 
-const replayRecords = async (job: Replayed, turn: Turn & { kind: 'records' }, pause: () => Promise<void> | undefined): Promise<string | undefined> => {
+const replayRecords = async (
+  job: Replayed,
+  turn: Turn & { kind: 'records' },
+  pause: () => Promise<void> | undefined,
+): Promise<string | undefined> => {
   const host = job.topology.source(turn.source);
   const split = host?.splits.get(turn.split);
   if (host === undefined || split === undefined) return noSplit(turn);
@@ -151,7 +174,8 @@ const replayRecords = async (job: Replayed, turn: Turn & { kind: 'records' }, pa
     pushed = 0;
     if (!split.hasRecords) {
       const batch = host.source.replayable ? await split.read(job.signal) : undefined;
-      if (batch === undefined) return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
+      if (batch === undefined)
+        return `split ${turn.split} of source \`${host.uid}\` has ended ${left} records before a recorded turn`;
       split.take(batch);
     }
     const records = Math.min(left, turnRecordsMax);
@@ -168,7 +192,8 @@ const replayWork = (job: Replayed, turn: Turn & { kind: 'work' }): string | unde
   const { work } = turn;
   const host = job.topology.operator(work.operator);
   const item = host?.workQueue?.find(work);
-  if (host === undefined || item === undefined) return `a recorded turn ends work ${work.number} of operator ${host?.uid ?? work.operator}, which was not submitted`;
+  if (host === undefined || item === undefined)
+    return `a recorded turn ends work ${work.number} of operator ${host?.uid ?? work.operator}, which was not submitted`;
   const done = job.recovery.doneOf(item);
   if (done === undefined) return `the outcome of work ${work.number} of operator \`${host.uid}\` is not in the journal`;
   if (done.digest !== item.digest()) {

@@ -1,6 +1,6 @@
 /**
- * What recovery sees of the job it restores: its turns, its hosts by the numbers that recorded turns name, and the items of work that are
- * open. The domain implements it; a test of a replay gives a small one.
+ * What recovery sees of the job it restores: its turns, its hosts by the numbers that recorded turns name, and the
+ * items of work that are open. The domain implements it; a test of a replay gives a small one.
  */
 import type { Timestamp } from '../../core/element.ts';
 import type { TickTurn, Turn } from '../journal/turn.ts';

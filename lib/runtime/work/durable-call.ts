@@ -1,6 +1,6 @@
 /**
- * One durable call: its attempts with timeout and retry, where back-off blocks nobody, and the context that its function gets. A late
- * result of an attempt that has timed out is refused. Keeps I10.
+ * One durable call: its attempts with timeout and retry, where back-off blocks nobody, and the context that its
+ * function gets. A late result of an attempt that has timed out is refused. Keeps I10.
  */
 import { Attempt } from '../../core/attempt.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
@@ -25,7 +25,10 @@ export interface AttemptServices {
 export interface CallingBody {
   readonly id: string;
   readonly signal: AbortSignal;
-  /** Whether a call may start now: the body goes on and the job does not stop. One that may not stays open, and starts when the job does. */
+  /**
+   * Whether a call may start now: the body goes on and the job does not stop. One that may not stays open, and starts
+   * when the job does.
+   */
   readonly mayStart: boolean;
   /** Takes the outcome of the last attempt. */
   settled(call: DurableCall, outcome: Outcome<unknown>): void;
@@ -35,7 +38,10 @@ export interface CallingBody {
   backOn(then: () => void): void;
 }
 
-/** A call as it was asked for. Its result has the type that the body expects, since the journal returns what the function returned. */
+/**
+ * A call as it was asked for. Its result has the type that the body expects, since the journal returns what the
+ * function returned.
+ */
 export interface DurableCallFacts {
   readonly body: CallingBody;
   readonly services: AttemptServices;
@@ -98,7 +104,10 @@ export class DurableCall {
     return digest(`${this.facts.id}\n${this.facts.args}`);
   }
 
-  /** Asks whether the call took effect before the crash, when it went by the name of `work`, and starts it when it did not. */
+  /**
+   * Asks whether the call took effect before the crash, when it went by the name of `work`, and starts it when it did
+   * not.
+   */
   reconcile(reconciler: (call: CallContext) => unknown, work: WorkId): void {
     this.#work = work;
     new CallAttempt(this, 0, reconciler).run();
@@ -144,7 +153,10 @@ class CallAttempt extends Attempt implements CallContext {
     return this.#call.id;
   }
 
-  /** It goes by what the call asks for too: when code changes after a call has started and before that is journaled, nothing else tells. */
+  /**
+   * It goes by what the call asks for too: when code changes after a call has started and before that is journaled,
+   * nothing else tells.
+   */
   get idempotencyKey(): string {
     const { facts, id, content } = this.#call;
     return facts.replaces ? `${facts.services.jobId}.${id}` : `${facts.services.jobId}.${id}~${content}`;

@@ -1,7 +1,7 @@
 /**
- * Outcomes at the hand-over from the code that made them to the code that gets them (I21): what is recorded is fixed as text then and there,
- * and the reader gets what the record would give back after a crash. So nothing that either side changes later is recorded or seen, and
- * code behaves alike whether an outcome was just made or read.
+ * Outcomes at the hand-over from the code that made them to the code that gets them (I21): what is recorded is fixed as
+ * text then and there, and the reader gets what the record would give back after a crash. So nothing that either side
+ * changes later is recorded or seen, and code behaves alike whether an outcome was just made or read.
  */
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/work.ts';
@@ -15,13 +15,21 @@ export interface HandedOver {
   readonly given: Outcome<unknown>;
 }
 
-/** Hands over an outcome. One that can't be stored becomes an error that says so, and names `what`. `freeze`: a test mode. */
-export const handOver = (outcome: Outcome<unknown>, { what, freeze }: { readonly what: () => string; readonly freeze: boolean }): HandedOver => {
+/**
+ * Hands over an outcome. One that can't be stored becomes an error that says so, and names `what`. `freeze`: a test
+ * mode.
+ */
+export const handOver = (
+  outcome: Outcome<unknown>,
+  { what, freeze }: { readonly what: () => string; readonly freeze: boolean },
+): HandedOver => {
   try {
     return outcome.ok ? valueHandedOver(outcome, freeze) : errorHandedOver(outcome.error);
   } catch (cause) {
     const options = cause instanceof StreamError ? { details: cause.details } : {};
-    return errorHandedOver(new StreamError('NOT_SERIALISABLE', `the outcome of ${what()} can not be kept: ${messageOf(cause)}`, options));
+    return errorHandedOver(
+      new StreamError('NOT_SERIALISABLE', `the outcome of ${what()} can not be kept: ${messageOf(cause)}`, options),
+    );
   }
 };
 
@@ -41,15 +49,26 @@ const valueHandedOver = (outcome: Outcome<unknown> & { readonly ok: true }, free
   if (isPrimitive(value)) return { recorded: outcome, given: outcome };
   // Read once: a getter or a proxy may say something else the next time, and the record must be what is given.
   const copy = ownCopy(value);
-  return { recorded: { ok: true, value: new EncodedText(copy) }, given: { ok: true, value: freeze ? deepFreeze(copy) : copy } };
+  return {
+    recorded: { ok: true, value: new EncodedText(copy) },
+    given: { ok: true, value: freeze ? deepFreeze(copy) : copy },
+  };
 };
 
-/** Whoever catches it sees the class that it will have when it is read; where it was thrown is worth keeping as long as it is known. */
+/**
+ * Whoever catches it sees the class that it will have when it is read; where it was thrown is worth keeping as long as
+ * it is known.
+ */
 const errorHandedOver = (error: unknown): HandedOver => {
   const recorded = new EncodedText(error);
   const given = decodeText(recorded.text);
   if (given instanceof Error && error instanceof Error && error.stack !== undefined) {
-    Object.defineProperty(given, 'stack', { value: error.stack, enumerable: false, writable: true, configurable: true });
+    Object.defineProperty(given, 'stack', {
+      value: error.stack,
+      enumerable: false,
+      writable: true,
+      configurable: true,
+    });
   }
   return { recorded: { ok: false, error: recorded }, given: { ok: false, error: given } };
 };

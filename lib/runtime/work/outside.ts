@@ -1,4 +1,7 @@
-/** Failures that came from outside (a durable call that was refused), and not from code of the pipeline that would fail again. */
+/**
+ * Failures that came from outside (a durable call that was refused), and not from code of the pipeline that would fail
+ * again.
+ */
 const outside = new WeakSet<object>();
 
 export const noteOutside = (error: unknown): void => {

@@ -1,6 +1,6 @@
 /**
- * What the journal holds of one work item's durable calls, and the order in which they resume its body after a restart: that of the
- * journal, one per macrotask, as they did before (I8).
+ * What the journal holds of one work item's durable calls, and the order in which they resume its body after a restart:
+ * that of the journal, one per macrotask, as they did before (I8).
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Outcome } from '../../core/work.ts';
@@ -9,7 +9,10 @@ import type { Macrotasks } from './macrotasks.ts';
 
 /** What the journal holds of one item. */
 export interface RecordedItem {
-  readonly calls: ReadonlyMap<number, { readonly pending?: PendingRecord | undefined; readonly called?: CalledRecord | undefined }>;
+  readonly calls: ReadonlyMap<
+    number,
+    { readonly pending?: PendingRecord | undefined; readonly called?: CalledRecord | undefined }
+  >;
   /** An end that was journaled and not applied. */
   readonly done?: Outcome<unknown> | undefined;
   /** From this call on others than were recorded have been asked for. */
@@ -42,7 +45,10 @@ type Resume = (outcome: Outcome<unknown>) => void;
 const inOrder = ({ calls }: RecordedItem): CalledRecord[] =>
   [...calls.values()].flatMap(({ called }) => called ?? []).sort((a, b) => a.lsn - b.lsn);
 
-/** So long after a body last did anything a recorded outcome that it has not asked for holds back those behind it no longer. */
+/**
+ * So long after a body last did anything a recorded outcome that it has not asked for holds back those behind it no
+ * longer.
+ */
 const blockedMaxMs = 30_000;
 
 export class RecordedCalls {
@@ -56,7 +62,10 @@ export class RecordedCalls {
   #overtaken: Set<number> | undefined;
   readonly #pending = new Map<number, PendingRecord>();
   readonly #waiters = new Map<number, Resume>();
-  /** The oldest of the calls that are made again because they failed with their body: others behind it may be none of this body's any more. */
+  /**
+   * The oldest of the calls that are made again because they failed with their body: others behind it may be none of
+   * this body's any more.
+   */
   readonly #againFrom: number;
   /** Calls made again that the body has asked for. */
   readonly #making = new Set<number>();
@@ -70,7 +79,9 @@ export class RecordedCalls {
     this.#order = inOrder(options.recorded);
     this.#voided = options.recorded.voided ?? Number.POSITIVE_INFINITY;
     this.#called = new Map(this.#order.map((record) => [record.call, record]));
-    this.#againFrom = this.#order.find(({ outcome, again }) => outcome === undefined || again === true)?.lsn ?? Number.POSITIVE_INFINITY;
+    this.#againFrom =
+      this.#order.find(({ outcome, again }) => outcome === undefined || again === true)?.lsn ??
+      Number.POSITIVE_INFINITY;
     for (const [call, { pending, called }] of options.recorded.calls) {
       if (called?.outcome === undefined && pending !== undefined) this.#pending.set(call, pending);
     }
@@ -97,8 +108,8 @@ export class RecordedCalls {
   }
 
   /**
-   * Whether the journal has the outcome of this call. `other` when it has another call at its place: that is a divergence, and it and all
-   * later ones are forgotten.
+   * Whether the journal has the outcome of this call. `other` when it has another call at its place: that is a
+   * divergence, and it and all later ones are forgotten.
    */
   find(call: number, id: string, args: string): 'outcome' | 'none' | 'other' {
     this.#progressed();
@@ -130,7 +141,10 @@ export class RecordedCalls {
     return this.#making.has(call) ? this.#called.get(call)?.lsn : undefined;
   }
 
-  /** Takes the live outcome of a call that is made again: it resumes the body in its old place. False for any other call. */
+  /**
+   * Takes the live outcome of a call that is made again: it resumes the body in its old place. False for any other
+   * call.
+   */
   settle(call: number, outcome: Outcome<unknown>, resume: Resume): boolean {
     const record = this.#called.get(call);
     if (!this.#making.delete(call) || record === undefined) return false;
@@ -142,7 +156,8 @@ export class RecordedCalls {
   /** Live outcomes wait behind the recorded ones. */
   watch(): void {
     const next = this.#next();
-    if (next !== undefined && !this.#isAsked(next) && (this.#waiters.size > 0 || this.#options.liveWait())) this.#watchBlocked();
+    if (next !== undefined && !this.#isAsked(next) && (this.#waiters.size > 0 || this.#options.liveWait()))
+      this.#watchBlocked();
   }
 
   /** The body has ended; `complete` unless it was cut short. What it has not asked for was recorded for other code. */
@@ -151,7 +166,10 @@ export class RecordedCalls {
     if (!complete) return;
     for (const record of this.#order) {
       if (!this.#called.has(record.call) || this.#isAsked(record)) continue;
-      this.#diverged(record, `durable call ${record.call} (\`${record.id}\`) of work ${this.#options.name} was recorded and is not asked for again`);
+      this.#diverged(
+        record,
+        `durable call ${record.call} (\`${record.id}\`) of work ${this.#options.name} was recorded and is not asked for again`,
+      );
       return;
     }
   }
@@ -213,8 +231,8 @@ export class RecordedCalls {
   }
 
   /**
-   * Code that asks for a call only after it has what was recorded behind it would wait for ever. Slow code looks the same, so nothing is
-   * forgotten: the outcome stays for when it is asked for.
+   * Code that asks for a call only after it has what was recorded behind it would wait for ever. Slow code looks the
+   * same, so nothing is forgotten: the outcome stays for when it is asked for.
    */
   #watchBlocked(): void {
     if (this.#cancelBlocked !== undefined) return;

@@ -1,6 +1,6 @@
 /**
- * One item of work, from its submission in a turn to its application in another: what names it, what tells it from others (its digest, so
- * that a replay sees the same input, I8), and which records of the journal are its own.
+ * One item of work, from its submission in a turn to its application in another: what names it, what tells it from
+ * others (its digest, so that a replay sees the same input, I8), and which records of the journal are its own.
  */
 import { crc32 } from 'node:zlib';
 import { workName, type WorkId } from '../../core/journal.ts';
@@ -29,7 +29,19 @@ export class WorkItem {
   #journaled: Uint8Array[] | undefined;
   #digest: number | undefined;
 
-  constructor({ id, key, keys, known, row }: { id: WorkId; key: Key; keys: KeyContext; known: KnownWorker; row: WorkRow }) {
+  constructor({
+    id,
+    key,
+    keys,
+    known,
+    row,
+  }: {
+    id: WorkId;
+    key: Key;
+    keys: KeyContext;
+    known: KnownWorker;
+    row: WorkRow;
+  }) {
     this.id = id;
     this.key = key;
     this.keys = keys;
@@ -44,7 +56,10 @@ export class WorkItem {
   /** Names it in messages. */
   get title(): string {
     const { worker, uid } = this.#known;
-    return worker.describe?.(this.item, this.key) ?? `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`;
+    return (
+      worker.describe?.(this.item, this.key) ??
+      `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`
+    );
   }
 
   /** Facts about it for errors. */

@@ -1,7 +1,8 @@
 /**
- * Work: promises that survive a crash. An item is submitted in a turn and is keyed state until it is applied; its body runs outside any
- * turn, after the submitting turn is durable (so no id leaves the process before, I14); its outcome is journaled and then applied in a
- * turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a place (I10).
+ * Work: promises that survive a crash. An item is submitted in a turn and is keyed state until it is applied; its body
+ * runs outside any turn, after the submitting turn is durable (so no id leaves the process before, I14); its outcome is
+ * journaled and then applied in a turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a
+ * place (I10).
  */
 import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
@@ -73,9 +74,14 @@ export class WorkQueue implements BodyOwner {
   }
 
   register<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
-    if (this.#workers.has(worker.name)) throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
+    if (this.#workers.has(worker.name))
+      throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
     // The queue keeps items as unknown; each goes back to the worker that took it as W.
-    this.#workers.set(worker.name, { worker: worker as Worker<unknown, unknown>, uid: this.#options.uid, timeoutMs: options.timeoutMs });
+    this.#workers.set(worker.name, {
+      worker: worker as Worker<unknown, unknown>,
+      uid: this.#options.uid,
+      timeoutMs: options.timeoutMs,
+    });
     return { submit: (item) => this.#submit(worker.name, item) };
   }
 
@@ -148,7 +154,11 @@ export class WorkQueue implements BodyOwner {
 
   #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
     const known = this.#workers.get(row.worker);
-    if (known === undefined) throw new StreamError('STATE_INCOMPATIBLE', `open work names a worker \`${row.worker}\` that the operator does not have`);
+    if (known === undefined)
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `open work names a worker \`${row.worker}\` that the operator does not have`,
+      );
     const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
     this.#open.set(this.#slot(id), item);
     this.#options.place.add(1);

@@ -36,7 +36,10 @@ describe('what can not be read', () => {
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     onTestFinished(() => void server.close());
     const { port } = server.address() as { port: number };
-    expect(await failure(post(`http://127.0.0.1:${port}`))).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable: true });
+    expect(await failure(post(`http://127.0.0.1:${port}`))).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      retryable: true,
+    });
   });
 
   test('a packing that is none', async () => {
@@ -58,7 +61,14 @@ describe('what can not be read', () => {
 
   test.each([
     ['a port that is never asked', 'http://127.0.0.1:9/v1', undefined],
-    ['a certificate', 'https://x', async () => Promise.reject(new TypeError('fetch failed', { cause: Object.assign(new Error('old'), { code: 'CERT_HAS_EXPIRED' }) }))],
+    [
+      'a certificate',
+      'https://x',
+      async () =>
+        Promise.reject(
+          new TypeError('fetch failed', { cause: Object.assign(new Error('old'), { code: 'CERT_HAS_EXPIRED' }) }),
+        ),
+    ],
     ['a mistake in a fetch', 'http://x', async () => Promise.reject(new TypeError('undefined is not a function'))],
   ])('%s comes back however often one asks', async (_what, baseUrl, fetch) => {
     expect(await failure(post(baseUrl, { fetch }))).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable: false });
@@ -82,7 +92,9 @@ describe('what a failed answer comes to', () => {
   });
 
   test('no money is no rate limit', async () => {
-    const { base } = await serve(reply(429, '{"error":{"message":"exceeded","type":"insufficient_quota","code":"insufficient_quota"}}'));
+    const { base } = await serve(
+      reply(429, '{"error":{"message":"exceeded","type":"insufficient_quota","code":"insufficient_quota"}}'),
+    );
     expect(await failure(post(base))).toMatchObject({ code: 'MODEL_REQUEST', retryable: false });
   });
 
@@ -106,7 +118,10 @@ describe('what a failed answer comes to', () => {
     ['{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}', 'field required'],
     ['{"detail":"Not Found"}', 'Not Found'],
     ['{"object":"error","message":"too long","code":40303}', 'too long'],
-    ['{"error":{"message":"Provider returned error","metadata":{"raw":"no memory"}}}', 'Provider returned error: no memory'],
+    [
+      '{"error":{"message":"Provider returned error","metadata":{"raw":"no memory"}}}',
+      'Provider returned error: no memory',
+    ],
     ['{"error":{"message":{"deep":[1]}}}', '{"deep":[1]}'],
     ['{"error":{}}', '{}'],
     ['{"broken', '{"broken'],
@@ -131,7 +146,10 @@ describe('what a failed answer comes to', () => {
     const error = await failure(post(base, options));
     expect(error).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable });
     if (retryable) expect(error.message).toBe('it answered 429: later');
-    else expect(error.message).toMatch(/^it answered 429: later; it asks to wait (\d+|Infinity) s( \(until 20.*Z\))?, longer than the \d+ s of `retryAfterMax`$/);
+    else
+      expect(error.message).toMatch(
+        /^it answered 429: later; it asks to wait (\d+|Infinity) s( \(until 20.*Z\))?, longer than the \d+ s of `retryAfterMax`$/,
+      );
     expect(Number.isSafeInteger(error.details['retryAfterMs'] ?? 0)).toBe(true);
   });
 });

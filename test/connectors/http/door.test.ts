@@ -13,7 +13,9 @@ describe('where requests go', () => {
   ])('behind the address and before its query: %j', async (rest, url) => {
     const { base, seen } = await serve(reply(200, 'ok'));
     expect(await post(`${base}${rest}`, { apiKey: 'sk-1', headers: { 'X-Own': 'user' } })).toBe('ok');
-    expect(seen).toMatchObject([{ url, headers: { authorization: 'Bearer sk-1', 'content-type': 'application/json', 'x-own': 'user' } }]);
+    expect(seen).toMatchObject([
+      { url, headers: { authorization: 'Bearer sk-1', 'content-type': 'application/json', 'x-own': 'user' } },
+    ]);
   });
 
   test('a header of the user replaces ours however it is spelt', async () => {
@@ -24,7 +26,9 @@ describe('where requests go', () => {
 
   test.each([301, 302, 303, 307, 308])('a redirect (%i) is an error and nothing is sent on', async (status) => {
     const elsewhere = await serve(reply(200, 'forged'));
-    const { base } = await serve(reply(status, 'moved', { location: `http://user:pass@${elsewhere.host}/steal?token=SECRET` }));
+    const { base } = await serve(
+      reply(status, 'moved', { location: `http://user:pass@${elsewhere.host}/steal?token=SECRET` }),
+    );
     const error = await failure(post(base, { apiKey: 'sk-1' }));
     expect(error).toMatchObject({ code: 'MODEL_REQUEST', retryable: false, details: { status } });
     expect(error.message).toBe(`it redirects (${status}) to http://${elsewhere.host}, which is not followed`);
@@ -32,7 +36,9 @@ describe('where requests go', () => {
   });
 
   test('a redirect to the same server is one too, and one that somebody\u2019s fetch followed', async () => {
-    const { base, host, seen } = await serve((response, { url }) => reply(url.endsWith('/ask') ? 307 : 200, 'x', { location: '/other' })(response));
+    const { base, host, seen } = await serve((response, { url }) =>
+      reply(url.endsWith('/ask') ? 307 : 200, 'x', { location: '/other' })(response),
+    );
     expect((await failure(post(base))).message).toBe(`it redirects (307) to http://${host}, which is not followed`);
     expect(seen).toHaveLength(1);
     const followed: typeof fetch = async (url, init) => fetch(url, { ...init, redirect: 'follow' });
@@ -41,7 +47,10 @@ describe('where requests go', () => {
 });
 
 describe('what can not be an address or a header is refused when the door is made', () => {
-  const made = (options: Partial<HttpOptions>): (() => HttpDoor) => () => new HttpDoor({ baseUrl: 'http://x', ...options }, codes);
+  const made =
+    (options: Partial<HttpOptions>): (() => HttpDoor) =>
+    () =>
+      new HttpDoor({ baseUrl: 'http://x', ...options }, codes);
 
   test.each([
     'http://user:PASSWORD1@x/v1',
@@ -61,8 +70,19 @@ describe('what can not be an address or a header is refused when the door is mad
     expect(made({ baseUrl })).not.toThrow('PASSWORD1');
   });
 
-  test.each(['', ' ', 'sk-PASSWORD1\n', ' sk-PASSWORD1', 'sk PASSWORD1', 'sk-PASSWORD1\t', 'sk-PÄSSWORD1', 7 as unknown as string])('key %j', (apiKey) => {
-    expect(made({ apiKey })).toThrow(/^Expected `apiKey` to be a text that a header can hold, not empty and without white space$/);
+  test.each([
+    '',
+    ' ',
+    'sk-PASSWORD1\n',
+    ' sk-PASSWORD1',
+    'sk PASSWORD1',
+    'sk-PASSWORD1\t',
+    'sk-PÄSSWORD1',
+    7 as unknown as string,
+  ])('key %j', (apiKey) => {
+    expect(made({ apiKey })).toThrow(
+      /^Expected `apiKey` to be a text that a header can hold, not empty and without white space$/,
+    );
   });
 
   test.each([
@@ -91,7 +111,12 @@ describe('what can not be an address or a header is refused when the door is mad
 });
 
 describe('how long an answer may be', () => {
-  const tooLong = { code: 'MODEL_RESPONSE', retryable: false, message: 'it answered more than 1000 bytes', details: { responseBytesMax: 1000 } };
+  const tooLong = {
+    code: 'MODEL_RESPONSE',
+    retryable: false,
+    message: 'it answered more than 1000 bytes',
+    details: { responseBytesMax: 1000 },
+  };
 
   test('up to the limit', async () => {
     const { base } = await serve(reply(200, 'x'.repeat(1000)));
@@ -121,7 +146,10 @@ describe('how long an answer may be', () => {
     const packed = gzipSync(Buffer.alloc(50_000_000, 0x20));
     expect(packed.length).toBeLessThan(100_000);
     const { base } = await serve(reply(200, packed, { 'content-encoding': 'gzip' }));
-    expect(await failure(post(base, { responseBytesMax: 1_000_000 }))).toMatchObject({ code: 'MODEL_RESPONSE', retryable: false });
+    expect(await failure(post(base, { responseBytesMax: 1_000_000 }))).toMatchObject({
+      code: 'MODEL_RESPONSE',
+      retryable: false,
+    });
     expect(await post((await serve(reply(200, gzipSync('hello'), { 'content-encoding': 'gzip' }))).base)).toBe('hello');
   });
 
@@ -135,7 +163,11 @@ describe('how long an answer may be', () => {
       more();
     });
     const error = await failure(post(base, { responseBytesMax: 10 }));
-    expect(error).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable: true, details: { status: 429, retryAfterMs: 3000 } });
+    expect(error).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      retryable: true,
+      details: { status: 429, retryAfterMs: 3000 },
+    });
     expect(error.message).toContain('slow down! slow down!');
     expect(error.message.length).toBeLessThan(400);
   });
@@ -161,19 +193,27 @@ describe('how long it may take', () => {
       response.writeHead(503);
       response.write('no room');
     });
-    expect(await failure(post(base, { timeoutMs: 150 }))).toMatchObject({ details: { status: 503 }, message: 'it answered 503: no room' });
+    expect(await failure(post(base, { timeoutMs: 150 }))).toMatchObject({
+      details: { status: 503 },
+      message: 'it answered 503: no room',
+    });
   });
 
   test('a server that takes the request and says nothing', async () => {
     const { base } = await serve(() => {});
-    expect(await failure(post(base, { timeoutMs: 50 }))).toMatchObject({ code: 'MODEL_UNAVAILABLE', message: expect.stringContaining('50 ms') });
+    expect(await failure(post(base, { timeoutMs: 50 }))).toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      message: expect.stringContaining('50 ms'),
+    });
   });
 
   test.each([
     ['never answers', async () => new Promise<Response>(() => {})],
     ['gives a body that never comes', async () => new Response(new ReadableStream())],
   ])('a fetch that %s, and looks at no signal', async (_what, fetch) => {
-    expect(await failure(post('http://x', { timeoutMs: 30, fetch }))).toMatchObject({ message: 'it did not answer within 30 ms' });
+    expect(await failure(post('http://x', { timeoutMs: 30, fetch }))).toMatchObject({
+      message: 'it did not answer within 30 ms',
+    });
     const controller = new AbortController();
     const answer = post('http://x', { fetch }, controller.signal);
     controller.abort(new Error('stop'));

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { retryAfterMs, waitText } from '../../../connectors/http/retry-after.ts';
 
 const now = Date.UTC(2026, 10, 30, 12);
-const after = (value: string, name = 'retry-after'): number | undefined => retryAfterMs(new Headers({ [name]: value }), now);
+const after = (value: string, name = 'retry-after'): number | undefined =>
+  retryAfterMs(new Headers({ [name]: value }), now);
 
 test.each([
   ['0', 0],
@@ -24,12 +25,23 @@ test.each([
   expect(after(value)).toBe(ms);
 });
 
-test.each(['', '-5', '+5', 'soon', 'soon 1', '10s', '10 seconds', '5, 10', 'NaN', 'Infinity', '0x10', 'Mon, 99 Nov 2026 12:00:00 GMT', '30 Nov 2026'])(
-  '%j says nothing',
-  (value) => {
-    expect(after(value)).toBeUndefined();
-  },
-);
+test.each([
+  '',
+  '-5',
+  '+5',
+  'soon',
+  'soon 1',
+  '10s',
+  '10 seconds',
+  '5, 10',
+  'NaN',
+  'Infinity',
+  '0x10',
+  'Mon, 99 Nov 2026 12:00:00 GMT',
+  '30 Nov 2026',
+])('%j says nothing', (value) => {
+  expect(after(value)).toBeUndefined();
+});
 
 test('milliseconds win', () => {
   expect(retryAfterMs(new Headers({ 'retry-after-ms': '250', 'retry-after': '9' }), now)).toBe(250);
@@ -39,16 +51,23 @@ test('milliseconds win', () => {
 
 test('whatever stands there, a wait is from 0 up or none', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.date({ noInvalidDate: true }).map((date) => date.toUTCString())), (value) => {
-      let headers: Headers;
-      try {
-        headers = new Headers({ 'retry-after': value });
-      } catch {
-        return; // No header can hold that.
-      }
-      const ms = retryAfterMs(headers, now);
-      expect(ms === undefined || ms >= 0).toBe(true);
-      if (ms !== undefined) expect(waitText(ms, now)).toMatch(/^(\d+|Infinity|\d+e\+\d+|\d\.\d+e\+\d+) s/);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.double().map(String),
+        fc.date({ noInvalidDate: true }).map((date) => date.toUTCString()),
+      ),
+      (value) => {
+        let headers: Headers;
+        try {
+          headers = new Headers({ 'retry-after': value });
+        } catch {
+          return; // No header can hold that.
+        }
+        const ms = retryAfterMs(headers, now);
+        expect(ms === undefined || ms >= 0).toBe(true);
+        if (ms !== undefined) expect(waitText(ms, now)).toMatch(/^(\d+|Infinity|\d+e\+\d+|\d\.\d+e\+\d+) s/);
+      },
+    ),
   );
 });

@@ -1,6 +1,6 @@
 /**
- * Makes the golden store of this version: `node --import tsx test/golden/stores/make.ts`. Run it once for each version that is released,
- * before it is, and commit what it writes; a store that is there already is never made again.
+ * Makes the golden store of this version: `node --import tsx test/golden/stores/make.ts`. Run it once for each version
+ * that is released, before it is, and commit what it writes; a store that is there already is never made again.
  */
 import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,8 @@ import { coveredCount, Life, readCount } from './pipeline.ts';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { readonly version: string };
 const target = fileURLToPath(new URL(`./${version}`, import.meta.url));
-if (await stat(target).catch(() => undefined)) throw new Error(`${target} is there already: remove it if its version was not released yet`);
+if (await stat(target).catch(() => undefined))
+  throw new Error(`${target} is there already: remove it if its version was not released yet`);
 
 const until = async (done: () => boolean): Promise<void> => {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));

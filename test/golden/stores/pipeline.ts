@@ -1,6 +1,7 @@
 /**
- * The pipeline of the golden stores: a little of everything that a state directory holds. Value state, an agent with memory and durable
- * calls, windows with their timers, numbered sinks. Every later version must go on with it where the version that made the store has died.
+ * The pipeline of the golden stores: a little of everything that a state directory holds. Value state, an agent with
+ * memory and durable calls, windows with their timers, numbered sinks. Every later version must go on with it where the
+ * version that made the store has died.
  */
 import {
   agent,
@@ -44,7 +45,10 @@ export class Life {
   start(directory: string): Promise<Job> {
     const env = StreamExecutionEnvironment.create({ checkpoint: { directory, interval: '1h' }, logger: 'silent' });
     const results = env
-      .fromSource(this.#source(), WatermarkStrategy.boundedOutOfOrderness<Order>(0).withTimestamps(({ n }) => n * 10))
+      .fromSource(
+        this.#source(),
+        WatermarkStrategy.boundedOutOfOrderness<Order>(0).withTimestamps(({ n }) => n * 10),
+      )
       .uid('orders')
       .keyBy(({ key }) => key)
       .process<Order & { readonly seen: number }, { seen: ReturnType<typeof seen> }>({
@@ -59,7 +63,10 @@ export class Life {
       .keyBy(({ key }) => key)
       .applyAgent(this.#clerk(), { outputOrder: 'arrival' })
       .uid('clerk');
-    results.map(({ key, n, seen: count, sum }) => `${key}:${n}:${count}:${sum}`).sinkTo(receiver('rows', this.rows)).uid('rows');
+    results
+      .map(({ key, n, seen: count, sum }) => `${key}:${n}:${count}:${sum}`)
+      .sinkTo(receiver('rows', this.rows))
+      .uid('rows');
     results
       .keyBy(({ key }) => key)
       .window(TumblingEventTimeWindows.of(60))
@@ -77,12 +84,16 @@ export class Life {
       start: 0,
       pollInterval: 5,
       read: (from) =>
-        from === orders.length ? undefined : { values: orders.slice(from, Math.max(from, this.limit)), position: (count) => from + count },
+        from === orders.length
+          ? undefined
+          : { values: orders.slice(from, Math.max(from, this.limit)), position: (count) => from + count },
     });
   }
 
   #clerk() {
-    return agent<Order & { readonly seen: number }, Order & { readonly seen: number; readonly sum: number }>('clerk').on(
+    return agent<Order & { readonly seen: number }, Order & { readonly seen: number; readonly sum: number }>(
+      'clerk',
+    ).on(
       InputEvent,
       'look',
       async ({ input }, ctx) => {

@@ -1,4 +1,7 @@
-/** Each released version has left a store whose job died; this version goes on with every one of them, and pays no call twice. */
+/**
+ * Each released version has left a store whose job died; this version goes on with every one of them, and pays no call
+ * twice.
+ */
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +10,9 @@ import { expect, test } from 'vitest';
 import { coveredCount, Life, orders, readCount } from './pipeline.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const versions = (await readdir(here, { withFileTypes: true })).filter((each) => each.isDirectory()).map(({ name }) => name);
+const versions = (await readdir(here, { withFileTypes: true }))
+  .filter((each) => each.isDirectory())
+  .map(({ name }) => name);
 
 const rows = orders.map(({ key, n }) => {
   const before = orders.filter((each) => each.key === key && each.n <= n);
@@ -21,7 +26,9 @@ const windows = [0, 6].flatMap((first) =>
 );
 
 test('this version has a store', async () => {
-  const { version } = JSON.parse(await readFile(join(here, '../../../package.json'), 'utf8')) as { readonly version: string };
+  const { version } = JSON.parse(await readFile(join(here, '../../../package.json'), 'utf8')) as {
+    readonly version: string;
+  };
   expect(versions).toContain(version);
 });
 
@@ -35,12 +42,16 @@ test.each(versions)('%s: state, open work and the journal behind the checkpoint'
   for (const [number, row] of life.rows) expect([number, row]).toEqual([number, rows[number]]);
   for (let number = coveredCount; number < orders.length; number += 1) expect(life.rows.get(number)).toBe(rows[number]);
   for (let number = 3; number < 6; number += 1) expect(windows).toContain(life.sums.get(number));
-  expect(new Set([...life.sums.values()].filter((_, index) => index >= life.sums.size - 3))).toEqual(new Set(windows.slice(3)));
+  expect(new Set([...life.sums.values()].filter((_, index) => index >= life.sums.size - 3))).toEqual(
+    new Set(windows.slice(3)),
+  );
   // Of the inputs that were read before, every call was journaled.
   expect(life.calls.map((call) => Number(call.split(' ')[1])).filter((n) => n < readCount)).toEqual([]);
   expect(life.calls.length).toBe(2 * (orders.length - readCount));
   const again = new Life({ limit: orders.length, openFrom: Number.POSITIVE_INFINITY });
-  await (await again.start(directory)).done;
+  await (
+    await again.start(directory)
+  ).done;
   expect(again.calls).toEqual([]);
   await rm(directory, { recursive: true });
 });

@@ -52,19 +52,36 @@ describe('the answer in what a model says', () => {
     fc.assert(
       fc.property(words, words, fc.integer(), fc.jsonValue(), fc.boolean(), (before, after, score, more, isFenced) => {
         const json = JSON.stringify({ more, score });
-        expect(scoreIn(`<think>${before}{"score": "x"}</think>${before}${isFenced ? fence(json) : json}${after}`)).toBe(score);
+        expect(scoreIn(`<think>${before}{"score": "x"}</think>${before}${isFenced ? fence(json) : json}${after}`)).toBe(
+          score,
+        );
       }),
     );
   });
 
   it('takes a number of passes over a text that does not grow with it', () => {
     const long = 200_000;
-    for (const text of ['{', '[', '{"a":', '<think>', '</think>', '```', '"', '\\"{', '[1', '{"', '{}', '<think></think>', '[think]{"']) {
+    for (const text of [
+      '{',
+      '[',
+      '{"a":',
+      '<think>',
+      '</think>',
+      '```',
+      '"',
+      '\\"{',
+      '[1',
+      '{"',
+      '{}',
+      '<think></think>',
+      '[think]{"',
+    ]) {
       const whole = text.repeat(long / text.length);
       const start = process.cpuUsage();
       expect([...candidates(whole)].length).toBeLessThanOrEqual(60);
       const { user, system } = process.cpuUsage(start);
-      expect((user + system) / 1000, `CPU milliseconds of ${text}...`).toBeLessThan(1500); // A quadratic scan takes minutes.
+      // A quadratic scan takes minutes.
+      expect((user + system) / 1000, `CPU milliseconds of ${text}...`).toBeLessThan(1500);
     }
   });
 

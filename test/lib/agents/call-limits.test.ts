@@ -35,7 +35,10 @@ class Model implements ChatModelConnection {
     this.insideMax = Math.max(this.insideMax, this.inside);
     try {
       if (this.#answer === undefined) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      return { role: 'assistant', content: this.#answer === undefined ? content : await this.#answer(content, attempt) };
+      return {
+        role: 'assistant',
+        content: this.#answer === undefined ? content : await this.#answer(content, attempt),
+      };
     } finally {
       this.inside -= 1;
     }
@@ -50,7 +53,11 @@ class Model implements ChatModelConnection {
 const asking = (setup: Partial<ChatModelSetup>): AgentBuilder<string, string> =>
   agent<string, string>('asker')
     .chatModel('m', { connection: 'link', ...setup })
-    .on(InputEvent, ({ input }, ctx) => void ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: input }] })))
+    .on(
+      InputEvent,
+      ({ input }, ctx) =>
+        void ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: input }] })),
+    )
     .on(ChatResponseEvent, ({ response }, ctx) => ctx.output(response.content));
 
 const jobOf = (model: Model): JobResources => new JobResources().add('chat_model_connection', 'link', model);
@@ -60,7 +67,8 @@ const open = async (job: JobResources, builder: AgentBuilder<string, string>): P
   return WorkHarness.open(applyAgent<string, string>({ agent: compiled, resources: compiled.open }), (value) => value);
 };
 
-const outputsOf = ({ outputs }: WorkHarness<string, string>): unknown[] => outputs.map((output) => (output.kind === 'record' ? output.value : output));
+const outputsOf = ({ outputs }: WorkHarness<string, string>): unknown[] =>
+  outputs.map((output) => (output.kind === 'record' ? output.value : output));
 
 const keys = Array.from({ length: 60 }, (_, n) => `k${n}`);
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -81,7 +89,11 @@ describe('concurrency of a chat model', () => {
   it('is shared by all agents of the job that ask this model, and not with another model', async () => {
     const model = new Model();
     const job = jobOf(model);
-    const [one, two, other] = [await open(job, asking({ concurrency: 2 })), await open(job, asking({ concurrency: 2 })), await open(job, asking({ concurrency: 2, model: 'big' }))];
+    const [one, two, other] = [
+      await open(job, asking({ concurrency: 2 })),
+      await open(job, asking({ concurrency: 2 })),
+      await open(job, asking({ concurrency: 2, model: 'big' })),
+    ];
     for (const key of ['a', 'b', 'c']) for (const harness of [one, two, other]) harness.element(key, 1);
     await settled(() => expect(model.inside).toBe(4));
     await later(5);
@@ -102,7 +114,11 @@ describe('concurrency of a chat model', () => {
     const harness = await open(jobOf(model), asking({ concurrency: 1 }).onError('retry', { retryWaitInterval: 60 }));
     for (const key of ['bad', 'x', 'y']) harness.element(key, 1);
     await settled(() => expect(harness.outputs).toHaveLength(3));
-    expect([outputsOf(harness), model.asked, model.insideMax]).toEqual([['x', 'y', 'bad'], ['bad', 'x', 'y', 'bad'], 1]);
+    expect([outputsOf(harness), model.asked, model.insideMax]).toEqual([
+      ['x', 'y', 'bad'],
+      ['bad', 'x', 'y', 'bad'],
+      1,
+    ]);
   });
 
   it('is given back by a request that times out; the limit counts from when a request is sent', async () => {
@@ -123,7 +139,9 @@ it('a tool that takes longer than its limit has failed: the model is told, and t
   const link: ChatModelConnection = {
     chat: async ({ messages }) => {
       const last = messages.at(-1);
-      return last?.role === 'tool' ? { role: 'assistant', content: last.content } : { role: 'assistant', content: '', tool_calls: calls };
+      return last?.role === 'tool'
+        ? { role: 'assistant', content: last.content }
+        : { role: 'assistant', content: '', tool_calls: calls };
     },
   };
   const builder = asking({ tools: ['hang'] })

@@ -72,13 +72,18 @@ describe('tools', () => {
           return 'at last';
         },
       });
-    const model = new ScriptedModel(wants('shaky'), { tool_calls: [{ id: 'bad', function: { name: 'shaky', arguments: {} } }] }, { content: 'done' });
-    const { run } = await drive(asking(model, { setup: { tools: ['shaky'] }, more }), { onCall: (options) => asked.push(options) });
+    const model = new ScriptedModel(
+      wants('shaky'),
+      { tool_calls: [{ id: 'bad', function: { name: 'shaky', arguments: {} } }] },
+      { content: 'done' },
+    );
+    const { run } = await drive(asking(model, { setup: { tools: ['shaky'] }, more }), {
+      onCall: (options) => asked.push(options),
+    });
     const done = await run('hi');
-    expect(done.events.filter(({ type }) => type === '_tool_response_event').map(({ attributes }) => attributes['success'])).toEqual([
-      { c0: true },
-      { bad: false },
-    ]);
+    expect(
+      done.events.filter(({ type }) => type === '_tool_response_event').map(({ attributes }) => attributes['success']),
+    ).toEqual([{ c0: true }, { bad: false }]);
     expect(tries).toBe(3);
     expect(asked).toContainEqual(expect.objectContaining({ timeoutMs: 2000, retry: { attempts: 3 } }));
   });
@@ -90,7 +95,11 @@ describe('tools', () => {
     const { run } = await drive(asking(model, { setup, more: withTools }));
     const done = await run('hi');
     expect(done.events[2]?.attributes).toMatchObject({
-      responses: { c0: 'Tool broken execute failed: the reason', c1: 'Tool missing does not exist.', c9: expect.stringMatching(/^Tool fast execute failed: .*n: .*expected number/) },
+      responses: {
+        c0: 'Tool broken execute failed: the reason',
+        c1: 'Tool missing does not exist.',
+        c9: expect.stringMatching(/^Tool fast execute failed: .*n: .*expected number/),
+      },
       success: { c0: false, c1: false, c9: false },
       error: { c0: 'the reason', c1: 'Tool missing does not exist.', c9: expect.stringContaining('do not fit') },
     });
@@ -106,19 +115,25 @@ describe('tools', () => {
     expect(model.requests[1]?.messages.filter(({ role }) => role === 'tool')).toHaveLength(3);
   });
 
-  it.each(['__proto__', 'constructor', 'toString', 'call_1_0', ''])('bring results back whatever a call is named: %j', async (id) => {
-    const called = (each: string) => ({ id: each, function: { name: 'fast', arguments: { n: 1 } } });
-    const model = new ScriptedModel({ tool_calls: [called('call_1_0'), called(id), called(id)] }, { content: 'done' });
-    const { run } = await drive(asking(model, { setup, more: withTools }));
-    await run('hi');
-    const asked = model.requests[1]?.messages ?? [];
-    const ids = asked.find(({ role }) => role === 'assistant')?.tool_calls?.map((call) => call.id) ?? [];
-    expect(new Set(ids).size).toBe(3);
-    const results = asked.filter(({ role }) => role === 'tool');
-    expect(results.map(({ extra_args: extra }) => extra?.['externalId'])).toEqual(ids);
-    expect(new Set(results.map(({ content }) => content)).size).toBe(1);
-    expect(results[0]?.content).not.toBe('');
-  });
+  it.each(['__proto__', 'constructor', 'toString', 'call_1_0', ''])(
+    'bring results back whatever a call is named: %j',
+    async (id) => {
+      const called = (each: string) => ({ id: each, function: { name: 'fast', arguments: { n: 1 } } });
+      const model = new ScriptedModel(
+        { tool_calls: [called('call_1_0'), called(id), called(id)] },
+        { content: 'done' },
+      );
+      const { run } = await drive(asking(model, { setup, more: withTools }));
+      await run('hi');
+      const asked = model.requests[1]?.messages ?? [];
+      const ids = asked.find(({ role }) => role === 'assistant')?.tool_calls?.map((call) => call.id) ?? [];
+      expect(new Set(ids).size).toBe(3);
+      const results = asked.filter(({ role }) => role === 'tool');
+      expect(results.map(({ extra_args: extra }) => extra?.['externalId'])).toEqual(ids);
+      expect(new Set(results.map(({ content }) => content)).size).toBe(1);
+      expect(results[0]?.content).not.toBe('');
+    },
+  );
 
   it('loop until the model answers, with prompt arguments, schema and retries kept, and leave no history behind', async () => {
     const model = new ScriptedModel(wants('fast'), down(), wants('fast'), down(), { content: '{"n":1}' });
@@ -143,7 +158,14 @@ describe('tools', () => {
     const done = await run('hi');
     expect(done.outputs).toEqual([{ n: 1 }]);
     expect(model.requests.every(({ messages }) => messages[0]?.content === 'Task 7')).toBe(true);
-    expect(model.requests.at(-1)?.messages.map(({ role }) => role)).toEqual(['user', 'user', 'assistant', 'tool', 'assistant', 'tool']);
+    expect(model.requests.at(-1)?.messages.map(({ role }) => role)).toEqual([
+      'user',
+      'user',
+      'assistant',
+      'tool',
+      'assistant',
+      'tool',
+    ]);
     expect(done.events.find(({ type }) => type === '_chat_response_event')?.attributes).toMatchObject({
       retry_count: 2,
       total_retry_wait_sec: 4,
@@ -153,7 +175,9 @@ describe('tools', () => {
 
   it('are bounded in rounds', async () => {
     const model = new ScriptedModel(wants('fast'));
-    const { run } = await drive(asking(model, { setup, more: (each) => withTools(each).options({ maxToolRounds: 3 }) }));
+    const { run } = await drive(
+      asking(model, { setup, more: (each) => withTools(each).options({ maxToolRounds: 3 }) }),
+    );
     await expect(run('hi')).rejects.toMatchObject({
       code: 'ACTION_FAILED',
       retryable: false,
@@ -170,7 +194,10 @@ describe('tools', () => {
         InputEvent,
         (_event, ctx) =>
           void ctx.sendEvent(
-            new ToolRequestEvent({ model: '', toolCalls: [{ id: 'a', function: { name: 'fast', arguments: { n: 5 } } }] }),
+            new ToolRequestEvent({
+              model: '',
+              toolCalls: [{ id: 'a', function: { name: 'fast', arguments: { n: 5 } } }],
+            }),
           ),
       )
       .on(ToolResponseEvent, (event, ctx) => void ctx.sendEvent(new OutputEvent(event.responses['a'])));

@@ -38,7 +38,10 @@ describe('one request', () => {
   it('tells the connection call, key and idempotency key, and passes model, args and schema on', async () => {
     const model = new ScriptedModel({ content: '{}' });
     const { run } = await drive(
-      asking(model, { setup: { model: 'big', args: { temperature: 0 } }, request: { outputSchema: { type: 'object' } } }),
+      asking(model, {
+        setup: { model: 'big', args: { temperature: 0 } },
+        request: { outputSchema: { type: 'object' } },
+      }),
     );
     await run('hi');
     expect(model.options[0]).toMatchObject({
@@ -47,7 +50,11 @@ describe('one request', () => {
       idempotencyKey: expect.stringMatching(/^job\./),
     });
     expect(model.options[0]?.signal.aborted).toBe(false);
-    expect(model.requests[0]).toMatchObject({ model: 'big', args: { temperature: 0 }, outputSchema: { type: 'object' } });
+    expect(model.requests[0]).toMatchObject({
+      model: 'big',
+      args: { temperature: 0 },
+      outputSchema: { type: 'object' },
+    });
   });
 
   it('puts the formatted prompt first and leaves empty messages out', async () => {
@@ -59,7 +66,9 @@ describe('one request', () => {
     ] as const;
     const more = (builder: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
       builder.prompt('p', [{ role: 'system', content: 'You are {who}, {n}.' }]);
-    const { run } = await drive(asking(model, { setup: { prompt: 'p' }, request: { promptArgs: { who: 'kind', n: 3 }, messages }, more }));
+    const { run } = await drive(
+      asking(model, { setup: { prompt: 'p' }, request: { promptArgs: { who: 'kind', n: 3 }, messages }, more }),
+    );
     await run('hi');
     expect(model.requests[0]?.messages).toEqual([
       { role: 'system', content: 'You are kind, 3.' },
@@ -93,8 +102,16 @@ describe('structured output', () => {
     ['```\n{"score":2}\n```\nno, rather\n```\n{"score":3}\n```', { score: 3, reasons: [] }, '{"score":3}'],
     ['<think>```json\n{"score":1}\n```</think>{"score":4}', { score: 4, reasons: [] }, '{"score":4}'],
     ['{"score":4} (not {"score":9})', { score: 4, reasons: [] }, '{"score":4}'],
-    ['So: ```json\n{"score":2,"reasons":["use ```x```"]}\n``` done', { score: 2, reasons: ['use ```x```'] }, '{"score":2,"reasons":["use ```x```"]}'],
-    ['{"score":2,"reasons":["```no``` fence"]}', { score: 2, reasons: ['```no``` fence'] }, '{"score":2,"reasons":["```no``` fence"]}'],
+    [
+      'So: ```json\n{"score":2,"reasons":["use ```x```"]}\n``` done',
+      { score: 2, reasons: ['use ```x```'] },
+      '{"score":2,"reasons":["use ```x```"]}',
+    ],
+    [
+      '{"score":2,"reasons":["```no``` fence"]}',
+      { score: 2, reasons: ['```no``` fence'] },
+      '{"score":2,"reasons":["```no``` fence"]}',
+    ],
     ['```json\n{"score":5}', { score: 5, reasons: [] }, '{"score":5}'],
   ])('reads %j', async (content, expected, json) => {
     const { run } = await drive(asking(new ScriptedModel({ content }), { request: { outputSchema } }));
@@ -126,7 +143,9 @@ describe('structured output', () => {
 
   it('asks again for an answer that does not fit', async () => {
     const model = new ScriptedModel({ content: 'Sorry' }, { content: '{"score":2}' });
-    const { run, journal } = await drive(asking(model, { request: { outputSchema }, more: (each) => each.onError('retry') }));
+    const { run, journal } = await drive(
+      asking(model, { request: { outputSchema }, more: (each) => each.onError('retry') }),
+    );
     const done = await run('hi');
     expect(done.outputs).toEqual([{ score: 2, reasons: [] }]);
     expect(done.events[1]?.attributes).toMatchObject({ retry_count: 1, total_retry_wait_sec: 0 });
@@ -171,7 +190,9 @@ describe('error strategies', () => {
   });
 
   it('ignore: the request gets no answer, and the agent and whoever runs the job are told so', async () => {
-    const { run, metrics, warnings } = await drive(asking(new ScriptedModel(down()), { more: (each) => each.onError('ignore') }));
+    const { run, metrics, warnings } = await drive(
+      asking(new ScriptedModel(down()), { more: (each) => each.onError('ignore') }),
+    );
     const done = await run('hi');
     expect(typesOf(done)).toEqual(['chat_request', 'chat_error']);
     expect(done.events[1]?.attributes).toEqual({
@@ -191,19 +212,29 @@ describe('error strategies', () => {
   it('ignore: an action may handle the failed request', async () => {
     const model = new ScriptedModel({ content: 'no json' });
     const more = (each: AgentBuilder<string, unknown>): AgentBuilder<string, unknown> =>
-      each.onError('ignore').on(ChatErrorEvent, ({ problemCategory, requestId, model: name }, ctx) => ctx.output([problemCategory, requestId, name]));
-    const done = await (await drive(asking(model, { request: { outputSchema: z.object({ n: z.number() }) }, more }))).run('hi');
+      each
+        .onError('ignore')
+        .on(ChatErrorEvent, ({ problemCategory, requestId, model: name }, ctx) =>
+          ctx.output([problemCategory, requestId, name]),
+        );
+    const done = await (
+      await drive(asking(model, { request: { outputSchema: z.object({ n: z.number() }) }, more }))
+    ).run('hi');
     expect(done.outputs).toEqual([['model_output_parse_error', done.events[0]?.id, 'm']]);
   });
 
-  it('ignore: an error about the job is not the model\'s', async () => {
-    const { run } = await drive(asking(new ScriptedModel({}), { request: { model: 'other' }, more: (each) => each.onError('ignore') }));
+  it("ignore: an error about the job is not the model's", async () => {
+    const { run } = await drive(
+      asking(new ScriptedModel({}), { request: { model: 'other' }, more: (each) => each.onError('ignore') }),
+    );
     await expect(run('hi')).rejects.toMatchObject({ cause: { code: 'RESOURCE_NOT_FOUND' } });
   });
 
   it('a request that says nothing is refused and not sent', async () => {
     const model = new ScriptedModel({ content: 'x' });
-    const { run, journal } = await drive(asking(model, { request: { messages: [{ role: 'user', content: '' }] }, more: (each) => each.onError('retry') }));
+    const { run, journal } = await drive(
+      asking(model, { request: { messages: [{ role: 'user', content: '' }] }, more: (each) => each.onError('retry') }),
+    );
     await expect(run('hi')).rejects.toMatchObject({
       retryable: false,
       cause: { code: 'MODEL_REQUEST', message: expect.stringContaining("'m' has neither a prompt nor messages") },
@@ -227,16 +258,25 @@ describe('error strategies', () => {
       onUnfitAnswer: 'retry',
       onAccessError: 'fail-job',
     });
-    expect(chatConfigOf({ 'error-handling-strategy': 'ignore', 'max-retries': 1, 'retry-wait-interval': 2 })).toMatchObject({
+    expect(
+      chatConfigOf({ 'error-handling-strategy': 'ignore', 'max-retries': 1, 'retry-wait-interval': 2 }),
+    ).toMatchObject({
       errorHandling: 'ignore',
       maxRetries: 1,
       retryWaitMs: 2000,
     });
-    expect(chatConfigOf({ errorHandling: 'retry', 'error-handling-strategy': 'fail', retryWaitInterval: '5s' })).toMatchObject({
+    expect(
+      chatConfigOf({ errorHandling: 'retry', 'error-handling-strategy': 'fail', retryWaitInterval: '5s' }),
+    ).toMatchObject({
       errorHandling: 'retry',
       retryWaitMs: 5000,
     });
-    for (const bad of [{ errorHandling: 7 }, { maxRetries: -1 }, { retryWaitInterval: 'soon' }, { 'retry-wait-interval': 'x' }]) {
+    for (const bad of [
+      { errorHandling: 7 },
+      { maxRetries: -1 },
+      { retryWaitInterval: 'soon' },
+      { 'retry-wait-interval': 'x' },
+    ]) {
       expect(() => chatConfigOf(bad)).toThrow(TypeError);
     }
   });

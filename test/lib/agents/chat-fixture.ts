@@ -51,12 +51,18 @@ export const asking = (
       .on(
         InputEvent,
         (event, ctx) =>
-          void ctx.sendEvent(new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: event.input }], ...request })),
+          void ctx.sendEvent(
+            new ChatRequestEvent({ model: 'm', messages: [{ role: 'user', content: event.input }], ...request }),
+          ),
       )
       .on(
         ChatResponseEvent,
-        (event, ctx) => void ctx.sendEvent(new OutputEvent(event.response.extra_args?.['structured_output'] ?? event.response.content)),
+        (event, ctx) =>
+          void ctx.sendEvent(
+            new OutputEvent(event.response.extra_args?.['structured_output'] ?? event.response.content),
+          ),
       ),
   );
 
-export const typesOf = ({ events }: DrivenRun): string[] => events.map(({ type }) => type.slice(1).replace('_event', ''));
+export const typesOf = ({ events }: DrivenRun): string[] =>
+  events.map(({ type }) => type.slice(1).replace('_event', ''));

@@ -16,10 +16,20 @@ export class Paid extends Event {
   }
 }
 
-export const action: PlannedAction = { name: 'act', kind: 'async', triggers: ['_input_event'], config: { top: 3, gone: null } };
+export const action: PlannedAction = {
+  name: 'act',
+  kind: 'async',
+  triggers: ['_input_event'],
+  config: { top: 3, gone: null },
+};
 export const trigger = stampEvent(new InputEvent('in'), { id: 'e1' });
-export const known = AgentPlan.compile(agent<string, unknown>('known').on(InputEvent, 'act', async () => {}).on(Paid, () => {}));
-export const contextOf = (over: Partial<ActionHost> = {}): ActionContext => new ActionContext(host({ action, event: trigger, ...over }), known);
+export const known = AgentPlan.compile(
+  agent<string, unknown>('known')
+    .on(InputEvent, 'act', async () => {})
+    .on(Paid, () => {}),
+);
+export const contextOf = (over: Partial<ActionHost> = {}): ActionContext =>
+  new ActionContext(host({ action, event: trigger, ...over }), known);
 export const working = (id = 'w', journal?: TestJournal): { work: TestWork; context: ActionContext } => {
   const work = new TestWork(id, journal);
   return { work, context: contextOf({ work }) };

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { Agent } from '../../../lib/agents/agent.ts';
 import type { AgentDefinition, AgentOptions, RunnerContext } from '../../../lib/agents/contract.ts';
-import { Action, ChatModel, ChatModelConnection, definitionOf, Prompt, Resource, Tool } from '../../../lib/agents/decorators.ts';
+import {
+  Action,
+  ChatModel,
+  ChatModelConnection,
+  definitionOf,
+  Prompt,
+  Resource,
+  Tool,
+} from '../../../lib/agents/decorators.ts';
 import { ChatResponseEvent } from '../../../lib/agents/chat-events.ts';
 import { Event, InputEvent } from '../../../lib/agents/event.ts';
 import { Prompt as PromptResource } from '../../../lib/agents/prompt.ts';
@@ -41,7 +49,10 @@ class Legacy extends Agent<{ text: string }, number> {
   async answer(_event: ChatResponseEvent<number> | Event, _ctx: RunnerContext): Promise<void> {}
 }
 
-/** The same class as TC39 decorators would make it: each is called with the value and a context that carries the class's metadata. */
+/**
+ * The same class as TC39 decorators would make it: each is called with the value and a context that carries the class's
+ * metadata.
+ */
 const modern = (): new () => Agent<{ text: string }, number> => {
   class Modern extends Agent<{ text: string }, number> {
     static override readonly options: AgentOptions = { version: '3' };
@@ -60,9 +71,13 @@ const modern = (): new () => Agent<{ text: string }, number> => {
     async answer(): Promise<void> {}
   }
   const metadata = Object.create(null) as DecoratorMetadataObject;
-  const at = (kind: 'method' | 'field', name: string) => ({ kind, name, static: false, private: false, metadata }) as never;
+  const at = (kind: 'method' | 'field', name: string) =>
+    ({ kind, name, static: false, private: false, metadata }) as never;
   // Methods are decorated before fields.
-  Tool({ description: 'Greets', parameters: z.object({ name: z.string() }) })(Modern.prototype.greet, at('method', 'greet'));
+  Tool({ description: 'Greets', parameters: z.object({ name: z.string() }) })(
+    Modern.prototype.greet,
+    at('method', 'greet'),
+  );
   Action(InputEvent)(Modern.prototype.ask, at('method', 'ask') as ClassMethodDecoratorContext<Modern>);
   Action(ChatResponseEvent, 'x', { config: { n: 1 } })(Modern.prototype.answer, at('method', 'answer'));
   ChatModel()(undefined, at('field', 'model'));
@@ -128,7 +143,9 @@ describe('inheritance', () => {
     ]);
     const [text] = derived.resources;
     expect((text?.value as PromptResource | undefined)?.formatString()).toBe('derived');
-    expect(shape(definitionOf(new Base()))).toMatchObject({ actions: [{ name: 'first' }, { name: 'second', triggers: ['x'] }] });
+    expect(shape(definitionOf(new Base()))).toMatchObject({
+      actions: [{ name: 'first' }, { name: 'second', triggers: ['x'] }],
+    });
   });
 });
 

@@ -1,4 +1,7 @@
-/** Drives an agent by hand, one run at a time: a small stand-in for the operator, with a journal that a second run can replay. */
+/**
+ * Drives an agent by hand, one run at a time: a small stand-in for the operator, with a journal that a second run can
+ * replay.
+ */
 import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../../lib/core/metric.ts';
 import type { CallContext, CallOptions } from '../../../lib/core/call.ts';
 import type { Outcome, WorkContext } from '../../../lib/core/work.ts';
@@ -51,7 +54,10 @@ export class TestMetrics implements MetricGroup {
 }
 
 /** Journaled outcomes by call name, with what was asked. */
-export type TestJournal = Map<string, { readonly id: string; readonly args: string; readonly outcome: Outcome<unknown> }>;
+export type TestJournal = Map<
+  string,
+  { readonly id: string; readonly args: string; readonly outcome: Outcome<unknown> }
+>;
 
 /** Durable calls over a journal in memory. Retries at once. */
 export class TestWork implements WorkContext {
@@ -82,7 +88,11 @@ export class TestWork implements WorkContext {
     return outcome.value as R;
   }
 
-  async #run<R>(id: string, fn: (call: CallContext) => R | Promise<R>, { retry }: CallOptions<R>): Promise<Outcome<unknown>> {
+  async #run<R>(
+    id: string,
+    fn: (call: CallContext) => R | Promise<R>,
+    { retry }: CallOptions<R>,
+  ): Promise<Outcome<unknown>> {
     for (let attempt = 1; ; attempt += 1) {
       const call = this.#callContext(id, attempt);
       try {
@@ -119,7 +129,9 @@ export interface DrivenRun {
   readonly shortTerm: ReadonlyMap<string, unknown>;
 }
 
-export const host = (over: Partial<ActionHost> & { readonly action: PlannedAction; readonly event: Event }): ActionHost => ({
+export const host = (
+  over: Partial<ActionHost> & { readonly action: PlannedAction; readonly event: Event },
+): ActionHost => ({
   id: '1.0.7.3.0',
   key: 'k',
   now: () => 42,
@@ -151,7 +163,10 @@ export interface DriveOptions {
 }
 
 /** Opens an agent; each `run` is one input of one key. */
-export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, options: DriveOptions = {}): Promise<Driver> => {
+export const drive = async <I, O>(
+  source: Agent<I, O> | AgentClass<I, O>,
+  options: DriveOptions = {},
+): Promise<Driver> => {
   const { resources = new JobResources(), journal = new Map() as TestJournal, onCall } = options;
   const told: string[] = [];
   const warnings = new Warnings((_facts, message) => told.push(message));
@@ -174,7 +189,8 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
         };
         const each = host({ action, event, id, resources: agent.open, metrics, warnings, ...memories });
         const work = new TestWork(id, journal);
-        const result: ActionResult = action.kind === 'sync' ? plain(runSyncAction(agent, each)) : await runAsyncAction(agent, { ...each, work });
+        const result: ActionResult =
+          action.kind === 'sync' ? plain(runSyncAction(agent, each)) : await runAsyncAction(agent, { ...each, work });
         work.asked.forEach((asked) => onCall?.(asked));
         changes.shortTerm.push(...result.shortTermChanges);
         changes.sensory.push(...result.sensoryChanges);
@@ -193,4 +209,7 @@ export const drive = async <I, O>(source: Agent<I, O> | AgentClass<I, O>, option
 };
 
 /** A synchronous action's effects as plain data. */
-const plain = (effects: ActionEffects): ActionResult => ({ ...effects, events: effects.events.map((event) => event.toJSON()) });
+const plain = (effects: ActionEffects): ActionResult => ({
+  ...effects,
+  events: effects.events.map((event) => event.toJSON()),
+});

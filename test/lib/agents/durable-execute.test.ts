@@ -43,7 +43,12 @@ describe('durableExecute', () => {
 
   it('passes the options on, durations read', async () => {
     const { work, context } = working();
-    await context.durableExecute('a', () => 1, { timeout: '30s', retry: { attempts: 5 }, args: [1], reconciler: () => 7 });
+    await context.durableExecute('a', () => 1, {
+      timeout: '30s',
+      retry: { attempts: 5 },
+      args: [1],
+      reconciler: () => 7,
+    });
     expect(work.asked[0]).toMatchObject({ timeoutMs: 30_000, retry: { attempts: 5 }, args: [1] });
     expect(await work.asked[0]?.reconciler?.({ idempotencyKey: 'k' } as never)).toBe(7);
   });
@@ -79,14 +84,17 @@ describe('durableExecute', () => {
     type Seen = readonly [aborted: boolean | undefined, attempt: number | undefined];
     const functions: readonly ((signal: AbortSignal, call: CallContext) => Seen)[] = [
       (...[signal, call]) => [signal.aborted, call.attempt],
-      (signal: AbortSignal | undefined = undefined, call: CallContext | undefined = undefined) => [signal?.aborted, call?.attempt],
+      (signal: AbortSignal | undefined = undefined, call: CallContext | undefined = undefined) => [
+        signal?.aborted,
+        call?.attempt,
+      ],
       function (this: unknown) {
         const [signal, call] = arguments as unknown as [AbortSignal, CallContext];
         return [signal.aborted, call.attempt];
       },
-      (function (this: unknown, ...[signal, call]: [AbortSignal, CallContext]): Seen {
+      function (this: unknown, ...[signal, call]: [AbortSignal, CallContext]): Seen {
         return [signal.aborted, call.attempt];
-      }).bind(undefined),
+      }.bind(undefined),
       { method: (...args: [AbortSignal, CallContext]): Seen => [args[0].aborted, args[1].attempt] }.method,
     ];
     for (const fn of functions) expect(await context.durableExecute('a', fn)).toEqual([false, 1]);
@@ -110,7 +118,10 @@ describe('durableExecute', () => {
   });
 
   it('is refused with advice in a synchronous action', () => {
-    for (const use of [(context: ActionContext) => context.durableExecute('a', () => 1), (context: ActionContext) => context.signal]) {
+    for (const use of [
+      (context: ActionContext) => context.durableExecute('a', () => 1),
+      (context: ActionContext) => context.signal,
+    ]) {
       let error: unknown;
       try {
         use(contextOf());
@@ -150,7 +161,10 @@ describe('idempotencyKey', () => {
       await new Promise((resolve) => setImmediate(resolve));
       return context.idempotencyKey;
     };
-    expect(await Promise.all([context.durableExecute('a', late), context.durableExecute('b', late)])).toEqual(['job.w.0', 'job.w.1']);
+    expect(await Promise.all([context.durableExecute('a', late), context.durableExecute('b', late)])).toEqual([
+      'job.w.0',
+      'job.w.1',
+    ]);
   });
 
   it('is refused outside a durable function', async () => {
@@ -174,7 +188,8 @@ describe('inside a durable function, which a replay does not run', () => {
     ['another durable call', (context) => context.durableExecute('inner', () => 1)],
   ];
   const taken = new WeakMap<object, ActionContext['shortTermMemory']>();
-  const memoryBefore = (context: ActionContext): ActionContext['shortTermMemory'] => taken.get(context) as ActionContext['shortTermMemory'];
+  const memoryBefore = (context: ActionContext): ActionContext['shortTermMemory'] =>
+    taken.get(context) as ActionContext['shortTermMemory'];
   const opened = () => {
     const { context } = working();
     taken.set(context, context.shortTermMemory);
@@ -182,29 +197,47 @@ describe('inside a durable function, which a replay does not run', () => {
   };
   const bodies: readonly (readonly [where: string, body: (use: () => unknown) => () => unknown])[] = [
     ['at once', (use) => use],
-    ['behind an await', (use) => async () => {
-      await Promise.resolve();
-      return use();
-    }],
-    ['behind a timer', (use) => async () => {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      return use();
-    }],
-    ['in a callback', (use) => () => new Promise((resolve, reject) => setImmediate(() => {
-      try {
-        resolve(use());
-      } catch (error) {
-        reject(error as Error);
-      }
-    }))],
+    [
+      'behind an await',
+      (use) => async () => {
+        await Promise.resolve();
+        return use();
+      },
+    ],
+    [
+      'behind a timer',
+      (use) => async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        return use();
+      },
+    ],
+    [
+      'in a callback',
+      (use) => () =>
+        new Promise((resolve, reject) =>
+          setImmediate(() => {
+            try {
+              resolve(use());
+            } catch (error) {
+              reject(error as Error);
+            }
+          }),
+        ),
+    ],
   ];
 
-  it.each(uses.flatMap(([what, use]) => bodies.map(([where, body]) => [what, where, use, body] as const)))('%s is refused %s', async (_what, _where, use, body) => {
-    const context = opened();
-    const refused = context.durableExecute('pay', body(() => use(context)));
-    await expect(refused).rejects.toThrow(/outside durable function `pay`/);
-    expect(context.result()).toEqual({ events: [], shortTermChanges: [], sensoryChanges: [] });
-  });
+  it.each(uses.flatMap(([what, use]) => bodies.map(([where, body]) => [what, where, use, body] as const)))(
+    '%s is refused %s',
+    async (_what, _where, use, body) => {
+      const context = opened();
+      const refused = context.durableExecute(
+        'pay',
+        body(() => use(context)),
+      );
+      await expect(refused).rejects.toThrow(/outside durable function `pay`/);
+      expect(context.result()).toEqual({ events: [], shortTermChanges: [], sensoryChanges: [] });
+    },
+  );
 
   it('what runs beside it may use all of them', async () => {
     const context = opened();
@@ -216,7 +249,10 @@ describe('inside a durable function, which a replay does not run', () => {
     })();
     await Promise.all([call, beside]);
     context.random();
-    expect(context.result()).toMatchObject({ events: [{ type: 'beside' }], shortTermChanges: [{ path: 'a', value: 36 }] });
+    expect(context.result()).toMatchObject({
+      events: [{ type: 'beside' }],
+      shortTermChanges: [{ path: 'a', value: 36 }],
+    });
   });
 
   it('the context of another action is that one’s own', async () => {

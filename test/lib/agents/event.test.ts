@@ -61,8 +61,17 @@ describe('accessors', () => {
       outputSchema: z.object({ n: z.number() }),
     });
     expect([request.model, request.promptArgs, request.messages]).toEqual(['m', { a: 1 }, [response]]);
-    expect(request.outputSchema).toMatchObject({ type: 'object', properties: { n: { type: 'number' } }, required: ['n'] });
-    const tools = new ToolResponseEvent({ requestId: 'r', responses: { c: 1 }, success: { c: true }, externalIds: { c: 'x' } });
+    expect(request.outputSchema).toMatchObject({
+      type: 'object',
+      properties: { n: { type: 'number' } },
+      required: ['n'],
+    });
+    const tools = new ToolResponseEvent({
+      requestId: 'r',
+      responses: { c: 1 },
+      success: { c: true },
+      externalIds: { c: 'x' },
+    });
     expect([tools.requestId, tools.responses, tools.success, tools.error, tools.externalIds]).toEqual([
       'r',
       { c: 1 },

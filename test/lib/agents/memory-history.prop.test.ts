@@ -15,7 +15,8 @@ const changes = fc.array(change, { maxLength: 25 });
 /** What an action sees, in the order in which it sees it. */
 const seen = (view: MemoryView): string => JSON.stringify(view.getFieldNames().map((each) => [each, view.get(each)]));
 
-const viewOf = (base: MemoryBase, made: readonly MemoryChange[] = []): MemoryView => new MemoryView({ type: 'SHORT_TERM', base, changes: made });
+const viewOf = (base: MemoryBase, made: readonly MemoryChange[] = []): MemoryView =>
+  new MemoryView({ type: 'SHORT_TERM', base, changes: made });
 
 it('I6: shows what a copy of the list would, whoever has looked before and however far', () => {
   fc.assert(
@@ -39,7 +40,10 @@ it('what was shown stays as it was when more is added', () => {
   const history = new MemoryHistory([{ path: 'a', value: 1 }]);
   const base = new Map<string, unknown>();
   const early = history.at(1, base);
-  history.add([{ path: 'a', deleted: true }, { path: 'b.c', value: 2 }]);
+  history.add([
+    { path: 'a', deleted: true },
+    { path: 'b.c', value: 2 },
+  ]);
   expect([seen(viewOf(history.at(3, base))), seen(viewOf(early))]).toEqual(['[["b",{"c":2}]]', '[["a",1]]']);
 });
 

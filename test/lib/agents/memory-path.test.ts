@@ -5,15 +5,22 @@ import { applyChanges, MemoryView } from '../../../lib/agents/memory.ts';
 
 const empty = (): MemoryView => new MemoryView({ type: 'SHORT_TERM', base: new Map() });
 
-const anyName = fc.oneof(fc.string(), fc.constantFrom('', '.', '..', '%', '%2E', 'a.b', '3.5 mm', '__proto__', 'constructor', '\ud800'));
+const anyName = fc.oneof(
+  fc.string(),
+  fc.constantFrom('', '.', '..', '%', '%2E', 'a.b', '3.5 mm', '__proto__', 'constructor', '\ud800'),
+);
 
 describe('a list of names', () => {
   test('holds any names: each comes back as it is, and no two lists are one path', () => {
     fc.assert(
-      fc.property(fc.array(anyName, { minLength: 1, maxLength: 4 }), fc.array(anyName, { minLength: 1, maxLength: 4 }), (a, b) => {
-        expect(storedPath(a).split('.').map(nameOf)).toEqual(a);
-        expect(storedPath(a) === storedPath(b)).toBe(JSON.stringify(a) === JSON.stringify(b));
-      }),
+      fc.property(
+        fc.array(anyName, { minLength: 1, maxLength: 4 }),
+        fc.array(anyName, { minLength: 1, maxLength: 4 }),
+        (a, b) => {
+          expect(storedPath(a).split('.').map(nameOf)).toEqual(a);
+          expect(storedPath(a) === storedPath(b)).toBe(JSON.stringify(a) === JSON.stringify(b));
+        },
+      ),
     );
   });
 
@@ -50,7 +57,11 @@ describe('names from data', () => {
     const stored = new Map<string, unknown>();
     applyChanges(stored, memory.written);
     const later = new MemoryView({ type: 'SHORT_TERM', base: stored });
-    expect([later.get(ref), later.get(['orders', 'a.b']), later.getFields()]).toEqual([{ n: 1 }, { n: 1 }, { orders: 'NestedObject' }]);
+    expect([later.get(ref), later.get(['orders', 'a.b']), later.getFields()]).toEqual([
+      { n: 1 },
+      { n: 1 },
+      { orders: 'NestedObject' },
+    ]);
   });
 
   test('are shown as they are in what is refused', () => {

@@ -90,7 +90,8 @@ const checkFlat = (flat: ReadonlyMap<string, unknown>): void => {
   for (const key of flat.keys()) {
     const path = key.endsWith('.') ? key.slice(0, -1) : key;
     expect(flat.has(path) && flat.has(`${path}.`)).toBe(false);
-    for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) expect(flat.has(path.slice(0, dot + 1))).toBe(true);
+    for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1))
+      expect(flat.has(path.slice(0, dot + 1))).toBe(true);
   }
 };
 
@@ -128,21 +129,28 @@ describe('memory against a tree', () => {
 
   it('of actions that did not see each other, the later turn wins per path', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 6 }), fc.array(fc.array(step, { maxLength: 4 }), { maxLength: 4 }), (before, actions) => {
-        const base = new Map<string, unknown>();
-        const first = new MemoryView({ type: 'SENSORY', base });
-        const tree: Tree = new Map();
-        for (const each of before) if (run(first, each)) force(tree, each);
-        applyChanges(base, first.written);
-        // All see the base; each does what it can on what it sees, and the tree has it done in the order of the turns.
-        const written: MemoryChange[] = [];
-        for (const steps of actions) {
-          const view = new MemoryView({ type: 'SENSORY', base });
-          for (const each of steps) if (run(view, each)) force(tree, each);
-          written.push(...view.written);
-        }
-        expect(sorted(contentOf(new MemoryView({ type: 'SENSORY', base: mergeChanges(base, written) })))).toEqual(sorted(plain(tree)));
-      }),
+      fc.property(
+        fc.array(step, { maxLength: 6 }),
+        fc.array(fc.array(step, { maxLength: 4 }), { maxLength: 4 }),
+        (before, actions) => {
+          const base = new Map<string, unknown>();
+          const first = new MemoryView({ type: 'SENSORY', base });
+          const tree: Tree = new Map();
+          for (const each of before) if (run(first, each)) force(tree, each);
+          applyChanges(base, first.written);
+          // All see the base; each does what it can on what it sees, and the tree has it done in the order of the
+          // turns.
+          const written: MemoryChange[] = [];
+          for (const steps of actions) {
+            const view = new MemoryView({ type: 'SENSORY', base });
+            for (const each of steps) if (run(view, each)) force(tree, each);
+            written.push(...view.written);
+          }
+          expect(sorted(contentOf(new MemoryView({ type: 'SENSORY', base: mergeChanges(base, written) })))).toEqual(
+            sorted(plain(tree)),
+          );
+        },
+      ),
       {
         numRuns: 400,
         examples: [
@@ -164,24 +172,28 @@ describe('memory against a tree', () => {
 
   it('merges changes of actions that did not see each other, and stays well formed', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 6 }), fc.array(fc.array(step, { maxLength: 5 }), { maxLength: 4 }), (before, actions) => {
-        const base = new Map<string, unknown>();
-        const first = new MemoryView({ type: 'SENSORY', base });
-        for (const each of before) run(first, each);
-        applyChanges(base, first.written);
-        const written = actions.map((steps) => {
-          const view = new MemoryView({ type: 'SENSORY', base });
-          for (const each of steps) run(view, each);
-          return view.written;
-        });
-        const merged = mergeChanges(base, written.flat());
-        checkFlat(merged);
-        // What the last action set last, and did not delete or replace after, is there.
-        const final = new Map<string, unknown>();
-        applyChanges(final, written.at(-1) ?? []);
-        const seen = new MemoryView({ type: 'SENSORY', base: merged });
-        for (const [key, value] of final) if (!key.endsWith('.')) expect(seen.get(key)).toEqual(value);
-      }),
+      fc.property(
+        fc.array(step, { maxLength: 6 }),
+        fc.array(fc.array(step, { maxLength: 5 }), { maxLength: 4 }),
+        (before, actions) => {
+          const base = new Map<string, unknown>();
+          const first = new MemoryView({ type: 'SENSORY', base });
+          for (const each of before) run(first, each);
+          applyChanges(base, first.written);
+          const written = actions.map((steps) => {
+            const view = new MemoryView({ type: 'SENSORY', base });
+            for (const each of steps) run(view, each);
+            return view.written;
+          });
+          const merged = mergeChanges(base, written.flat());
+          checkFlat(merged);
+          // What the last action set last, and did not delete or replace after, is there.
+          const final = new Map<string, unknown>();
+          applyChanges(final, written.at(-1) ?? []);
+          const seen = new MemoryView({ type: 'SENSORY', base: merged });
+          for (const [key, value] of final) if (!key.endsWith('.')) expect(seen.get(key)).toEqual(value);
+        },
+      ),
       { numRuns: 400 },
     );
   });

@@ -30,7 +30,9 @@ describe('routing', () => {
   });
 
   it('selects by exact type, each action once, in plan order', () => {
-    const plan = compile(simple().on(['order-created', Paid], 'second', nothing).on([Paid, 'paid', "'paid'"], 'third', nothing));
+    const plan = compile(
+      simple().on(['order-created', Paid], 'second', nothing).on([Paid, 'paid', "'paid'"], 'third', nothing),
+    );
     const names = (type: string): string[] => plan.actionsFor({ type }).map(({ name }) => name);
     expect(names('paid')).toEqual(['second', 'third']);
     expect(names('order-created')).toEqual(['second']);
@@ -47,7 +49,14 @@ describe('routing', () => {
         .on('x', 'b', () => Promise.resolve(), { async: true })
         .on('x', 'c', async () => {}, { async: false }),
     );
-    expect([...plan.actions.values()].map(({ kind }) => kind)).toEqual(['async', 'async', 'sync', 'async', 'async', 'sync']);
+    expect([...plan.actions.values()].map(({ kind }) => kind)).toEqual([
+      'async',
+      'async',
+      'sync',
+      'async',
+      'async',
+      'sync',
+    ]);
   });
 
   it('names actions after their triggers, never after what their function is called', () => {
@@ -58,7 +67,12 @@ describe('routing', () => {
         .on('x', function handle() {})
         .on(['y', ChatResponseEvent], nothing),
     );
-    expect([...plan.actions.keys()].slice(2)).toEqual(['on_input_event', 'on_input_event_2', 'on_x', 'on_y_and_chat_response_event']);
+    expect([...plan.actions.keys()].slice(2)).toEqual([
+      'on_input_event',
+      'on_input_event_2',
+      'on_x',
+      'on_y_and_chat_response_event',
+    ]);
   });
 });
 
@@ -77,7 +91,11 @@ describe('JSON', () => {
     expect(json).toMatchObject({
       agent_name: 'a',
       actions: {
-        chat_model_action: { name: 'chat_model_action', trigger_conditions: ['_chat_request_event', '_tool_response_event'], config: null },
+        chat_model_action: {
+          name: 'chat_model_action',
+          trigger_conditions: ['_chat_request_event', '_tool_response_event'],
+          config: null,
+        },
         tool_call_action: { trigger_conditions: ['_tool_request_event'] },
         second: {
           exec: { func_type: 'TypeScriptFunction', qualname: 'a.second', async: true },
@@ -107,7 +125,10 @@ describe('JSON', () => {
     [{}, 'actions: '],
     [null, 'expected object'],
     [{ agent_name: 'a', actions: { x: 7 } }, 'actions.x: '],
-    [{ agent_name: 'a', actions: { x: { ...plannedX, exec: { func_type: 'Nothing', qualname: 'y' } } } }, 'actions.x.exec.func_type: '],
+    [
+      { agent_name: 'a', actions: { x: { ...plannedX, exec: { func_type: 'Nothing', qualname: 'y' } } } },
+      'actions.x.exec.func_type: ',
+    ],
     [{ agent_name: 'a', actions: { x: { ...plannedX, exec: undefined } } }, 'actions.x.exec: '],
     [{ agent_name: 'a', actions: { x: { ...plannedX, config: 'text' } } }, 'actions.x.config: '],
     [{ agent_name: 'a', actions: { y: plannedX } }, 'actions.y.name: '],
@@ -119,7 +140,10 @@ describe('JSON', () => {
     [{ agent_name: 'a', actions: { x: { ...plannedX, trigger_conditions: [] } } }, 'trigger_conditions'],
     [{ agent_name: 'a', actions: { x: { ...plannedX, trigger_conditions: ['a == 1'] } } }, 'conditions come later'],
   ])('refuses %j', (json, words) => {
-    expect(refused(() => AgentPlan.fromJSON(json))).toMatchObject({ code: 'AGENT_INVALID', message: expect.stringContaining(words) });
+    expect(refused(() => AgentPlan.fromJSON(json))).toMatchObject({
+      code: 'AGENT_INVALID',
+      message: expect.stringContaining(words),
+    });
   });
 });
 
@@ -186,10 +210,24 @@ describe('refusals name agent, action, rule and value', () => {
     class Two extends Event {
       static override readonly type = 'same';
     }
-    expect(refused(() => compile(simple().on(One, 'one', nothing).options({ events: [Two] }))).message).toContain("type 'same' are of one class");
-    const { eventClasses } = AgentPlan.compile(simple().on('same', 'one', nothing).options({ events: [Two] }));
+    expect(
+      refused(() =>
+        compile(
+          simple()
+            .on(One, 'one', nothing)
+            .options({ events: [Two] }),
+        ),
+      ).message,
+    ).toContain("type 'same' are of one class");
+    const { eventClasses } = AgentPlan.compile(
+      simple()
+        .on('same', 'one', nothing)
+        .options({ events: [Two] }),
+    );
     expect(eventClasses.get('same')).toBe(Two);
-    expect(refused(() => compile(simple().options({ events: [class extends Event {}] }))).message).toContain('static `type`');
+    expect(refused(() => compile(simple().options({ events: [class extends Event {}] }))).message).toContain(
+      'static `type`',
+    );
   });
 
   it.each([
@@ -197,15 +235,31 @@ describe('refusals name agent, action, rule and value', () => {
     ['connection', () => simple().chatModel('m', {} as never), /`connection`/],
     ['tools', () => simple().chatModel('m', { connection: 'c', tools: 'search' as never }), /`tools`/],
     ['timeout', () => simple().chatModel('m', { connection: 'c', timeout: 'soon' as never }), /`timeout`/],
-    ['concurrency', () => simple().chatModel('m', { connection: 'c', concurrency: 0 }), /`concurrency` to be an integer from 1 up, got `0`/],
+    [
+      'concurrency',
+      () => simple().chatModel('m', { connection: 'c', concurrency: 0 }),
+      /`concurrency` to be an integer from 1 up, got `0`/,
+    ],
     ['action', () => simple().on('x', 'more', nothing, { asinc: true } as never), /`on`.*`asinc`/],
     ['async', () => simple().on('x', 'more', nothing, { async: 'yes' as never }), /`async`/],
     ['agent', () => simple().options({ maxRetires: 3 } as never), /`agent`.*`maxRetires`/],
     ['events', () => simple().options({ events: ['paid'] as never }), /`events`/],
     ['onError', () => simple().onError('retry', { attempts: 3 } as never), /`onError`.*`attempts`/],
-    ['tool', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeOut: '1s' } as never), /`tool`.*`timeOut`/],
-    ['tool timeout', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeout: 0 }), /`timeout`/],
-    ['tool retry', () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, retry: { attempts: 0 } }), /`retry.attempts`/],
+    [
+      'tool',
+      () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeOut: '1s' } as never),
+      /`tool`.*`timeOut`/,
+    ],
+    [
+      'tool timeout',
+      () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, timeout: 0 }),
+      /`timeout`/,
+    ],
+    [
+      'tool retry',
+      () => simple().tool('t', { description: 'd', parameters: {}, execute: nothing, retry: { attempts: 0 } }),
+      /`retry.attempts`/,
+    ],
     ['tool parameters', () => simple().tool('t', { description: 'd', execute: nothing } as never), /`parameters`/],
     ['@Action', () => Action(InputEvent, { asynch: true } as never), /`Action`.*`asynch`/],
     ['@Tool', () => Tool({ description: 'd', parameters: {}, retries: 3 } as never), /`tool`.*`retries`/],
@@ -215,10 +269,14 @@ describe('refusals name agent, action, rule and value', () => {
   });
 
   it('configuration that is no plain data, and nonsense in the settings', () => {
-    expect(refused(() => compile(simple().on('x', 'bad', nothing, { config: { fn: nothing } }))).details).toMatchObject({ action: 'bad' });
+    expect(refused(() => compile(simple().on('x', 'bad', nothing, { config: { fn: nothing } }))).details).toMatchObject(
+      { action: 'bad' },
+    );
     expect(refused(() => compile(simple().onError('panic' as never))).message).toContain('errorHandling');
     expect(refused(() => compile(simple().options({ maxToolRounds: -1 }))).message).toContain('maxToolRounds');
-    expect(refused(() => compile(simple().options({ config: { 'max-retries': 'x' } }))).message).toContain('maxRetries');
+    expect(refused(() => compile(simple().options({ config: { 'max-retries': 'x' } }))).message).toContain(
+      'maxRetries',
+    );
   });
 });
 

@@ -32,12 +32,15 @@ describe('look-up', () => {
     ['chat_model_conection', 'default', 'chat_model_connection', 'default'],
     ['promt', 'review', 'prompt', 'review'],
     ['bank', 'home', 'banks', 'home'],
-  ])('where the type is mistyped as %s the message names what is known of others, the nearest first', async (typed, name, type, asked) => {
-    const jobs = new JobResources().add('zebra', 'far', 1).add(typed, name, 'x').add('other', 'far', 1);
-    const { open } = await jobs.open(bare());
-    expect(() => open.get(type, asked)).toThrow(`none of that type is known; of other types: ${typed} '${name}', `);
-    expect(() => open.get(type, asked)).not.toThrow('limits');
-  });
+  ])(
+    'where the type is mistyped as %s the message names what is known of others, the nearest first',
+    async (typed, name, type, asked) => {
+      const jobs = new JobResources().add('zebra', 'far', 1).add(typed, name, 'x').add('other', 'far', 1);
+      const { open } = await jobs.open(bare());
+      expect(() => open.get(type, asked)).toThrow(`none of that type is known; of other types: ${typed} '${name}', `);
+      expect(() => open.get(type, asked)).not.toThrow('limits');
+    },
+  );
 
   it("lets the agent's own name win over the environment's", async () => {
     const job = new JobResources().add('store', 's', { from: 'job' }).add('store', 't', { from: 'job' });
@@ -85,12 +88,18 @@ describe('look-up', () => {
 
   it('tells who has the order the other way round', async () => {
     expect(() => new JobResources().add('search', 'tool', {})).toThrow(/`type`.*the type comes first, got `search`/);
-    const { open } = await new JobResources().add('tool', 'search', { description: 'd', parameters: {}, execute: () => 1 }).open(bare());
-    expect(() => open.get('search', 'tool')).toThrow(expect.objectContaining({ hint: expect.stringContaining("getResource('tool', 'search')") }));
+    const { open } = await new JobResources()
+      .add('tool', 'search', { description: 'd', parameters: {}, execute: () => 1 })
+      .open(bare());
+    expect(() => open.get('search', 'tool')).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("getResource('tool', 'search')") }),
+    );
   });
 
   it('finds what users bind under a token', async () => {
-    const job = new JobResources().services((container) => void container.bind(resourceToken('store', 'bound')).toConstantValue(7));
+    const job = new JobResources().services(
+      (container) => void container.bind(resourceToken('store', 'bound')).toConstantValue(7),
+    );
     expect((await job.open(bare())).open.get('store', 'bound')).toBe(7);
   });
 
@@ -101,7 +110,10 @@ describe('look-up', () => {
   ])('refuses a model with a missing part when the job starts: %j', async (setup, type, name) => {
     const log: string[] = [];
     const job = new JobResources().add('chat_model_connection', 'link', { factory: () => link('link', log) });
-    expect(await errorOf(job.open(bare().chatModel('m', setup)))).toMatchObject({ code: 'RESOURCE_NOT_FOUND', details: { type, name } });
+    expect(await errorOf(job.open(bare().chatModel('m', setup)))).toMatchObject({
+      code: 'RESOURCE_NOT_FOUND',
+      details: { type, name },
+    });
     expect(log).toEqual(['close link']);
   });
 });

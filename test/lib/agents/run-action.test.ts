@@ -59,7 +59,11 @@ describe('synchronous actions', () => {
   it.each([
     ['a TypeError', new TypeError('x is undefined'), false],
     ['a ReferenceError', new ReferenceError('nope is not defined'), false],
-    ['what `fetch` rejects with when nobody answers', new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') }), true],
+    [
+      'what `fetch` rejects with when nobody answers',
+      new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') }),
+      true,
+    ],
     ['any other error', new Error('broken'), true],
   ])('that throw %s: whether a retry can help', async (_what, cause, retryable) => {
     const sync = compiled(() => {
@@ -67,7 +71,10 @@ describe('synchronous actions', () => {
     });
     expect(await errorOf(() => runSyncAction(sync, hostOf(sync)))).toMatchObject({ code: 'ACTION_FAILED', retryable });
     const async = compiled(() => Promise.reject(cause), { async: true });
-    expect(await errorOf(() => runAsyncAction(async, hostOf(async, new TestWork('w'))))).toMatchObject({ code: 'ACTION_FAILED', retryable });
+    expect(await errorOf(() => runAsyncAction(async, hostOf(async, new TestWork('w'))))).toMatchObject({
+      code: 'ACTION_FAILED',
+      retryable,
+    });
   });
 
   it('leave a context that refuses late use, also after a failure', async () => {
@@ -123,7 +130,10 @@ describe('durable calls that nobody awaits', () => {
   it.each([
     ['a call that has ended by then', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => 1)],
     ['a call that runs for ever', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => forever)],
-    ['a call that fails', (ctx: RunnerContext) => void ctx.durableExecute('pay', () => Promise.reject(new Error('no')))],
+    [
+      'a call that fails',
+      (ctx: RunnerContext) => void ctx.durableExecute('pay', () => Promise.reject(new Error('no'))),
+    ],
     ['a promise that is kept and not looked at', (ctx: RunnerContext) => [ctx.durableExecute('pay', () => 1)]],
   ])('fail their action: %s', async (_what, start) => {
     const each = compiled(async (_event, ctx) => {
@@ -242,6 +252,10 @@ describe('an agent with a mutable field', () => {
   it('fails with the reason', async () => {
     const { run } = await drive(Counting);
     const error = await errorOf(() => run(1));
-    expect(error).toMatchObject({ code: 'ACTION_FAILED', retryable: false, hint: expect.stringContaining('many keys') });
+    expect(error).toMatchObject({
+      code: 'ACTION_FAILED',
+      retryable: false,
+      hint: expect.stringContaining('many keys'),
+    });
   });
 });

@@ -54,7 +54,11 @@ describe('sendEvent', () => {
         super('due', {});
       }
     }
-    const knowing = AgentPlan.compile(agent<string, unknown>('knowing').on(InputEvent, 'act', async () => {}).on(Due, () => {}));
+    const knowing = AgentPlan.compile(
+      agent<string, unknown>('knowing')
+        .on(InputEvent, 'act', async () => {})
+        .on(Due, () => {}),
+    );
     const context = new ActionContext(host({ action, event: trigger }), knowing);
     expect(() => context.sendEvent(new Due(7))).toThrow(/'due'.*`amount`.*put it into attributes/);
     expect(() => contextOf().sendEvent(Object.assign(new OutputEvent(1), { extra: 1 }))).toThrow(/`extra`/);
@@ -82,7 +86,9 @@ describe('sendEvent', () => {
 
   it('refuses at once what is not serialisable, not an event, or the triggering event', () => {
     const context = contextOf();
-    expect(() => context.sendEvent(new Event('x', { fn: () => {} }))).toThrow(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
+    expect(() => context.sendEvent(new Event('x', { fn: () => {} }))).toThrow(
+      expect.objectContaining({ code: 'NOT_SERIALISABLE' }),
+    );
     expect(() => context.sendEvent({ type: 'x', attributes: {} } as never)).toThrow(/`event`/);
     expect(() => context.sendEvent(trigger)).toThrow("action 'act' can not emit its triggering event e1");
     expect(() => context.sendEvent(stampEvent(new Event('other'), { id: 'e1' }))).toThrow(/triggering event/);
@@ -123,11 +129,11 @@ describe('memory and the rest', () => {
       shortTermMemory: { base: new Map([['a', 1]]), changes: [{ path: 'a', value: 2 }] },
       sensoryMemory: { base: new Map(), changes: [{ path: 's', value: 1 }] },
     });
-    expect([context.shortTermMemory.get('a'), context.getSensoryMemory().get('s'), context.shortTermMemory.get('s')]).toEqual([
-      2,
-      1,
-      undefined,
-    ]);
+    expect([
+      context.shortTermMemory.get('a'),
+      context.getSensoryMemory().get('s'),
+      context.shortTermMemory.get('s'),
+    ]).toEqual([2, 1, undefined]);
     context.getShortTermMemory().set('b', 1);
     context.sensoryMemory.delete('s');
     expect(context.result()).toEqual({
@@ -144,11 +150,11 @@ describe('memory and the rest', () => {
     context.actionMetricGroup.getCounter('n').inc(2);
     context.agentMetricGroup.getCounter('n').inc();
     expect(Object.fromEntries(metrics.values)).toEqual({ 'action=act.n': 2, n: 1 });
-    expect([context.getActionConfigValue('top'), context.getActionConfigValue('gone'), context.getActionConfigValue('toString')]).toEqual([
-      3,
-      null,
-      undefined,
-    ]);
+    expect([
+      context.getActionConfigValue('top'),
+      context.getActionConfigValue('gone'),
+      context.getActionConfigValue('toString'),
+    ]).toEqual([3, null, undefined]);
     expect(context.getResource('chat_model', 'm')).toBe('chat_model/m');
   });
 
@@ -177,5 +183,7 @@ it('what a sender does with its event later is nothing that was sent', () => {
   const sent = context.sendEvent(new Event('e', { list, map }));
   list.push('y');
   (sent.attributes['map'] as Map<string, number>).set('a', 2);
-  expect(context.result().events).toMatchObject([{ id: sent.id, attributes: { list: ['x'], map: new Map([['a', 1]]) } }]);
+  expect(context.result().events).toMatchObject([
+    { id: sent.id, attributes: { list: ['x'], map: new Map([['a', 1]]) } },
+  ]);
 });

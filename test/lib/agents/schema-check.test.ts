@@ -16,20 +16,45 @@ const cost = (check: () => unknown): number => {
 describe('the time of a check grows with the size of the value and not with its depth', () => {
   const text = { t: z.literal('text') };
   const Union: z.ZodType = z.union([
-    z.object({ ...text, get n() { return Union.optional(); } }),
-    z.object({ t: z.literal('list'), get n() { return Union.optional(); } }),
+    z.object({
+      ...text,
+      get n() {
+        return Union.optional();
+      },
+    }),
+    z.object({
+      t: z.literal('list'),
+      get n() {
+        return Union.optional();
+      },
+    }),
   ]);
   const Both: z.ZodType = z.intersection(
-    z.looseObject({ get n() { return Both.optional(); } }),
-    z.looseObject({ get n() { return Both.optional(); } }),
+    z.looseObject({
+      get n() {
+        return Both.optional();
+      },
+    }),
+    z.looseObject({
+      get n() {
+        return Both.optional();
+      },
+    }),
   );
-  const form = (t: string): JsonSchema => ({ type: 'object', properties: { n: { $ref: '#' }, t: { const: t } }, additionalProperties: t === 'list' });
+  const form = (t: string): JsonSchema => ({
+    type: 'object',
+    properties: { n: { $ref: '#' }, t: { const: t } },
+    additionalProperties: t === 'list',
+  });
   const schemas: readonly (readonly [string, z.ZodType | JsonSchema])[] = [
     ['a zod union', Union],
     ['an intersection', Both],
     ['a union of unions', z.object({ n: z.union([Union, z.union([Union, z.string()])]) })],
     ['anyOf', { anyOf: [form('text'), form('list')] }],
-    ['oneOf of definitions', { $defs: { A: form('text'), B: form('list') }, oneOf: [{ $ref: '#/$defs/A' }, { $ref: '#/$defs/B' }] }],
+    [
+      'oneOf of definitions',
+      { $defs: { A: form('text'), B: form('list') }, oneOf: [{ $ref: '#/$defs/A' }, { $ref: '#/$defs/B' }] },
+    ],
     ['allOf', { allOf: [{ properties: { n: { $ref: '#' } } }, { properties: { n: { $ref: '#' } } }] }],
     ['anyOf of draft-07', { $schema: 'http://json-schema.org/draft-07/schema#', anyOf: [form('text'), form('list')] }],
   ];
@@ -45,7 +70,12 @@ describe('the time of a check grows with the size of the value and not with its 
 
 describe('what is sent is never stronger than what is checked', () => {
   const leaf = fc.oneof(
-    fc.record({ type: fc.constant('string'), pattern: fc.constantFrom('^a', '^(?=a)', '\\bb', '^\\p{L}$', 'b$', '(') }, { requiredKeys: [] }).filter(({ pattern }) => pattern !== '('),
+    fc
+      .record(
+        { type: fc.constant('string'), pattern: fc.constantFrom('^a', '^(?=a)', '\\bb', '^\\p{L}$', 'b$', '(') },
+        { requiredKeys: [] },
+      )
+      .filter(({ pattern }) => pattern !== '('),
     fc.record({ format: fc.constantFrom('email', 'uri', 'hostname', 'date', 'time') }),
     fc.record({ type: fc.constantFrom('number', 'string', 'object', 'null') }),
     fc.constant({}),
@@ -54,15 +84,27 @@ describe('what is sent is never stronger than what is checked', () => {
     schema: fc.oneof(
       { depthSize: 'small' },
       leaf,
-      ...(['not', 'items', 'contains', 'additionalProperties'] as const).map((name) => fc.record({ [name]: tie('schema') })),
-      ...(['oneOf', 'anyOf', 'allOf'] as const).map((name) => fc.record({ [name]: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }) })),
+      ...(['not', 'items', 'contains', 'additionalProperties'] as const).map((name) =>
+        fc.record({ [name]: tie('schema') }),
+      ),
+      ...(['oneOf', 'anyOf', 'allOf'] as const).map((name) =>
+        fc.record({ [name]: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }) }),
+      ),
       fc.record({ if: tie('schema'), then: tie('schema'), else: tie('schema') }),
       fc.record({ properties: fc.record({ a: tie('schema') }), additionalProperties: tie('schema') }),
-      fc.record({ patternProperties: fc.record({ '^(?=a)': tie('schema') }), additionalProperties: fc.constant(false) }),
+      fc.record({
+        patternProperties: fc.record({ '^(?=a)': tie('schema') }),
+        additionalProperties: fc.constant(false),
+      }),
     ),
   }));
   const { value } = fc.letrec((tie) => ({
-    value: fc.oneof({ depthSize: 'small' }, fc.constantFrom('a', 'ab', 'b', '', 'x@y.zz', 1, null), fc.array(tie('value'), { maxLength: 2 }), fc.dictionary(fc.constantFrom('a', 'b'), tie('value'))),
+    value: fc.oneof(
+      { depthSize: 'small' },
+      fc.constantFrom('a', 'ab', 'b', '', 'x@y.zz', 1, null),
+      fc.array(tie('value'), { maxLength: 2 }),
+      fc.dictionary(fc.constantFrom('a', 'b'), tie('value')),
+    ),
   }));
 
   it('whatever keyword a part stands under', async () => {
@@ -90,7 +132,10 @@ describe('what is sent is never stronger than what is checked', () => {
 });
 
 describe('a JSON Schema that is none', () => {
-  it.each([[{ type: 'strin' }], [{ $ref: '#/$defs/Nothing' }], [{ properties: 7 }]])('%j is refused', async (schema) => {
-    await expect(checkOf(schema)).rejects.toThrow(TypeError);
-  });
+  it.each([[{ type: 'strin' }], [{ $ref: '#/$defs/Nothing' }], [{ properties: 7 }]])(
+    '%j is refused',
+    async (schema) => {
+      await expect(checkOf(schema)).rejects.toThrow(TypeError);
+    },
+  );
 });

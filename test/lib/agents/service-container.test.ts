@@ -12,7 +12,8 @@ class Bank {
 }
 
 it('takes what is written for the container of inversify itself, and refuses what is for something else', async () => {
-  const full: ConfigureServices = (container: Container) => void container.bind(Bank).toSelf().whenAnyAncestorNamed('x');
+  const full: ConfigureServices = (container: Container) =>
+    void container.bind(Bank).toSelf().whenAnyAncestorNamed('x');
   // @ts-expect-error a list is no container
   const wrong: ConfigureServices = (container: string[]) => void container.push('x');
   expect([full, wrong]).toHaveLength(2);
@@ -29,7 +30,10 @@ it('takes what is written for the container of inversify itself, and refuses wha
 it('gives an agent with parameters the resources of the job and its own, also without any service', async () => {
   class Asking extends Agent<number, number> {
     readonly parts: readonly unknown[];
-    constructor(@inject(resourceToken('store', 'near')) near: unknown, @inject(resourceToken('store', 'far')) far: unknown) {
+    constructor(
+      @inject(resourceToken('store', 'near')) near: unknown,
+      @inject(resourceToken('store', 'far')) far: unknown,
+    ) {
       super();
       this.parts = [near, far];
     }

@@ -13,11 +13,15 @@ const answer = async (schema: z.ZodType | JsonSchema, value: unknown): Promise<u
 const read = async (schema: z.ZodType | JsonSchema, value: unknown): Promise<unknown> => {
   const itself = await answer(schema, value);
   const kept = JSON.parse(JSON.stringify(outputSchemaOf(schema))) as JsonSchema;
-  if (!saysMore(kept)) expect(await answer(kept, value)).toEqual(isZod(schema) && (itself as { ok?: boolean }).ok === false ? expect.objectContaining({ ok: false }) : itself);
+  if (!saysMore(kept))
+    expect(await answer(kept, value)).toEqual(
+      isZod(schema) && (itself as { ok?: boolean }).ok === false ? expect.objectContaining({ ok: false }) : itself,
+    );
   return itself;
 };
 
-const isRefused = async (schema: z.ZodType | JsonSchema, value: unknown): Promise<boolean> => ((await read(schema, value)) as { ok?: boolean }).ok === false;
+const isRefused = async (schema: z.ZodType | JsonSchema, value: unknown): Promise<boolean> =>
+  ((await read(schema, value)) as { ok?: boolean }).ok === false;
 
 const Score = z.object({ score: z.int() });
 const extra = { score: 3, id: 'HACKED' };
@@ -39,21 +43,54 @@ describe('keys that the schema does not have', () => {
     ['within', z.object({ of: Score }), { of: extra, more: 1 }, { of: { score: 3 } }],
     ['in a list', z.array(Score), [extra, { score: 1 }], [{ score: 3 }, { score: 1 }]],
     ['in a record', z.record(z.string(), Score), { a: extra }, { a: { score: 3 } }],
-    ['optional and nullable', z.object({ a: Score.optional(), b: Score.nullable() }), { a: extra, b: null, c: 1 }, { a: { score: 3 }, b: null }],
-    ['an intersection', z.intersection(Score, z.object({ why: z.string() })), { ...extra, why: 'so' }, { score: 3, why: 'so' }],
+    [
+      'optional and nullable',
+      z.object({ a: Score.optional(), b: Score.nullable() }),
+      { a: extra, b: null, c: 1 },
+      { a: { score: 3 }, b: null },
+    ],
+    [
+      'an intersection',
+      z.intersection(Score, z.object({ why: z.string() })),
+      { ...extra, why: 'so' },
+      { score: 3, why: 'so' },
+    ],
     ['extended', Score.extend({ why: z.string() }), { ...extra, why: 'so' }, { score: 3, why: 'so' }],
-    ['recursive', Node, { name: 'a', x: 1, children: [{ name: 'b', children: [], y: 2 }] }, { name: 'a', children: [{ name: 'b', children: [] }] }],
-    ['a union, the form that fits', z.union([z.object({ a: z.number() }), z.object({ b: z.number() })]), { b: 1, x: 1 }, { b: 1 }],
-    ['a union, the first form that fits, as zod has it', z.union([z.object({ a: z.number() }), z.object({ a: z.number(), b: z.number() })]), { a: 1, b: 2 }, { a: 1 }],
+    [
+      'recursive',
+      Node,
+      { name: 'a', x: 1, children: [{ name: 'b', children: [], y: 2 }] },
+      { name: 'a', children: [{ name: 'b', children: [] }] },
+    ],
+    [
+      'a union, the form that fits',
+      z.union([z.object({ a: z.number() }), z.object({ b: z.number() })]),
+      { b: 1, x: 1 },
+      { b: 1 },
+    ],
+    [
+      'a union, the first form that fits, as zod has it',
+      z.union([z.object({ a: z.number() }), z.object({ a: z.number(), b: z.number() })]),
+      { a: 1, b: 2 },
+      { a: 1 },
+    ],
     ['a tuple', z.array(z.tuple([z.string(), Score])), [['a', extra]], [['a', { score: 3 }]]],
     ['a loose record', z.looseRecord(z.string().regex(/^a/), Score), { a: extra }, { a: { score: 3 } }],
     [
       'a discriminated union',
-      z.discriminatedUnion('kind', [z.object({ kind: z.literal('x'), n: z.number() }), z.object({ kind: z.literal('y') })]),
+      z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('x'), n: z.number() }),
+        z.object({ kind: z.literal('y') }),
+      ]),
       { kind: 'y', n: 7 },
       { kind: 'y' },
     ],
-    ['defaults stay', z.object({ score: z.int(), list: z.array(z.string()).default([]) }), extra, { score: 3, list: [] }],
+    [
+      'defaults stay',
+      z.object({ score: z.int(), list: z.array(z.string()).default([]) }),
+      extra,
+      { score: 3, list: [] },
+    ],
     ['a key called like a prototype', Score, JSON.parse('{"score":3,"__proto__":{"id":"HACKED"}}'), { score: 3 }],
     ['with a name', Score.meta({ id: 'Score' }), extra, { score: 3 }],
     ['loose ones are kept', z.looseObject({ score: z.int() }), extra, extra],
@@ -81,16 +118,28 @@ describe('the schema that is sent', () => {
     const sent = sentSchema(outputSchemaOf(z.object({ a: Score, b: z.looseObject({}), c: z.array(Score) })));
     expect(sent).toMatchObject({
       additionalProperties: false,
-      properties: { a: { additionalProperties: false }, b: { additionalProperties: {} }, c: { items: { additionalProperties: false } } },
+      properties: {
+        a: { additionalProperties: false },
+        b: { additionalProperties: {} },
+        c: { items: { additionalProperties: false } },
+      },
     });
     expect(JSON.stringify(sent)).not.toContain('$comment');
   });
 
   it('leaves members of an `allOf` open that would refuse each other', async () => {
     const named = z.object({ a: z.number() }).meta({ id: 'a' });
-    const sent = JSON.stringify(sentSchema(outputSchemaOf(z.object({ x: z.intersection(named, z.object({ b: z.number() })), y: named }))));
+    const sent = JSON.stringify(
+      sentSchema(outputSchemaOf(z.object({ x: z.intersection(named, z.object({ b: z.number() })), y: named }))),
+    );
     expect(sent).toContain('allOf');
-    expect(await read(z.object({ x: z.intersection(named, z.object({ b: z.number() })), y: named }), { x: { a: 1, b: 2 }, y: { a: 1 }, z: 3 })).toEqual({
+    expect(
+      await read(z.object({ x: z.intersection(named, z.object({ b: z.number() })), y: named }), {
+        x: { a: 1, b: 2 },
+        y: { a: 1 },
+        z: 3,
+      }),
+    ).toEqual({
       x: { a: 1, b: 2 },
       y: { a: 1 },
     });

@@ -1,6 +1,14 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { agent, callbackSink, InputEvent, outputTag, StreamExecutionEnvironment, type ApplyAgentOptions, type DeadLetter } from 'millrace';
+import {
+  agent,
+  callbackSink,
+  InputEvent,
+  outputTag,
+  StreamExecutionEnvironment,
+  type ApplyAgentOptions,
+  type DeadLetter,
+} from 'millrace';
 import { Warnings } from '../../../lib/agents/warnings.ts';
 
 const letters = outputTag<DeadLetter>('letters');
@@ -19,7 +27,10 @@ const logOf = async (options: ApplyAgentOptions, isRead: boolean): Promise<reado
   const answers = env
     .fromCollection([1, 2, 3])
     .keyBy((n) => n)
-    .applyAgent(agent<number, number>('clerk').on(InputEvent, ({ input }, ctx) => ctx.output(input)), options);
+    .applyAgent(
+      agent<number, number>('clerk').on(InputEvent, ({ input }, ctx) => ctx.output(input)),
+      options,
+    );
   answers.sinkTo(callbackSink(() => {}));
   if (isRead) answers.sideOutput(letters).sinkTo(callbackSink(() => {}));
   await env.execute();
@@ -28,7 +39,13 @@ const logOf = async (options: ApplyAgentOptions, isRead: boolean): Promise<reado
 
 it('a job says when nobody reads the dead letters of an agent, which is what it says of every side output', async () => {
   const lines = await logOf({ deadLetters: letters }, false);
-  expect(lines).toMatchObject([{ level: 40, operator: 'clerk', msg: expect.stringContaining("nobody reads side output 'letters' of operator 'clerk'") }]);
+  expect(lines).toMatchObject([
+    {
+      level: 40,
+      operator: 'clerk',
+      msg: expect.stringContaining("nobody reads side output 'letters' of operator 'clerk'"),
+    },
+  ]);
   expect(await logOf({ deadLetters: letters }, true)).toEqual([]);
   expect(await logOf({}, false)).toEqual([]);
 });

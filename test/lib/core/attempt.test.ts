@@ -80,7 +80,13 @@ describe('an attempt ends once', () => {
     ['with nothing', () => undefined, { ok: true, value: undefined }],
     ['with a promise', async () => 1, { ok: true, value: 1 }],
     ['with another thenable', () => ({ then: (done: (value: number) => void) => done(1) }), { ok: true, value: 1 }],
-    ['with a throw', () => { throw new Error('x'); }, { ok: false, error: new Error('x') }],
+    [
+      'with a throw',
+      () => {
+        throw new Error('x');
+      },
+      { ok: false, error: new Error('x') },
+    ],
     ['with a rejection', async () => Promise.reject(new Error('x')), { ok: false, error: new Error('x') }],
   ])('%s', async (_how, fn, outcome) => {
     const trial = new Trial().run(fn);

@@ -14,13 +14,19 @@ test.each([
 test('a wait is within its bounds and never shrinks, whatever the figures and however many failures', () => {
   const ms = fc.double({ min: 0, max: 1e12, noNaN: true });
   fc.assert(
-    fc.property(ms, fc.double({ min: 1, max: 1e6, noNaN: true }), ms, fc.integer({ min: 1, max: 100_000 }), (firstMs, factor, maxMs, failures) => {
-      const backOff = { firstMs, factor, maxMs };
-      const waitMs = backOffMs(backOff, failures);
-      expect(waitMs).toBeGreaterThanOrEqual(0);
-      expect(waitMs).toBeLessThanOrEqual(maxMs);
-      expect(backOffMs(backOff, failures + 1)).toBeGreaterThanOrEqual(waitMs);
-    }),
+    fc.property(
+      ms,
+      fc.double({ min: 1, max: 1e6, noNaN: true }),
+      ms,
+      fc.integer({ min: 1, max: 100_000 }),
+      (firstMs, factor, maxMs, failures) => {
+        const backOff = { firstMs, factor, maxMs };
+        const waitMs = backOffMs(backOff, failures);
+        expect(waitMs).toBeGreaterThanOrEqual(0);
+        expect(waitMs).toBeLessThanOrEqual(maxMs);
+        expect(backOffMs(backOff, failures + 1)).toBeGreaterThanOrEqual(waitMs);
+      },
+    ),
   );
 });
 

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../lib/core/errors.ts';
-import { CallNotExecuted, errorTable, invariant, InvariantError, messageOf, StreamError, unreachable } from '../../../lib/core/errors.ts';
+import {
+  CallNotExecuted,
+  errorTable,
+  invariant,
+  InvariantError,
+  messageOf,
+  StreamError,
+  unreachable,
+} from '../../../lib/core/errors.ts';
 
 const codes = Object.keys(errorTable) as ErrorCode[];
 
@@ -18,13 +26,24 @@ describe('StreamError', () => {
   test.each(codes)('%s takes hint and retryability from the table', (code) => {
     const error = new StreamError(code, 'it went wrong');
     expect(error).toBeInstanceOf(Error);
-    expect(error).toMatchObject({ name: 'StreamError', code, message: 'it went wrong', ...errorTable[code], details: {} });
+    expect(error).toMatchObject({
+      name: 'StreamError',
+      code,
+      message: 'it went wrong',
+      ...errorTable[code],
+      details: {},
+    });
     expect('cause' in error).toBe(false);
   });
 
   test('says more when it knows more', () => {
     const cause = new Error('root');
-    const error = new StreamError('STORE_FAILED', 'x', { cause, hint: 'free the disk', retryable: false, details: { path: '/a' } });
+    const error = new StreamError('STORE_FAILED', 'x', {
+      cause,
+      hint: 'free the disk',
+      retryable: false,
+      details: { path: '/a' },
+    });
     expect(error).toMatchObject({ cause, hint: 'free the disk', retryable: false, details: { path: '/a' } });
   });
 });

@@ -7,7 +7,14 @@ const text = fc.string({ unit: 'binary' });
 const number = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer(), fc.maxSafeInteger());
 /** With surrogates that have no partner: not text, but JSON can bring them. */
 const rawText = fc.string({ unit: fc.constantFrom('\ud800', '\udc00', '\ufffd', 'a', '\0') });
-const part = fc.oneof(text, rawText, number, fc.bigInt(), fc.boolean(), fc.constantFrom('', '1', 1, 1n, 'true', true, '\0', '\0t', '\0s'));
+const part = fc.oneof(
+  text,
+  rawText,
+  number,
+  fc.bigInt(),
+  fc.boolean(),
+  fc.constantFrom('', '1', 1, 1n, 'true', true, '\0', '\0t', '\0s'),
+);
 const key: fc.Arbitrary<Key> = fc.oneof(part, fc.array(part, { maxLength: 4 }));
 
 const compare = (left: Key, right: Key): number => Math.sign(Buffer.compare(keyBytes(left), keyBytes(right)));

@@ -19,13 +19,27 @@ describe('durationMs', () => {
     expect(durationMs('timeout', value)).toBe(ms);
   });
 
-  test.each(['', '10', '10 s', '10S', 's', '-1s', '1e3s', '1w', '1.s', '0x10s', Number.NaN, -1, null, undefined, {}, true])(
-    'refuses %j',
-    (value) => {
-      expect(() => durationMs('timeout', value as never)).toThrow(TypeError);
-      expect(() => durationMs('timeout', value as never)).toThrow('Expected `timeout` to be a duration of at least 0 ms');
-    },
-  );
+  test.each([
+    '',
+    '10',
+    '10 s',
+    '10S',
+    's',
+    '-1s',
+    '1e3s',
+    '1w',
+    '1.s',
+    '0x10s',
+    Number.NaN,
+    -1,
+    null,
+    undefined,
+    {},
+    true,
+  ])('refuses %j', (value) => {
+    expect(() => durationMs('timeout', value as never)).toThrow(TypeError);
+    expect(() => durationMs('timeout', value as never)).toThrow('Expected `timeout` to be a duration of at least 0 ms');
+  });
 
   test('keeps to its lower limit', () => {
     expect(durationMs('interval', '1s', { min: 1000 })).toBe(1000);
@@ -56,8 +70,12 @@ describe('integer', () => {
   });
 
   test('says the option, the rule and the value', () => {
-    expect(() => integer('capacity', 0, { min: 1 })).toThrow('Expected `capacity` to be an integer from 1 up, got `0` (number)');
-    expect(() => integer('capacity', 9, { min: 1, max: 8 })).toThrow('Expected `capacity` to be an integer from 1 to 8, got `9` (number)');
+    expect(() => integer('capacity', 0, { min: 1 })).toThrow(
+      'Expected `capacity` to be an integer from 1 up, got `0` (number)',
+    );
+    expect(() => integer('capacity', 9, { min: 1, max: 8 })).toThrow(
+      'Expected `capacity` to be an integer from 1 to 8, got `9` (number)',
+    );
   });
 });
 
@@ -73,14 +91,17 @@ describe('knownOptions', () => {
     readonly size: number;
     readonly slide?: number | undefined;
   }
-  const check = (options: unknown): void => knownOptions('window', options as WindowOptions, { size: true, slide: true });
+  const check = (options: unknown): void =>
+    knownOptions('window', options as WindowOptions, { size: true, slide: true });
 
   test('finds a misspelt one', () => {
     expect(() => check({})).not.toThrow();
     expect(() => check({ size: 1, slide: undefined })).not.toThrow();
     expect(() => check({ sise: 1 })).toThrow('Expected options of `window` to be among size, slide, got `sise`');
-    for (const name of ['toString', 'constructor', 'hasOwnProperty']) expect(() => check({ [name]: 1 })).toThrow(`got \`${name}\``);
-    for (const none of [null, undefined, 'size']) expect(() => check(none)).toThrow('Expected `window` to be an object of options');
+    for (const name of ['toString', 'constructor', 'hasOwnProperty'])
+      expect(() => check({ [name]: 1 })).toThrow(`got \`${name}\``);
+    for (const none of [null, undefined, 'size'])
+      expect(() => check(none)).toThrow('Expected `window` to be an object of options');
   });
 
   test('the compiler holds the names to the type', () => {

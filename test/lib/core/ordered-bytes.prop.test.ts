@@ -16,7 +16,9 @@ describe('numbers', () => {
   });
 
   test('are in the order of their bytes', () => {
-    const near = fc.tuple(number, fc.integer({ min: -2, max: 2 })).map(([value, steps]) => value + steps * Number.MIN_VALUE);
+    const near = fc
+      .tuple(number, fc.integer({ min: -2, max: 2 }))
+      .map(([value, steps]) => value + steps * Number.MIN_VALUE);
     fc.assert(
       fc.property(number, fc.oneof(number, near), (a, b) => {
         expect(Buffer.compare(bytesOf(a), bytesOf(b))).toBe(a < b ? -1 : a > b ? 1 : 0);
@@ -45,7 +47,12 @@ describe('numbers', () => {
 
 describe('texts', () => {
   const tags = { text: 3, rawText: 9 };
-  const text = fc.string({ unit: fc.oneof(fc.string({ unit: 'binary' }), fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code))) });
+  const text = fc.string({
+    unit: fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code)),
+    ),
+  });
 
   test('come back, halves of characters too', () => {
     fc.assert(
@@ -58,7 +65,9 @@ describe('texts', () => {
   });
 
   test('no two share their bytes', () => {
-    fc.assert(fc.property(text, text, (a, b) => void expect(textBytes(a, tags).equals(textBytes(b, tags))).toBe(a === b)));
+    fc.assert(
+      fc.property(text, text, (a, b) => void expect(textBytes(a, tags).equals(textBytes(b, tags))).toBe(a === b)),
+    );
   });
 
   test('with another tag are none', () => {
@@ -68,6 +77,11 @@ describe('texts', () => {
 
   test('without halves of characters', () => {
     expect(wellFormed('a\ud83d b\ude00 \u{1f600}\ud83d')).toBe('a\ufffd b\ufffd \u{1f600}\ufffd');
-    fc.assert(fc.property(text, (value) => void expect(Buffer.from(wellFormed(value)).toString()).toBe(Buffer.from(value).toString())));
+    fc.assert(
+      fc.property(
+        text,
+        (value) => void expect(Buffer.from(wellFormed(value)).toString()).toBe(Buffer.from(value).toString()),
+      ),
+    );
   });
 });

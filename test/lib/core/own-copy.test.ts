@@ -12,7 +12,14 @@ class Money {
   }
 }
 
-const storable = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withNullPrototype: true, withTypedArray: false });
+const storable = fc.anything({
+  withBigInt: true,
+  withDate: true,
+  withMap: true,
+  withSet: true,
+  withNullPrototype: true,
+  withTypedArray: false,
+});
 
 /** Every object in a value. */
 const objectsIn = (value: unknown, found = new Set<object>()): Set<object> => {
@@ -76,7 +83,10 @@ describe('a loose copy', () => {
 
 test.each([
   [new Money(5), '[Money]'],
-  [{ a: 1, money: new Money(5), list: [() => 1] }, { a: 1, money: '[Money]', list: ['[function]'] }],
+  [
+    { a: 1, money: new Money(5), list: [() => 1] },
+    { a: 1, money: '[Money]', list: ['[function]'] },
+  ],
   [Symbol('s'), '[symbol]'],
 ])('what can be stored of anything: %o', (value, expected) => expect(storableCopy(value)).toEqual(expected));
 

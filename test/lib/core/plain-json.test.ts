@@ -26,7 +26,17 @@ const forms: readonly (readonly [name: string, value: unknown, json: unknown])[]
   ['a date', new Date(0), '1970-01-01T00:00:00.000Z'],
   ['an invalid date', new Date(Number.NaN), null],
   ['a map of names', new Map([['mug', 3]]), { mug: 3 }],
-  ['a map with other keys', new Map<unknown, number>([[1, 3], ['1', 4]]), [[1, 3], ['1', 4]]],
+  [
+    'a map with other keys',
+    new Map<unknown, number>([
+      [1, 3],
+      ['1', 4],
+    ]),
+    [
+      [1, 3],
+      ['1', 4],
+    ],
+  ],
   ['an empty map', new Map(), {}],
   ['a set', new Set(['a', 1n]), ['a', '1']],
   ['bytes', new Uint8Array([1, 2]), 'AQI='],
@@ -35,8 +45,22 @@ const forms: readonly (readonly [name: string, value: unknown, json: unknown])[]
   ['an array buffer', new Uint8Array([1, 2]).buffer, 'AQI='],
   ['a list of floats', new Float32Array([1, 0.5]), [1, 0.5]],
   ['an error', new Error('sold out'), { name: 'Error', message: 'sold out' }],
-  ['an error with facts', coded, { name: 'RangeError', message: 'sold out', code: 'SOLD_OUT', left: '0', cause: { name: 'Error', message: 'no mug' } }],
-  ['errors in one', new AggregateError([new Error('a')], 'all'), { name: 'AggregateError', message: 'all', errors: [{ name: 'Error', message: 'a' }] }],
+  [
+    'an error with facts',
+    coded,
+    {
+      name: 'RangeError',
+      message: 'sold out',
+      code: 'SOLD_OUT',
+      left: '0',
+      cause: { name: 'Error', message: 'no mug' },
+    },
+  ],
+  [
+    'errors in one',
+    new AggregateError([new Error('a')], 'all'),
+    { name: 'AggregateError', message: 'all', errors: [{ name: 'Error', message: 'a' }] },
+  ],
   ['an address', new URL('http://a.example/b'), 'http://a.example/b'],
   ['an instance', new Point(), { x: 1 }],
   ['a member that is undefined', { a: undefined, b: [undefined, 10n] }, { b: [null, '10'] }],
@@ -65,7 +89,10 @@ describe('the JSON of plain data', () => {
     ['a cycle', cycle, 'a cycle: it contains itself'],
   ])('%s is refused with its path', (_name, value, found) => {
     expect(() => plainJson({ a: [{ b: value }] })).toThrowError(
-      expect.objectContaining({ code: 'NOT_SERIALISABLE', details: expect.objectContaining({ found, path: expect.stringMatching(/^\.a\[0\]\.b/) }) }),
+      expect.objectContaining({
+        code: 'NOT_SERIALISABLE',
+        details: expect.objectContaining({ found, path: expect.stringMatching(/^\.a\[0\]\.b/) }),
+      }),
     );
   });
 
@@ -84,7 +111,14 @@ describe('the JSON of plain data', () => {
   });
 
   it('never loses a member, whatever it is', () => {
-    const leaf = fc.oneof(fc.bigInt(), fc.date(), fc.uint8Array(), fc.double(), fc.string(), fc.constant(new Error('e')));
+    const leaf = fc.oneof(
+      fc.bigInt(),
+      fc.date(),
+      fc.uint8Array(),
+      fc.double(),
+      fc.string(),
+      fc.constant(new Error('e')),
+    );
     const { node } = fc.letrec((tie) => ({
       node: fc.oneof(
         { depthSize: 'small' },
@@ -95,7 +129,8 @@ describe('the JSON of plain data', () => {
         fc.array(tie('node')).map((members) => new Set(members)),
       ),
     }));
-    const count = (members: Iterable<unknown>, of: (member: unknown) => number): number => [...members].reduce((sum: number, each) => sum + of(each), 0);
+    const count = (members: Iterable<unknown>, of: (member: unknown) => number): number =>
+      [...members].reduce((sum: number, each) => sum + of(each), 0);
     const given = (value: unknown): number => {
       if (Array.isArray(value) || value instanceof Set) return count(value, given);
       if (value instanceof Map) return count(value.values(), given);

@@ -26,7 +26,12 @@ describe('plain data of any realm', () => {
   });
 
   it('a list that extends arrays is no plain array', () => {
-    expect([isPlainArray([]), isPlainArray(elsewhere('[1]')), isPlainArray(new List()), isPlainArray(elsewhere('new (class L extends Array {})()'))]).toEqual([true, true, false, false]);
+    expect([
+      isPlainArray([]),
+      isPlainArray(elsewhere('[1]')),
+      isPlainArray(new List()),
+      isPlainArray(elsewhere('new (class L extends Array {})()')),
+    ]).toEqual([true, true, false, false]);
   });
 
   it.each([
@@ -39,11 +44,13 @@ describe('plain data of any realm', () => {
     expect(decode(encode(elsewhere(code)))).toEqual(value);
   });
 
-  it.each([['new (class M extends Map {})()'], ['new (class D extends Date {})()'], ['new (class T {})()'], ['new (class L extends Array {})()']])(
-    '%s of another realm is refused like one of ours',
-    (code) => {
-      expect(() => encode(elsewhere(code))).toThrowError(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
-      expect(() => encode(new Extended())).toThrowError(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
-    },
-  );
+  it.each([
+    ['new (class M extends Map {})()'],
+    ['new (class D extends Date {})()'],
+    ['new (class T {})()'],
+    ['new (class L extends Array {})()'],
+  ])('%s of another realm is refused like one of ours', (code) => {
+    expect(() => encode(elsewhere(code))).toThrowError(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
+    expect(() => encode(new Extended())).toThrowError(expect.objectContaining({ code: 'NOT_SERIALISABLE' }));
+  });
 });

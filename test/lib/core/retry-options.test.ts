@@ -24,7 +24,8 @@ describe('the wait before an attempt', () => {
 
 describe('after a failed attempt', () => {
   const clock = { ...systemClock, random: () => 1 };
-  const asking = (retryAfterMs: unknown): StreamError => new StreamError('MODEL_UNAVAILABLE', 'busy', { details: { status: 429, retryAfterMs } });
+  const asking = (retryAfterMs: unknown): StreamError =>
+    new StreamError('MODEL_UNAVAILABLE', 'busy', { details: { status: 429, retryAfterMs } });
 
   test('the back-off, varied', () => {
     expect(afterFailure({ attempts: 3 }, 2, new Error('x'), clock)).toEqual({ kind: 'again', waitMs: 2200 });
@@ -53,15 +54,24 @@ describe('after a failed attempt', () => {
     expect(afterFailure({ attempts: 2 }, 1, asking(asked), clock)).toEqual({ kind: 'again', waitMs });
   });
 
-  test.each([600_001, 86_400_000, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])('but not for ever: %s', (asked) => {
-    const next = afterFailure({ attempts: 9 }, 1, asking(asked), clock);
-    expect(next).toMatchObject({ kind: 'end', error: { code: 'MODEL_UNAVAILABLE', retryable: false, details: { status: 429, retryAfterMs: asked } } });
-    const message = `busy; it asks to wait ${asked / 1000} s, longer than the 600 s of \`retryAfterMax\``;
-    expect(next.kind === 'end' && (next.error as Error).message).toBe(message);
-  });
+  test.each([600_001, 86_400_000, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])(
+    'but not for ever: %s',
+    (asked) => {
+      const next = afterFailure({ attempts: 9 }, 1, asking(asked), clock);
+      expect(next).toMatchObject({
+        kind: 'end',
+        error: { code: 'MODEL_UNAVAILABLE', retryable: false, details: { status: 429, retryAfterMs: asked } },
+      });
+      const message = `busy; it asks to wait ${asked / 1000} s, longer than the 600 s of \`retryAfterMax\``;
+      expect(next.kind === 'end' && (next.error as Error).message).toBe(message);
+    },
+  );
 
   test('the bound is an option', () => {
-    expect(afterFailure({ attempts: 2, retryAfterMax: '1d' }, 1, asking(86_400_000), clock)).toEqual({ kind: 'again', waitMs: 86_400_000 });
+    expect(afterFailure({ attempts: 2, retryAfterMax: '1d' }, 1, asking(86_400_000), clock)).toEqual({
+      kind: 'again',
+      waitMs: 86_400_000,
+    });
     expect(afterFailure({ attempts: 2, retryAfterMax: 10 }, 1, asking(11), clock)).toMatchObject({ kind: 'end' });
   });
 });
@@ -69,10 +79,16 @@ describe('after a failed attempt', () => {
 test.each([
   [{ attemps: 3 }, 'Expected options of `retry` to be among attempts'],
   [{ attempts: 0 }, '`retry.attempts`'],
-  [{ initialInterval: '1 second' }, "Expected `retry.initialInterval` to be a duration of at least 0 ms (a number or like '10s'), got `1 second`"],
+  [
+    { initialInterval: '1 second' },
+    "Expected `retry.initialInterval` to be a duration of at least 0 ms (a number or like '10s'), got `1 second`",
+  ],
   [{ maxInterval: -1 }, '`retry.maxInterval`'],
   [{ initialIntervalMs: '1s' }, '`retry.initialIntervalMs`'],
-  [{ initialInterval: '1s', initialIntervalMs: 1000 }, 'Expected `retry.initialInterval` to be absent beside `retry.initialIntervalMs`'],
+  [
+    { initialInterval: '1s', initialIntervalMs: 1000 },
+    'Expected `retry.initialInterval` to be absent beside `retry.initialIntervalMs`',
+  ],
   [{ maxInterval: '1s', maxIntervalMs: 1000 }, '`retry.maxInterval`'],
   [{ backoffFactor: 0.5 }, '`retry.backoffFactor`'],
   [{ jitter: 2 }, '`retry.jitter`'],

@@ -4,7 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { seal, sealValue, unseal, unsealValue } from '../../../lib/core/seal.ts';
 import { decode, decodeText, encode, encodeText } from '../../../lib/core/serde.ts';
 
-/** Any value that may be stored, built from parts that JSON lacks as well as from plain ones; `$` and `__proto__` are frequent names. */
+/**
+ * Any value that may be stored, built from parts that JSON lacks as well as from plain ones; `$` and `__proto__` are
+ * frequent names.
+ */
 const { value: storable } = fc.letrec((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },

@@ -28,7 +28,10 @@ const sourceWith = (faults: Faults): Source<number> => {
           }
           const first = next;
           next = Math.min(next + 2, numbers.length);
-          return { values: numbers.slice(first, next), position: (count) => first + count + (faults.positionShift ?? 0) };
+          return {
+            values: numbers.slice(first, next),
+            position: (count) => first + count + (faults.positionShift ?? 0),
+          };
         },
         async close() {},
         ...faults,
@@ -46,10 +49,13 @@ test('a good source passes', async () => expect(await sourceFailures({})).toEqua
 test('a position that is one too far, or a split that changes its name', async () => {
   expect(await sourceFailures({ positionShift: 1 })).toEqual(['continues behind every position that a batch gives']);
   let count = 0;
-  expect(await sourceFailures({ splits: async () => [`split ${(count += 1)}`] })).toContain('names the same splits each time');
+  expect(await sourceFailures({ splits: async () => [`split ${(count += 1)}`] })).toContain(
+    'names the same splits each time',
+  );
 });
 
-test('an end that does not last', async () => expect(await sourceFailures({ loop: true })).toEqual(['stays at its end']));
+test('an end that does not last', async () =>
+  expect(await sourceFailures({ loop: true })).toEqual(['stays at its end']));
 
 test('a read that does not see the abort', async () => {
   const failures = await sourceFailures({ read: async () => undefined });

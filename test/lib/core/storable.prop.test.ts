@@ -19,10 +19,38 @@ const deep = (levels: number): unknown => {
 };
 
 const leaves = [
-  1, -0, Number.NaN, 'text', true, null, undefined, 2n ** 70n, new Date(0), new Date(Number.NaN), new Uint8Array(2), Buffer.from('x'),
-  new Error('e'), new TypeError('t', { cause: () => 1 }), Object.create(null), runInNewContext('({ a: [new Map([[1, new Set([2])]])] })'),
-  new Money(), new Names(), new Codes(1, 2), () => 1, Symbol('s'), new URL('http://a'), new WeakMap(), /r/, new Float64Array(1), new ArrayBuffer(1),
-  Promise.resolve(), cycle, deep(998), deep(1001), new Proxy({}, {}), Object.assign(new Error('e'), { fn: () => 1 }),
+  1,
+  -0,
+  Number.NaN,
+  'text',
+  true,
+  null,
+  undefined,
+  2n ** 70n,
+  new Date(0),
+  new Date(Number.NaN),
+  new Uint8Array(2),
+  Buffer.from('x'),
+  new Error('e'),
+  new TypeError('t', { cause: () => 1 }),
+  Object.create(null),
+  runInNewContext('({ a: [new Map([[1, new Set([2])]])] })'),
+  new Money(),
+  new Names(),
+  new Codes(1, 2),
+  () => 1,
+  Symbol('s'),
+  new URL('http://a'),
+  new WeakMap(),
+  /r/,
+  new Float64Array(1),
+  new ArrayBuffer(1),
+  Promise.resolve(),
+  cycle,
+  deep(998),
+  deep(1001),
+  new Proxy({}, {}),
+  Object.assign(new Error('e'), { fn: () => 1 }),
 ] as const;
 
 const { value } = fc.letrec((tie) => ({
@@ -62,7 +90,9 @@ test.each([
   [new Map([['a b', Symbol('s')]]), 'state "m": `.get("a b")` can not be stored: it is a symbol'],
   [new Money(), 'state "m": the value can not be stored: it is an instance of `Money`'],
 ])('it names the place and the path inside the value: %o', (candidate, message) => {
-  expect(() => assertStorable(candidate, () => 'state "m"')).toThrow(expect.objectContaining({ code: 'NOT_SERIALISABLE', message }));
+  expect(() => assertStorable(candidate, () => 'state "m"')).toThrow(
+    expect.objectContaining({ code: 'NOT_SERIALISABLE', message }),
+  );
 });
 
 test('what can be stored is not encoded, and its place is not asked for', () => {

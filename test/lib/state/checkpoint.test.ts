@@ -85,7 +85,13 @@ describe('the chain', () => {
       const previous = writeCheckpoint(batch, { id: 1, previous: undefined, body: first, rowsDigest: 0 });
       return writeCheckpoint(batch, { id: 2, previous, body: second, rowsDigest }).digest;
     };
-    const digests = await Promise.all([digestOf(1, 1, 1), digestOf(2, 1, 1), digestOf(1, 2, 1), digestOf(1, 1, 2), digestOf(1, 1, 1)]);
+    const digests = await Promise.all([
+      digestOf(1, 1, 1),
+      digestOf(2, 1, 1),
+      digestOf(1, 2, 1),
+      digestOf(1, 1, 2),
+      digestOf(1, 1, 1),
+    ]);
     expect(new Set(digests).size).toBe(4);
     expect(digests[0]).toBe(digests[4]);
     expect(digests[0]).toMatch(/^[0-9a-f]{32}$/);
@@ -93,7 +99,8 @@ describe('the chain', () => {
 });
 
 describe('a hole', () => {
-  // What the store holds when LevelDB lost the batch of one checkpoint in the middle: every later batch is there, this one never was.
+  // What the store holds when LevelDB lost the batch of one checkpoint in the middle: every later batch is there, this
+  // one never was.
   test.each([1, 2, 3, 4])('batch %i of 5 lost: an error that names it', async (lost) => {
     const state = await openState();
     const { state: elsewhere } = await new MemoryStorage().open();
@@ -186,7 +193,8 @@ describe('pruning', () => {
   const longChain = async (state: Store, count: number): Promise<CheckpointLink | undefined> => {
     const batch = state.batch();
     let link: CheckpointLink | undefined;
-    for (let id = 1; id <= count; id += 1) link = writeCheckpoint(batch, { id, previous: link, body: id, rowsDigest: 0 });
+    for (let id = 1; id <= count; id += 1)
+      link = writeCheckpoint(batch, { id, previous: link, body: id, rowsDigest: 0 });
     await batch.write();
     return link;
   };

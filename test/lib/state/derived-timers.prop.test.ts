@@ -15,12 +15,21 @@ const key: fc.Arbitrary<Key> = fc.oneof(
 );
 
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('register' as const), key, time: fc.integer({ min: 0, max: 6 }), namespace: fc.integer({ min: 0, max: 2 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('register' as const),
+      key,
+      time: fc.integer({ min: 0, max: 6 }),
+      namespace: fc.integer({ min: 0, max: 2 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('watermark' as const), by: fc.integer({ min: 0, max: 3 }) }) },
 );
 
 /** What fires leads to timers of its own, also of the past. */
-const followUp = (namespace: number, timestamp: number): number | undefined => (namespace < 3 ? timestamp - 1 + namespace * 2 : undefined);
+const followUp = (namespace: number, timestamp: number): number | undefined =>
+  namespace < 3 ? timestamp - 1 + namespace * 2 : undefined;
 
 it('fire in the same order under the same keys, also those that are registered while others fire', () => {
   fc.assert(
@@ -31,7 +40,12 @@ it('fire in the same order under the same keys, also those that are registered w
         logs[which].push(`${JSON.stringify(keys[which].key)} ${timer.timestamp} ${timer.namespace}`);
       };
       const derived: DerivedTimers = new DerivedTimers({ keys: keys.derived, fire: (timer) => note('derived', timer) });
-      const stored = new TimerService({ op: 1, keys: keys.stored, maxParallelism: 128, fire: (timer) => note('stored', timer) });
+      const stored = new TimerService({
+        op: 1,
+        keys: keys.stored,
+        maxParallelism: 128,
+        fire: (timer) => note('stored', timer),
+      });
       const known = new Set<string>();
       let watermark = 0;
       for (const each of steps) {
@@ -48,7 +62,8 @@ it('fire in the same order under the same keys, also those that are registered w
           known.add(name);
           const before = stored.count.event;
           keys.stored.within(each.key, () => stored.register(at, each.namespace, 'event'));
-          if (fresh && stored.count.event > before) keys.derived.within(each.key, () => derived.register(at, each.namespace));
+          if (fresh && stored.count.event > before)
+            keys.derived.within(each.key, () => derived.register(at, each.namespace));
         }
         expect(derived.count).toBe(stored.count.event);
         expect(logs.derived).toEqual(logs.stored);

@@ -14,8 +14,17 @@ const text = fc.oneof(
   fc.constantFrom('', '\0', 'a\0', 'a', 'ab', '\ud800', 'é', '日本', '😀', '\uffff'),
   fc.nat(9999).map((n) => `key-${n}`),
 );
-const part = fc.oneof(text, fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer(), fc.bigInt(), fc.boolean());
-const key: fc.Arbitrary<Key> = fc.oneof({ weight: 4, arbitrary: part }, { weight: 1, arbitrary: fc.array(part, { maxLength: 3 }) });
+const part = fc.oneof(
+  text,
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.integer(),
+  fc.bigInt(),
+  fc.boolean(),
+);
+const key: fc.Arbitrary<Key> = fc.oneof(
+  { weight: 4, arbitrary: part },
+  { weight: 1, arbitrary: fc.array(part, { maxLength: 3 }) },
+);
 const kinds: fc.Arbitrary<Key>[] = [
   key,
   text,
@@ -26,13 +35,17 @@ const kinds: fc.Arbitrary<Key>[] = [
 
 test('keys sort by their bytes, whatever they are', () => {
   fc.assert(
-    fc.property(fc.oneof(...kinds.map((kind) => fc.uniqueArray(kind, { selector: mapKeyOf, maxLength: 60 }))), (given) => {
-      const keys = given.map(mapKeyOf);
-      const expected = byBytes(keys);
-      sortKeys(keys);
-      expect(keys).toEqual(expected);
-      for (let at = 1; at < keys.length; at += 1) expect(compareKeys(keys[at - 1] as MapKey, keys[at] as MapKey)).toBeLessThan(0);
-    }),
+    fc.property(
+      fc.oneof(...kinds.map((kind) => fc.uniqueArray(kind, { selector: mapKeyOf, maxLength: 60 }))),
+      (given) => {
+        const keys = given.map(mapKeyOf);
+        const expected = byBytes(keys);
+        sortKeys(keys);
+        expect(keys).toEqual(expected);
+        for (let at = 1; at < keys.length; at += 1)
+          expect(compareKeys(keys[at - 1] as MapKey, keys[at] as MapKey)).toBeLessThan(0);
+      },
+    ),
   );
 });
 
@@ -44,7 +57,10 @@ const many: Readonly<Record<string, (index: number) => Key>> = {
   numbers: (index) => ((index * 7919) % 20_000) - 10_000.5,
   'whole numbers': (index) => (index * 7919) % 20_000,
   tuples: (index) => ['a', (index * 7919) % 20_000, index % 2 === 0],
-  'all kinds': (index) => [`k${index}`, index, BigInt(index), [index], `\ud800${index}`, index % 2 === 0 ? '😀' + index : `é${index}`][index % 6] as Key,
+  'all kinds': (index) =>
+    [`k${index}`, index, BigInt(index), [index], `\ud800${index}`, index % 2 === 0 ? '😀' + index : `é${index}`][
+      index % 6
+    ] as Key,
 };
 
 test.each(Object.entries(many))('many keys sort by their bytes, in steps: %s', (_name, keyAt) => {

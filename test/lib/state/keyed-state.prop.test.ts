@@ -1,6 +1,7 @@
 /**
- * Random histories of four states over a few keys, with cuts whose rows are written while the state changes, eviction and crashes,
- * against plain maps (I4, risk 5). The same history runs a second time with cuts that are written at once: both leave the same bytes.
+ * Random histories of four states over a few keys, with cuts whose rows are written while the state changes, eviction
+ * and crashes, against plain maps (I4, risk 5). The same history runs a second time with cuts that are written at once:
+ * both leave the same bytes.
  */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -153,7 +154,15 @@ type Operation =
   | { readonly kind: 'cut' | 'write' | 'slice' | 'durable' | 'forget' | 'crash' };
 
 const key = fc.constantFrom(...keyPool);
-const sub = fc.constantFrom<string | number>('1', 1, '', 'x', -2.5, Infinity, ...Array.from({ length: 12 }, (_, i) => i));
+const sub = fc.constantFrom<string | number>(
+  '1',
+  1,
+  '',
+  'x',
+  -2.5,
+  Infinity,
+  ...Array.from({ length: 12 }, (_, i) => i),
+);
 const pane = fc.constantFrom(0, 1000, 2000, -1000, ...Array.from({ length: 8 }, (_, i) => 3000 + i));
 const count = fc.nat(1000);
 const amount = fc.constantFrom(1, 1, 2, 5, 63, 64, 65, 130);
@@ -163,7 +172,10 @@ const stateOperation = fc.oneof(
   fc.record({ kind: fc.constant('mutate' as const), key, count }),
   fc.record({ kind: fc.constant('add' as const), key, count: amount }),
   fc.record({ kind: fc.constant('shift' as const), key, count: amount }),
-  fc.record({ kind: fc.constantFrom('read' as const, 'clearValue' as const, 'clearList' as const, 'clearMap' as const), key }),
+  fc.record({
+    kind: fc.constantFrom('read' as const, 'clearValue' as const, 'clearList' as const, 'clearMap' as const),
+    key,
+  }),
   fc.record({ kind: fc.constantFrom('set' as const, 'mutateEntry' as const), key, sub, count }),
   fc.record({ kind: fc.constant('delete' as const), key, sub }),
   fc.record({ kind: fc.constantFrom('setPane' as const, 'growPane' as const), key, sub: pane, count }),
@@ -316,7 +328,14 @@ const compareKey = (system: System, model: Model, at: Key): void => {
   const { value, list, map, panes } = system.handles;
   system.with(at, () => {
     equal(
-      [value.value(), list.size, [...list.values()], [...map.keys()], [...map.entries()], paneNumbers.map((number) => panes.get(number))],
+      [
+        value.value(),
+        list.size,
+        [...list.values()],
+        [...map.keys()],
+        [...map.entries()],
+        paneNumbers.map((number) => panes.get(number)),
+      ],
       [
         expected.value,
         expected.list.length,
@@ -336,14 +355,22 @@ const compareAll = (system: System, model: Model): void => {
 
 /** What iteration over all keys finds, in the open phase. */
 const compareIteration = async (system: System, model: Model): Promise<void> => {
-  const found = { value: new Array<unknown>(), list: new Array<unknown>(), map: new Array<unknown>(), panes: new Array<unknown>() };
+  const found = {
+    value: new Array<unknown>(),
+    list: new Array<unknown>(),
+    map: new Array<unknown>(),
+    panes: new Array<unknown>(),
+  };
   const entries: string[] = [];
   await system.handles.value.forEachKey((at) => found.value.push(mapKeyOf(at)));
   await system.handles.list.forEachKey((at) => found.list.push(mapKeyOf(at)));
   await system.handles.map.forEachKey((at) => found.map.push(mapKeyOf(at)));
   await system.handles.panes.forEachKey((at) => found.panes.push(mapKeyOf(at)));
-  await system.handles.panes.forEachEntry((at, number, box) => entries.push(`${String(mapKeyOf(at))} ${number} ${box().count}`));
-  const having = (test: (state: KeyModel) => boolean): unknown[] => [...model.keys].filter(([, state]) => test(state)).map(([at]) => at);
+  await system.handles.panes.forEachEntry((at, number, box) =>
+    entries.push(`${String(mapKeyOf(at))} ${number} ${box().count}`),
+  );
+  const having = (test: (state: KeyModel) => boolean): unknown[] =>
+    [...model.keys].filter(([, state]) => test(state)).map(([at]) => at);
   const sorted = (list: readonly unknown[]): string[] => list.map(String).sort();
   expect(sorted(found.value)).toEqual(sorted(having((state) => state.value !== undefined)));
   expect(sorted(found.list)).toEqual(sorted(having((state) => state.list.length > 0)));
@@ -416,7 +443,10 @@ const run = async (history: readonly Operation[], options: Options): Promise<voi
 };
 
 it('I4: after a crash the state is that of the last durable cut, and a cut is the same whenever it is written', async () => {
-  await fc.assert(fc.asyncProperty(operations, fc.record({ cacheMax: fc.constantFrom(1, 5, 40, 1000), freeze: fc.boolean() }), run), {
-    numRuns: Number(process.env['MILLRACE_RUNS'] ?? 120),
-  });
+  await fc.assert(
+    fc.asyncProperty(operations, fc.record({ cacheMax: fc.constantFrom(1, 5, 40, 1000), freeze: fc.boolean() }), run),
+    {
+      numRuns: Number(process.env['MILLRACE_RUNS'] ?? 120),
+    },
+  );
 });

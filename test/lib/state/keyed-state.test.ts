@@ -10,7 +10,11 @@ import { openStore, setUp, save, rowCount } from './working-set-fixture.ts';
 describe('handles', () => {
   it('I2: throw while no key is current', async () => {
     const { state, at } = setUp(await openStore());
-    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<string, number>('m'))];
+    const [value, list, map] = [
+      state(valueState<number>('v')),
+      state(listState<number>('l')),
+      state(mapState<string, number>('m')),
+    ];
     at('a', () => {
       value.update(1);
       list.add(1);
@@ -58,7 +62,8 @@ describe('handles', () => {
     const { state, at } = setUp(await openStore());
     const map = state(mapState<string, number>('m', { indexed: false }));
     at('a', () => map.set('x', 1));
-    for (const use of [() => map.keys(), () => map.entries(), () => map.clear()]) expect(() => at('a', use)).toThrow(/without|index/);
+    for (const use of [() => map.keys(), () => map.entries(), () => map.clear()])
+      expect(() => at('a', use)).toThrow(/without|index/);
   });
 
   it('undefined is no value', async () => {
@@ -160,7 +165,11 @@ describe('versions', () => {
   const written = async (): Promise<Store> => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
-    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<string, number>('m'))];
+    const [value, list, map] = [
+      state(valueState<number>('v')),
+      state(listState<number>('l')),
+      state(mapState<string, number>('m')),
+    ];
     at('a', () => {
       value.update(1);
       for (let i = 0; i < 70; i += 1) list.add(i);
@@ -191,7 +200,9 @@ describe('versions', () => {
     await save(first.set, store);
     const { state, at } = setUp(store, { restored: true });
     const value = state(valueState<number>('v'));
-    expect(() => at('a', () => value.value())).toThrow(expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }) as Error);
+    expect(() => at('a', () => value.value())).toThrow(
+      expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }) as Error,
+    );
   });
 
   it('notices a damaged row', async () => {

@@ -16,8 +16,17 @@ import {
 import { keyGroupOf, mapKeyOf } from '../../../lib/core/key.ts';
 
 const finite = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer()).map((n) => n + 0);
-const ordered = fc.oneof(finite, fc.constantFrom(Infinity, -Infinity, Number.MAX_VALUE, Number.MIN_VALUE, -Number.MIN_VALUE, 0));
-const part = fc.oneof(fc.string({ unit: 'grapheme' }), finite, fc.bigInt(), fc.boolean(), fc.constantFrom('\0', '\0tx', '\0s', ''));
+const ordered = fc.oneof(
+  finite,
+  fc.constantFrom(Infinity, -Infinity, Number.MAX_VALUE, Number.MIN_VALUE, -Number.MIN_VALUE, 0),
+);
+const part = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  finite,
+  fc.bigInt(),
+  fc.boolean(),
+  fc.constantFrom('\0', '\0tx', '\0s', ''),
+);
 const key: fc.Arbitrary<Key> = fc.oneof(part, fc.array(part, { maxLength: 3 }));
 const number16 = fc.integer({ min: 0, max: 0xffff });
 const number8 = fc.integer({ min: 0, max: 0xff });
@@ -39,16 +48,32 @@ describe('layout', () => {
 
   it('a state row says what it was made of, and lies in the ranges of its state and operator only', () => {
     fc.assert(
-      fc.property(number16, number8, key, sub, number16, number8, (operator, state, value, subKey, otherOperator, otherState) => {
-        const stored = storedKeyOf(mapKeyOf(value), 128);
-        const row = stateRowKey(operator, state, stored, subKey);
-        expect(parseStateRow(row)).toEqual({ operator, state, group: keyGroupOf(value, 128), key: value, sub: subKey });
-        expect(within(row, stateRange(operator, state))).toBe(true);
-        expect(within(row, stateRange(operator))).toBe(true);
-        expect(within(row, stateRange(otherOperator))).toBe(otherOperator === operator);
-        expect(within(row, stateRange(otherOperator, otherState))).toBe(otherOperator === operator && otherState === state);
-        expect(within(row, timerRange(operator))).toBe(false);
-      }),
+      fc.property(
+        number16,
+        number8,
+        key,
+        sub,
+        number16,
+        number8,
+        (operator, state, value, subKey, otherOperator, otherState) => {
+          const stored = storedKeyOf(mapKeyOf(value), 128);
+          const row = stateRowKey(operator, state, stored, subKey);
+          expect(parseStateRow(row)).toEqual({
+            operator,
+            state,
+            group: keyGroupOf(value, 128),
+            key: value,
+            sub: subKey,
+          });
+          expect(within(row, stateRange(operator, state))).toBe(true);
+          expect(within(row, stateRange(operator))).toBe(true);
+          expect(within(row, stateRange(otherOperator))).toBe(otherOperator === operator);
+          expect(within(row, stateRange(otherOperator, otherState))).toBe(
+            otherOperator === operator && otherState === state,
+          );
+          expect(within(row, timerRange(operator))).toBe(false);
+        },
+      ),
     );
   });
 
@@ -84,7 +109,14 @@ describe('layout', () => {
         (operator, domain, value, time, other, namespace) => {
           const stored = storedKeyOf(mapKeyOf(value), 128);
           const row = timerRowKey(operator, domain, stored, time, namespace);
-          expect(parseTimerRow(row, timerRowValue(row))).toEqual({ operator, domain, group: stored.group, time, key: value, namespace });
+          expect(parseTimerRow(row, timerRowValue(row))).toEqual({
+            operator,
+            domain,
+            group: stored.group,
+            time,
+            key: value,
+            namespace,
+          });
           expect(within(row, timerRange(operator))).toBe(true);
           const later = timerRowKey(operator, domain, stored, other, namespace);
           expect(Buffer.compare(row, later)).toBe(time < other ? -1 : time > other ? 1 : 0);

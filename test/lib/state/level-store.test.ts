@@ -33,10 +33,15 @@ const within = async <R>(work: (open: OpenStorage) => Promise<R> | R, path = dir
 };
 
 const code = (code: string, ...words: string[]): unknown =>
-  expect.objectContaining({ code, message: expect.stringMatching(words.map((word) => `(?=[\\s\\S]*${word})`).join('')) as unknown });
+  expect.objectContaining({
+    code,
+    message: expect.stringMatching(words.map((word) => `(?=[\\s\\S]*${word})`).join('')) as unknown,
+  });
 
 const filesOf = async (database: string, pattern: RegExp): Promise<string[]> =>
-  (await readdir(join(directory, database))).filter((file) => pattern.test(file)).map((file) => join(directory, database, file));
+  (await readdir(join(directory, database)))
+    .filter((file) => pattern.test(file))
+    .map((file) => join(directory, database, file));
 
 /** Batches of 20 rows and a checkpoint header each. */
 const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void> => {
@@ -44,7 +49,8 @@ const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void>
   for (let number = 0; number < count; number += 1) {
     const id: number = (previous?.id ?? 0) + 1;
     const batch = digestedBatch(state.batch());
-    for (let row = 0; row < 20; row += 1) batch.put(Buffer.from(`s${row}`), sealValue({ id, row, text: 'x'.repeat(100) }));
+    for (let row = 0; row < 20; row += 1)
+      batch.put(Buffer.from(`s${row}`), sealValue({ id, row, text: 'x'.repeat(100) }));
     previous = writeCheckpoint(batch, { id, previous, body: { id }, rowsDigest: batch.rowsDigest });
     await batch.write();
   }
@@ -56,7 +62,13 @@ describe('opening', () => {
     const { jobId } = await within((open) => open);
     const marker = JSON.parse(await readFile(join(directory, 'millrace.json'), 'utf8')) as unknown;
     expect(marker).toEqual({ format: 1, jobId, crc: crc32(`1 ${jobId}`) });
-    expect(await readdir(directory)).toEqual(['journal', 'journal.acknowledged', 'millrace.json', 'state', 'state.acknowledged']);
+    expect(await readdir(directory)).toEqual([
+      'journal',
+      'journal.acknowledged',
+      'millrace.json',
+      'state',
+      'state.acknowledged',
+    ]);
     expect(await within((open) => open.jobId)).toBe(jobId);
   });
 
@@ -64,28 +76,43 @@ describe('opening', () => {
     expect(() => new LevelStorage('')).toThrow('directory');
     expect(() => new LevelStorage('x', { writeBufferSize: 5 } as object)).toThrow('writeBufferSize');
     expect(() => new LevelStorage('x', { cacheBytes: 0.5 })).toThrow('Expected `cacheBytes` to be an integer from 0');
-    expect(() => new LevelStorage('x', { writeBufferBytes: 5 })).toThrow('Expected `writeBufferBytes` to be an integer from 65536');
+    expect(() => new LevelStorage('x', { writeBufferBytes: 5 })).toThrow(
+      'Expected `writeBufferBytes` to be an integer from 65536',
+    );
   });
 
   test('a path that is a file, or lies under one', async () => {
     await writeFile(directory, 'text');
     await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FAILED', 'is not a directory'));
-    await expect(new LevelStorage(join(directory, 'x')).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false });
+    await expect(new LevelStorage(join(directory, 'x')).open()).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      retryable: false,
+    });
     expect(await readFile(directory, 'utf8')).toBe('text');
   });
 
   test('a path that no file system takes, or that is no directory to enter', async () => {
     expect(() => new LevelStorage('a\0b')).toThrow('directory');
     const long = join(directory, 'n'.repeat(300));
-    await expect(new LevelStorage(long).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false, cause: { code: 'ENAMETOOLONG' } });
+    await expect(new LevelStorage(long).open()).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      retryable: false,
+      cause: { code: 'ENAMETOOLONG' },
+    });
     await within(() => undefined);
     await rm(join(directory, 'millrace.json'));
     await promisify(execFile)('mkfifo', [join(directory, 'millrace.json')]);
-    await expect(new LevelStorage(directory).open()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false, cause: { code: 'ERR_NOT_REGULAR' } });
+    await expect(new LevelStorage(directory).open()).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      retryable: false,
+      cause: { code: 'ERR_NOT_REGULAR' },
+    });
   });
 
   test('a place where nothing can be written', async () => {
-    await expect(new LevelStorage('/proc/millrace/job').open()).rejects.toEqual(code('STORE_FAILED', '/proc/millrace/job'));
+    await expect(new LevelStorage('/proc/millrace/job').open()).rejects.toEqual(
+      code('STORE_FAILED', '/proc/millrace/job'),
+    );
   });
 
   test('a directory without one of its parts is refused, with its name', async () => {
@@ -110,7 +137,11 @@ describe('opening', () => {
     await within((open) => put(open.state, { a: '1' }));
     for (const path of [...(await filesOf('state', /^MANIFEST/)), join(directory, 'state', 'CURRENT')]) {
       const whole = await readFile(path);
-      for (const damage of [whole.subarray(0, 7), Buffer.from(whole.map((byte, at) => (at === 5 ? byte ^ 0xff : byte))), Buffer.alloc(0)]) {
+      for (const damage of [
+        whole.subarray(0, 7),
+        Buffer.from(whole.map((byte, at) => (at === 5 ? byte ^ 0xff : byte))),
+        Buffer.alloc(0),
+      ]) {
         await writeFile(path, damage);
         await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state'));
       }
@@ -143,7 +174,9 @@ describe('opening', () => {
     await within(() => undefined);
     const script = `const { ClassicLevel } = require('classic-level'); const db = new ClassicLevel(process.argv[1]);
       db.open().then(() => console.log('open')); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['-e', script, join(directory, 'journal')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['-e', script, join(directory, 'journal')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     try {
       await new Promise((resolve) => child.stdout.once('data', resolve));
       await expect(new LevelStorage(directory).open()).rejects.toMatchObject({
@@ -169,7 +202,8 @@ describe('a creation that was interrupted', () => {
       'in the middle of the first database',
       async () => {
         await mkdir(join(directory, 'state'), { recursive: true });
-        for (const file of ['LOCK', 'LOG', 'MANIFEST-000001', '000001.dbtmp']) await writeFile(join(directory, 'state', file), 'half');
+        for (const file of ['LOCK', 'LOG', 'MANIFEST-000001', '000001.dbtmp'])
+          await writeFile(join(directory, 'state', file), 'half');
       },
     ],
     [
@@ -198,13 +232,21 @@ describe('a creation that was interrupted', () => {
     await interrupt();
     await within((open) => put(open.state, { a: '1' }));
     expect(await within(keysOf)).toEqual(['a']);
-    expect(await readdir(directory)).toEqual(['journal', 'journal.acknowledged', 'millrace.json', 'state', 'state.acknowledged']);
+    expect(await readdir(directory)).toEqual([
+      'journal',
+      'journal.acknowledged',
+      'millrace.json',
+      'state',
+      'state.acknowledged',
+    ]);
   });
 
   test('is not assumed where there is data', async () => {
     await within((open) => put(open.state, { a: '1' }));
     await rm(join(directory, 'millrace.json'));
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'millrace\\.json', "'state' holds data"));
+    await expect(new LevelStorage(directory).open()).rejects.toEqual(
+      code('STORE_DAMAGED', 'millrace\\.json', "'state' holds data"),
+    );
     await rm(join(directory, 'state', 'CURRENT'));
     await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state/CURRENT'));
     expect(existsSync(join(directory, 'millrace.json'))).toBe(false);
@@ -236,7 +278,8 @@ describe('damage', () => {
       const copy = join(base, `cut${cut}`);
       await cp(directory, copy, { recursive: true });
       await truncate(log.replace(directory, copy), Math.floor((size * cut) / 24));
-      if (cut < 24) await expect(new LevelStorage(copy).open()).rejects.toEqual(code('STORE_DAMAGED', 'were acknowledged'));
+      if (cut < 24)
+        await expect(new LevelStorage(copy).open()).rejects.toEqual(code('STORE_DAMAGED', 'were acknowledged'));
       await rm(note.replace(directory, copy)); // As after a loss of power, which may leave it behind the log.
       await within(async ({ state }) => {
         const newest = await readNewestCheckpoint(state);
@@ -325,7 +368,10 @@ describe('a write that fails', () => {
     await rename(join(directory, 'moved'), join(directory, 'state'));
     expect(() => open.state.batch()).toThrow('failed before');
     expect(() => open.state.get(Buffer.from('a'))).toThrow('failed before');
-    await expect(open.state.clear(everything)).rejects.toMatchObject({ code: 'STORE_FAILED', cause: { code: 'STORE_FAILED' } });
+    await expect(open.state.clear(everything)).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      cause: { code: 'STORE_FAILED' },
+    });
     await open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]);
     await open.close();
     await within(async (again) => {
@@ -396,13 +442,16 @@ describe('a disk that is full', () => {
 describe('the log that the next opening reads again', () => {
   /** Bytes of the logs on disk, once tables that are being written are whole. */
   const logBytes = async (database: string): Promise<number> => {
-    const sizes = (await filesOf(database, /log$/)).map(async (file) => (await stat(file).catch(() => ({ size: 0 }))).size);
+    const sizes = (await filesOf(database, /log$/)).map(
+      async (file) => (await stat(file).catch(() => ({ size: 0 }))).size,
+    );
     return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   };
   const rowBytes = 1000;
   const fill = async (store: OpenStorage['state'], from: number, count: number): Promise<void> => {
     const batch = store.batch();
-    for (let row = from; row < from + count; row += 1) batch.put(Buffer.from(`s${row}`), Buffer.alloc(rowBytes, `${row}`));
+    for (let row = from; row < from + count; row += 1)
+      batch.put(Buffer.from(`s${row}`), Buffer.alloc(rowBytes, `${row}`));
     await batch.write();
   };
 
@@ -412,7 +461,10 @@ describe('the log that the next opening reads again', () => {
     await expect.poll(() => logBytes('state')).toBeLessThan(2 ** 20);
     for (let from = 3000; from < 5000; from += 50) await fill(open.state, from, 50);
     await expect.poll(() => logBytes('state')).toBeLessThan(2 ** 20);
-    const entries = Array.from({ length: 3000 }, (_, i) => ({ key: Buffer.from(`j${i}`), value: Buffer.alloc(rowBytes, `${i}`) }));
+    const entries = Array.from({ length: 3000 }, (_, i) => ({
+      key: Buffer.from(`j${i}`),
+      value: Buffer.alloc(rowBytes, `${i}`),
+    }));
     await open.journal.append(entries);
     expect(await logBytes('journal')).toBeGreaterThan(2 ** 20);
     await open.journal.pruneState(entries.slice(1).map(({ key }) => key));

@@ -34,9 +34,15 @@ describe('crash', () => {
     const storage = new MemoryStorage({ clock: new ManualTimers(1), writeDelayMs: () => 5 });
     const dead = await storage.open();
     await put(dead.state, { a: '1' });
-    const inFlight = [put(dead.state, { b: '2' }), dead.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }])];
+    const inFlight = [
+      put(dead.state, { b: '2' }),
+      dead.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]),
+    ];
     storage.crash();
-    const later = [put(storageBatch(dead), { c: '3' }), dead.state.clear({ gte: Buffer.from('a'), lt: Buffer.from('z') })];
+    const later = [
+      put(storageBatch(dead), { c: '3' }),
+      dead.state.clear({ gte: Buffer.from('a'), lt: Buffer.from('z') }),
+    ];
     expect(await Promise.all([...inFlight, ...later].map(fate))).toEqual(['pending', 'pending', 'rejected', 'pending']);
     expect(await fate(dead.journal.get(Buffer.from('j')))).toBe('pending');
     expect(() => dead.state.get(Buffer.from('a'))).toThrow('crashed');
@@ -115,7 +121,8 @@ describe('durability', () => {
   });
 
   test('a job id comes from the clock, so that a seed gives the same one', async () => {
-    const jobId = async (seed: number): Promise<string> => (await new MemoryStorage({ clock: new ManualTimers(seed) }).open()).jobId;
+    const jobId = async (seed: number): Promise<string> =>
+      (await new MemoryStorage({ clock: new ManualTimers(seed) }).open()).jobId;
     expect(await jobId(3)).toBe(await jobId(3));
     expect(await jobId(3)).not.toBe(await jobId(4));
   });
@@ -147,27 +154,30 @@ describe('faults', () => {
   test.each([
     ['fail-before', []],
     ['fail-after', ['a', 'b']],
-  ] as const)('%s: the batch is absent or whole, and the store is of no use until reopened (I15)', async (fault, expected) => {
-    const storage = faultyAt(2, fault);
-    const open = await storage.open();
-    const batch = open.state.batch();
-    batch.put(Buffer.from('a'), Buffer.from('1'));
-    batch.put(Buffer.from('b'), Buffer.from('2'));
-    const queued = open.state.batch();
-    queued.put(Buffer.from('c'), Buffer.from('3'));
-    const writes = await Promise.allSettled([batch.write(), queued.write()]);
-    expect(writes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    await expect(queued.write()).rejects.toThrow(TypeError);
-    expect(() => open.state.get(Buffer.from('a'))).toThrow('failed before');
-    expect(() => open.state.batch()).toThrow('failed before');
-    await expect(open.state.clear({ gte: Buffer.from('a'), lt: Buffer.from('b') })).rejects.toEqual(failed);
-    await open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]);
-    await open.close();
-    const again = await storage.open();
-    expect(await keysOf(again)).toEqual(expected);
-    await put(again.state, { d: '4' });
-    expect(await keysOf(again)).toEqual([...expected, 'd']);
-  });
+  ] as const)(
+    '%s: the batch is absent or whole, and the store is of no use until reopened (I15)',
+    async (fault, expected) => {
+      const storage = faultyAt(2, fault);
+      const open = await storage.open();
+      const batch = open.state.batch();
+      batch.put(Buffer.from('a'), Buffer.from('1'));
+      batch.put(Buffer.from('b'), Buffer.from('2'));
+      const queued = open.state.batch();
+      queued.put(Buffer.from('c'), Buffer.from('3'));
+      const writes = await Promise.allSettled([batch.write(), queued.write()]);
+      expect(writes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+      await expect(queued.write()).rejects.toThrow(TypeError);
+      expect(() => open.state.get(Buffer.from('a'))).toThrow('failed before');
+      expect(() => open.state.batch()).toThrow('failed before');
+      await expect(open.state.clear({ gte: Buffer.from('a'), lt: Buffer.from('b') })).rejects.toEqual(failed);
+      await open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]);
+      await open.close();
+      const again = await storage.open();
+      expect(await keysOf(again)).toEqual(expected);
+      await put(again.state, { d: '4' });
+      expect(await keysOf(again)).toEqual([...expected, 'd']);
+    },
+  );
 
   test('a failed append fails the journal until it is reopened', async () => {
     const storage = faultyAt(2, 'fail-after');

@@ -1,4 +1,7 @@
-/** What can not be stored is refused where it is put into state: with a directory and in memory, and what was there stays. */
+/**
+ * What can not be stored is refused where it is put into state: with a directory and in memory, and what was there
+ * stays.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +18,10 @@ const wrongs: readonly (readonly [what: string, value: unknown, found: RegExp])[
 for (const place of ['in memory', 'with a directory']) {
   test.each(wrongs)(`${place}: %s`, async (_, wrong, found) => {
     const directory = await mkdtemp(join(tmpdir(), 'refused-'));
-    const env = StreamExecutionEnvironment.create({ logger: 'silent', ...(place === 'in memory' ? {} : { checkpoint: { directory } }) });
+    const env = StreamExecutionEnvironment.create({
+      logger: 'silent',
+      ...(place === 'in memory' ? {} : { checkpoint: { directory } }),
+    });
     const state = { v: valueState<unknown>('v'), l: listState<unknown>('l'), m: mapState<string, unknown>('m') };
     const seen = await env
       .fromCollection([1, 2])
@@ -24,7 +30,11 @@ for (const place of ['in memory', 'with a directory']) {
         state,
         process(value, ctx) {
           const { v, l, m } = ctx.state;
-          const puts = { v: (each: unknown) => v.update(each), l: (each: unknown) => l.add(each), m: (each: unknown) => m.set('x', each) };
+          const puts = {
+            v: (each: unknown) => v.update(each),
+            l: (each: unknown) => l.add(each),
+            m: (each: unknown) => m.set('x', each),
+          };
           for (const [name, put] of Object.entries(puts)) {
             put(value);
             const message = expect.stringMatching(new RegExp(`^state '${name}' of key \`k\`: ${found.source}`));

@@ -14,7 +14,8 @@ const memoryFixture = (storage: MemoryStorage): StorageFixture => ({
 
 const makers = {
   memory: async () => memoryFixture(new MemoryStorage()),
-  'memory with delays': async () => memoryFixture(new MemoryStorage({ clock: new ManualTimers(7), writeDelayMs: () => 3 })),
+  'memory with delays': async () =>
+    memoryFixture(new MemoryStorage({ clock: new ManualTimers(7), writeDelayMs: () => 3 })),
   'memory on a clock': async () => memoryFixture(new MemoryStorage({ clock: new ManualTimers(7) })),
   'memory that lands a write': async () => {
     const storage = new MemoryStorage();

@@ -1,6 +1,6 @@
 /**
- * Timers against a naive model: a plain list from which the least due timer is taken. Callbacks register and delete more timers, also in
- * the past; cuts are written while timers change, and a crash goes back to the last durable one.
+ * Timers against a naive model: a plain list from which the least due timer is taken. Callbacks register and delete
+ * more timers, also in the past; cuts are written while timers change, and a crash goes back to the last durable one.
  */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -25,7 +25,8 @@ interface Registry {
   delete(timer: ModelTimer): void;
 }
 
-const nameOf = ({ key, time, namespace, domain }: ModelTimer): string => `${domain} ${time} ${String(mapKeyOf(key))} ${namespace}`;
+const nameOf = ({ key, time, namespace, domain }: ModelTimer): string =>
+  `${domain} ${time} ${String(mapKeyOf(key))} ${namespace}`;
 
 class Model implements Registry {
   timers = new Map<string, ModelTimer>();
@@ -42,7 +43,9 @@ class Model implements Registry {
     for (;;) {
       const [next] = [...this.timers.values()]
         .filter((timer) => timer.domain === domain && timer.time <= to)
-        .sort((a, b) => a.time - b.time || Buffer.compare(keyBytes(a.key), keyBytes(b.key)) || a.namespace - b.namespace);
+        .sort(
+          (a, b) => a.time - b.time || Buffer.compare(keyBytes(a.key), keyBytes(b.key)) || a.namespace - b.namespace,
+        );
       if (next === undefined) return;
       this.delete(next);
       fire(next);
@@ -50,7 +53,22 @@ class Model implements Registry {
   }
 }
 
-const keyPool: readonly Key[] = ['a', 'b', 'ab', '', '\u{1f600}', '\uffee', '\0t', 2, 10, -1, ['a', 1], ['a', 2], true, 5n];
+const keyPool: readonly Key[] = [
+  'a',
+  'b',
+  'ab',
+  '',
+  '\u{1f600}',
+  '\uffee',
+  '\0t',
+  2,
+  10,
+  -1,
+  ['a', 1],
+  ['a', 2],
+  true,
+  5n,
+];
 const plainPool: readonly Key[] = ['a', 'b', 'ab', 'c', 'ca', 'é'];
 const domain = fc.constantFrom<TimeDomain>('event', 'processing');
 const time = fc.oneof(fc.integer({ min: -3, max: 9 }), fc.constantFrom(Infinity, 12.5, -Infinity));
@@ -70,7 +88,13 @@ const history = (keys: readonly Key[]): fc.Arbitrary<Operation[]> => {
       {
         weight: 2,
         arbitrary: fc.record({
-          kind: fc.constantFrom('cut' as const, 'slice' as const, 'durable' as const, 'durable' as const, 'crash' as const),
+          kind: fc.constantFrom(
+            'cut' as const,
+            'slice' as const,
+            'durable' as const,
+            'durable' as const,
+            'crash' as const,
+          ),
         }),
       },
     ),
@@ -78,7 +102,10 @@ const history = (keys: readonly Key[]): fc.Arbitrary<Operation[]> => {
   );
 };
 
-/** What a callback does depends on the timer and on how many have fired, so system and model do the same as long as they agree. */
+/**
+ * What a callback does depends on the timer and on how many have fired, so system and model do the same as long as they
+ * agree.
+ */
 const callback = (fired: ModelTimer, count: number, registry: Registry): void => {
   if (count % 2 === 0) registry.register({ ...fired, time: fired.time + (count % 5) - 2 });
   if (count % 3 === 0) registry.delete({ ...fired, namespace: 1 });
@@ -106,7 +133,10 @@ const run = async (operations: readonly Operation[]): Promise<void> => {
       case 'advance': {
         const from = clocks[operation.domain] === -Infinity ? 0 : clocks[operation.domain];
         const to = from + operation.step;
-        clocks = operation.domain === 'event' ? { event: to, processing: clocks.processing } : { event: clocks.event, processing: to };
+        clocks =
+          operation.domain === 'event'
+            ? { event: to, processing: clocks.processing }
+            : { event: clocks.event, processing: to };
         const expected: string[] = [];
         model.advance(operation.domain, to, (timer) => {
           expected.push(nameOf(timer));
@@ -136,7 +166,9 @@ const run = async (operations: readonly Operation[]): Promise<void> => {
         break;
     }
     expect(system.service.count).toEqual(countOf(model));
-    const processing = [...model.timers.values()].filter((timer) => timer.domain === 'processing').map((timer) => timer.time);
+    const processing = [...model.timers.values()]
+      .filter((timer) => timer.domain === 'processing')
+      .map((timer) => timer.time);
     expect(system.service.nextProcessingTime).toBe(processing.length === 0 ? undefined : Math.min(...processing));
   }
 };

@@ -8,7 +8,10 @@ import type { Store } from '../../../lib/state/store.ts';
 
 const setUp = (fire: (timer: Timer, key: unknown) => void = () => {}): { keys: KeyContext; timers: TimerService } => {
   const keys = new KeyContext();
-  return { keys, timers: new TimerService({ op: 1, keys, maxParallelism: 128, fire: (timer) => fire(timer, keys.key) }) };
+  return {
+    keys,
+    timers: new TimerService({ op: 1, keys, maxParallelism: 128, fire: (timer) => fire(timer, keys.key) }),
+  };
 };
 
 const save = async (timers: TimerService, store: Store): Promise<number> => {

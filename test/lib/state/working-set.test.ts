@@ -60,7 +60,11 @@ describe('the cut', () => {
   it('writes nothing for what came and went within an epoch, and keeps no trace of it', async () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
-    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    const [value, list, map] = [
+      state(valueState<number>('v')),
+      state(listState<number>('l')),
+      state(mapState<number, number>('m')),
+    ];
     for (let i = 0; i < 5000; i += 1) {
       at(i % 7, () => {
         value.update(i);
@@ -79,7 +83,11 @@ describe('the cut', () => {
   it('deletes the row of what was stored, once', async () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
-    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    const [value, list, map] = [
+      state(valueState<number>('v')),
+      state(listState<number>('l')),
+      state(mapState<number, number>('m')),
+    ];
     at('a', () => {
       value.update(1);
       for (let i = 0; i < 200; i += 1) list.add(i);
@@ -101,7 +109,11 @@ describe('the cut', () => {
   it('keeps what was cleared in the cut and came back before it was durable', async () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
-    const [value, list, map] = [state(valueState<number>('v')), state(listState<number>('l')), state(mapState<number, number>('m'))];
+    const [value, list, map] = [
+      state(valueState<number>('v')),
+      state(listState<number>('l')),
+      state(mapState<number, number>('m')),
+    ];
     const fill = (n: number): void =>
       at('a', () => {
         value.update(n);

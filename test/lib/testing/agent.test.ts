@@ -1,4 +1,15 @@
-import { agent, Agent, Action, ChatRequestEvent, ChatResponseEvent, InputEvent, outputTag, StreamError, type DeadLetter, type RunnerContext } from 'millrace';
+import {
+  agent,
+  Agent,
+  Action,
+  ChatRequestEvent,
+  ChatResponseEvent,
+  InputEvent,
+  outputTag,
+  StreamError,
+  type DeadLetter,
+  type RunnerContext,
+} from 'millrace';
 import { AgentHarness, ManualClock, scriptedChatModel } from 'millrace/testing';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
@@ -17,7 +28,9 @@ const scorer = agent<Review, number>('scorer')
   .on(InputEvent, 'ask', ({ input }, ctx) => {
     const seen = ctx.shortTermMemory.get<number>('stats.count') ?? 0;
     ctx.shortTermMemory.set('stats.count', seen + 1);
-    ctx.sendEvent(new ChatRequestEvent({ model: 'model', messages: [{ role: 'user', content: input.text }], outputSchema: Score }));
+    ctx.sendEvent(
+      new ChatRequestEvent({ model: 'model', messages: [{ role: 'user', content: input.text }], outputSchema: Score }),
+    );
   })
   .on(ChatResponseEvent, 'answer', (event, ctx) => ctx.output((event.output as z.infer<typeof Score>).score));
 
@@ -36,7 +49,12 @@ describe('AgentHarness', () => {
     const harness = await AgentHarness.open(scorer, { models: { default: model } });
     const { outputs, events, memory } = await harness.run({ id: 'a', text: 'good' }, 'a');
     expect(outputs).toEqual([5]);
-    expect(events.map(({ type }) => type)).toEqual(['_input_event', '_chat_request_event', '_chat_response_event', '_output_event']);
+    expect(events.map(({ type }) => type)).toEqual([
+      '_input_event',
+      '_chat_request_event',
+      '_chat_response_event',
+      '_output_event',
+    ]);
     expect(memory).toEqual({ stats: { count: 1 } });
     expect(model.requests[0]?.messages.at(-1)?.content).toBe('good');
     expect((await harness.run({ id: 'a', text: 'bad' }, 'a')).memory).toEqual({ stats: { count: 2 } });
@@ -47,7 +65,11 @@ describe('AgentHarness', () => {
   });
 
   it('skips the waits before another attempt', async () => {
-    const model = scriptedChatModel([new StreamError('MODEL_UNAVAILABLE', 'busy'), new StreamError('MODEL_UNAVAILABLE', 'busy'), '{"score":3}']);
+    const model = scriptedChatModel([
+      new StreamError('MODEL_UNAVAILABLE', 'busy'),
+      new StreamError('MODEL_UNAVAILABLE', 'busy'),
+      '{"score":3}',
+    ]);
     const harness = await AgentHarness.open(scorer, { models: { default: model } });
     expect((await harness.run({ id: 'a', text: 'good' })).outputs).toEqual([3]);
     expect(harness.operator.now).toBeGreaterThanOrEqual(120_000);

@@ -9,7 +9,9 @@ import { asyncMap } from '../../../operators/async-map.ts';
 /** Keeps the last value of a key and says it at a timer. */
 const remember: Operator<string, string> = (context) => {
   const last = context.state(valueState<string>('last'));
-  const timers = context.timers(({ timestamp }) => context.output.emit(`${String(context.currentKey())}=${last.value()}`, timestamp));
+  const timers = context.timers(({ timestamp }) =>
+    context.output.emit(`${String(context.currentKey())}=${last.value()}`, timestamp),
+  );
   return {
     process(value, timestamp) {
       last.update(value);
@@ -22,7 +24,9 @@ const keyOf = (value: string): string => value.slice(0, 1);
 
 describe('OperatorHarness', () => {
   it('gives what came out of each step, and a record has no timestamp unless it is given one', async () => {
-    const echo: Operator<string, string> = ({ output }) => ({ process: (value, timestamp) => output.emit(value, timestamp) });
+    const echo: Operator<string, string> = ({ output }) => ({
+      process: (value, timestamp) => output.emit(value, timestamp),
+    });
     const harness = await OperatorHarness.open(echo);
     expect(harness.element('a')).toEqual([{ kind: 'record', value: 'a', timestamp: MIN_TIMESTAMP }]);
     expect(harness.status(false)).toEqual([{ kind: 'status', idle: false }]);
@@ -86,7 +90,10 @@ describe('work in the harness', () => {
   const record = <T>(value: T, timestamp: number) => ({ kind: 'record', value, timestamp });
 
   it('runs, and what comes out is given when it has settled', async () => {
-    const harness = await OperatorHarness.open(asyncMap(async (value: string) => value.length), { keyOf });
+    const harness = await OperatorHarness.open(
+      asyncMap(async (value: string) => value.length),
+      { keyOf },
+    );
     expect(harness.element('abc', 1)).toEqual([]);
     expect(harness.watermark(1)).toEqual([]);
     expect(harness.workOpen).toBe(1);
@@ -101,7 +108,10 @@ describe('work in the harness', () => {
     expect(await harness.settled()).toEqual([record('a', 1)]);
     const never = await OperatorHarness.open(asyncMap(() => new Promise<never>(() => {})));
     never.element('a', 1);
-    await expect(never.settled({ timeout: 10 })).rejects.toMatchObject({ code: 'WORK_TIMEOUT', hint: expect.stringContaining('advance') as string });
+    await expect(never.settled({ timeout: 10 })).rejects.toMatchObject({
+      code: 'WORK_TIMEOUT',
+      hint: expect.stringContaining('advance') as string,
+    });
   });
 
   it('waits before the next attempt until the clock is moved', async () => {
@@ -111,7 +121,9 @@ describe('work in the harness', () => {
       if (attempts < 3) throw new Error('flaky');
       return value;
     };
-    const harness = await OperatorHarness.open(asyncMap(flaky, { retry: { attempts: 3, initialInterval: '1s', jitter: 0 } }));
+    const harness = await OperatorHarness.open(
+      asyncMap(flaky, { retry: { attempts: 3, initialInterval: '1s', jitter: 0 } }),
+    );
     harness.element('a', 1);
     expect([await harness.settled(), attempts, harness.workOpen]).toEqual([[], 1, 1]);
     expect([await harness.advance(999), attempts]).toEqual([[], 1]);
@@ -129,8 +141,20 @@ describe('work in the harness', () => {
   });
 
   it.each<[what: string, options: WorkOptions, run: () => Promise<number>, code: string, message: string]>([
-    ['a body that rejects', {}, () => Promise.reject(new RangeError('no')), 'WORK_FAILED', 'work `ask` of operator `operator` for key ["a",1] failed: no'],
-    ['a body that takes too long', { timeoutMs: 5 }, () => new Promise<never>(() => {}), 'WORK_TIMEOUT', 'work `ask` of operator `operator` for key ["a",1] took longer than 5 ms'],
+    [
+      'a body that rejects',
+      {},
+      () => Promise.reject(new RangeError('no')),
+      'WORK_FAILED',
+      'work `ask` of operator `operator` for key ["a",1] failed: no',
+    ],
+    [
+      'a body that takes too long',
+      { timeoutMs: 5 },
+      () => new Promise<never>(() => {}),
+      'WORK_TIMEOUT',
+      'work `ask` of operator `operator` for key ["a",1] took longer than 5 ms',
+    ],
     ['an outcome that can not be applied', {}, async () => 1, 'OPERATOR_FAILED', 'operator `operator` threw: not this'],
   ])('names operator and key of %s', async (_what, options, run, code, message) => {
     const asking: Operator<string, string> = (context) => {

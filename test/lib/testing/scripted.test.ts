@@ -3,7 +3,12 @@ import { ABORT, EOF, ManualClock, scriptedChatModel, scriptedSource, sourceSuite
 import { describe, expect, test } from 'vitest';
 import { defineSink } from '../../../connectors/define-sink.ts';
 
-const options = { signal: new AbortController().signal, callId: '0.1.2.3.4', key: 'k', idempotencyKey: 'job.0.1.2.3.4' };
+const options = {
+  signal: new AbortController().signal,
+  callId: '0.1.2.3.4',
+  key: 'k',
+  idempotencyKey: 'job.0.1.2.3.4',
+};
 const ask = { messages: [{ role: 'user', content: 'how?' }] } as const;
 
 describe('a scripted source', () => {
@@ -18,8 +23,14 @@ describe('a scripted source', () => {
   const run = async (source: ReturnType<typeof scriptedSource<number>>): Promise<number[]> => {
     const storage = new MemoryStorage();
     const out: number[] = [];
-    const env = StreamExecutionEnvironment.create({ storage, restart: fixedDelay({ attempts: 3, delay: 1 }), logger: 'silent' });
-    env.fromSource(source).sinkTo(defineSink<number>({ guarantee: 'exactly-once', write: (values) => void out.push(...values) }));
+    const env = StreamExecutionEnvironment.create({
+      storage,
+      restart: fixedDelay({ attempts: 3, delay: 1 }),
+      logger: 'silent',
+    });
+    env
+      .fromSource(source)
+      .sinkTo(defineSink<number>({ guarantee: 'exactly-once', write: (values) => void out.push(...values) }));
     await env.execute();
     return out;
   };
@@ -42,13 +53,19 @@ describe('a scripted source', () => {
   });
 
   test('refuses nonsense', () => {
-    expect(() => scriptedSource([1], { batchSize: 0 })).toThrow('Expected `batchSize` to be an integer from 1 up, got `0` (number)');
+    expect(() => scriptedSource([1], { batchSize: 0 })).toThrow(
+      'Expected `batchSize` to be an integer from 1 up, got `0` (number)',
+    );
   });
 });
 
 describe('a scripted chat model', () => {
   test('gives its answers in order and remembers what it was asked', async () => {
-    const model = scriptedChatModel(['one', { role: 'assistant', content: 'two' }, new StreamError('MODEL_UNAVAILABLE', 'overloaded')]);
+    const model = scriptedChatModel([
+      'one',
+      { role: 'assistant', content: 'two' },
+      new StreamError('MODEL_UNAVAILABLE', 'overloaded'),
+    ]);
     expect(await model.chat(ask, options)).toEqual({ role: 'assistant', content: 'one' });
     expect(() => model.assertComplete()).toThrow('Expected 3 requests, got 1');
     expect((await model.chat(ask, options)).content).toBe('two');

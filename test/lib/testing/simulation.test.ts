@@ -58,7 +58,9 @@ test('finds an action that asks for other calls after a crash', async () => {
       const name = runs % 2 === 0 ? 'even' : 'odd';
       await ctx.durableExecute(name, () => 1);
       ctx.sendEvent(
-        new OutputEvent(await ctx.durableExecute('last', (_signal, call) => process.call(call, { answer: () => `${event.input}` }))),
+        new OutputEvent(
+          await ctx.durableExecute('last', (_signal, call) => process.call(call, { answer: () => `${event.input}` })),
+        ),
       );
     });
     env
@@ -79,7 +81,9 @@ test('finds a call that is made again although its outcome is journaled', async 
         agent<number, number>('forgetful').on(InputEvent, async (event, ctx) => {
           const call = { id: `once ${event.input}`, attempt: 1, idempotencyKey: '', signal: ctx.signal, isOpen: true };
           // The function outside the journal claims the name of a call that is in it.
-          const id = await ctx.durableExecute('ask', (_signal, inner) => process.call(inner, { answer: () => inner.id }));
+          const id = await ctx.durableExecute('ask', (_signal, inner) =>
+            process.call(inner, { answer: () => inner.id }),
+          );
           await process.call({ ...call, id }, { answer: () => 0 });
           ctx.sendEvent(new OutputEvent(event.input));
         }),

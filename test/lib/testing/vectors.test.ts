@@ -14,9 +14,12 @@ interface Family {
   readonly cases: readonly RecordedCase[];
 }
 
-const read = (file: string): Family => JSON.parse(readFileSync(new URL(`../../golden/${file}`, import.meta.url), 'utf8')) as Family;
+const read = (file: string): Family =>
+  JSON.parse(readFileSync(new URL(`../../golden/${file}`, import.meta.url), 'utf8')) as Family;
 
-/** Timers of one time and different keys fire in an arbitrary order in the recording, and errors have other messages. */
+/**
+ * Timers of one time and different keys fire in an arbitrary order in the recording, and errors have other messages.
+ */
 const lenient = (outputs: readonly VectorOutput[]): readonly VectorOutput[] => {
   const rank = ({ type, ts, key }: VectorOutput): string => (type === 'record' ? `${ts} ${String(key)}` : '');
   const plain = outputs.map((output) => (output.type === 'error' ? { type: 'error' } : output));
@@ -40,16 +43,19 @@ describe.each(['01-tumbling-event.json', '06-timers.json', '09-watermarks.json']
 
 describe.each(['01-tumbling-event.json', '06-timers.json'])('timers left in %s', (file) => {
   const { family, config, cases } = read(file);
-  it.each(cases.flatMap((each) => (each.counts === undefined ? [] : [[each.name, each] as const])))('%s', async (_, each) => {
-    const runner = await openVector(family, config, each);
-    const counts: unknown[] = [];
-    for (const step of each.steps) {
-      await runner.run(step);
-      const { event, processing } = runner.timers?.() ?? { event: -1, processing: -1 };
-      counts.push([event, processing]);
-    }
-    expect(counts).toEqual(each.counts?.map(([event, processing]) => [event, processing]));
-  });
+  it.each(cases.flatMap((each) => (each.counts === undefined ? [] : [[each.name, each] as const])))(
+    '%s',
+    async (_, each) => {
+      const runner = await openVector(family, config, each);
+      const counts: unknown[] = [];
+      for (const step of each.steps) {
+        await runner.run(step);
+        const { event, processing } = runner.timers?.() ?? { event: -1, processing: -1 };
+        counts.push([event, processing]);
+      }
+      expect(counts).toEqual(each.counts?.map(([event, processing]) => [event, processing]));
+    },
+  );
 });
 
 describe('11-async.json', () => {

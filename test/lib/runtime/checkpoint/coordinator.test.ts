@@ -1,13 +1,30 @@
-import { defineSink, fixedDelay, MemoryStorage, StreamExecutionEnvironment, StreamError, valueState, type Sink, type ValueState } from 'millrace';
+import {
+  defineSink,
+  fixedDelay,
+  MemoryStorage,
+  StreamExecutionEnvironment,
+  StreamError,
+  valueState,
+  type Sink,
+  type ValueState,
+} from 'millrace';
 import { expect, test } from 'vitest';
 import { later, Ledger, once, Sluice } from '../../../stories/story.ts';
 
 test('a sink that fills up while a checkpoint is written gets one of its own (I10)', async () => {
   const storage = new MemoryStorage({ writeDelayMs: () => 100 });
-  const sluice = new Sluice(Array.from({ length: 60 }, (_, i) => i), 5, 1);
+  const sluice = new Sluice(
+    Array.from({ length: 60 }, (_, i) => i),
+    5,
+    1,
+  );
   const ledger = new Ledger<number>();
   const env = StreamExecutionEnvironment.create({ ...once, storage });
-  const sink = defineSink<number>({ guarantee: 'exactly-once', pendingMax: 10, write: (values, call) => ledger.take(values, call.firstNumber) });
+  const sink = defineSink<number>({
+    guarantee: 'exactly-once',
+    pendingMax: 10,
+    write: (values, call) => ledger.take(values, call.firstNumber),
+  });
   env.fromSource(sluice.source).sinkTo(sink);
   const job = await env.executeAsync();
   await later(20);
@@ -19,7 +36,11 @@ test('a sink that fills up while a checkpoint is written gets one of its own (I1
 }, 8_000); // Less than an interval of checkpoints, which would let the sink go on too.
 
 test('a sink that fails to seal while the state is still written fails the job and not the process', async () => {
-  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart: fixedDelay({ attempts: 1, delay: 1 }) });
+  const env = StreamExecutionEnvironment.create({
+    logger: 'silent',
+    storage: new MemoryStorage(),
+    restart: fixedDelay({ attempts: 1, delay: 1 }),
+  });
   const failing: Sink<number> = {
     name: 'failing',
     guarantee: 'exactly-once',

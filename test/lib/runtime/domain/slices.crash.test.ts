@@ -9,7 +9,9 @@ type Pipeline = Parameters<typeof simulate>[0]['pipeline'];
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-/** Many windows and timers of one time; what they bring goes on to windows, and to calls that must not be made twice. */
+/**
+ * Many windows and timers of one time; what they bring goes on to windows, and to calls that must not be made twice.
+ */
 const pipeline: Pipeline = (env, process) => {
   const windows = env
     .fromSource(
@@ -41,7 +43,8 @@ const pipeline: Pipeline = (env, process) => {
 };
 
 test('a process may die between two slices: each window, timer and call has its effect once, in the order of the surviving history', async () => {
-  const sorted = (values: readonly unknown[] = []): number[] => (values as number[]).toSorted((a, b) => a - b); // The pipeline's.
+  // The pipeline's.
+  const sorted = (values: readonly unknown[] = []): number[] => (values as number[]).toSorted((a, b) => a - b);
   const whole = await simulate({ seed: 1, pipeline, crashes: [], environment: { timersPerTurn: 1000 } });
   expect(whole.history.some(({ kind }) => kind === 'slice')).toBe(false);
   expect(whole.received.get('calls')?.length).toBe(30);
@@ -49,7 +52,8 @@ test('a process may die between two slices: each window, timer and call has its 
   let crashes = 0;
   for (const seed of numbers(40)) {
     const result = await simulate({ seed, pipeline, environment: { timersPerTurn: 1 + (seed % 4) } });
-    for (const sink of ['sums', 'calls']) expect(sorted(result.received.get(sink)), `seed ${seed}, ${sink}`).toEqual(sorted(whole.received.get(sink)));
+    for (const sink of ['sums', 'calls'])
+      expect(sorted(result.received.get(sink)), `seed ${seed}, ${sink}`).toEqual(sorted(whole.received.get(sink)));
     slices += result.history.filter(({ kind }) => kind === 'slice').length;
     crashes += result.crashes;
   }
@@ -62,7 +66,12 @@ test('a process that dies at each turn in turn goes on where its timers were', a
   const at = history.flatMap(({ kind }, index) => (kind === 'slice' ? [index + 1] : []));
   expect(at.length).toBeGreaterThan(10);
   for (const number of at.filter((_, index) => index % 3 === 0)) {
-    const crashed = await simulate({ seed: 3, pipeline, crashes: [{ at: 'turn', number, landed: number % 3 }], environment: { timersPerTurn: 2 } });
+    const crashed = await simulate({
+      seed: 3,
+      pipeline,
+      crashes: [{ at: 'turn', number, landed: number % 3 }],
+      environment: { timersPerTurn: 2 },
+    });
     expect(crashed.received.get('sums')?.length, `turn ${number}`).toBe(received.get('sums')?.length);
     expect(crashed.received.get('calls')?.length, `turn ${number}`).toBe(received.get('calls')?.length);
   }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { callbackSink, collection, StreamExecutionEnvironment, type DataStream, type Source } from '../../../../lib/index.ts';
+import {
+  callbackSink,
+  collection,
+  StreamExecutionEnvironment,
+  type DataStream,
+  type Source,
+} from '../../../../lib/index.ts';
 import { TaskLoop } from '../../../../lib/runtime/domain/task-loop.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
 import { systemClock } from '../../../../lib/core/clock.ts';
@@ -31,7 +37,8 @@ const looping = <T>(source: Source<T>, { journals = true }: { journals?: boolean
     fail: (error) => void failures.push(error),
   });
   const open = async (): Promise<void> => {
-    for (const name of await source.splits(abort.signal)) hosted.split(name).open(await hosted.host.source.open(name, undefined, abort.signal));
+    for (const name of await source.splits(abort.signal))
+      hosted.split(name).open(await hosted.host.source.open(name, undefined, abort.signal));
   };
   return { hosted, loop, turns, failures, open, durable: () => waiting.splice(0).forEach((then) => then()), abort };
 };
@@ -87,7 +94,10 @@ describe('records that can not be read again', () => {
 });
 
 test('a read that fails is told, and one that fails because the job is over is not', async () => {
-  const failing: Source<string> = { ...once(), open: async () => ({ read: async () => Promise.reject(new Error('gone')), close: async () => {} }) };
+  const failing: Source<string> = {
+    ...once(),
+    open: async () => ({ read: async () => Promise.reject(new Error('gone')), close: async () => {} }),
+  };
   const { loop, open, failures, abort } = looping(failing);
   await open();
   const run = loop.run();
@@ -116,7 +126,7 @@ describe('the event loop is given back (I20)', () => {
     },
   });
   const busy = (ms: number): void => {
-    for (const end = process.cpuUsage().user + ms * 1000; process.cpuUsage().user < end; );
+    for (const end = process.cpuUsage().user + ms * 1000; process.cpuUsage().user < end;);
   };
 
   const pipelines: Readonly<Record<string, (env: StreamExecutionEnvironment) => DataStream<unknown>>> = {
@@ -124,8 +134,13 @@ describe('the event loop is given back (I20)', () => {
     'with one that brings one record at a time': (env) => env.fromSource(endless(1, 1)),
     'with one that has nothing, again and again': (env) => env.fromSource(endless(1, 0)),
     'with values that are computed': (env) => env.generate({ generate: (n) => n }),
-    'with operators that take a millisecond for a record': (env) => env.fromSource(endless(1, 512)).map((n) => (busy(1), n)),
-    'with a large batch': (env) => env.fromSource(endless(1, 100_000)).keyBy(() => 'k').reduce((a, b) => a + b),
+    'with operators that take a millisecond for a record': (env) =>
+      env.fromSource(endless(1, 512)).map((n) => (busy(1), n)),
+    'with a large batch': (env) =>
+      env
+        .fromSource(endless(1, 100_000))
+        .keyBy(() => 'k')
+        .reduce((a, b) => a + b),
   };
 
   test.each(Object.entries(pipelines))('%s', async (_what, build) => {

@@ -36,7 +36,10 @@ test('a turn makes it look again within a tick', async () => {
   ticker.moved();
   ticker.moved();
   await clock.advance(1000);
-  expect(ticks).toEqual([[200, false], [1200, false]]);
+  expect(ticks).toEqual([
+    [200, false],
+    [1200, false],
+  ]);
 });
 
 test('it sleeps until a timer is due, and looks at the clock once a minute, since it may be set', async () => {

@@ -8,8 +8,20 @@ import { Turns } from '../../../../lib/runtime/domain/turns.ts';
 const made = (): { turns: Turns; failures: unknown[]; seen: Turn[]; abort: AbortController } => {
   const [failures, seen, abort]: [unknown[], Turn[], AbortController] = [[], [], new AbortController()];
   const fail = (error: unknown): void => void failures.push(error);
-  const journal = new Journal({ store: undefined, clock: systemClock, recordTurns: () => true, from: emptyJournal, onFailure: fail });
-  const turns = new Turns({ clock: { ...systemClock, now: () => 7 }, journal, signal: abort.signal, fail, onTurn: (turn) => seen.push(turn) });
+  const journal = new Journal({
+    store: undefined,
+    clock: systemClock,
+    recordTurns: () => true,
+    from: emptyJournal,
+    onFailure: fail,
+  });
+  const turns = new Turns({
+    clock: { ...systemClock, now: () => 7 },
+    journal,
+    signal: abort.signal,
+    fail,
+    onTurn: (turn) => seen.push(turn),
+  });
   return { turns, failures, seen, abort };
 };
 
@@ -38,7 +50,10 @@ test('what a turn throws fails the job, and the turn is not noted', () => {
 
 test('the time that a turn reads is read once, and recorded with it; a turn that reads none records none', () => {
   const { turns, seen } = made();
-  turns.run(() => expect([turns.now(), turns.now()]).toEqual([7, 7]), () => ({ kind: 'end', source: 1, split: 'a' }));
+  turns.run(
+    () => expect([turns.now(), turns.now()]).toEqual([7, 7]),
+    () => ({ kind: 'end', source: 1, split: 'a' }),
+  );
   turns.run(() => {}, start);
   expect(seen).toEqual([{ kind: 'end', source: 1, split: 'a', now: 7 }, { kind: 'start' }]);
 });

@@ -8,7 +8,12 @@ it('says once which place is full when no turn has made room for half a minute',
   const places = new Places();
   const place = places.make({ name: 'reviews.inputs', max: 2 });
   let moves = 0;
-  const watchdog = new Watchdog({ places, operators: [], logger: pino({}, { write: (line: string) => void lines.push(line) }), moves: () => moves });
+  const watchdog = new Watchdog({
+    places,
+    operators: [],
+    logger: pino({}, { write: (line: string) => void lines.push(line) }),
+    moves: () => moves,
+  });
   const looks = (...seconds: readonly number[]): number => {
     for (const each of seconds) watchdog.look(each * 1000);
     return lines.length;

@@ -20,7 +20,14 @@ describe('takes', () => {
   test.each([
     ['nothing', NEVER, []],
     ['values and the end', of(1, 2), ['1', '2', 'end']],
-    ['values and an error', concat(of(1), throwError(() => new Error('no'))), ['1', 'error no']],
+    [
+      'values and an error',
+      concat(
+        of(1),
+        throwError(() => new Error('no')),
+      ),
+      ['1', 'error no'],
+    ],
   ])('%s', (_what, source, seen) => {
     const recorder = new Recorder();
     from(source as typeof NEVER).subscribe(recorder);
@@ -36,7 +43,9 @@ test('what it throws comes back to who emitted', () => {
 
 test('behind an operator of RxJS it is told as the error of that operator', () => {
   const recorder = new Recorder();
-  of(1, -1, 2).pipe(map((value) => value)).subscribe(recorder);
+  of(1, -1, 2)
+    .pipe(map((value) => value))
+    .subscribe(recorder);
   expect(recorder.seen).toEqual(['1', 'error -1']);
 });
 

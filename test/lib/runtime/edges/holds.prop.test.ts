@@ -23,14 +23,21 @@ type Step =
   | { readonly kind: 'status'; readonly idle: boolean }
   | { readonly kind: 'restore' };
 
-const emits = fc.record({ kind: fc.constant('emit' as const), which: fc.nat(20), offset: fc.option(fc.integer({ min: -4, max: 4 })) });
+const emits = fc.record({
+  kind: fc.constant('emit' as const),
+  which: fc.nat(20),
+  offset: fc.option(fc.integer({ min: -4, max: 4 })),
+});
 
 const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('take' as const), key: fc.constantFrom('a', 'b', 'c') }) },
     { weight: 4, arbitrary: emits },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), which: fc.nat(20) }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('watermark' as const), step: fc.integer({ min: -2, max: 5 }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('watermark' as const), step: fc.integer({ min: -2, max: 5 }) }),
+    },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), idle: fc.boolean() }) },
     { weight: 1, arbitrary: fc.constant({ kind: 'restore' as const }) },
   ),
@@ -65,9 +72,13 @@ interface Driven {
 }
 
 /** The first open hold of each key: who may emit where the results of a key are emitted in the order of its holds. */
-const firstOfKeys = (open: readonly OpenHold[]): OpenHold[] => open.filter(({ key }, at) => open.findIndex((each) => each.key === key) === at);
+const firstOfKeys = (open: readonly OpenHold[]): OpenHold[] =>
+  open.filter(({ key }, at) => open.findIndex((each) => each.key === key) === at);
 
-/** Drives the steps, then releases what is open. Gives what came out and what was sent. With `keyOrder` a key emits in its first hold. */
+/**
+ * Drives the steps, then releases what is open. Gives what came out and what was sent. With `keyOrder` a key emits in
+ * its first hold.
+ */
 const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Driven> => {
   let [holds, taken]: [Holds<string> | undefined, number | undefined] = [undefined, undefined];
   const operator = holding(options, (made, hold) => {
@@ -84,7 +95,8 @@ const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Drive
     const name = `${held.order}.${sent.length}`;
     const timestamp = offset === null ? MIN_TIMESTAMP : Math.max(watermark, -1) + offset;
     const gone = new Set(recordsOf(out));
-    const waits = (each: Sent): boolean => each.timestamp <= each.watermark && each.timestamp !== MIN_TIMESTAMP && !gone.has(each.name);
+    const waits = (each: Sent): boolean =>
+      each.timestamp <= each.watermark && each.timestamp !== MIN_TIMESTAMP && !gone.has(each.name);
     const waited = sent.some((each) => each.key === held.key && waits(each));
     const before = out.length;
     out.push(...harness.turn(() => holds?.emit(held.hold, name, timestamp)));
@@ -114,7 +126,8 @@ const drive = async (options: HoldOptions, made: readonly Step[]): Promise<Drive
   return { out, sent, watermark, idle };
 };
 
-const recordsOf = (out: readonly HarnessOutput<string>[]): string[] => out.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
+const recordsOf = (out: readonly HarnessOutput<string>[]): string[] =>
+  out.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
 
 /** The watermark that had left before each record. */
 const watermarksBefore = (out: readonly HarnessOutput<string>[]): Map<string, Timestamp> => {
@@ -141,8 +154,18 @@ test.each(ways)('I3, %o: nothing is lost, and the last watermark and status leav
     fc.asyncProperty(steps, async (made) => {
       const { out, sent, watermark, idle } = await drive(options, made);
       expect(recordsOf(out).toSorted()).toEqual(sent.map(({ name }) => name).toSorted());
-      expect(lastOf(out.flatMap((each) => (each.kind === 'watermark' ? [each.timestamp] : [])), MIN_TIMESTAMP)).toBe(watermark);
-      expect(lastOf(out.flatMap((each) => (each.kind === 'status' ? [each.idle] : [])), false)).toBe(idle);
+      expect(
+        lastOf(
+          out.flatMap((each) => (each.kind === 'watermark' ? [each.timestamp] : [])),
+          MIN_TIMESTAMP,
+        ),
+      ).toBe(watermark);
+      expect(
+        lastOf(
+          out.flatMap((each) => (each.kind === 'status' ? [each.idle] : [])),
+          false,
+        ),
+      ).toBe(idle);
     }),
     { numRuns: 1000 },
   );
@@ -263,8 +286,14 @@ test("with order 'arrival' the results leave in the order of their holds", async
 test('a restart between any two steps changes nothing of what comes out', async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...ways), steps, async (options, made) => {
-      const straight = await drive(options, made.filter(({ kind }) => kind !== 'restore'));
-      const restored = await drive(options, made.flatMap((step) => (step.kind === 'restore' ? [step] : [step, { kind: 'restore' as const }])));
+      const straight = await drive(
+        options,
+        made.filter(({ kind }) => kind !== 'restore'),
+      );
+      const restored = await drive(
+        options,
+        made.flatMap((step) => (step.kind === 'restore' ? [step] : [step, { kind: 'restore' as const }])),
+      );
       expect(restored.out).toEqual(straight.out);
     }),
     { numRuns: 500 },
@@ -274,7 +303,11 @@ test('a restart between any two steps changes nothing of what comes out', async 
 test('a union behind it sees every watermark, also when the stream was idle until just before it', async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...ways), steps, async (options, made) => {
-      const { out, watermark, idle } = await drive(options, [...made, { kind: 'status', idle: false }, { kind: 'watermark', step: 1 }]);
+      const { out, watermark, idle } = await drive(options, [
+        ...made,
+        { kind: 'status', idle: false },
+        { kind: 'watermark', step: 1 },
+      ]);
       const valve = new WatermarkValve();
       valve.add('only');
       for (const each of out) {

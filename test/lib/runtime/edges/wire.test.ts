@@ -28,7 +28,11 @@ describe('the key behind a keyed edge', () => {
       list[1] = n;
       return list;
     };
-    expect(keysBehind(keyOf, [1, 2, 3])).toEqual([['t', 1], ['t', 2], ['t', 3]]);
+    expect(keysBehind(keyOf, [1, 2, 3])).toEqual([
+      ['t', 1],
+      ['t', 2],
+      ['t', 3],
+    ]);
   });
 
   test('stays when the record that it was taken from changes', () => {
@@ -47,7 +51,10 @@ describe('the key behind a keyed edge', () => {
     let reads = 0;
     const counting = Object.defineProperty(['t', 0], 1, { get: () => (reads += 1) });
     const proxy = new Proxy(['t', 0], { get: (list, name) => (name === '1' ? (reads += 1) : Reflect.get(list, name)) });
-    expect(keysBehind<Key>((key) => key, [counting, proxy])).toEqual([['t', 1], ['t', 2]]);
+    expect(keysBehind<Key>((key) => key, [counting, proxy])).toEqual([
+      ['t', 1],
+      ['t', 2],
+    ]);
   });
 
   test.each(['a', '', 1, 3n, true])('is what it was for a primitive: %s', (key) => {

@@ -16,8 +16,18 @@ type Step =
 
 const steps = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant('record' as const), key: fc.constantFrom('a', 'b', 'c', 'd'), at: fc.nat(30) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('watermark' as const), by: fc.integer({ min: 1, max: 12 }) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('record' as const),
+        key: fc.constantFrom('a', 'b', 'c', 'd'),
+        at: fc.nat(30),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('watermark' as const), by: fc.integer({ min: 1, max: 12 }) }),
+    },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('clock' as const), by: fc.integer({ min: 1, max: 12 }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('idle' as const), idle: fc.boolean() }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('slice' as const), max: fc.integer({ min: 1, max: 4 }) }) },
@@ -84,21 +94,24 @@ const run = (history: readonly Step[], timersPerTurn: number, derived: boolean):
   return { log, sliced };
 };
 
-test.each([false, true])('what is seen of an operator does not depend on the parts in which its timers fire (derived: %s)', (derived) => {
-  let sliced = 0;
-  fc.assert(
-    fc.property(steps, fc.integer({ min: 1, max: 5 }), (history, timersPerTurn) => {
-      const whole = run(history, Number.POSITIVE_INFINITY, derived);
-      const parts = run(history, timersPerTurn, derived);
-      // A clock that finds nothing due says nothing, so only what fires and what goes on is compared.
-      const seen = ({ log }: { log: string[] }): string[] => log.filter((line) => !line.includes('processing'));
-      expect(seen(parts)).toEqual(seen(whole));
-      expect(whole.sliced).toBe(0);
-      sliced += parts.sliced;
-    }),
-  );
-  expect(sliced).toBeGreaterThan(30);
-});
+test.each([false, true])(
+  'what is seen of an operator does not depend on the parts in which its timers fire (derived: %s)',
+  (derived) => {
+    let sliced = 0;
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 1, max: 5 }), (history, timersPerTurn) => {
+        const whole = run(history, Number.POSITIVE_INFINITY, derived);
+        const parts = run(history, timersPerTurn, derived);
+        // A clock that finds nothing due says nothing, so only what fires and what goes on is compared.
+        const seen = ({ log }: { log: string[] }): string[] => log.filter((line) => !line.includes('processing'));
+        expect(seen(parts)).toEqual(seen(whole));
+        expect(whole.sliced).toBe(0);
+        sliced += parts.sliced;
+      }),
+    );
+    expect(sliced).toBeGreaterThan(30);
+  },
+);
 
 test('a great many timers of one time are put in order outside a turn, in steps, before the first fires', () => {
   const keys = new KeyContext();

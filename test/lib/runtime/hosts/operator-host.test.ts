@@ -1,4 +1,12 @@
-import { listState, MIN_TIMESTAMP, outputTag, valueState, type Operator, type OperatorContext, type Timers } from 'millrace';
+import {
+  listState,
+  MIN_TIMESTAMP,
+  outputTag,
+  valueState,
+  type Operator,
+  type OperatorContext,
+  type Timers,
+} from 'millrace';
 import { OperatorHarness } from 'millrace/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -19,19 +27,30 @@ describe('what an operator is given', () => {
   it('has nothing of the host that runs it', async () => {
     const context = await contextOf();
     const names = new Set<string>();
-    for (let each: object | null = context; each !== null && each !== Object.prototype; each = Object.getPrototypeOf(each) as object | null) {
+    for (
+      let each: object | null = context;
+      each !== null && each !== Object.prototype;
+      each = Object.getPrototypeOf(each) as object | null
+    ) {
       for (const name of Object.getOwnPropertyNames(each)) names.add(name);
     }
     names.delete('constructor');
-    for (const name of ['watermark', 'restore', 'snapshot', 'record', 'status', 'open', 'close']) expect([...names]).not.toContain(name);
+    for (const name of ['watermark', 'restore', 'snapshot', 'record', 'status', 'open', 'close'])
+      expect([...names]).not.toContain(name);
     expect([...names]).toEqual(expect.arrayContaining(['state', 'timers', 'work', 'holds', 'place', 'currentKey']));
   });
 
   it.each([
     ['timers', (context: OperatorContext<string>) => void (context.timers(() => {}), context.timers(() => {}))],
-    ['timers of both kinds', (context: OperatorContext<string>) => void (context.timers(() => {}), context.derivedTimers(() => {}))],
+    [
+      'timers of both kinds',
+      (context: OperatorContext<string>) => void (context.timers(() => {}), context.derivedTimers(() => {})),
+    ],
     ['holds', (context: OperatorContext<string>) => void (context.holds(), context.holds())],
-    ['a state of one name', (context: OperatorContext<string>) => void (context.state(valueState('x')), context.state(listState('x')))],
+    [
+      'a state of one name',
+      (context: OperatorContext<string>) => void (context.state(valueState('x')), context.state(listState('x'))),
+    ],
   ])('asks once for %s', async (_what, ask) => {
     const operator: Operator<string, string> = (context) => {
       ask(context);
@@ -69,7 +88,9 @@ describe('what its host brings it', () => {
   it('I3: a watermark never goes back, after a restore neither', async () => {
     const seen: unknown[] = [];
     const harness = await OperatorHarness.open(noting(seen), { keyOf: (value: string) => value });
-    expect([harness.watermark(5), harness.watermark(5), harness.watermark(4)].map(({ length }) => length)).toEqual([1, 0, 0]);
+    expect([harness.watermark(5), harness.watermark(5), harness.watermark(4)].map(({ length }) => length)).toEqual([
+      1, 0, 0,
+    ]);
     await harness.restore(await harness.snapshot());
     expect([harness.watermark(5), harness.watermark(6)].map(({ length }) => length)).toEqual([0, 1]);
     expect(harness.host.currentWatermark).toBe(6);
@@ -77,7 +98,10 @@ describe('what its host brings it', () => {
 
   it('numbers go on behind a restore, those of each key group by themselves', async () => {
     const numbers: number[] = [];
-    const harness = await OperatorHarness.open<string, string>((context) => ({ process: () => void numbers.push(context.sequence()) }), { keyOf: (value) => value });
+    const harness = await OperatorHarness.open<string, string>(
+      (context) => ({ process: () => void numbers.push(context.sequence()) }),
+      { keyOf: (value) => value },
+    );
     for (const key of ['a', 'a', 'b']) harness.element(key);
     await harness.restore(await harness.snapshot());
     for (const key of ['a', 'b']) harness.element(key);
@@ -85,7 +109,9 @@ describe('what its host brings it', () => {
   });
 
   it('a side output is given records, and what nobody takes is dropped', async () => {
-    const operator: Operator<string, string> = (context) => ({ process: (value, timestamp) => context.output.side(late, value, timestamp) });
+    const operator: Operator<string, string> = (context) => ({
+      process: (value, timestamp) => context.output.side(late, value, timestamp),
+    });
     const heard = await OperatorHarness.open(operator, { sides: [late] });
     expect(heard.element('x', 3)).toEqual([{ kind: 'side', tag: 'late', value: 'x', timestamp: 3 }]);
     const unheard = await OperatorHarness.open(operator);

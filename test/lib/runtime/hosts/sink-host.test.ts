@@ -17,7 +17,11 @@ import { failure, Ledger, once, Sluice, until } from '../../../stories/story.ts'
 const hasty: Clock = { ...systemClock, setTimer: (delayMs, fn) => systemClock.setTimer(delayMs / 100, fn) };
 
 /** A receiver that fails so many times before it takes anything. */
-const receiver = (ledger: Ledger<number>, failures: number, error: () => unknown = () => new Error('receiver down')): Sink<number> => {
+const receiver = (
+  ledger: Ledger<number>,
+  failures: number,
+  error: () => unknown = () => new Error('receiver down'),
+): Sink<number> => {
   let left = failures;
   return defineSink<number>({
     name: 'receiver',
@@ -45,10 +49,18 @@ const start = ({ storage, sink, sluice = new Sluice([1, 2, 3]), options = {} }: 
 
 test('a commit that fails is logged at the first time and whenever the failures have doubled, and its retries are counted', async () => {
   const lines: { readonly msg: string; readonly level: number }[] = [];
-  const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) });
+  const logger = pino(
+    { level: 'warn' },
+    { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
+  );
   const ledger = new Ledger<number>();
   const sluice = new Sluice([1, 2, 3], 2);
-  const job = await start({ storage: new MemoryStorage(), sink: receiver(ledger, 5), sluice, options: { logger, clock: hasty } });
+  const job = await start({
+    storage: new MemoryStorage(),
+    sink: receiver(ledger, 5),
+    sluice,
+    options: { logger, clock: hasty },
+  });
   await until(() => sluice.given === 2);
   await job.checkpoint();
   const numbers = await job.metrics.snapshot();
@@ -56,7 +68,10 @@ test('a commit that fails is logged at the first time and whenever the failures 
   await job.done;
   expect(ledger.values).toEqual([1, 2, 3]);
   expect(lines.map(({ msg }) => msg.replace(/ to commit.*?: (.*);/, ', $1;'))).toEqual(
-    ['', ' 2 times', ' 4 times'].map((times) => `sink "receiver" failed${times}, sink "receiver" failed with records 0 to 1: receiver down; trying again`),
+    ['', ' 2 times', ' 4 times'].map(
+      (times) =>
+        `sink "receiver" failed${times}, sink "receiver" failed with records 0 to 1: receiver down; trying again`,
+    ),
   );
   expect(numbers).toMatchObject({ 'operator.receiver.numCommitRetries': 5 });
 });
@@ -87,35 +102,45 @@ describe('a stop does not wait for a commit for ever: what is left is committed 
     expect(still.status.state).toBe('stopped');
 
     sluice.raise();
-    await (await start({ storage, sink: receiver(ledger, 0), sluice })).done;
+    await (
+      await start({ storage, sink: receiver(ledger, 0), sluice })
+    ).done;
     expect(ledger.values).toEqual([1, 2, 3]);
   });
 
   test('without a place for state it would be lost, which is a failure', async () => {
-    const job = await start({ sink: receiver(new Ledger(), Number.POSITIVE_INFINITY), sluice: new Sluice([1, 2, 3], 2) });
+    const job = await start({
+      sink: receiver(new Ledger(), Number.POSITIVE_INFINITY),
+      sluice: new Sluice([1, 2, 3], 2),
+    });
     await until(() => job.status.state === 'running');
     const error = await failure(job.stop({ timeout: 20 }), 'SINK_FAILED');
     expect(error.message).toContain('before a sink had written or committed');
   });
 });
 
-test.each([['with state', new MemoryStorage()], ['without state', undefined]])(
-  'a mistake in the code of a sink ends the job, and is not retried, %s',
-  async (_what, storage) => {
-    const ledger = new Ledger<number>();
-    const sink = receiver(ledger, 1, () => new TypeError("Cannot read properties of undefined (reading 'post')"));
-    const restart = exponentialDelay({ initial: 1 });
-    const error = await failure((await start({ storage, sink, options: storage === undefined ? {} : { restart } })).done, 'SINK_FAILED');
-    expect(error.message).toContain("reading 'post'");
-    expect(error).toMatchObject({ retryable: false, hint: expect.stringContaining('mend the code') });
-    if (storage !== undefined) await (await start({ storage, sink })).done; // Mended: what is pending is committed.
-    expect(ledger.values).toEqual(storage === undefined ? [] : [1, 2, 3]);
-  },
-);
+test.each([
+  ['with state', new MemoryStorage()],
+  ['without state', undefined],
+])('a mistake in the code of a sink ends the job, and is not retried, %s', async (_what, storage) => {
+  const ledger = new Ledger<number>();
+  const sink = receiver(ledger, 1, () => new TypeError("Cannot read properties of undefined (reading 'post')"));
+  const restart = exponentialDelay({ initial: 1 });
+  const error = await failure(
+    (await start({ storage, sink, options: storage === undefined ? {} : { restart } })).done,
+    'SINK_FAILED',
+  );
+  expect(error.message).toContain("reading 'post'");
+  expect(error).toMatchObject({ retryable: false, hint: expect.stringContaining('mend the code') });
+  if (storage !== undefined) await (await start({ storage, sink })).done; // Mended: what is pending is committed.
+  expect(ledger.values).toEqual(storage === undefined ? [] : [1, 2, 3]);
+});
 
 test('what fetch rejects with when nobody answers is no mistake', async () => {
   const ledger = new Ledger<number>();
   const sink = receiver(ledger, 5, () => new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') }));
-  await (await start({ storage: new MemoryStorage(), sink, options: { clock: hasty } })).done;
+  await (
+    await start({ storage: new MemoryStorage(), sink, options: { clock: hasty } })
+  ).done;
   expect(ledger.values).toEqual([1, 2, 3]);
 });

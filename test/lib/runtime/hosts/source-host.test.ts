@@ -3,9 +3,21 @@ import { defineSource, WatermarkStrategy } from '../../../../lib/index.ts';
 import type { Timestamp } from '../../../../lib/core/element.ts';
 import { batchOf, HostedSource, type Stamped } from './sources.ts';
 
-const byTs = (strategy: WatermarkStrategy<Stamped>): WatermarkStrategy<Stamped> => strategy.withTimestamps(({ ts }: Stamped) => ts);
+const byTs = (strategy: WatermarkStrategy<Stamped>): WatermarkStrategy<Stamped> =>
+  strategy.withTimestamps(({ ts }: Stamped) => ts);
 const stamped = (...times: Timestamp[]): Stamped[] => times.map((ts, n) => ({ n, ts }));
-const wrong = [Number.NaN, Infinity, -Infinity, Number.MAX_VALUE, -(2 ** 53), '1700000000000', new Date(5), null, 5n, {}];
+const wrong = [
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  Number.MAX_VALUE,
+  -(2 ** 53),
+  '1700000000000',
+  new Date(5),
+  null,
+  5n,
+  {},
+];
 
 describe('timestamps (I16)', () => {
   test.each(wrong.map((ts) => [ts]))('of a strategy: %s is refused, with source, split and record', (ts) => {
@@ -15,17 +27,28 @@ describe('timestamps (I16)', () => {
     hosted.host.push(split, 9);
     split.take(batchOf(stamped(3, ts as number)));
     expect(() => hosted.host.push(split, 9)).toThrow(
-      expect.objectContaining({ code: 'TIMESTAMP_INVALID', retryable: false, details: expect.objectContaining({ uid: 'src', split: 'left', record: 3 }) }),
+      expect.objectContaining({
+        code: 'TIMESTAMP_INVALID',
+        retryable: false,
+        details: expect.objectContaining({ uid: 'src', split: 'left', record: 3 }),
+      }),
     );
   });
 
   test.each(wrong.map((ts) => [ts]))('of a batch: %s is refused before anything of the batch is taken', async (ts) => {
-    const source = defineSource({ start: 0, read: (at: number) => (at > 0 ? undefined : { values: ['a', 'b'], timestamps: [1, ts as number], position: (count) => count }) });
+    const source = defineSource({
+      start: 0,
+      read: (at: number) =>
+        at > 0 ? undefined : { values: ['a', 'b'], timestamps: [1, ts as number], position: (count) => count },
+    });
     const hosted = new HostedSource<string>(WatermarkStrategy.monotonous(), source);
     const split = hosted.split('source');
     const { signal } = new AbortController();
     split.open(await source.open('source', undefined, signal));
-    await expect(split.read(signal)).rejects.toMatchObject({ code: 'TIMESTAMP_INVALID', details: { uid: 'src', split: 'source', record: 1 } });
+    await expect(split.read(signal)).rejects.toMatchObject({
+      code: 'TIMESTAMP_INVALID',
+      details: { uid: 'src', split: 'source', record: 1 },
+    });
     expect(hosted.log).toEqual([]);
   });
 
@@ -43,7 +66,10 @@ describe('timestamps (I16)', () => {
     const split = hosted.split('a');
     split.take(batchOf(['a', 'b'], { timestamps: [5] }));
     hosted.host.push(split, 9);
-    expect(hosted.log.filter(([kind]) => kind === 'record')).toEqual([['record', 'a', 5], ['record', 'b', -Infinity]]);
+    expect(hosted.log.filter(([kind]) => kind === 'record')).toEqual([
+      ['record', 'a', 5],
+      ['record', 'b', -Infinity],
+    ]);
   });
 
   test('the final watermark comes when the last split has ended, and from nothing else', () => {
@@ -77,7 +103,11 @@ describe('watermarks', () => {
     const place = hosted.places.make({ name: 'p', max: 1 });
     place.add(1);
     expect([hosted.host.push(split, 9), split.position, split.hasRecords]).toEqual([1, 1, true]);
-    expect([hosted.host.push(split, 9, { ignorePlaces: true }), split.position, split.hasRecords]).toEqual([2, 3, false]);
+    expect([hosted.host.push(split, 9, { ignorePlaces: true }), split.position, split.hasRecords]).toEqual([
+      2,
+      3,
+      false,
+    ]);
   });
 
   test('a turn that may not go on ends within some records, wherever watermarks leave', () => {
@@ -96,7 +126,11 @@ describe('a tick', () => {
     const split = hosted.split('a');
     let give: (values: readonly Stamped[]) => void = () => {};
     const { signal } = new AbortController();
-    split.open({ read: () => new Promise((resolve) => (give = (values) => resolve(batchOf(values)))), waiting, close: async () => {} });
+    split.open({
+      read: () => new Promise((resolve) => (give = (values) => resolve(batchOf(values)))),
+      waiting,
+      close: async () => {},
+    });
     const read = async (): Promise<void> => {
       const batch = await split.read(signal);
       if (batch !== undefined) split.take(batch);
@@ -106,7 +140,8 @@ describe('a tick', () => {
     };
     return { hosted, split, read, tick, give: (values: readonly Stamped[]) => give(values) };
   };
-  const idle = ({ hosted }: { hosted: HostedSource<Stamped> }): boolean => hosted.log.some((each) => each[0] === 'idle' && each[1]);
+  const idle = ({ hosted }: { hosted: HostedSource<Stamped> }): boolean =>
+    hosted.log.some((each) => each[0] === 'idle' && each[1]);
 
   test('makes a split idle that was asked and waits', async () => {
     const source = await opened();
@@ -155,7 +190,10 @@ describe('a tick', () => {
     source.give(stamped(7));
     await read;
     source.hosted.host.push(source.split, 1);
-    expect(source.hosted.log.slice(-2)).toEqual([['idle', false], ['record', { n: 0, ts: 7 }, 7]]);
+    expect(source.hosted.log.slice(-2)).toEqual([
+      ['idle', false],
+      ['record', { n: 0, ts: 7 }, 7],
+    ]);
   });
 });
 
@@ -182,8 +220,19 @@ describe('records that can not be read again', () => {
   test('what can not be stored is left out with its timestamp and side, counted, and told once', () => {
     const hosted = new HostedSource<unknown>(WatermarkStrategy.none());
     const split = hosted.split('a');
-    const batch = batchOf<unknown>(['a', () => 1, { x: [Symbol('s')] }, 'b'], { timestamps: [1, 2, 3, 4], sides: new Map([[1, 'one'], [3, 'three']]) });
-    expect(hosted.host.acceptable(split, batch)).toEqual({ values: ['a', 'b'], timestamps: [1, 4], sides: [[1, 'three']], position: 4 });
+    const batch = batchOf<unknown>(['a', () => 1, { x: [Symbol('s')] }, 'b'], {
+      timestamps: [1, 2, 3, 4],
+      sides: new Map([
+        [1, 'one'],
+        [3, 'three'],
+      ]),
+    });
+    expect(hosted.host.acceptable(split, batch)).toEqual({
+      values: ['a', 'b'],
+      timestamps: [1, 4],
+      sides: [[1, 'three']],
+      position: 4,
+    });
     hosted.host.acceptable(split, batchOf<unknown>([new (class Order {})()]));
     expect(hosted.metrics.root.getCounter('numRecordsRefused').value).toBe(3);
     expect(hosted.lines).toHaveLength(1);

@@ -15,7 +15,8 @@ export interface Stamped {
 export class HostedSource<T> {
   readonly places = new Places();
   readonly host: SourceHost<T>;
-  readonly log: (readonly ['record', T, Timestamp] | readonly ['watermark', Timestamp] | readonly ['idle', boolean])[] = [];
+  readonly log: (readonly ['record', T, Timestamp] | readonly ['watermark', Timestamp] | readonly ['idle', boolean])[] =
+    [];
   /** Records that came when the watermark had passed them. */
   readonly late: T[] = [];
   readonly lines: string[] = [];
@@ -57,4 +58,8 @@ export class HostedSource<T> {
   }
 }
 
-export const batchOf = <T>(values: readonly T[], more: Partial<SourceBatch<T>> = {}): SourceBatch<T> => ({ values, position: (count) => count, ...more });
+export const batchOf = <T>(values: readonly T[], more: Partial<SourceBatch<T>> = {}): SourceBatch<T> => ({
+  values,
+  position: (count) => count,
+  ...more,
+});

@@ -14,7 +14,10 @@ import { failure, later, Sluice, until } from '../../../stories/story.ts';
 const quick = exponentialDelay({ initial: 1, max: 1 });
 
 /** Runs a pipeline that fails with what `failing` throws, and counts how often. */
-const starts = async (failing: () => never, restart: RestartStrategy = quick): Promise<{ readonly count: number; readonly error: unknown }> => {
+const starts = async (
+  failing: () => never,
+  restart: RestartStrategy = quick,
+): Promise<{ readonly count: number; readonly error: unknown }> => {
   let count = 0;
   const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage(), restart });
   const stream = env.fromCollection([1]).map(() => {
@@ -39,10 +42,16 @@ test('code that fails again is given up after three restarts without progress, a
 });
 
 test('a strategy that gives up first is said to have done so', async () => {
-  const { error } = await starts(() => {
-    throw new RangeError('too much');
-  }, fixedDelay({ attempts: 2, delay: 1 }));
-  expect(error).toMatchObject({ code: 'RESTARTS_EXHAUSTED', message: expect.stringContaining('"doomed" failed after 2 restarts: ') });
+  const { error } = await starts(
+    () => {
+      throw new RangeError('too much');
+    },
+    fixedDelay({ attempts: 2, delay: 1 }),
+  );
+  expect(error).toMatchObject({
+    code: 'RESTARTS_EXHAUSTED',
+    message: expect.stringContaining('"doomed" failed after 2 restarts: '),
+  });
 });
 
 test('an operator that can not even be made is given up as well', async () => {
@@ -104,32 +113,37 @@ test('sources wait on the clock of the environment', async () => {
   expect(seen).toEqual(['0\n', '1\n', '2\n']);
 });
 
-test.each(['map', 'sink', 'observer'])('a checkpoint that is asked for inside of a turn is taken after it: %s', async (where) => {
-  const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
-  let job: Job | undefined;
-  const asked: Promise<void>[] = [];
-  const ask = (at: string): void => {
-    if (at === where && job !== undefined && asked.length === 0) asked.push(job.checkpoint());
-  };
-  const numbers = env.generate({ generate: (index) => index, perSecond: 500 }).map((n) => {
-    ask('map');
-    return n;
-  });
-  numbers.asObservable().subscribe({ next: () => ask('observer'), error: () => {} });
-  numbers.sinkTo(defineSink({ write: () => ask('sink') }));
-  job = await env.executeAsync('asking');
-  await until(() => asked.length === 1);
-  await asked[0];
-  await job.stop();
-  expect(job.status.state).toBe('stopped');
-});
+test.each(['map', 'sink', 'observer'])(
+  'a checkpoint that is asked for inside of a turn is taken after it: %s',
+  async (where) => {
+    const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
+    let job: Job | undefined;
+    const asked: Promise<void>[] = [];
+    const ask = (at: string): void => {
+      if (at === where && job !== undefined && asked.length === 0) asked.push(job.checkpoint());
+    };
+    const numbers = env.generate({ generate: (index) => index, perSecond: 500 }).map((n) => {
+      ask('map');
+      return n;
+    });
+    numbers.asObservable().subscribe({ next: () => ask('observer'), error: () => {} });
+    numbers.sinkTo(defineSink({ write: () => ask('sink') }));
+    job = await env.executeAsync('asking');
+    await until(() => asked.length === 1);
+    await asked[0];
+    await job.stop();
+    expect(job.status.state).toBe('stopped');
+  },
+);
 
 test('a checkpoint waits for the job to start, and a stop refuses options that it does not have', async () => {
   const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
   env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(defineSink({ write: () => {} }));
   const job = await env.executeAsync('early');
   await job.checkpoint();
-  await expect(job.stop({ timout: '1s' } as never)).rejects.toThrow(/Expected options of `stop` to be among timeout, got `timout`/);
+  await expect(job.stop({ timout: '1s' } as never)).rejects.toThrow(
+    /Expected options of `stop` to be among timeout, got `timout`/,
+  );
   expect(Reflect.set(job.status, 'state', 'broken')).toBe(false);
   await job.stop();
   await expect(job.checkpoint()).rejects.toThrow('Expected the job to be running, got `stopped`');

@@ -8,12 +8,20 @@ import { makeLogger, serialiseError } from '../../../../lib/runtime/job/logging.
 /** A logger whose lines stay here. */
 const recording = (options: LoggerOptions = {}): { logger: Logger; lines: Record<string, unknown>[] } => {
   const lines: Record<string, unknown>[] = [];
-  return { lines, logger: pino<never>(options, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) }) };
+  return {
+    lines,
+    logger: pino<never>(options, {
+      write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
+    }),
+  };
 };
 
 describe('errors', () => {
   test('keep code, hint, details and the chain of causes', () => {
-    const cause = new StreamError('STORE_FAILED', 'the write failed', { cause: new Error('ENOSPC'), details: { bytes: 12 } });
+    const cause = new StreamError('STORE_FAILED', 'the write failed', {
+      cause: new Error('ENOSPC'),
+      details: { bytes: 12 },
+    });
     const facts = serialiseError(new StreamError('RESTARTS_EXHAUSTED', 'gave up', { cause, hint: 'make room' }));
     expect(facts).toMatchObject({
       type: 'StreamError',
@@ -21,7 +29,12 @@ describe('errors', () => {
       code: 'RESTARTS_EXHAUSTED',
       hint: 'make room',
       retryable: false,
-      cause: { code: 'STORE_FAILED', retryable: true, details: { bytes: 12 }, cause: { type: 'Error', message: 'ENOSPC' } },
+      cause: {
+        code: 'STORE_FAILED',
+        retryable: true,
+        details: { bytes: 12 },
+        cause: { type: 'Error', message: 'ENOSPC' },
+      },
     });
     expect(facts).not.toHaveProperty('details');
     expect(facts).toHaveProperty('stack');
@@ -80,7 +93,9 @@ describe('by level', () => {
       logger.info({}, 'info');
       logger.warn({}, 'warn');
       process.kill(process.pid, 'SIGKILL');`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
     expect(stdout).toBe('');
     const lines = stderr.split('\n').filter((line) => line !== '');
     expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(expected);
@@ -88,7 +103,15 @@ describe('by level', () => {
 });
 
 test('a logger whose destination throws fails nobody', async () => {
-  const broken = pino({ level: 'trace' }, { write: () => { throw new Error('EPIPE'); } });
+  const broken = pino(
+    { level: 'trace' },
+    {
+      write: () => {
+        throw new Error('EPIPE');
+      },
+    },
+  );
   const logger = makeLogger(broken);
-  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) logger[level]({ error: new Error('x') }, 'a line');
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const)
+    logger[level]({ error: new Error('x') }, 'a line');
 });

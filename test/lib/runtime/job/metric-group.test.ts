@@ -20,9 +20,14 @@ describe('names', () => {
       .inc(7);
     tree.root.getSubGroup('long-term-memory').getCounter('completionTokens').inc(2);
     const text = await tree.text();
-    expect(text).toContain('millrace_operator_action_model_promptTokens{job="reviews",operator="analysis",action="ask",model="gpt"} 7');
+    expect(text).toContain(
+      'millrace_operator_action_model_promptTokens{job="reviews",operator="analysis",action="ask",model="gpt"} 7',
+    );
     expect(text).toContain('millrace_long_term_memory_completionTokens{job="reviews"} 2');
-    expect(tree.snapshot()).toEqual({ 'operator.analysis.action.ask.model.gpt.promptTokens': 7, 'long-term-memory.completionTokens': 2 });
+    expect(tree.snapshot()).toEqual({
+      'operator.analysis.action.ask.model.gpt.promptTokens': 7,
+      'long-term-memory.completionTokens': 2,
+    });
   });
 
   test('one family holds series with different labels', async () => {
@@ -193,7 +198,9 @@ describe('histogram', () => {
   });
 
   test.each([0, 1.5, -1, 1_000_001])('refuses a window of %d', (window) => {
-    expect(() => makeTree().tree.root.getHistogram('h', window)).toThrow('Expected `window` to be an integer from 1 to 1000000');
+    expect(() => makeTree().tree.root.getHistogram('h', window)).toThrow(
+      'Expected `window` to be an integer from 1 to 1000000',
+    );
   });
 });
 

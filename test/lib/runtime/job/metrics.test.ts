@@ -20,7 +20,7 @@ const settings = {
   dirtyMax: 50_000,
   dirtyBytesMax: 32 << 20,
   timersPerTurn: 128,
-      cacheMax: 1_000_000,
+  cacheMax: 1_000_000,
   tickMs: 50,
   freezeState: true,
   freeze: false,
@@ -49,7 +49,9 @@ const startJob = (gate: Promise<void>, sink: (value: string) => void): Job => {
   const operator = graph.add('wait', { kind: 'operator', operator: waiting(gate) as never, boundary: true }, [
     { from: source.id, partitioning: { kind: 'hash', keyOf: (value: string) => value } },
   ]);
-  graph.add('out', { kind: 'sink', sink: callbackSink<string>(sink) as never }, [{ from: operator.id, partitioning: { kind: 'forward' } }]);
+  graph.add('out', { kind: 'sink', sink: callbackSink<string>(sink) as never }, [
+    { from: operator.id, partitioning: { kind: 'forward' } },
+  ]);
   return new Job({
     name: 'letters',
     graph,
@@ -94,7 +96,12 @@ test('the numbers of a job while it waits, and when it has ended', async () => {
   const text = await job.metrics.text();
   expect(text).toContain('millrace_operator_numRecordsOut{job="letters",operator="letters"} 3');
   expect(text).toContain('millrace_place_depth{job="letters",place="wait.work"} 3');
-  expect(job.metrics.watermarkHolders()).toContainEqual({ operator: 'wait', key: 'a', watermark: Number.POSITIVE_INFINITY, waiting: 2 });
+  expect(job.metrics.watermarkHolders()).toContainEqual({
+    operator: 'wait',
+    key: 'a',
+    watermark: Number.POSITIVE_INFINITY,
+    waiting: 2,
+  });
 
   open();
   await job.done;

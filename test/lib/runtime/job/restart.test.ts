@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Duration } from '../../../../lib/core/options.ts';
-import { exponentialDelay, failureRate, fixedDelay, noRestart, type Restarts, type RestartStrategy } from '../../../../lib/runtime/job/restart.ts';
+import {
+  exponentialDelay,
+  failureRate,
+  fixedDelay,
+  noRestart,
+  type Restarts,
+  type RestartStrategy,
+} from '../../../../lib/runtime/job/restart.ts';
 import { StepClock } from '../../../connectors/manual-clock.ts';
 
 interface Vectors {
@@ -14,7 +21,9 @@ interface Vectors {
   }[];
 }
 
-const vectors = JSON.parse(readFileSync(new URL('../../../golden/13-restart.json', import.meta.url), 'utf8')) as Vectors;
+const vectors = JSON.parse(
+  readFileSync(new URL('../../../golden/13-restart.json', import.meta.url), 'utf8'),
+) as Vectors;
 
 /** Flink's "unlimited". */
 const unlimited = 2 ** 31 - 1;
@@ -38,7 +47,11 @@ const strategyOf = ({ strategy, ...options }: Vectors['cases'][number]['config']
         ...(option('attemptsBeforeReset') === unlimited ? {} : { attempts: option('attemptsBeforeReset') }),
       });
     case 'failure-rate':
-      return failureRate({ failures: option('maxFailuresPerInterval'), interval: option('interval'), delay: option('delay') });
+      return failureRate({
+        failures: option('maxFailuresPerInterval'),
+        interval: option('interval'),
+        delay: option('delay'),
+      });
     default:
       throw new TypeError(`Expected a strategy of the recording, got \`${strategy}\``);
   }
@@ -52,7 +65,9 @@ describe("Flink's decisions", () => {
       clock.advance(ts - clock.now());
       return restarts.onFailure();
     });
-    expect(decisions).toEqual(expected.map(([decision]) => (decision?.canRestart === true ? decision.backoff : undefined)));
+    expect(decisions).toEqual(
+      expected.map(([decision]) => (decision?.canRestart === true ? decision.backoff : undefined)),
+    );
   });
 });
 
@@ -150,7 +165,10 @@ describe('exponential delay', () => {
 
 test.each<[string, () => RestartStrategy]>([
   ['Expected `attempts` to be an integer from 1 up, got `0` (number)', () => fixedDelay({ attempts: 0, delay: 1 })],
-  ['Expected `delay` to be a duration of at least 0 ms', () => fixedDelay({ attempts: 1, delay: '1 week' as Duration })],
+  [
+    'Expected `delay` to be a duration of at least 0 ms',
+    () => fixedDelay({ attempts: 1, delay: '1 week' as Duration }),
+  ],
   ['Expected `initial` to be a duration of at least 1 ms', () => exponentialDelay({ initial: 0 })],
   ['Expected `max` to be a duration of at least 5000 ms', () => exponentialDelay({ initial: '5s', max: '1s' })],
   ['Expected `multiplier` to be a number from 1 up, got `0.5`', () => exponentialDelay({ multiplier: 0.5 })],
@@ -160,8 +178,14 @@ test.each<[string, () => RestartStrategy]>([
   ['Expected `failures` to be an integer from 1 up', () => failureRate({ failures: -1, interval: 1, delay: 1 })],
   ['Expected `interval` to be a duration of at least 1 ms', () => failureRate({ failures: 1, interval: 0, delay: 1 })],
   ['Expected options of `exponentialDelay` to be among initial, max,', () => exponentialDelay({ attemps: 3 } as never)],
-  ['Expected options of `fixedDelay` to be among attempts, delay, got `interval`', () => fixedDelay({ attempts: 1, delay: 1, interval: 1 } as never)],
-  ['Expected options of `failureRate` to be among failures,', () => failureRate({ failures: 1, interval: 1, delay: 1, jitter: 0 } as never)],
+  [
+    'Expected options of `fixedDelay` to be among attempts, delay, got `interval`',
+    () => fixedDelay({ attempts: 1, delay: 1, interval: 1 } as never),
+  ],
+  [
+    'Expected options of `failureRate` to be among failures,',
+    () => failureRate({ failures: 1, interval: 1, delay: 1, jitter: 0 } as never),
+  ],
   ['Expected `fixedDelay` to be an object of options', () => fixedDelay(undefined as never)],
 ])('refuses: %s', (message, make) => {
   expect(make).toThrow(message);

@@ -8,7 +8,13 @@ import { MemoryStorage } from '../../../../lib/state/memory-storage.ts';
 const opened = async () => {
   const { journal: store } = await new MemoryStorage().open();
   const failures: unknown[] = [];
-  const journal = new Journal({ store, clock: systemClock, recordTurns: () => true, from: emptyJournal, onFailure: (error) => failures.push(error) });
+  const journal = new Journal({
+    store,
+    clock: systemClock,
+    recordTurns: () => true,
+    from: emptyJournal,
+    onFailure: (error) => failures.push(error),
+  });
   const flushed = (): Promise<void> => new Promise((resolve) => journal.flush(resolve));
   return { store, journal, flushed, failures };
 };
@@ -24,7 +30,11 @@ test('turns of one split in a row are one in the log, and those behind the insta
   journal.note(records(1));
   journal.note(records(7, 'b'));
   await flushed();
-  expect((await Recovery.load(store, { journal: emptyJournal, branch: 0 })).turns).toEqual([records(5), records(5), records(7, 'b')]);
+  expect((await Recovery.load(store, { journal: emptyJournal, branch: 0 })).turns).toEqual([
+    records(5),
+    records(5),
+    records(7, 'b'),
+  ]);
   expect((await Recovery.load(store, { journal: covered, branch: 0 })).turns).toEqual([records(5), records(7, 'b')]);
 });
 
@@ -48,7 +58,13 @@ test('a store that fails is told once, and nothing is acknowledged after it', as
   const failures: unknown[] = [];
   const acknowledged: number[] = [];
   const store = { ...inner, append: () => Promise.reject(new Error('full')) };
-  const journal = new Journal({ store, clock: systemClock, recordTurns: () => true, from: emptyJournal, onFailure: (error) => failures.push(error) });
+  const journal = new Journal({
+    store,
+    clock: systemClock,
+    recordTurns: () => true,
+    from: emptyJournal,
+    onFailure: (error) => failures.push(error),
+  });
   for (let turn = 0; turn < 3; turn += 1) {
     journal.note(records(1));
     journal.flush(() => acknowledged.push(turn));

@@ -8,7 +8,12 @@ describe('a turn in the log', () => {
     { kind: 'records', source: 1, split: 'a', count: 7 },
     { kind: 'records', source: 1, split: 'a', count: 7, now: 5, submitted: [1, 2], position: 'p' },
     { kind: 'records', source: 1, split: 'a', count: 7, position: 0 },
-    { kind: 'input', source: 1, split: 'a', input: { values: [1, undefined], timestamps: [1, 2], sides: [[1, 'late']], position: 9 } },
+    {
+      kind: 'input',
+      source: 1,
+      split: 'a',
+      input: { values: [1, undefined], timestamps: [1, 2], sides: [[1, 'late']], position: 9 },
+    },
     { kind: 'input', source: 1, split: 'a', input: { values: [], position: undefined } },
     { kind: 'split', source: 1, split: 'a' },
     { kind: 'end', source: 1, split: 'a' },
@@ -20,11 +25,21 @@ describe('a turn in the log', () => {
     { kind: 'slice', count: 0, now: 4, submitted: [7] },
     { kind: 'tick', now: 4 },
     { kind: 'tick', now: 4, submitted: [7] },
-    { kind: 'tick', now: 4, splits: [[1, 'a', 'waits'], [1, 'b', 'reads'], [2, 'a', 'held']] },
+    {
+      kind: 'tick',
+      now: 4,
+      splits: [
+        [1, 'a', 'waits'],
+        [1, 'b', 'reads'],
+        [2, 'a', 'held'],
+      ],
+    },
     { kind: 'start' },
   ];
 
-  test.each(turns.map((turn) => [turn]))('%j comes back as it was', (turn) => expect(unpackTurn(packTurn(turn))).toEqual(turn));
+  test.each(turns.map((turn) => [turn]))('%j comes back as it was', (turn) =>
+    expect(unpackTurn(packTurn(turn))).toEqual(turn),
+  );
 
   test('what is not there takes no room', () => {
     expect(packTurn({ kind: 'records', source: 1, split: 'a', count: 7 })).toEqual(['r', 1, 'a', 7]);
@@ -37,7 +52,13 @@ describe('a turn in the log', () => {
 });
 
 describe('two turns that follow each other', () => {
-  const records = (count: number, more: object = {}): Turn => ({ kind: 'records', source: 1, split: 'a', count, ...more });
+  const records = (count: number, more: object = {}): Turn => ({
+    kind: 'records',
+    source: 1,
+    split: 'a',
+    count,
+    ...more,
+  });
 
   test('are one when they hand over records of one split: it ends where the second ends', () => {
     expect(mergeTurns(records(2, { position: 2 }), records(3, { position: 5 }))).toEqual(records(5, { position: 5 }));
@@ -55,5 +76,11 @@ describe('two turns that follow each other', () => {
 });
 
 test('of a position only what is cheap to keep is a mark', () => {
-  expect([7, 'p', { offset: 7 }, 'x'.repeat(65), undefined].map(markOfPosition)).toEqual([{ position: 7 }, { position: 'p' }, {}, {}, {}]);
+  expect([7, 'p', { offset: 7 }, 'x'.repeat(65), undefined].map(markOfPosition)).toEqual([
+    { position: 7 },
+    { position: 'p' },
+    {},
+    {},
+    {},
+  ]);
 });

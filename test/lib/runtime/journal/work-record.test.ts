@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { sealValue } from '../../../../lib/core/seal.ts';
 import { EncodedText } from '../../../../lib/core/serde.ts';
-import { callsMax, decodeJournalEntry, encodeWork, journaledCalls, workKey } from '../../../../lib/runtime/journal/journal-format.ts';
+import {
+  callsMax,
+  decodeJournalEntry,
+  encodeWork,
+  journaledCalls,
+  workKey,
+} from '../../../../lib/runtime/journal/journal-format.ts';
 import type { WorkRecord } from '../../../../lib/runtime/journal/work-record.ts';
 
 const work = { branch: 3, operator: 2, keyGroup: 127, number: 2 ** 40 + 5 };
@@ -9,7 +15,14 @@ const facts = { lsn: 9, work, key: ['a', 1] as const, digest: 7 };
 
 const records: readonly WorkRecord[] = [
   { kind: 'pending', ...facts, call: 65_535, id: 'pay', args: 'd' },
-  { kind: 'called', ...facts, call: 0, id: 'pay', args: '', outcome: { ok: true, value: { n: 1, at: new Date(5), list: [undefined] } } },
+  {
+    kind: 'called',
+    ...facts,
+    call: 0,
+    id: 'pay',
+    args: '',
+    outcome: { ok: true, value: { n: 1, at: new Date(5), list: [undefined] } },
+  },
   { kind: 'called', ...facts, call: 1, id: 'pay', args: '', outcome: { ok: false, error: new RangeError('no') } },
   { kind: 'called', ...facts, call: 1, id: 'pay', args: '', outcome: undefined },
   { kind: 'called', ...facts, call: 1, id: 'pay', args: '', outcome: { ok: true, value: null }, again: true },
@@ -48,9 +61,13 @@ describe('a record of an item of work', () => {
   test('of another kind is one of a version to come, and one of another form is damaged', () => {
     const key = workKey(work, 0, 'done');
     key[17] = 9;
-    expect(() => decodeJournalEntry({ key, value: sealValue([1, 'k', 7]) })).toThrow(expect.objectContaining({ code: 'STORE_FORMAT' }));
+    expect(() => decodeJournalEntry({ key, value: sealValue([1, 'k', 7]) })).toThrow(
+      expect.objectContaining({ code: 'STORE_FORMAT' }),
+    );
     const short = key.subarray(0, 17);
-    expect(() => decodeJournalEntry({ key: short, value: sealValue([1]) })).toThrow(expect.objectContaining({ code: 'VALUE_DAMAGED' }));
+    expect(() => decodeJournalEntry({ key: short, value: sealValue([1]) })).toThrow(
+      expect.objectContaining({ code: 'VALUE_DAMAGED' }),
+    );
   });
 
   test('has no name that would be that of another', () => {

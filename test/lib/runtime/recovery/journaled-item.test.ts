@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { WorkId } from '../../../../lib/core/journal.ts';
-import type { CalledRecord, ClaimedRecord, DoneRecord, PendingRecord, VoidedRecord, WorkRecord } from '../../../../lib/runtime/journal/work-record.ts';
+import type {
+  CalledRecord,
+  ClaimedRecord,
+  DoneRecord,
+  PendingRecord,
+  VoidedRecord,
+  WorkRecord,
+} from '../../../../lib/runtime/journal/work-record.ts';
 import { JournaledItems, recordedOf } from '../../../../lib/runtime/recovery/journaled-item.ts';
 
 const id = (number: number, branch = 0): WorkId => ({ branch, operator: 1, keyGroup: 2, number });
@@ -14,10 +21,29 @@ const called = (lsn: number, work: WorkId, call: number): CalledRecord => ({
   args: '',
   outcome: { ok: true, value: lsn },
 });
-const pending = (lsn: number, work: WorkId, call: number): PendingRecord => ({ kind: 'pending', ...facts(lsn, work), call, id: `c${call}`, args: '' });
-const done = (lsn: number, work: WorkId): DoneRecord => ({ kind: 'done', ...facts(lsn, work), calls: 1, outcome: { ok: true, value: lsn } });
-const claimed = (lsn: number, work: WorkId, by: WorkId): ClaimedRecord => ({ kind: 'claimed', ...facts(lsn, work), by: { branch: by.branch, number: by.number } });
-const voided = (lsn: number, work: WorkId, call: number): VoidedRecord => ({ kind: 'voided', ...facts(lsn, work), call });
+const pending = (lsn: number, work: WorkId, call: number): PendingRecord => ({
+  kind: 'pending',
+  ...facts(lsn, work),
+  call,
+  id: `c${call}`,
+  args: '',
+});
+const done = (lsn: number, work: WorkId): DoneRecord => ({
+  kind: 'done',
+  ...facts(lsn, work),
+  calls: 1,
+  outcome: { ok: true, value: lsn },
+});
+const claimed = (lsn: number, work: WorkId, by: WorkId): ClaimedRecord => ({
+  kind: 'claimed',
+  ...facts(lsn, work),
+  by: { branch: by.branch, number: by.number },
+});
+const voided = (lsn: number, work: WorkId, call: number): VoidedRecord => ({
+  kind: 'voided',
+  ...facts(lsn, work),
+  call,
+});
 
 const joined = (records: readonly WorkRecord[]) => {
   const items = new JournaledItems();
@@ -31,7 +57,9 @@ const told = (records: readonly WorkRecord[]) =>
     [...joined(records)].map(([name, { calls, done: end, voided: from, first, keys }]) => [
       name,
       {
-        calls: [...calls].map(([call, each]) => `${call}: ${each.pending?.lsn ?? '-'} ${each.called?.lsn ?? '-'}`).toSorted(),
+        calls: [...calls]
+          .map(([call, each]) => `${call}: ${each.pending?.lsn ?? '-'} ${each.called?.lsn ?? '-'}`)
+          .toSorted(),
         done: end?.lsn,
         voided: from,
         first,
@@ -65,18 +93,39 @@ describe('the records of an item of work', () => {
 
   test('that were claimed twice go by the last name, and a voided call by any of them', () => {
     const [b, c] = [id(7, 1), id(9, 2)];
-    const records = [called(1, a, 0), called(2, a, 1), claimed(3, a, b), voided(4, b, 1), claimed(5, b, c), called(6, c, 2)];
+    const records = [
+      called(1, a, 0),
+      called(2, a, 1),
+      claimed(3, a, b),
+      voided(4, b, 1),
+      claimed(5, b, c),
+      called(6, c, 2),
+    ];
     expect(told(records)).toEqual({ '2.1.2.9': expect.objectContaining({ calls: ['0: - 1', '2: - 6'], voided: 1 }) });
   });
 
   test('are read back as what a body finds', () => {
     const item = joined([called(1, a, 0), done(2, a)]).get('0.1.2.1');
-    expect(item && recordedOf(item)).toMatchObject({ done: { ok: true, value: 2 }, voided: undefined, keys: [Uint8Array.of(1), Uint8Array.of(2)] });
+    expect(item && recordedOf(item)).toMatchObject({
+      done: { ok: true, value: 2 },
+      voided: undefined,
+      keys: [Uint8Array.of(1), Uint8Array.of(2)],
+    });
   });
 
   test('join in any order to the same', () => {
     const [b, c] = [id(7, 1), id(9, 2)];
-    const records = [pending(1, a, 0), called(2, a, 0), called(3, a, 1), claimed(4, a, b), voided(5, b, 1), called(6, b, 1), claimed(7, b, c), done(8, c), called(9, id(3), 0)];
+    const records = [
+      pending(1, a, 0),
+      called(2, a, 0),
+      called(3, a, 1),
+      claimed(4, a, b),
+      voided(5, b, 1),
+      called(6, b, 1),
+      claimed(7, b, c),
+      done(8, c),
+      called(9, id(3), 0),
+    ];
     fc.assert(
       fc.property(fc.shuffledSubarray(records, { minLength: records.length }), (shuffled) => {
         expect(told(shuffled)).toEqual(told(records));

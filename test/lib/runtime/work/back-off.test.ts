@@ -24,7 +24,9 @@ test('a call in back-off gives its place to other keys, and takes one again for 
   const calls = agent<Order, string>('calls').on(InputEvent, async (event, ctx) => {
     const { input } = event;
     // Two calls of one body may wait at once: they share its place.
-    const both = await Promise.all([0, 1].map((at) => ctx.durableExecute(`call ${at}`, (_signal, durable) => call(input, durable), { retry })));
+    const both = await Promise.all(
+      [0, 1].map((at) => ctx.durableExecute(`call ${at}`, (_signal, durable) => call(input, durable), { retry })),
+    );
     ctx.sendEvent(new OutputEvent(both.join()));
   });
   const ledger = new Ledger<string>();

@@ -34,7 +34,8 @@ describe('an outcome that is handed over', () => {
   ] as const)('is given as it would be read: %s', (_, outcome) => {
     const { recorded, given } = handOver(outcome, options);
     expect(given).toStrictEqual(readBack(recorded));
-    if (!given.ok && given.error instanceof Error) expect(given.error.constructor).toBe((readBack(recorded) as { error: Error }).error.constructor);
+    if (!given.ok && given.error instanceof Error)
+      expect(given.error.constructor).toBe((readBack(recorded) as { error: Error }).error.constructor);
   });
 
   test('is recorded as it was, whatever its maker and its reader do with it', () => {
@@ -49,14 +50,37 @@ describe('an outcome that is handed over', () => {
   describe('is read once, so that record and reader have one value:', () => {
     let count = 0;
     const members: Record<string, () => unknown> = {
-      'a getter': () => ({ get id() { return (count += 1); } }),
-      'a getter deep inside': () => ({ list: [{ get at() { return new Date((count += 1)); } }] }),
-      'a getter whose kind of value changes': () => ({ get n() { return (count += 1) % 2 === 0 ? 1 : new Map([[1, count]]); } }),
-      'a proxy': () => new Proxy({ n: 0 }, { get: (value, name) => (name === 'n' ? (count += 1) : Reflect.get(value, name)) }),
-      'a proxy of a list': () => new Proxy([1, 2], { get: (list, name) => (name === '1' ? (count += 1) : Reflect.get(list, name)) }),
+      'a getter': () => ({
+        get id() {
+          return (count += 1);
+        },
+      }),
+      'a getter deep inside': () => ({
+        list: [
+          {
+            get at() {
+              return new Date((count += 1));
+            },
+          },
+        ],
+      }),
+      'a getter whose kind of value changes': () => ({
+        get n() {
+          return (count += 1) % 2 === 0 ? 1 : new Map([[1, count]]);
+        },
+      }),
+      'a proxy': () =>
+        new Proxy({ n: 0 }, { get: (value, name) => (name === 'n' ? (count += 1) : Reflect.get(value, name)) }),
+      'a proxy of a list': () =>
+        new Proxy([1, 2], { get: (list, name) => (name === '1' ? (count += 1) : Reflect.get(list, name)) }),
       'a hidden toJSON': () => Object.defineProperty({ n: 1 }, 'toJSON', { value: () => ({ other: true }) }),
-      'a list with a hidden toJSON': () => ({ list: Object.defineProperty([1, 2], 'toJSON', { value: () => 'other' }) }),
-      'errors that hang on it': () => ({ declined: new Declined('no'), known: new Known('no', { cause: new Declined('why') }) }),
+      'a list with a hidden toJSON': () => ({
+        list: Object.defineProperty([1, 2], 'toJSON', { value: () => 'other' }),
+      }),
+      'errors that hang on it': () => ({
+        declined: new Declined('no'),
+        known: new Known('no', { cause: new Declined('why') }),
+      }),
     };
     test.each(Object.keys(members))('%s', (name) => {
       const { recorded, given } = handOver({ ok: true, value: members[name]?.() }, options);
@@ -78,7 +102,10 @@ describe('an outcome that is handed over', () => {
     ['what was thrown', { ok: false, error: { greet: () => 'hello' } }],
   ] as const)('is an error that names the call when %s can not be stored', (_, outcome) => {
     const { recorded, given } = handOver(outcome, options);
-    expect(given).toMatchObject({ ok: false, error: { code: 'NOT_SERIALISABLE', message: expect.stringMatching(/durable call `c`.*\.greet/) } });
+    expect(given).toMatchObject({
+      ok: false,
+      error: { code: 'NOT_SERIALISABLE', message: expect.stringMatching(/durable call `c`.*\.greet/) },
+    });
     expect(readBack(recorded)).toStrictEqual(given);
   });
 

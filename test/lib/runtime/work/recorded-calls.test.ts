@@ -10,7 +10,17 @@ const settled = async (): Promise<void> => {
 };
 const work = { branch: 0, operator: 1, keyGroup: 2, number: 3 };
 const ok = (value: unknown): Outcome<unknown> => ({ ok: true, value });
-const called = (call: number, lsn: number, id = `call-${call}`): CalledRecord => ({ kind: 'called', lsn, work, key: 'k', digest: 7, call, id, args: '', outcome: ok(call) });
+const called = (call: number, lsn: number, id = `call-${call}`): CalledRecord => ({
+  kind: 'called',
+  lsn,
+  work,
+  key: 'k',
+  digest: 7,
+  call,
+  id,
+  args: '',
+  outcome: ok(call),
+});
 
 const open = (...records: readonly CalledRecord[]) => {
   const clock = new ManualClock();
@@ -27,7 +37,8 @@ const open = (...records: readonly CalledRecord[]) => {
     onDelivered: () => {},
   });
   const ask = (call: number, id = `call-${call}`): void => {
-    if (calls.find(call, id, '') === 'outcome') calls.deliver(call, (outcome) => resumed.push(outcome.ok ? outcome.value : outcome.error));
+    if (calls.find(call, id, '') === 'outcome')
+      calls.deliver(call, (outcome) => resumed.push(outcome.ok ? outcome.value : outcome.error));
   };
   return { clock, calls, ask, told, resumed, abort };
 };
@@ -90,7 +101,8 @@ test('ten thousand recorded calls are found and delivered in the time of ten tho
   const { ask, resumed } = open(...Array.from({ length: count }, (_, call) => called(call, count - call)));
   const before = process.cpuUsage();
   for (let call = 0; call < count; call += 1) ask(call);
-  expect(process.cpuUsage(before).user / 1000).toBeLessThan(1500); // Looking through all of them each time takes seconds.
+  // Looking through all of them each time takes seconds.
+  expect(process.cpuUsage(before).user / 1000).toBeLessThan(1500);
   await settled();
   expect(resumed.slice(0, 3)).toEqual([count - 1, count - 2, count - 3]);
 });
