@@ -44,9 +44,12 @@ const partsOf = (value: string): readonly string[] => {
   const whole = value.trim();
   const basic = /^basic\s+(\S+)$/i.exec(whole)?.[1];
   const decoded = basic === undefined ? '' : Buffer.from(basic, 'base64').toString();
+  // What follows the name of a scheme (`Token x`) may hold the marks that part the pairs of others.
+  const spaced = whole.split(/\s+/);
+  const behindScheme = whole.slice((spaced[0] ?? '').length).trim();
   const words = whole.split(/[\s,;]+/);
   const named = words.flatMap((word) => /^[\w.-]+="?([^"]+)"?$/.exec(word)?.[1] ?? []);
-  return [whole, ...words, ...named, decoded, decoded.slice(decoded.indexOf(':') + 1)];
+  return [whole, behindScheme, ...spaced, ...words, ...named, decoded, decoded.slice(decoded.indexOf(':') + 1)];
 };
 
 /** As it is, in a URL, in JSON, and on a page. */

@@ -72,7 +72,7 @@ test('an echo of a secret', async () => {
         expect(message.length).toBeLessThan(400);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 300, examples: [['!!!;!!!!!;!!!!!!!!!!!!', 'bearer header', (secret: string) => secret, 0, 200]] },
   );
 });
 
