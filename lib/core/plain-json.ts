@@ -22,6 +22,7 @@
 import { types } from 'node:util';
 import { StreamError } from './errors.ts';
 import { isPlainObject } from './plain-object.ts';
+import { propertyStep, shownPath } from './value-path.ts';
 
 /** Deeper values are refused; the bound also ends the walk through a cycle. */
 const depthMax = 1000;
@@ -166,7 +167,7 @@ class JsonWriter {
   #record(entries: readonly (readonly [name: string, value: unknown])[]): string {
     const parts: string[] = [];
     for (const [name, value] of entries) {
-      if (value !== undefined) parts.push(`${JSON.stringify(name)}:${this.#member(stepOf(name), value)}`);
+      if (value !== undefined) parts.push(`${JSON.stringify(name)}:${this.#member(propertyStep(name), value)}`);
     }
     return `{${parts.join(',')}}`;
   }
@@ -179,15 +180,12 @@ class JsonWriter {
   }
 
   #refusal(found: string): StreamError {
-    const path = this.#path.length > 20 ? [...this.#path.slice(0, 20), '...'].join('') : this.#path.join('');
-    const where = path === '' ? 'the value' : `\`${path}\``;
+    const { path, where } = shownPath(this.#path);
     return new StreamError('NOT_SERIALISABLE', `${where} has no JSON form: it is ${found}`, {
       details: { path, found },
     });
   }
 }
-
-const stepOf = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`);
 
 const classOf = (value: object): string => {
   // Any object may be a prototype, with a constructor or without.

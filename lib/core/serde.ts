@@ -10,6 +10,7 @@ import { errorProperties, errorTypeName, isError } from './error-types.ts';
 import { StreamError } from './errors.ts';
 import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
 import { revive } from './revive.ts';
+import { propertyStep, shownPath } from './value-path.ts';
 
 /** Deeper values are refused; the bound also ends the walk through a cycle. */
 export const depthMax = 1000;
@@ -226,15 +227,12 @@ class TaggedWriter {
   }
 
   #refusal(found: string): StreamError {
-    const path = this.#path.length > 20 ? [...this.#path.slice(0, 20), '...'].join('') : this.#path.join('');
-    const where = path === '' ? 'the value' : `\`${path}\``;
+    const { path, where } = shownPath(this.#path);
     return new StreamError('NOT_SERIALISABLE', `${where} can not be stored: it is ${found}`, {
       details: { path, found },
     });
   }
 }
-
-const propertyStep = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`);
 
 const briefly = (value: unknown): string =>
   typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
