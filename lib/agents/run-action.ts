@@ -3,15 +3,8 @@
  * and may not return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`,
  * with agent, action and key.
  */
-import {
-  invariant,
-  InvariantError,
-  isMistake,
-  isThenable,
-  messageOf,
-  refusedPromise,
-  StreamError,
-} from '../core/errors.ts';
+import { invariant, isMistake, isThenable, messageOf, refusedPromise, StreamError } from '../core/errors.ts';
+import { isOfTheEngine } from '../core/own-failure.ts';
 import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from './contract.ts';
 import type { CompiledAgent } from './plan.ts';
 import { ActionContext } from './runner-context.ts';
@@ -76,18 +69,8 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
   });
 };
 
-/** Errors that are not the action's own failure pass as they are: the caller tells them by their code. */
-const ownCodes: ReadonlySet<string> = new Set([
-  'ACTION_FAILED',
-  'ASYNC_IN_TURN',
-  'DIVERGED',
-  'PLAN_CHANGED',
-  'WORK_ABORTED',
-]);
-
 const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): unknown => {
-  if (error instanceof InvariantError) return error;
-  if (error instanceof StreamError && ownCodes.has(error.code)) return error;
+  if (isOfTheEngine(error) || (error instanceof StreamError && error.code === 'ACTION_FAILED')) return error;
   const { agentName } = agent.plan;
   const message = messageOf(error);
   // Refusals of a frozen object, in the words of V8.

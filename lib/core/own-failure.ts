@@ -9,12 +9,10 @@
 import { concernsEveryInput } from './error-facts.ts';
 import { InvariantError, isMistake, StreamError, type ErrorCode } from './errors.ts';
 
-const aboutTheJob: ReadonlySet<ErrorCode> = new Set([
-  'AGENT_INVALID',
+const ofTheEngine: ReadonlySet<ErrorCode> = new Set([
   'ASYNC_IN_TURN',
   'DIVERGED',
   'PLAN_CHANGED',
-  'RESOURCE_NOT_FOUND',
   'STATE_INCOMPATIBLE',
   'STORE_DAMAGED',
   'STORE_FAILED',
@@ -23,6 +21,15 @@ const aboutTheJob: ReadonlySet<ErrorCode> = new Set([
   'VALUE_DAMAGED',
   'WORK_ABORTED',
 ]);
+
+const aboutTheJob: ReadonlySet<ErrorCode> = new Set([...ofTheEngine, 'AGENT_INVALID', 'RESOURCE_NOT_FOUND']);
+
+/**
+ * Whether the engine itself has said what is wrong: the work that met it, such as an action that read a damaged row, is
+ * innocent, and its error keeps its code however deep it was thrown.
+ */
+export const isOfTheEngine = (error: unknown): boolean =>
+  error instanceof InvariantError || (error instanceof StreamError && ofTheEngine.has(error.code));
 
 /** What becomes of an error that would meet every input alike, such as a key that a model refuses. */
 export type AccessError = 'fail-job' | 'as-input';

@@ -93,7 +93,7 @@ class Office {
       .catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(Error);
     const { code, hint } = error as StreamError;
-    expect(code).toMatch(codes);
+    expect(code, String((error as Error).stack)).toMatch(codes);
     expect(hint.length).toBeGreaterThan(10);
     expect(this.ledger.values).toEqual(before);
     expect(this.calls).toEqual(calls);

@@ -77,6 +77,19 @@ describe('synchronous actions', () => {
     });
   });
 
+  it.each(['STORE_FORMAT', 'STORE_DAMAGED', 'VALUE_DAMAGED', 'STORE_FAILED', 'STATE_INCOMPATIBLE'] as const)(
+    'that read what the store refuses with %s are innocent of it',
+    async (code) => {
+      const cause = new StreamError(code, 'the row can not be read');
+      const sync = compiled(() => {
+        throw cause;
+      });
+      expect(await errorOf(() => runSyncAction(sync, hostOf(sync)))).toBe(cause);
+      const async = compiled(() => Promise.reject(cause), { async: true });
+      expect(await errorOf(() => runAsyncAction(async, hostOf(async, new TestWork('w'))))).toBe(cause);
+    },
+  );
+
   it('leave a context that refuses late use, also after a failure', async () => {
     let kept: RunnerContext | undefined;
     const each = compiled((_event, ctx) => {
