@@ -55,10 +55,24 @@ await env.execute('minified');
 console.log('done');
 `;
 
-const bundle = async (minify: boolean): Promise<string> => {
-  const outfile = join(builds, minify ? 'small.mjs' : 'plain.mjs');
-  const entry = join(builds, 'program.mjs');
-  writeFileSync(entry, program);
+/** What of code could reach the stored form of an error, the hash of a plan and the digest of a call. */
+const stored = `
+import { agent, AgentPlan, CallNotExecuted, InputEvent, InvariantError, registerErrorType, StreamError } from '${join(root, 'lib/index.ts')}';
+import { digest, encodeText } from '${join(root, 'lib/core/serde.ts')}';
+class CardDeclined extends Error {}
+class LimitReached extends CardDeclined {}
+registerErrorType('bank.CardDeclined', CardDeclined);
+const errors = [StreamError, InvariantError, CallNotExecuted, CardDeclined, LimitReached, Error, TypeError];
+const made = errors.map((type) => type === StreamError ? new type('SINK_FAILED', 'm') : new type('m'));
+console.log(encodeText(made));
+console.log(digest(encodeText({ args: made })));
+console.log(AgentPlan.compile(agent('pay').on(InputEvent, async function named() {})).hash);
+`;
+
+const bundle = async (minify: boolean, source = program, name = 'program'): Promise<string> => {
+  const outfile = join(builds, `${name}-${minify ? 'small' : 'plain'}.mjs`);
+  const entry = join(builds, `${name}.mjs`);
+  writeFileSync(entry, source);
   const target = { platform: 'node', format: 'esm', target: 'node20', packages: 'external' } as const;
   await build({ entryPoints: [entry], outfile, bundle: true, minify, logLevel: 'error', ...target });
   return outfile;
@@ -93,3 +107,12 @@ test.each([
   },
   60_000,
 );
+
+test('what a minified build stores is what the plain one stores', async () => {
+  const [plain, small] = await Promise.all(
+    [false, true].map(async (minify) => (await run(process.execPath, [await bundle(minify, stored, 'stored')])).stdout),
+  );
+  expect(small).toBe(plain);
+  for (const name of ['StreamError', 'InvariantError', 'CallNotExecuted', 'bank.CardDeclined', 'TypeError'])
+    expect(small).toContain(`"type":"${name}"`);
+}, 60_000);

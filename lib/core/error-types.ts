@@ -4,50 +4,73 @@
  */
 import { types } from 'node:util';
 import { CallNotExecuted, InvariantError, StreamError } from './errors.ts';
+import { refusal } from './options.ts';
 
 /** An error class that `registerErrorType` takes. */
 export type ErrorType = abstract new (...parameters: never[]) => Error;
 
-const builtInErrors = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError];
-
-const errorTypes = new Map<string, ErrorType>(
-  [...builtInErrors, StreamError, CallNotExecuted, InvariantError].map((type) => [type.name, type]),
+/** Those that are always known. The names are written out: a minifier changes those of our own classes (I19). */
+const builtIn: ReadonlyMap<string, ErrorType> = new Map<string, ErrorType>(
+  Object.entries({
+    Error,
+    TypeError,
+    RangeError,
+    SyntaxError,
+    ReferenceError,
+    EvalError,
+    URIError,
+    AggregateError,
+    StreamError,
+    CallNotExecuted,
+    InvariantError,
+  }),
 );
 
+const typesByName = new Map(builtIn);
+
+/** By prototype, which the errors of a class inherit from. Of several names the first is stored. */
+const namesByPrototype = new Map<unknown, string>([...builtIn].map(([name, { prototype }]) => [prototype, name]));
+
 /**
- * Makes errors of a class come back as that class. Its constructor is not called: message, cause and own properties are
- * put on an object of the class, so private fields are missing. The class is known by its name, which must be unique.
+ * Makes errors of a class come back as that class where an outcome is read from the journal. They are stored under
+ * `name`, which stays the same when the class is renamed or the program is minified. Its constructor is not called:
+ * message, cause and own properties are put on an object of the class, so private fields are missing. A class that was
+ * stored under another name before may be registered under that one too, after the new one. Throws a `TypeError` when
+ * the name stands for another class.
  *
  * @example
  * class CardDeclined extends Error { override readonly name = 'CardDeclined'; }
- * registerErrorType(CardDeclined);
+ * registerErrorType('CardDeclined', CardDeclined);
  */
-export const registerErrorType = (type: ErrorType): void => {
-  const known = errorTypes.get(type.name);
-  if (type.name === '' || !(type.prototype instanceof Error))
-    throw new TypeError('Expected a class with a name that extends Error');
+export const registerErrorType = (name: string, type: ErrorType): void => {
+  if (typeof name !== 'string' || name === '') throw refusal('name', nameRule, name);
+  const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
+  if (!(prototype instanceof Error)) throw refusal('type', 'a class that extends Error', type);
+  const known = typesByName.get(name);
   if (known !== undefined && known !== type)
-    throw new TypeError(`An error class called \`${type.name}\` is registered already`);
-  errorTypes.set(type.name, type);
+    throw new TypeError(
+      `Expected \`name\` to stand for one class of errors, got \`${name}\`, which stands for another`,
+    );
+  typesByName.set(name, type);
+  if (!namesByPrototype.has(prototype)) namesByPrototype.set(prototype, name);
 };
+
+const nameRule =
+  "a name that errors of the class are stored by, as in `registerErrorType('CardDeclined', CardDeclined)`: that of the class is changed by minifiers, and two classes may share it";
 
 /** @internal */
 export const isError = (value: object): value is Error => value instanceof Error || types.isNativeError(value);
 
 /**
- * @internal The name of the nearest registered class of an error; one from another realm, or made by hand, is known by
- * its name.
+ * @internal The name of the nearest class of an error that is known. One that has none, since it comes from another
+ * realm or another copy of this package, is one of the built-in classes by its name; those that were registered are
+ * known by the class alone, as two libraries may call theirs the same.
  */
 export const errorTypeName = (error: Error): string => {
-  for (
-    let prototype: unknown = Object.getPrototypeOf(error);
-    prototype instanceof Error;
-    prototype = Object.getPrototypeOf(prototype)
-  ) {
-    const type = prototype.constructor as ErrorType; // the constructor of a prototype that inherits from Error
-    if (errorTypes.get(type.name) === type) return type.name;
-  }
-  return errorTypes.has(error.name) ? error.name : 'Error';
+  let nearest = 'Error';
+  for (let each: unknown = error; each !== null && nearest === 'Error'; each = Object.getPrototypeOf(each))
+    nearest = namesByPrototype.get(each) ?? 'Error';
+  return nearest === 'Error' && builtIn.has(error.name) ? error.name : nearest;
 };
 
 /** @internal Own properties that are kept as they are; the rest of an error is handled one by one. */
@@ -61,4 +84,4 @@ export const errorProperties = (error: Error): Record<string, unknown> => {
 };
 
 /** @internal The class that was registered with this name. */
-export const errorTypeOf = (name: string): ErrorType | undefined => errorTypes.get(name);
+export const errorTypeOf = (name: string): ErrorType | undefined => typesByName.get(name);

@@ -98,9 +98,18 @@ export const knownOptions = <T extends object>(owner: string, options: T, names:
   }
 };
 
+/** Longer texts are cut in a message. */
+const shownMax = 200;
+
 const show = (value: unknown): string => {
+  const text = textOf(value);
+  return text.length > shownMax ? `${text.slice(0, shownMax)}...` : text;
+};
+
+const textOf = (value: unknown): string => {
   try {
     if (typeof value === 'string') return value;
+    if (typeof value === 'function') return String(value.name) || 'without a name'; // Not its source.
     const text = JSON.stringify(value) ?? String(value);
     const { name } = (value as object | null)?.constructor ?? {}; // only read
     return text === '{}' && name !== 'Object' && name !== undefined ? `${name} {}` : text;

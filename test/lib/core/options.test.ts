@@ -121,6 +121,9 @@ test.each([
   [{ a: 1 }, '`{"a":1}` (object)'],
   [5n, '`5` (bigint)'],
   [Symbol('x'), '`Symbol(x)` (symbol)'],
+  [function longCode() {}, '`longCode` (function)'],
+  [() => 1, '`without a name` (function)'],
+  ['x'.repeat(201), `\`${'x'.repeat(200)}...\` (string)`],
   ['', '`` (string)'],
 ])('refusal shows %s', (value, shown) => {
   expect(refusal('x', 'good', value).message).toBe(`Expected \`x\` to be good, got ${shown}`);

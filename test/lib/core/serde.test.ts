@@ -236,8 +236,8 @@ describe('errors', () => {
     const before = backError(new CardDeclined('limit'));
     expect(Object.getPrototypeOf(before)).toBe(Error.prototype);
     expect(before).toMatchObject({ name: 'CardDeclined', reason: 'limit', message: 'card declined: limit' });
-    registerErrorType(CardDeclined);
-    registerErrorType(CardDeclined);
+    registerErrorType('CardDeclined', CardDeclined);
+    registerErrorType('CardDeclined', CardDeclined);
     const after = backError(new CardDeclined('limit'));
     expect(after).toBeInstanceOf(CardDeclined);
     expect((after as unknown as CardDeclined).describe()).toBe('because limit');
@@ -245,10 +245,54 @@ describe('errors', () => {
     expect(backError(new SubDeclined('limit'))).toBeInstanceOf(CardDeclined);
   });
 
-  test('registering refuses what is no error class, has no name, or a name in use', () => {
-    expect(() => registerErrorType(class extends Error {})).toThrow(TypeError);
-    expect(() => registerErrorType(Map as never)).toThrow(TypeError);
-    expect(() => registerErrorType({ TypeError: class extends Error {} }.TypeError)).toThrow('registered already');
+  test('a class is stored by its declared name, whatever code calls it', () => {
+    const plain = { Overdrawn: class extends Error {} }.Overdrawn;
+    registerErrorType('bank.Overdrawn', plain);
+    const stored = encodeText(new plain('by 5'));
+    expect(stored).toContain('"type":"bank.Overdrawn"');
+    expect(stored).not.toContain('"Overdrawn"');
+    // Two libraries may call theirs the same, and a minifier calls both `t`.
+    const [first, second] = [1, 2].map(() => ({ t: class extends Error {} }).t) as [typeof plain, typeof plain];
+    registerErrorType('first.Timeout', first);
+    registerErrorType('second.Timeout', second);
+    expect(backError(new first('late'))).toBeInstanceOf(first);
+    expect(backError(new second('late'))).toBeInstanceOf(second);
+    // One that is not registered is not taken for one that is, though it says the same name.
+    const stranger = Object.assign(new Error('late'), { name: 'first.Timeout' });
+    expect(backError(stranger)).not.toBeInstanceOf(first);
+    expect(backError(stranger).name).toBe('first.Timeout');
+  });
+
+  test('a class is read under each of its names and stored under the first', () => {
+    class Refused extends Error {}
+    registerErrorType('shop.Refused', Refused);
+    registerErrorType('Refused', Refused);
+    const stored = encodeText(new Refused('no'));
+    expect(stored).toContain('"type":"shop.Refused"');
+    expect(decodeText(stored.replace('shop.Refused', 'Refused'))).toBeInstanceOf(Refused);
+  });
+
+  test('as earlier versions have stored them: by the name of the class', () => {
+    class Bounced extends Error {}
+    registerErrorType('Bounced', Bounced);
+    const body = '"name":"Error","message":"m","properties":[]';
+    const read = (type: string): unknown => decodeText(`{"$":"error","v":{"type":"${type}",${body}}}`);
+    const classes = { Error, TypeError, AggregateError, StreamError, CallNotExecuted, InvariantError, Bounced };
+    for (const [type, expected] of Object.entries(classes))
+      expect(Object.getPrototypeOf(read(type))).toBe(expected.prototype);
+    expect(Object.getPrototypeOf(read('NeverHeardOf'))).toBe(Error.prototype);
+  });
+
+  test('registering refuses what is no error class, has no declared name, or a name in use', () => {
+    class Lost extends Error {}
+    expect(() => registerErrorType(Lost as never, undefined as never)).toThrow(
+      /^Expected `name` to be .* as in `registerErrorType\('CardDeclined', CardDeclined\)`.*, got `Lost` \(function\)$/,
+    );
+    expect(() => registerErrorType('', Lost)).toThrow(/^Expected `name`/);
+    expect(() => registerErrorType('Map', Map as never)).toThrow('Expected `type` to be a class that extends Error');
+    expect(() => registerErrorType('x', (() => 1) as never)).toThrow(TypeError);
+    expect(() => registerErrorType('x', null as never)).toThrow(TypeError);
+    expect(() => registerErrorType('TypeError', Lost)).toThrow('stands for another');
   });
 
   test('is stored whatever hangs on it', () => {

@@ -13,7 +13,7 @@ class Declined extends Error {
 class Known extends Error {
   override readonly name = 'KnownHere';
 }
-registerErrorType(Known);
+registerErrorType('Known', Known);
 
 const options = { what: () => 'durable call `c`', freeze: false };
 
