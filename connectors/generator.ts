@@ -45,9 +45,9 @@ export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Sourc
           if (next >= count) return undefined;
           const first = next;
           const length = Math.min(batchSize, count - first);
-          // It may give one object again and again.
-          const values = Array.from({ length }, (_, index) => looseCopy(generate(first + index)));
-          next += length;
+          const values: T[] = [];
+          // Copies, since it may give one object again and again.
+          for (next += length; values.length < length;) values.push(looseCopy(generate(first + values.length)));
           return { values, position: (consumed) => first + consumed };
         },
         async close() {},

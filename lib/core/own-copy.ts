@@ -21,7 +21,7 @@ export const ownCopy = <T>(value: T): T => {
     if (typeof value === 'function' || typeof value === 'symbol') encodeText(value);
     return value;
   }
-  const copy = plainCopy(value, 0);
+  const copy = plainCopy(value, stored, 0);
   // The stored form brings back what it was given, so the type is the same.
   return (copy === notPlain ? decodeText(encodeText(value)) : copy) as T;
 };
@@ -32,7 +32,7 @@ export const ownCopy = <T>(value: T): T => {
  */
 export const looseCopy = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) return value;
-  const copy = plainCopy(value, 0);
+  const copy = plainCopy(value, passedOn, 0);
   // A copy has the type of what it is a copy of.
   return (copy === notPlain ? new LooseCopy((other) => other).of(value) : copy) as T;
 };
@@ -52,30 +52,50 @@ const nameOf = (value: unknown): string => {
   return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'object';
 };
 
-/** The quick way for what JSON can say; `notPlain` for everything else. */
-const plainCopy = (value: unknown, depth: number): unknown => {
-  if (typeof value !== 'object') return typeof value === 'function' || typeof value === 'symbol' ? notPlain : value;
-  if (value === null) return null;
+/** Whether members under symbols, which no store keeps, are looked for: that takes as long as the copy. */
+type Symbols = typeof stored | typeof passedOn;
+const stored = true;
+const passedOn = false;
+
+/**
+ * The quick way for what JSON can say; `notPlain` for everything else. V8 clones the shape of an object that is spread,
+ * and makes one made member by member anew; what is looked at is the copy, since a getter may say something else twice.
+ */
+const plainCopy = (value: object, symbols: Symbols, depth: number): unknown => {
   if (depth > depthMax) return notPlain;
-  if (isPlainArray(value)) return arrayCopy(value, depth);
-  if (!isPlainObject(value)) return notPlain;
-  const copy: Record<string, unknown> = {};
-  for (const name of Object.keys(value)) {
-    const member = plainCopy(value[name], depth + 1);
+  if (Object.getPrototypeOf(value) !== Object.prototype && !isPlainObject(value))
+    return isPlainArray(value) ? arrayCopy(value, symbols, depth) : notPlain;
+  const copy: Record<string, unknown> = { ...value };
+  if (symbols && Object.getOwnPropertySymbols(copy).length > 0) return notPlain;
+  for (const name in copy) if (!isFlat(copy[name])) return withMembers(copy, symbols, depth);
+  return copy;
+};
+
+const isFlat = (member: unknown): boolean =>
+  typeof member === 'object' ? member === null : typeof member !== 'function' && typeof member !== 'symbol';
+
+const withMembers = (copy: Record<string, unknown>, symbols: Symbols, depth: number): unknown => {
+  for (const name of Object.keys(copy)) {
+    const member = memberCopy(copy[name], symbols, depth);
     if (member === notPlain || name === '__proto__') return notPlain;
     copy[name] = member;
   }
   return copy;
 };
 
-const arrayCopy = (values: readonly unknown[], depth: number): unknown => {
+const arrayCopy = (values: readonly unknown[], symbols: Symbols, depth: number): unknown => {
   const copy: unknown[] = [];
   for (const value of values) {
-    const member = plainCopy(value, depth + 1);
+    const member = memberCopy(value, symbols, depth);
     if (member === notPlain) return notPlain;
     copy.push(member);
   }
   return copy;
+};
+
+const memberCopy = (member: unknown, symbols: Symbols, depth: number): unknown => {
+  if (typeof member === 'object' && member !== null) return plainCopy(member, symbols, depth + 1);
+  return isFlat(member) ? member : notPlain;
 };
 
 /**

@@ -49,6 +49,9 @@ describe('a copy of its own', () => {
     ['an object of another realm', () => runInNewContext('({ a: [1, new Map([[1, {}]])] })') as object],
     ['undefined members and holes', () => ({ a: undefined, b: [undefined, 1] })],
     ['-0 and NaN', () => [-0, Number.NaN]],
+    ['a member under a symbol', () => ({ a: 1, [Symbol('s')]: { b: 1 } })],
+    ['a member under a symbol, further in', () => ({ a: [{ [Symbol('s')]: { b: 1 } }] })],
+    ['a member called __proto__', () => JSON.parse('{"a":{"__proto__":{"b":1}},"__proto__":{"c":1},"d":{}}') as object],
   ])('of %s', (_, make) => {
     const value: unknown = make();
     expect(ownCopy(value)).toStrictEqual(decodeText(encodeText(value)));
@@ -62,6 +65,23 @@ describe('a copy of its own', () => {
     ['an array of a class', { list: new (class Own extends Array {})() }, /\.list/],
   ])('is refused of %s, with the path', (_, value, message) => {
     expect(() => ownCopy(value)).toThrow(message);
+  });
+});
+
+describe.each([
+  ['of its own', ownCopy],
+  ['loose', looseCopy],
+])('a copy, %s', (_, copyOf) => {
+  it('reads a value once, so that what is looked at is what is kept', () => {
+    let reads = 0;
+    const inner = { n: 1 };
+    const value = Object.defineProperty({} as { at?: unknown }, 'at', {
+      enumerable: true,
+      get: () => ((reads += 1) === 1 ? 'flat' : inner),
+    });
+    expect(copyOf(value)).toEqual({ at: 'flat' });
+    expect(reads).toBe(1);
+    expect(copyOf({ value }).value.at).not.toBe(inner);
   });
 });
 
