@@ -391,8 +391,9 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * const bills = orders.keyBy(({ customer }) => customer).applyAgent(clerk, { outputOrder: 'arrival' });
    * console.log(await bills.executeAndCollect()); // prints [ 'bill 1', 'bill 2', 'bill 3' ]
    */
-  applyAgent<O, D = DeadLetter<T>>(
-    agent: Agent<T, O> | AgentClass<T, O>,
+  applyAgent<I, O, D = DeadLetter<T>>(
+    this: DataStream<I>,
+    agent: Agent<I, O> | AgentClass<I, O>,
     options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
   ): DataStream<O> {
     const { environment } = this.origin;

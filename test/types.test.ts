@@ -197,6 +197,12 @@ export const agents = (stream: KeyedStream<Review>, others: KeyedStream<{ readon
   others.applyAgent(AnalystClass);
   // @ts-expect-error there is no such order
   stream.applyAgent(analyst, { outputOrder: 'random' });
+  // An agent that asks for less of its inputs fits, and one that asks for more does not.
+  const ofIds = agent<{ readonly id: string }, string>('ids').on(InputEvent, ({ input }, ctx) => ctx.output(input.id));
+  expectTypeOf(stream.applyAgent(ofIds)).toEqualTypeOf<DataStream<string>>();
+  const scored = agent<Review & { readonly score: number }, number>('scored');
+  // @ts-expect-error it asks for a score
+  stream.applyAgent(scored);
 };
 
 const total = valueState<number>('total');

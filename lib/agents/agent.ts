@@ -49,8 +49,11 @@ export abstract class Agent<I, O> {
   /** Name in plans and traces. @defaultValue the name of the class */
   static readonly agentName?: string;
   static readonly options?: AgentOptions;
-  /** Carry the types only; never present at run time. */
-  declare protected readonly inputType: I;
+  /**
+   * Carry the types only; never present at run time. An agent takes its inputs and gives its outputs: one that asks for
+   * less of an input may stand where one that asks for more does.
+   */
+  declare protected readonly inputType: (input: I) => void;
   declare protected readonly outputType: O;
 }
 
@@ -73,6 +76,9 @@ export type EventOf<T, I, A> = T extends typeof InputEvent
       : T extends EventClass<infer E>
         ? E
         : Event;
+
+/** What a handler is given: with type strings alone it may say itself of which class `E` the events are. */
+type HandledBy<T, I, A, E> = T extends string | readonly string[] ? E : EventOf<One<T>, I, A>;
 
 type One<T> = T extends readonly (infer E)[] ? E : T;
 
@@ -138,22 +144,15 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
    * const announced = orders.keyBy(({ id }) => id).applyAgent(shop, { outputOrder: 'arrival' });
    * console.log(await announced.executeAndCollect()); // prints [ 'order 1', 'order 2', 'order 3' ]
    */
-  on<T extends EventClass | readonly Trigger[]>(
-    trigger: T,
-    handler: ActionHandler<EventOf<One<T>, I, A>, O>,
-    options?: ActionOptions,
-  ): this;
-  on<T extends EventClass | readonly Trigger[]>(
+  on<T extends Trigger | readonly Trigger[], E extends Event = Event>(
     trigger: T,
     name: string,
-    handler: ActionHandler<EventOf<One<T>, I, A>, O>,
+    handler: ActionHandler<HandledBy<T, I, A, E>, O>,
     options?: ActionOptions,
   ): this;
-  on<E extends Event>(trigger: string | readonly string[], handler: ActionHandler<E, O>, options?: ActionOptions): this;
-  on<E extends Event>(
-    trigger: string | readonly string[],
-    name: string,
-    handler: ActionHandler<E, O>,
+  on<T extends Trigger | readonly Trigger[], E extends Event = Event>(
+    trigger: T,
+    handler: ActionHandler<HandledBy<T, I, A, E>, O>,
     options?: ActionOptions,
   ): this;
   on(trigger: Trigger | readonly Trigger[], ...rest: readonly unknown[]): this {

@@ -42,9 +42,32 @@ if (!('metadata' in Symbol)) Object.defineProperty(Symbol, 'metadata', { value: 
 
 const membersKey = Symbol.for('millrace:members');
 
+/**
+ * What else the second and the third parameter of a decorator must be, so that the method fits `H`. A standard one is
+ * given the method and a context, a legacy one the prototype, a name and a descriptor. They share one signature, since
+ * of overloads the compiler tells why the last one does not fit, which need not be the one in hand.
+ */
+type MethodPlace<V, P, D, H> =
+  P extends ClassMethodDecoratorContext<infer C>
+    ? V extends H
+      ? unknown
+      : { readonly access: { get(object: C): H } }
+    : D extends undefined
+      ? ClassMethodDecoratorContext // That of a field has come, or a field's name alone.
+      : unknown;
+
+type MethodDescriptor<D, H> =
+  D extends TypedPropertyDescriptor<infer V> ? (V extends H ? unknown : TypedPropertyDescriptor<H>) : unknown;
+
+/** The class whose method is decorated. */
+type ClassOf<V, P> = P extends ClassMethodDecoratorContext<infer C> ? C : V;
+
 interface ToolDecorator<A> {
-  <H extends ToolFunction<A>>(target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<H>): void;
-  <H extends ToolFunction<A>>(value: H, context: ClassMethodDecoratorContext): void;
+  <V, P, D = undefined>(
+    value: V,
+    place: P & MethodPlace<V, P, D, ToolFunction<A>>,
+    descriptor?: D & MethodDescriptor<D, ToolFunction<A>>,
+  ): void;
 }
 
 type ToolFunction<A> = (args: A, call: CallContext) => unknown;
@@ -68,15 +91,14 @@ type TriggeredBy<T, C> = T extends EventClass
 
 /** A handler of the class `C`: its event is what the trigger brings there, and its outputs are those of the class. */
 type Handles<T, C> =
-  C extends Agent<unknown, infer O> ? (event: TriggeredBy<T, C>, context: RunnerContext<O>) => unknown : never;
+  C extends Agent<never, infer O> ? (event: TriggeredBy<T, C>, context: RunnerContext<O>) => unknown : never;
 
 interface ActionDecorator<T> {
-  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(
-    target: C,
-    name: string | symbol,
-    descriptor: TypedPropertyDescriptor<H>,
+  <V, P, D = undefined>(
+    value: V,
+    place: P & MethodPlace<V, P, D, Handles<T, ClassOf<V, P>>>,
+    descriptor?: D & MethodDescriptor<D, Handles<T, V>>,
   ): void;
-  <C extends Agent<unknown, unknown>, H extends Handles<T, C>>(value: H, context: ClassMethodDecoratorContext<C>): void;
 }
 
 /**

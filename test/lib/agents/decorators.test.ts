@@ -158,7 +158,7 @@ describe('misuse', () => {
     expect(() => Action('x')(() => {}, place)).toThrow(/public instance member/);
     const bare = { kind: 'method', name: 'm', static: false, private: false, metadata: undefined } as never;
     expect(() => Action('x')(() => {}, bare)).toThrow(/metadata/);
-    expect(() => Action('x')({} as never, Symbol('s'), {} as never)).toThrow(/symbol/);
+    expect(() => Action('x')({} as never, Symbol('s') as never, {} as never)).toThrow(/symbol/);
   });
 
   it('is refused when the plan is compiled', () => {
