@@ -67,7 +67,7 @@ export const jsonLines = <T>(
   integer('batchSize', batchSize, { min: 1 });
   if (onSkipped !== undefined) callable('onSkipped', onSkipped);
   if (schema !== undefined && typeof schema?.parse !== 'function')
-    throw refusal('schema', 'a schema with a `parse` method', schema);
+    throw refusal('schema', 'an object with `parse`, such as a zod schema', schema);
   const paths = typeof path === 'string' ? [path] : Array.isArray(path) ? [...path] : [];
   const isPath = (each: unknown): boolean => typeof each === 'string' && each !== '' && !each.includes('\0');
   if (paths.length === 0 || !paths.every(isPath) || new Set(paths).size !== paths.length) {

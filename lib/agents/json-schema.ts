@@ -7,6 +7,8 @@
 import * as z from 'zod';
 import { messageOf } from '../core/errors.ts';
 import { refusal } from '../core/options.ts';
+import { isPlainObject } from '../core/plain-object.ts';
+import { faultOf } from './json-keywords.ts';
 import { sendable } from './sent-schema.ts';
 import { saysAll } from './zod-schema.ts';
 
@@ -21,9 +23,39 @@ const notes = { drops: 'unknown keys are dropped', more: 'the schema says more t
 
 /** The JSON Schema of a zod schema (as what is read, so defaults are optional), or the JSON Schema itself. */
 export const jsonSchemaOf = (schema: z.ZodType | JsonSchema, option = 'outputSchema'): JsonSchema => {
-  if (typeof schema !== 'object' || schema === null) throw refusal(option, 'a zod schema or a JSON Schema', schema);
-  return isZod(schema) ? converted(schema, option).json : schema;
+  if (typeof schema !== 'object' || schema === null) throw refusal(option, rule, schema);
+  return isZod(schema) ? converted(schema, option).json : checked(schema, option);
 };
+
+const rule = 'a schema of zod 4 or a JSON Schema';
+
+/** Most schemas are written down once and sent with every request. */
+const fitting = new WeakSet<JsonSchema>();
+
+/** A JSON Schema as it came. Throws a `TypeError` when it is none. */
+const checked = (schema: JsonSchema, option: string): JsonSchema => {
+  if (fitting.has(schema)) return schema;
+  const foreign = foreignSchema(schema);
+  if (foreign !== undefined) throw new TypeError(`Expected \`${option}\` to be ${rule}, got ${foreign}`);
+  const fault = faultOf(schema);
+  if (fault !== undefined)
+    throw new TypeError(`Expected \`${option}\` to be ${rule}; it is none at \`${fault.at}\`: ${fault.why}`);
+  fitting.add(schema);
+  return schema;
+};
+
+/** What was given in the place of a schema: that of another library, or the parts of one. */
+const foreignSchema = (schema: JsonSchema): string | undefined => {
+  if (hasChecks(schema)) return 'one of zod 3: take that of zod 4, `import * as z from "zod"` with `npm install zod@4`';
+  const standard = schema['~standard'];
+  if (isPlainObject(standard)) return `one of ${String(standard['vendor'])}`;
+  const parts = isPlainObject(schema) ? Object.values(schema) : [];
+  return parts.some(hasChecks) ? 'an object of zod schemas: make one of it by `z.object({ ... })`' : undefined;
+};
+
+/** Of a JSON Schema it would be a keyword, and no JSON holds a function. */
+const hasChecks = (schema: unknown): boolean =>
+  typeof schema === 'object' && schema !== null && 'safeParse' in schema && typeof schema.safeParse === 'function';
 
 /** The same with the notes that say how an answer is read. `sentSchema` takes them off. */
 export const outputSchemaOf = (schema: z.ZodType | JsonSchema, option = 'outputSchema'): JsonSchema => {

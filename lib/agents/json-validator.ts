@@ -7,6 +7,7 @@ import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import * as z from 'zod';
 import { messageOf } from '../core/errors.ts';
 import { isPlainObject } from '../core/plain-object.ts';
+import { escaped, partAt } from './json-pointer.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { mapParts } from './schema-parts.ts';
 
@@ -240,8 +241,10 @@ export const withoutUnknown = (value: unknown, { schema, at, root: whole, valida
       : member;
   if (typeof value !== 'object' || value === null) return value;
   const { $ref, anyOf, oneOf, allOf, items, prefixItems, properties, additionalProperties: others } = schema;
-  if (typeof $ref === 'string')
-    return withoutUnknown(value, { schema: partAt(whole, $ref), at: $ref, root: whole, validator });
+  if (typeof $ref === 'string') {
+    const part = partAt(whole, $ref);
+    return isPlainObject(part) ? withoutUnknown(value, { schema: part, at: $ref, root: whole, validator }) : value;
+  }
   for (const [name, forms] of Object.entries({ anyOf, oneOf })) {
     if (!Array.isArray(forms)) continue;
     const index = forms.findIndex((_form, each) => validator.fitsAt(`${at}/${name}/${each}`, value));
@@ -261,16 +264,4 @@ export const withoutUnknown = (value: unknown, { schema, at, root: whole, valida
     return isPlainObject(others) ? [[name, within(others, 'additionalProperties', member)]] : [];
   });
   return Object.fromEntries(kept);
-};
-
-const escaped = (name: string): string => encodeURIComponent(name.replaceAll('~', '~0').replaceAll('/', '~1'));
-
-const partAt = (root: JsonSchema, pointer: string): JsonSchema => {
-  let part: unknown = root;
-  for (const step of pointer.split('/').slice(1)) {
-    const name = decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
-    // an index is a name
-    part = isPlainObject(part) || Array.isArray(part) ? (part as Readonly<Record<string, unknown>>)[name] : undefined;
-  }
-  return isPlainObject(part) ? part : {};
 };

@@ -1,28 +1,10 @@
-/**
- * Where a JSON Schema has other schemas within it: the one list of such keywords, of draft 2020-12 and of those before
- * it.
- */
+/** The schemas that a JSON Schema has right within it. */
 import { isPlainObject } from '../core/plain-object.ts';
+import { keywordsWithSchemas } from './json-keywords.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** Keywords of one schema. */
-const single = [
-  ...[
-    'items',
-    'additionalProperties',
-    'contains',
-    'propertyNames',
-    'unevaluatedItems',
-    'unevaluatedProperties',
-    'additionalItems',
-  ],
-  ...['not', 'if', 'then', 'else'],
-];
-/** Of a list of them; `items` was one before 2020-12. */
-const lists = ['allOf', 'anyOf', 'oneOf', 'prefixItems', 'items'];
-/** Of schemas by name. */
-const maps = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'];
+const { single, lists, maps } = keywordsWithSchemas;
 
 /** The schema with each that stands right within it replaced; itself when none changes. */
 export const mapParts = (schema: Schema, replace: (part: Schema, keyword: string) => Schema): Schema => {

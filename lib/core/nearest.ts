@@ -7,6 +7,12 @@ export const nearestFirst = (name: string, names: readonly string[]): string[] =
     .toSorted((a, b) => a.changes - b.changes)
     .map(({ each }) => each);
 
+/** The name that somebody has mistyped: a letter of it differs, of longer ones two. Undefined: none looks like it. */
+export const nearest = (name: string, names: readonly string[]): string | undefined => {
+  const [first] = nearestFirst(name, names);
+  return first !== undefined && changesBetween(name, first) <= (name.length > 5 ? 2 : 1) ? first : undefined;
+};
+
 /** Levenshtein's distance, a row of the table at a time. */
 const changesBetween = (from: string, to: string): number => {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
