@@ -59,7 +59,9 @@ export interface EnvironmentOptions {
   readonly dirtyMax?: number | undefined;
   /**
    * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its
-   * own, between which the event loop is given back, while the watermark is held and sources wait. @defaultValue 128
+   * own, between which the event loop is given back, while the watermark is held and sources wait. With another number
+   * the recorded turns of a start before may fire timers in other turns, which a replay takes for changed code.
+   * @defaultValue 128
    */
   readonly timersPerTurn?: number | undefined;
   /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */

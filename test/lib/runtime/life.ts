@@ -3,7 +3,9 @@
  * but no loop runs, so that a test says which turn comes next. It is also the job that a replay restores.
  */
 import { MemoryStorage, StreamExecutionEnvironment, systemClock } from '../../../lib/index.ts';
+import { makeAbort } from '../../../lib/core/abort.ts';
 import type { Clock } from '../../../lib/core/clock.ts';
+import { untilAborted } from '../../../lib/core/waits.ts';
 import { settingsOf } from '../../../lib/environment-options.ts';
 import { emptyHeader, type Header } from '../../../lib/runtime/checkpoint/header.ts';
 import { assemble, queuesOf, type AssembledFor, type DomainParts } from '../../../lib/runtime/domain/assemble.ts';
@@ -19,13 +21,13 @@ import { markOfPosition, type TickTurn, type Turn } from '../../../lib/runtime/j
 import { openNewSplits } from '../../../lib/runtime/recovery/open-splits.ts';
 import { Recovery } from '../../../lib/runtime/recovery/recovery.ts';
 import type { Replayed } from '../../../lib/runtime/recovery/replayed.ts';
-import type { OpenStorage } from '../../../lib/state/store.ts';
+import type { OpenStorage, Storage } from '../../../lib/state/store.ts';
 import type { WorkItem } from '../../../lib/runtime/work/work-item.ts';
 import type { WorkQueue } from '../../../lib/runtime/work/work.ts';
 
 export interface LifeOptions {
   /** @defaultValue a new one */
-  readonly storage?: MemoryStorage | undefined;
+  readonly storage?: Storage | undefined;
   /** What the checkpoint says that the life begins at. @defaultValue that of a fresh job */
   readonly header?: Header | undefined;
   readonly clock?: Clock | undefined;
@@ -43,7 +45,7 @@ export class Life implements Replayed, AssembledFor {
   readonly failures: unknown[] = [];
   readonly lines: string[] = [];
   readonly metrics = new MetricTree({ job: 'life', clock: systemClock });
-  readonly #abort = new AbortController();
+  readonly #abort = makeAbort();
   readonly #clock: Clock;
   readonly #storage: OpenStorage;
 
@@ -142,11 +144,22 @@ export class Life implements Replayed, AssembledFor {
     const { journal } = this.parts;
     for (let still = 0; still < 8; still += 1) {
       const before = `${this.turns.moves} ${journal.backlog} ${journal.state.lsn} ${this.openItems().size}`;
-      await new Promise<void>((resolve) => journal.flush(resolve));
+      await this.durable();
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.#throwFailure();
       if (before !== `${this.turns.moves} ${journal.backlog} ${journal.state.lsn} ${this.openItems().size}`) still = 0;
     }
+  }
+
+  /** Resolves when all turns so far are in the journal, or when the life is over. */
+  durable(): Promise<void> {
+    const durable = new Promise<void>((resolve) => this.parts.journal.flush(resolve));
+    return untilAborted(durable, this.signal).catch(() => {});
+  }
+
+  /** Lets so many macrotasks pass. */
+  async macrotasks(count: number): Promise<void> {
+    for (let at = 0; at < count; at += 1) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   /** The life is over: nothing that is open takes effect any more. */

@@ -33,10 +33,14 @@ describe('an item of the new branch', () => {
     expect([left.claimed, left.dropped, left.takeGarbage()]).toEqual([4, 0, []]);
   });
 
-  test('takes what an earlier branch has left before what a later one has, of one number', () => {
-    const later = itemOf('x', { ...first.id, branch: 2 });
-    const left = leftOver([later, first]);
-    expect([left.claim(again(first, 90))?.work.branch, left.claim(again(first, 91))?.work.branch]).toEqual([0, 2]);
+  test('takes them by number, which counts on where the branches part, and of one number by branch', () => {
+    const [same, before] = [itemOf('x', { ...first.id, branch: 2 }), itemOf('x', idOf(2, { branch: 2 }))];
+    const left = leftOver([same, first, before]);
+    expect([90, 91, 92].map((number) => left.claim(again(first, number))?.work)).toEqual([
+      before.id,
+      first.id,
+      same.id,
+    ]);
   });
 
   test('that differs drops the rest of that key at that operator, and of no other', () => {

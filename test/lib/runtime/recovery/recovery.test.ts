@@ -63,6 +63,11 @@ describe('the turns behind a checkpoint', () => {
     expect(Recovery.empty({ ...fresh, journal: { lsn: 12, turns: 30 } }).state).toEqual({ lsn: 12, turns: 30 });
   });
 
+  test('go on behind the newest record, whatever kind it is', async () => {
+    const records = [doneOf(itemOf('x', idOf(1)), 20), doneOf(itemOf('y', idOf(2)), 12)];
+    expect((await loaded({ logs, records })).state).toEqual({ lsn: 20, turns: 6 });
+  });
+
   test('stay in the journal until a checkpoint covers the last turn of their record', async () => {
     expect((await loaded({ logs })).kept).toEqual([
       { lsn: 1, last: 2 },
@@ -79,6 +84,7 @@ describe('the turns behind a checkpoint', () => {
     );
     await expect(loaded({ logs: [...logs.slice(0, 1), third] })).rejects.toThrow(/lacks turns 2 to 4/);
     expect((await loaded({ logs: [third] }, { journal: { lsn: 4, turns: 5 } })).turns).toEqual([read(6)]);
+    await expect(loaded({ logs: [{ lsn: 1, first: 1, turns: [read(1)] }] })).rejects.toThrow(/lacks turns 0 to 0/);
   });
 
   test('of an older copy of the journal are refused', async () => {
@@ -197,14 +203,23 @@ describe('where the branches part', () => {
   test('nobody claims what stayed open and has been applied since', async () => {
     const recovery = await later();
     recovery.settle(new Set());
+    // Those of the key that are older are out of the way.
+    for (const [at, item] of [covered, behind].entries()) expect(recovery.claim(next(item, 50 + at))).toBeDefined();
     expect(recovery.claim(next(open, 42))).toBeUndefined();
     expect(hex(recovery.takeGarbage())).toContain(hex([workKey(open.id, 0, 'called')])[0]);
   });
 
   test('nor what was applied before the branches parted, as long as its turn is there', async () => {
-    // Turn 0 is done again; turns 1 to 3 were left.
-    const logs = [{ lsn: 5, first: 0, turns: [applied(covered), read(1), applied(behind), read(1)] }];
-    const recovery = await later({}, logs);
+    // Turns 1 and 2 were left by a first divergence, 4 and 5 by the next.
+    const turns = [applied(covered), read(1), applied(behind), read(1), read(1), read(1)];
+    const leftOver = {
+      ...snapshot,
+      left: [
+        [1, 3],
+        [4, 6],
+      ],
+    } as const;
+    const recovery = await later({ leftOver }, [{ lsn: 5, first: 0, turns }]);
     expect([recovery.knows(covered), recovery.knows(behind)]).toEqual([false, true]);
     recovery.settle(new Set([open.name]));
     expect(recovery.claim(next(behind, 41))?.work).toEqual(behind.id);

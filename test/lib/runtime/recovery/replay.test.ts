@@ -9,6 +9,8 @@ import {
 } from 'millrace';
 import { describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../../../lib/core/clock.ts';
+import type { JournalEntry } from '../../../../lib/core/journal.ts';
+import { decodeJournalEntry, encodeWork } from '../../../../lib/runtime/journal/journal-format.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
 import { acceptAgain, replay } from '../../../../lib/runtime/recovery/replay.ts';
 import { Life, type LifeOptions } from '../life.ts';
@@ -219,6 +221,35 @@ describe('a replay by the same code', () => {
     expect([found, again, life.isHeld]).toEqual([undefined, fired, false]);
   });
 
+  test('fires the rest where so many timers fired in one turn that are too many by now', async () => {
+    const build =
+      (log: unknown[]) =>
+      (env: StreamExecutionEnvironment): void =>
+        void env
+          .fromSource(
+            listed({ s: [1, 2, 3, 4, 5] }, { batchSize: 5 }),
+            WatermarkStrategy.monotonous<number>().withTimestamps((n) => n),
+          )
+          .keyBy((n) => n)
+          .process<number>({
+            process: (n, ctx) => ctx.timers.register(n < 5 ? 4 : 9),
+            onTimer: (_timer, ctx) => void log.push(ctx.key),
+          })
+          .sinkTo(callbackSink(() => {}));
+    const [first, second]: [unknown[], unknown[]] = [[], []];
+    const { storage, turns } = await recorded(build(first), async (life) => {
+      await life.records(5);
+      life.end();
+      life.turns.run(
+        () => {},
+        () => ({ kind: 'start' }),
+      );
+    });
+    expect([first.length, turns.some(({ kind }) => kind === 'slice')]).toEqual([5, false]);
+    const { life, found } = await replayed(build(second), storage, { timersPerTurn: 1 });
+    expect([found, second, life.isHeld]).toEqual([undefined, first, false]);
+  });
+
   test('gives the event loop back, and ends with the job (I18, I20)', async () => {
     const written = new Written();
     const { storage } = await recorded(written.asking(listed({ s: letters })), async (life) => {
@@ -361,6 +392,22 @@ describe('a replay by other code ends where something else comes than was record
     const { found, turns } = await replayed(same(), storage, { turns: change });
     expect(found?.message).toMatch(message);
     expect(found?.turns).toBeLessThan(turns.length);
+  });
+
+  test('an outcome that was journaled for other content', async () => {
+    const { storage } = await record();
+    const { journal, close } = await storage.open();
+    const others: JournalEntry[] = [];
+    for await (const entry of journal.rebuildState()) {
+      const each = decodeJournalEntry(entry);
+      if (each.kind === 'done') others.push(encodeWork({ ...each, digest: each.digest + 1 }));
+    }
+    await journal.append(others);
+    await close();
+    const { found } = await replayed(same(), storage);
+    expect(found?.message).toMatch(
+      /^work 0 of operator `ask`, key "a", was recorded with other input \(digest \d+, now \d+\)$/,
+    );
   });
 
   test('an outcome that the journal does not hold', async () => {
