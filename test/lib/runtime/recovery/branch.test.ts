@@ -87,7 +87,7 @@ describe('a new branch', () => {
     const kept = [...life.openItems()];
     expect(kept).toHaveLength(2);
     expect(life.recovery.leftOver?.snapshot).toEqual({
-      left: [[13, 19]], // Numbers of the turns from the third behind the checkpoint on, up to where the journal goes on.
+      left: [[13, 19]], // By number: from three behind the checkpoint to where the journal goes on.
       kept,
       unrecorded: [123, 456],
       tail: [[life.source('file').number, 's', 5]],

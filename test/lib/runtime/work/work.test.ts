@@ -32,7 +32,7 @@ describe('an item of work', () => {
     await life.quiet();
     expect(working.applied).toEqual([{ key: 'b', item: tasks('b')[0], outcome: { ok: true, value: 7 } }]);
     expect(life.seen.at(-1)).toMatchObject({ kind: 'work' });
-    expect([...life.queues()[0]!.items()].map(({ key }) => key)).toEqual(['a']);
+    expect(life.items.map(({ key }) => key)).toEqual(['a']);
   });
 
   test('is what it was when it was submitted, whatever is done to it later (I21)', async () => {
