@@ -15,7 +15,7 @@ export interface GeneratorOptions<T> {
   readonly count?: number | undefined;
   /** Values per second. @defaultValue no limit */
   readonly perSecond?: number | undefined;
-  /** Records per batch, from 1. @defaultValue 256 */
+  /** Records per batch, from 1. @defaultValue 512 */
   readonly batchSize?: number | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface GeneratorOptions<T> {
  */
 export const generator = <T>(options: GeneratorOptions<T>, clock?: Clock): Source<T, number> => {
   knownOptions('generator', options, { generate: true, count: true, perSecond: true, batchSize: true });
-  const { generate, count = Number.MAX_SAFE_INTEGER, perSecond, batchSize = 256 } = options;
+  const { generate, count = Number.MAX_SAFE_INTEGER, perSecond, batchSize = 512 } = options;
   if (typeof generate !== 'function') throw refusal('generate', 'a function', generate);
   integer('count', count);
   integer('batchSize', batchSize, { min: 1 });

@@ -49,6 +49,8 @@ export class TumblingEventTimeWindows implements AlignedWindows {
   readonly sizeMs: number;
   readonly offsetMs: number;
   readonly starts = undefined;
+  /** That of the timestamp that came last: the next one is mostly in it too, and a remainder of doubles is slow. */
+  #start = Number.NaN;
 
   private constructor(sizeMs: number, offsetMs: number) {
     this.sizeMs = sizeMs;
@@ -77,7 +79,9 @@ export class TumblingEventTimeWindows implements AlignedWindows {
    * console.log(TumblingEventTimeWindows.of('10s').lastStart(12_345)); // prints 10000
    */
   lastStart(timestamp: Timestamp): Timestamp {
-    return windowStart(timestamp, this.offsetMs, this.sizeMs);
+    const start = this.#start;
+    if (timestamp >= start && timestamp < start + this.sizeMs) return start;
+    return (this.#start = windowStart(timestamp, this.offsetMs, this.sizeMs));
   }
 
   toString(): string {

@@ -32,7 +32,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     }
     const rows = this.ownRows();
     const sub = mapSub(key);
-    const own = this.own(value);
+    const own = this.own(value, rows.inMemory(sub));
     if (!this.table.rooted) {
       rows.set(sub, own);
       return;

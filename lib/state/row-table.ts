@@ -65,6 +65,11 @@ export class RowTable extends StateTable<Row> {
     return value === undefined ? undefined : this.#add(new Row(this.#key, sub, value, true));
   }
 
+  /** The row's value as far as it is in memory. */
+  inMemory(sub: Sub): unknown {
+    return this.#find(sub)?.value;
+  }
+
   /**
    * Sets the row's value. `stored` says whether the store may hold the row, when it isn't in memory and the caller
    * knows.

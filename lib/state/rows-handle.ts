@@ -41,8 +41,9 @@ export abstract class RowsHandle {
     return this.rows();
   }
 
-  protected own<V>(value: V): V {
-    return ownValue(this.table, this.owner.keys, value);
+  /** `kept`: what stands where the value goes. */
+  protected own<V>(value: V, kept?: unknown): V {
+    return ownValue(this.table, this.owner.keys, value, kept);
   }
 }
 

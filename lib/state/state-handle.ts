@@ -15,8 +15,12 @@ export interface HandleOwner {
   readonly openPhase: boolean;
 }
 
-/** A value that becomes part of a state. */
-export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V): V => {
+/**
+ * A value that becomes part of a state. `kept` is what stands there: an object that is changed in place was looked at
+ * when it came, and what it has become is when it is stored.
+ */
+export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V, kept: unknown): V => {
+  if (table.inPlace && value === kept) return value;
   if (!isStorable(value))
     assertStorable(value, () => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``);
   if (table.freeze) return deepFreeze(value);

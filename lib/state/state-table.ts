@@ -98,6 +98,8 @@ export abstract class StateTable<C extends Cell> {
   complete: boolean;
   readonly epochs: Epochs;
   readonly freeze: boolean;
+  /** Values are changed where they are kept. */
+  readonly inPlace: boolean;
   /** Values that come in and go out are copied; those that are frozen need not be. */
   readonly copies: boolean;
   #dirty: C[] = [];
@@ -112,8 +114,9 @@ export abstract class StateTable<C extends Cell> {
     this.options = options;
     this.complete = !options.restored;
     this.epochs = options.epochs;
-    this.freeze = options.freeze && options.descriptor.inPlace !== true;
-    this.copies = options.descriptor.copies === true && options.descriptor.inPlace !== true && !options.freeze;
+    this.inPlace = options.descriptor.inPlace === true;
+    this.freeze = options.freeze && !this.inPlace;
+    this.copies = options.descriptor.copies === true && !this.inPlace && !options.freeze;
   }
 
   /** Takes the cell out of the table's map. */

@@ -34,7 +34,7 @@ export class KeyedValueState<T> implements ValueState<T> {
     if (this.#version !== this.#keys.version) this.#find();
     if (this.#keys.readOnly) throw readOnlyState();
     if (value === undefined) this.clear();
-    else this.#table.set(this.#cell, ownValue(this.#table, this.#keys, value));
+    else this.#table.set(this.#cell, ownValue(this.#table, this.#keys, value, this.#cell.value));
   }
 
   clear(): void {

@@ -72,8 +72,13 @@ const pipeline = (items: DataStream<Item>, workload: Workload['pipeline']): Data
         .keyBy(({ key }) => key)
         .window(TumblingEventTimeWindows.of('10s'))
         .aggregate({
+          mutable: true, // As the accumulator of the peer is.
           createAccumulator: () => ({ count: 0, sum: 0 }),
-          add: ({ value }, { count, sum }) => ({ count: count + 1, sum: sum + value }),
+          add({ value }, accumulator) {
+            accumulator.count += 1;
+            accumulator.sum += value;
+            return accumulator;
+          },
           getResult: ({ sum }) => sum,
         });
   }

@@ -30,7 +30,7 @@ for (const { name, run } of sourceSuite('paced', async () => ({
 test('without a count it is endless', async () => {
   const reader = await generator({ generate }).open('generator', 1_000_000, signal);
   const batch = await reader.read(signal);
-  expect(batch?.values).toHaveLength(256);
+  expect(batch?.values).toHaveLength(512);
   expect(batch?.values[0]).toBe(1e12);
 });
 
