@@ -10,6 +10,7 @@ import { sleep, systemClock } from '../lib/core/clock.ts';
 import { StreamError } from '../lib/core/errors.ts';
 import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
 import { ownPosition } from '../lib/core/own-batch.ts';
+import { LoopSlice } from '../lib/core/slice.ts';
 import { looseCopy, ownCopy } from '../lib/core/own-copy.ts';
 
 export interface SourcePage<T, P> {
@@ -77,9 +78,8 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       checkPage(page);
       const { timestamps } = page;
       onPage(page.values.length > 0);
-      // `read` and `position` may hold them, and a restart may be given them again: what the pipeline does with one is
-      // not seen there.
-      const values = page.values.map(looseCopy);
+      const values = page.values.slice();
+      await copyEach(values, time, signal);
       if (values.length > 0)
         return { values, timestamps, position: (count) => (count === 0 ? position : positionBehind(page, count)) };
       await sleep(time, pollMs, signal);
@@ -116,6 +116,23 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       };
     },
   };
+};
+
+/** Values between two looks at the clock. */
+const lookEvery = 64;
+
+/**
+ * Puts copies in the place of the values: `read` and `position` may hold them, and a restart may be given them again,
+ * so what the pipeline does with one is not seen there. A page may be long, so it is done in slices (I20).
+ */
+const copyEach = async (values: unknown[], clock: Clock, signal: AbortSignal): Promise<void> => {
+  const slice = new LoopSlice(clock);
+  for (let at = 0; at < values.length; at += 1) {
+    values[at] = looseCopy(values[at]);
+    if (at % lookEvery !== 0 || !slice.isOver) continue;
+    await slice.giveBack();
+    signal.throwIfAborted();
+  }
 };
 
 interface Reading {

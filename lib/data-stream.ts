@@ -15,7 +15,7 @@ import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 import { process, type ProcessFunction, type StateSpec } from '../operators/process.ts';
-import { filter, flatMap, map } from '../operators/stateless.ts';
+import { filter, flatMap, map, type FlatMapOptions } from '../operators/stateless.ts';
 import type { WindowAssigner } from '../operators/window-assigners.ts';
 import type { ProcessWindowFunction } from '../operators/window-function.ts';
 import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
@@ -102,8 +102,8 @@ export class DataStream<T> {
    * const words = env.fromCollection(['to be', 'or not']).flatMap((line) => line.split(' '));
    * console.log(await words.executeAndCollect()); // prints [ 'to', 'be', 'or', 'not' ]
    */
-  flatMap<O>(fn: (value: T) => Iterable<O>): DataStream<O> {
-    return this.apply('flat-map', flatMap(fn));
+  flatMap<O>(fn: (value: T) => Iterable<O>, options?: FlatMapOptions): DataStream<O> {
+    return this.apply('flat-map', flatMap(fn, options));
   }
 
   /**

@@ -21,6 +21,7 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
+export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';
 export type {
   ProcessContext,

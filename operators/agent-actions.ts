@@ -29,6 +29,7 @@ export interface AgentActionsOptions<I> {
   readonly warnings: ActionHost['warnings'];
   readonly options: AgentOperatorOptions;
   readonly onError: FailureStrategy;
+  readonly eventsMax: number;
   readonly memory: ExecutionOptions<I>['memory'];
   /** The open run of a key. */
   readonly runOf: (key: Key) => Run<I> | undefined;
@@ -54,10 +55,10 @@ export class AgentActions<I> {
   readonly #meters = new Map<string, Meter>();
 
   constructor(options: AgentActionsOptions<I>) {
-    const { context, agent, resources, warnings } = options;
+    const { context, agent, resources, warnings, eventsMax } = options;
     const { uid, jobId, metrics } = context;
     this.#options = options;
-    this.#operator = { jobId, metrics, resources, warnings, now: () => context.now() };
+    this.#operator = { jobId, metrics, resources, warnings, now: () => context.now(), eventsMax };
     this.#runName = `.${uid}.`;
     this.#runNames = new RegExp(`\\d+\\.${uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
     this.#executed = metrics.getMeter('numOfActionsExecuted');

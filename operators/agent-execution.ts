@@ -9,7 +9,7 @@ import type { MemoryBase, MemoryChange } from '../lib/agents/memory.ts';
 import type { Run } from './agent-run.ts';
 
 export interface ExecutionOptions<I> {
-  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now'>;
+  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now' | 'eventsMax'>;
   readonly run: Run<I>;
   readonly step: number;
   readonly action: PlannedAction;
@@ -84,6 +84,10 @@ export class Execution<I> implements ActionHost {
 
   get warnings(): ActionHost['warnings'] {
     return this.#options.operator.warnings;
+  }
+
+  get eventsMax(): number | undefined {
+    return this.#options.operator.eventsMax;
   }
 
   now(): Timestamp {

@@ -30,8 +30,8 @@ export interface AgentOperatorOptions<D = DeadLetter> {
   readonly durability?: Durability | undefined;
   /**
    * Events of one run, outputs left out: an action that sends the event that triggers it would otherwise go on for
-   * ever. A run that has more fails with `RUN_EVENTS_EXCEEDED`; with `onError: 'ignore'` it ends without its changes to
-   * memory. From 1. @defaultValue 10_000
+   * ever. A run that has more, or an action that sends more, fails with `RUN_EVENTS_EXCEEDED`; with `onError: 'ignore'`
+   * it ends without its changes to memory. From 1. @defaultValue 10_000
    */
   readonly eventsMax?: number | undefined;
   /** Limit of one asynchronous action. @defaultValue none */

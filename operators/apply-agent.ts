@@ -117,6 +117,7 @@ class AgentOperator<I, O> implements Processor<I> {
       warnings,
       options,
       onError: this.#onError,
+      eventsMax,
       memory: this.#state.memoryOf,
       runOf: (key) => this.#runs.get(mapKeyOf(key)),
       apply: (task, outcome) => this.#applyAction(task, outcome),

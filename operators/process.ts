@@ -6,6 +6,8 @@
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
+import { integer } from '../lib/core/options.ts';
+import { tooManyValues, valuesMaxDefault } from '../lib/core/values-bound.ts';
 import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { Operator, OperatorContext, Output } from '../lib/core/operator.ts';
@@ -75,6 +77,11 @@ export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
   onTimer?(timer: Timer, ctx: ProcessContext<O, S, K>): void;
   /** Runs when the job stops or fails, if the operator was opened. */
   close?(): void | Promise<void>;
+  /**
+   * Values of one record or timer, side outputs too. They leave at once, and nothing else happens meanwhile, so one
+   * more fails with `VALUES_EXCEEDED`. From 1. @defaultValue 1_000_000
+   */
+  readonly valuesMax?: number | undefined;
 }
 
 /** A function of value and context, or an object of such functions with state. `K` is the type of the keys. */
@@ -98,14 +105,14 @@ export type ProcessFunction<I, O, S extends StateSpec = StateSpec, K = Key> =
  * harness.element('a', 0);
  * console.log(harness.element('a', 5)); // prints [ { kind: 'record', value: 'a 2', timestamp: 5 } ]
  */
-export const process =
-  <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(
-    fn: ProcessFunction<I, O, S, K>,
-  ): Operator<I, O> =>
-  (context) => {
-    // The stream in front of the operator says which keys there are.
-    const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
-    const ctx = new ReusedContext<O, S>(context, user.state);
+export const process = <I, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(
+  fn: ProcessFunction<I, O, S, K>,
+): Operator<I, O> => {
+  // The stream in front of the operator says which keys there are.
+  const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
+  integer('valuesMax', user.valuesMax ?? valuesMaxDefault, { min: 1 });
+  return (context) => {
+    const ctx = new ReusedContext<O, S>(context, user);
     if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
     const onTimer = (timer: Timer): void => {
       ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
@@ -125,6 +132,7 @@ export const process =
       ...(close && { close: async () => close.call(user) }),
     };
   };
+};
 
 /** Makes the handles of a spec, for user code. */
 export const openStates = <S extends StateSpec>(
@@ -137,18 +145,24 @@ export const openStates = <S extends StateSpec>(
   return handles as StateHandles<S>; // Name by name what the mapped type says.
 };
 
+type ReusedContextOptions<S extends StateSpec> = Pick<ProcessObject<never, never, S>, 'state' | 'valuesMax'>;
+
 class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   readonly state: StateHandles<S>;
   timestamp = MIN_TIMESTAMP;
   readonly #context: OperatorContext<O>;
   readonly #output: Output<O>;
   #timers: Timers | undefined;
+  readonly #valuesMax: number;
+  /** What the user's function may still give. */
+  #left = 0;
   #running = false;
 
-  constructor(context: OperatorContext<O>, spec: S | undefined) {
+  constructor(context: OperatorContext<O>, { state, valuesMax = valuesMaxDefault }: ReusedContextOptions<S>) {
     this.#context = context;
     this.#output = context.output;
-    this.state = openStates(context, spec);
+    this.state = openStates(context, state);
+    this.#valuesMax = valuesMax;
   }
 
   get key(): Key {
@@ -172,6 +186,7 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   /** The user's function runs. What throws need not leave: the job is over. */
   enter(timestamp: Timestamp): void {
     this.timestamp = timestamp;
+    this.#left = this.#valuesMax;
     this.#running = true;
   }
 
@@ -182,6 +197,8 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   // Bound, so that a function may take them out of its context.
   readonly emit = (value: O, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
+    this.#left -= 1;
+    if (this.#left < 0) throw this.#tooMany();
     // That of the record in hand may be none; another one is a time.
     if (timestamp !== this.timestamp) checkTimestamp(timestamp, this.#context.uid, 'a record that it emits');
     this.#output.emit(value, timestamp);
@@ -189,6 +206,8 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
 
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.timestamp): void => {
     if (!this.#running || isThenable(value)) throw this.#refusal(value);
+    this.#left -= 1;
+    if (this.#left < 0) throw this.#tooMany();
     if (timestamp !== this.timestamp)
       checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
     this.#output.side(tag, value, timestamp);
@@ -201,6 +220,11 @@ class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
     return new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while it handled no record and no timer`, {
       hint: 'emit before `process` or `onTimer` returns; use `asyncMap` for work that waits',
     });
+  }
+
+  #tooMany(): StreamError {
+    const { uid } = this.#context;
+    return tooManyValues(`operator \`${uid}\``, this.#valuesMax, { uid });
   }
 
   readonly now = (): Timestamp => this.#context.now();

@@ -3,7 +3,8 @@
  * their record.
  */
 import type { Step } from '../lib/core/operator.ts';
-import { refusal } from '../lib/core/options.ts';
+import { integer, knownOptions, refusal } from '../lib/core/options.ts';
+import { valuesMaxDefault } from '../lib/core/values-bound.ts';
 
 /**
  * Makes the operator of `map`: emits what `fn` returns for each value.
@@ -27,6 +28,14 @@ export function filter<T>(keep: (value: T) => boolean): Step<T, T> {
   return { kind: 'filter', fn: checked('keep', keep) };
 }
 
+export interface FlatMapOptions {
+  /**
+   * Values of one record. They leave at once, and nothing else happens meanwhile, so what has more fails with
+   * `VALUES_EXCEEDED`. From 1. @defaultValue 1_000_000
+   */
+  readonly valuesMax?: number | undefined;
+}
+
 /**
  * Makes the operator of `flatMap`: emits everything in what `fn` returns for each value.
  *
@@ -34,10 +43,11 @@ export function filter<T>(keep: (value: T) => boolean): Step<T, T> {
  * const harness = await OperatorHarness.open(flatMap((line: string) => line.split(' ')));
  * console.log(harness.element('to be', 7).length); // prints 2
  */
-export const flatMap = <I, O>(fn: (value: I) => Iterable<O>): Step<I, O> => ({
-  kind: 'flatMap',
-  fn: checked('fn', fn),
-});
+export const flatMap = <I, O>(fn: (value: I) => Iterable<O>, options: FlatMapOptions = {}): Step<I, O> => {
+  knownOptions('flatMap', options, { valuesMax: true });
+  const { valuesMax = valuesMaxDefault } = options;
+  return { kind: 'flatMap', fn: checked('fn', fn), valuesMax: integer('valuesMax', valuesMax, { min: 1 }) };
+};
 
 const checked = <F>(name: string, fn: F): F => {
   if (typeof fn !== 'function') throw refusal(name, 'a function', fn);

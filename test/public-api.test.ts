@@ -150,6 +150,7 @@ test('millrace', () => {
     type ExponentialDelayOptions
     type FileRange
     type FitsDeadLetters
+    type FlatMapOptions
     type Gauge
     type GeneratorOptions
     type Histogram

@@ -282,6 +282,8 @@ export interface ActionHost {
   readonly warnings?: Warnings | undefined;
   /** Present for an asynchronous action. */
   readonly work?: WorkContext | undefined;
+  /** Events that it may send, outputs left out: no more than its run may have. @defaultValue no bound */
+  readonly eventsMax?: number | undefined;
 }
 
 /** What an action wants to happen, as plain data. */

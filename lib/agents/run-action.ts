@@ -3,7 +3,15 @@
  * and may not return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`,
  * with agent, action and key.
  */
-import { invariant, isMistake, isThenable, messageOf, refusedPromise, StreamError } from '../core/errors.ts';
+import {
+  invariant,
+  isMistake,
+  isThenable,
+  messageOf,
+  refusedPromise,
+  StreamError,
+  type ErrorCode,
+} from '../core/errors.ts';
 import { isOfTheEngine } from '../core/own-failure.ts';
 import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from './contract.ts';
 import type { CompiledAgent } from './plan.ts';
@@ -69,8 +77,11 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
   });
 };
 
+/** Their messages say agent and action already. */
+const namesAction: ReadonlySet<ErrorCode> = new Set(['ACTION_FAILED', 'RUN_EVENTS_EXCEEDED']);
+
 const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): unknown => {
-  if (isOfTheEngine(error) || (error instanceof StreamError && error.code === 'ACTION_FAILED')) return error;
+  if (isOfTheEngine(error) || (error instanceof StreamError && namesAction.has(error.code))) return error;
   const { agentName } = agent.plan;
   const message = messageOf(error);
   // Refusals of a frozen object, in the words of V8.

@@ -34,6 +34,7 @@ import { bodyOf, runBody, type DurableBody } from './durable-body.ts';
 import { classOf } from './event-classes.ts';
 import { Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
+import { SentBound } from './sent-bound.ts';
 import { StartedCalls } from './started-calls.ts';
 
 const noChanges: readonly MemoryChange[] = [];
@@ -64,6 +65,7 @@ export class ActionContext implements RunnerContext {
   /** How many of them are looked through before those that have ended are forgotten. */
   #runningMax = 16;
   #calls: StartedCalls | undefined;
+  readonly #sent = new SentBound();
 
   constructor(host: ActionHost, agent: RunningAgent) {
     this.#host = host;
@@ -110,6 +112,7 @@ export class ActionContext implements RunnerContext {
       );
     }
     const type = this.#arrivingAs(event);
+    this.#sent.count(event.type, this.#host, this.#agent);
     const stamp = {
       id: `${id}:${this.#events.length}`,
       upstreamEventId: trigger.id,

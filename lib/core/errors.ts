@@ -81,6 +81,10 @@ export const errorTable = {
     false,
     'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits',
   ),
+  VALUES_EXCEEDED: entry(
+    false,
+    'what one record gives leaves at once, and nothing else happens meanwhile: give fewer, let a source read them, or raise `valuesMax` where so many are meant',
+  ),
   DIVERGED: entry(
     false,
     'replay met other inputs or code than were recorded; see the message, or leave `strictReplay` off to go on in a new branch',

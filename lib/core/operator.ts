@@ -28,8 +28,8 @@ export type Step<I, O> =
   | { readonly kind: 'map'; readonly fn: (value: I) => O }
   /** Passes on the record when `fn` returns something truthy. */
   | { readonly kind: 'filter'; readonly fn: (value: I) => unknown }
-  /** Passes on each of what `fn` returns. */
-  | { readonly kind: 'flatMap'; readonly fn: (value: I) => Iterable<O> };
+  /** Passes on each of what `fn` returns, and refuses what is more than `valuesMax` (1,000,000). */
+  | { readonly kind: 'flatMap'; readonly fn: (value: I) => Iterable<O>; readonly valuesMax?: number };
 
 export interface Processor<I> {
   /** Handles a record, under its key if the operator is keyed. Returns nothing: what it returns is refused (I13). */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { defineSource } from '../../connectors/define-source.ts';
 import { sourceSuite } from '../../lib/core/source-suite.ts';
+import { systemClock, type Clock } from '../../lib/core/clock.ts';
 import { StepClock } from './manual-clock.ts';
 
 const { signal } = new AbortController();
@@ -114,4 +115,28 @@ test.each([
   expect(error).toMatchObject({ code: 'SOURCE_FAILED', retryable: false });
   expect((error as Error).message).toContain('a page `{ values, position: (count) => ... }`');
   expect((error as Error).message).toContain(`got \`${shown}\``);
+});
+
+test('a long page is copied in slices, and a stop ends that (I20)', async () => {
+  const values = Array.from({ length: 5000 }, (_, n) => ({ n }));
+  let [now, defers] = [0, 0];
+  const abort = new AbortController();
+  const clock: Clock = {
+    ...systemClock,
+    elapsed: () => (now += 1),
+    defer(fn) {
+      defers += 1;
+      if (defers === 30) abort.abort(new Error('stopped'));
+      systemClock.defer(fn);
+    },
+  };
+  const source = defineSource({ start: 0, read: () => ({ values, position: (count) => count }) }, clock);
+  const read = (await source.open('source', undefined, signal)).read(signal);
+  const batch = await read;
+  expect(batch?.values).toEqual(values);
+  expect(batch?.values.some((each, at) => each === values[at])).toBe(false);
+  expect(defers).toBeGreaterThan(10);
+  const stopped = (await source.open('source', undefined, signal)).read(abort.signal);
+  await expect(stopped).rejects.toThrow('stopped');
+  expect(defers).toBe(30);
 });

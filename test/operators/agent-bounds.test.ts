@@ -73,6 +73,34 @@ const endless: readonly (readonly [string, () => Made])[] = [
         .on('tick', 'loops', (event, ctx) => (tick(event, ctx), tick(event, ctx))),
   ],
   [
+    'one action that sends for ever',
+    () =>
+      agent<string, unknown>('endless')
+        .on(InputEvent, 'start', tick)
+        .on('tick', 'there', (_event, ctx) => void ctx.sendEvent(new Event('tock', {})))
+        .on('tock', 'loops', (event, ctx) => {
+          for (;;) tick(event, ctx);
+        }),
+  ],
+  [
+    'the same, asynchronous, that takes no refusal',
+    () =>
+      agent<string, unknown>('endless')
+        .on(InputEvent, 'start', tick)
+        .on('tick', 'loops', async (event, ctx) => {
+          let refusal: unknown;
+          for (let sent = 0; sent < 3000; sent += 1) {
+            await null;
+            try {
+              tick(event, ctx);
+            } catch (error) {
+              refusal = error;
+            }
+          }
+          throw refusal;
+        }),
+  ],
+  [
     'outputs on the way',
     () =>
       agent<string, unknown>('endless')

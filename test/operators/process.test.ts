@@ -162,3 +162,39 @@ describe('process', () => {
     expect(contexts.size).toBe(1);
   });
 });
+
+describe('a function that emits for ever', () => {
+  const forEver = (ctx: ProcessContext<number, object>, give: 'emit' | 'side'): void => {
+    for (let n = 0; ; n += 1) give === 'emit' ? ctx.emit(n) : ctx.side({ id: 'late' }, n);
+  };
+  const refused = expect.objectContaining({
+    code: 'VALUES_EXCEEDED',
+    details: expect.objectContaining({ uid: 'operator' }),
+  });
+
+  it.each(['emit', 'side'] as const)('is refused behind `valuesMax` values of one record: %s', async (give) => {
+    const operator = process<string, number>({ valuesMax: 3, process: (_value, ctx) => forEver(ctx, give) });
+    const harness = await OperatorHarness.open(operator, { keyOf, sides: [late] });
+    expect(() => harness.element('a')).toThrow(refused);
+  });
+
+  it('is refused in a timer too; each record and each timer has its own', async () => {
+    const operator = process<string, number>({
+      valuesMax: 3,
+      process(value, ctx) {
+        for (let n = 0; n < 3; n += 1) ctx.emit(n);
+        ctx.timers.register(value === 'a' ? 5 : 6);
+      },
+      onTimer: ({ timestamp }, ctx) => void (timestamp === 5 ? ctx.emit(5) : forEver(ctx, 'emit')),
+    });
+    const harness = await OperatorHarness.open(operator, { keyOf });
+    expect(harness.element('a', 1)).toHaveLength(3);
+    expect(harness.element('b', 1)).toHaveLength(3);
+    expect(harness.watermark(5)[0]).toMatchObject({ value: 5 });
+    expect(() => harness.watermark(6)).toThrow(refused);
+  });
+
+  it('refuses a bound that is none where it is given', () => {
+    expect(() => process({ valuesMax: 0, process: () => {} })).toThrow(/`valuesMax`/);
+  });
+});

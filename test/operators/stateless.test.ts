@@ -130,3 +130,41 @@ it('a function that is none is refused at once', () => {
   expect(() => map(undefined as unknown as () => number)).toThrow('Expected `fn` to be a function, got `undefined`');
   expect(() => filter('keep' as unknown as () => boolean)).toThrow('Expected `keep` to be a function');
 });
+
+describe('flatMap without an end', () => {
+  const naturals = function* (): Generator<number> {
+    for (let n = 0; ; n += 1) yield n;
+  };
+
+  it('is refused behind `valuesMax` values of one record, and another one has as many', async () => {
+    const harness = await OperatorHarness.open(
+      flatMap((size: number) => Array.from({ length: size }, (_, n) => n), { valuesMax: 3 }),
+    );
+    expect(harness.element(3).length + harness.element(3).length).toBe(6);
+    const endless = await OperatorHarness.open(flatMap(naturals, { valuesMax: 3 }));
+    expect(() => endless.element(1)).toThrow(
+      expect.objectContaining({
+        code: 'VALUES_EXCEEDED',
+        retryable: false,
+        message: expect.stringMatching(/^operator `.+` gave more than 3 values for one record$/),
+      }),
+    );
+  });
+
+  it('is refused without an option too', async () => {
+    let given = 0;
+    const counted = function* (): Generator<number> {
+      for (const n of naturals()) {
+        given += 1;
+        yield n;
+      }
+    };
+    const harness = await OperatorHarness.open(flatMap(counted));
+    expect(() => harness.element(1)).toThrow(expect.objectContaining({ code: 'VALUES_EXCEEDED' }));
+    expect(given).toBe(1_000_001);
+  });
+
+  it.each([0, -1, 1.5, '7'])('refuses `valuesMax: %s`', (valuesMax) => {
+    expect(() => flatMap(naturals, { valuesMax: valuesMax as number })).toThrow(/`valuesMax`/);
+  });
+});

@@ -87,14 +87,15 @@ export class Domain implements Replayed, AssembledFor {
   /** Restores state, opens sources and sinks, replays the recorded turns and starts the work that is open. */
   async start(): Promise<void> {
     const { coordinator, work, slices, journal } = this.parts;
+    const { clock } = this.#options;
     await this.#restore();
     await this.#openHosts();
-    await this.#inLife(openKnownSplits(this, { replayable: true }));
+    await this.#inLife(openKnownSplits(this, clock, { replayable: true }));
     for (const { lsn, last } of this.recovery.kept) journal.adopt(lsn, last);
     await this.#replay();
     // What replay hands over of a source that can't be read again comes from the journal; its readers go on behind
     // that.
-    await this.#inLife(openKnownSplits(this, { replayable: false }));
+    await this.#inLife(openKnownSplits(this, clock, { replayable: false }));
     this.#replayed = true;
     if (this.#branch !== this.#header.branch) await this.#inLife(coordinator.trigger());
     else if (this.#sealWanted) this.sealSoon();
@@ -105,7 +106,7 @@ export class Domain implements Replayed, AssembledFor {
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
     );
-    await this.#inLife(openNewSplits(this));
+    await this.#inLife(openNewSplits(this, clock));
   }
 
   /**

@@ -7,10 +7,12 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { SourceBatch } from '../../core/connector.ts';
+import { LoopSlice, sliceMs } from '../../core/slice.ts';
 import type { Places } from '../edges/places.ts';
 import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type Turn } from '../journal/turn.ts';
+import { ReadySplits, type HostedSplit } from './ready-splits.ts';
 import type { Slices } from './slices.ts';
 import { TurnSize } from './turn-size.ts';
 
@@ -33,13 +35,14 @@ export interface TaskLoopOptions {
   readonly fail: (error: unknown) => void;
 }
 
-interface Ready {
-  readonly host: SourceHost<unknown>;
-  readonly split: Split<unknown>;
-}
+/** Splits that are read between two turns at most. */
+const readsMax = 64;
 
-/** How long the loop keeps the event loop, in milliseconds. */
-const sliceMs = 4;
+/** Records that are accepted in one turn at most: each is copied and journaled. */
+const acceptMax = 256;
+
+/** Of one split are no more accepted while so many wait to be handed over, since a checkpoint holds those. */
+const acceptedMax = 1024;
 
 export class TaskLoop {
   readonly #options: TaskLoopOptions;
@@ -48,7 +51,7 @@ export class TaskLoop {
   /** Hands over what can't be read again, and takes nothing else. */
   #draining = false;
   #wake: (() => void) | undefined;
-  #sliceStart = 0;
+  readonly #ready = new ReadySplits();
   #turnStart = 0;
   readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < sliceMs };
 
@@ -114,30 +117,39 @@ export class TaskLoop {
   }
 
   async #run(): Promise<boolean> {
-    const { clock, places, slices, workOpen, between } = this.#options;
-    this.#sliceStart = clock.elapsed();
+    const { clock, slices, workOpen, between, sources } = this.#options;
+    for (const host of sources) for (const split of host.splits.values()) this.#ready.add({ host, split });
+    const slice = new LoopSlice(clock);
     while (!this.#stopped || slices.isOpen) {
       if (!this.#stopped) this.#read();
-      const next = places.full ? undefined : this.#next();
       if (slices.isOpen) {
         if (!slices.step()) return false;
-      } else if (next === undefined) {
-        if (this.#isDone && !workOpen()) return true;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      } else if (!this.#step(next)) return false;
+      } else {
+        // Not while turns wait for slices: what is taken as accepted must be.
+        const accepted = !this.#stopped && this.#acceptNext(acceptedMax);
+        const next = this.#next();
+        if (next !== undefined) {
+          const done = this.#step(next);
+          this.#ready.look(next.split);
+          if (!done) return false;
+        } else if (this.#isDone && !workOpen()) return true;
+        else if (!this.#ready.wantRead && !accepted) {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+      }
       between();
       // Who wakes the loop in a microtask, such as a source that answers at once, does not give the event loop back.
-      if (clock.elapsed() - this.#sliceStart > sliceMs) {
-        await new Promise<void>((resolve) => clock.defer(resolve));
-        this.#sliceStart = clock.elapsed();
-      }
+      if (slice.isOver) await slice.giveBack();
     }
+    // What a read has brought is kept, though nothing is handed over any more.
+    for (const { splits } of sources) for (const split of splits.values()) this.#ready.look(split);
+    while (!this.#options.signal.aborted && this.#acceptNext()) if (slice.isOver) await slice.giveBack();
     return false;
   }
 
-  #step({ host, split }: Ready): boolean {
+  #step({ host, split }: HostedSplit): boolean {
     const { turn, clock } = this.#options;
     const facts = { source: host.number, split: split.name };
     if (split.isDrained) {
@@ -159,10 +171,25 @@ export class TaskLoop {
     return done;
   }
 
-  /** Takes records that can't be read again: they are handed over when they are durable. */
-  #accept(host: SourceHost<unknown>, split: Split<unknown>, batch: SourceBatch<unknown>): void {
+  /**
+   * Takes the next of the records that can't be read again: they are handed over when they are durable. `waitingMax`:
+   * while so many of a split wait for that it is passed over, and is looked at again when they have left. False when
+   * there are none.
+   */
+  #acceptNext(waitingMax = Number.POSITIVE_INFINITY): boolean {
+    const next = this.#ready.takeToAccept();
+    if (next === undefined) return false;
+    const { host, split } = next;
+    const part = split.inHand < waitingMax ? split.takeUnaccepted(acceptMax) : undefined;
+    if (part === undefined) return true;
+    this.#accept(host, split, part);
+    this.#ready.look(split);
+    return true;
+  }
+
+  #accept(host: SourceHost<unknown>, split: Split<unknown>, part: SourceBatch<unknown>): void {
     const { turn, whenDurable } = this.#options;
-    const input = host.acceptable(split, batch);
+    const input = host.acceptable(split, part);
     const accepted = turn(
       () => split.accept(input),
       () => ({ kind: 'input', source: host.number, split: split.name, input }),
@@ -170,6 +197,7 @@ export class TaskLoop {
     if (!accepted) return;
     whenDurable(() => {
       split.release();
+      this.#ready.look(split);
       this.#acknowledge(split, input.position);
       this.wake();
     });
@@ -180,40 +208,40 @@ export class TaskLoop {
   }
 
   /** The split to push from next: one whose end was read, or the one with the lowest watermark. */
-  #next(): Ready | undefined {
-    let found: Ready | undefined;
-    for (const host of this.#sources) {
-      for (const split of host.splits.values()) {
-        if (split.isDrained && !this.#draining) return { host, split };
-        if (!split.hasRecords) continue;
-        if (found === undefined || split.generator.current < found.split.generator.current) found = { host, split };
-      }
-    }
-    return found;
+  #next(): HostedSplit | undefined {
+    if (this.#options.places.full) return undefined;
+    if (!this.#draining) return this.#ready.takeDrained() ?? this.#ready.takeLowest();
+    let next = this.#ready.takeLowest();
+    while (next?.host.source.replayable === true) next = this.#ready.takeLowest();
+    return next;
   }
 
-  /** Opens a read for each split that has nothing in hand. */
+  /** Opens a read for splits that have nothing in hand: for some of many, since each takes time. */
   #read(): void {
-    const { signal, fail } = this.#options;
-    for (const host of this.#sources) {
-      for (const split of host.splits.values()) {
-        if (!split.wantsRead) continue;
-        split
-          .read(signal)
-          .then((batch) => {
-            if (batch !== undefined) this.#took(host, split, batch);
-            this.wake();
-          })
-          .catch((error: unknown) => {
-            if (!signal.aborted && !this.#stopped) fail(error);
-          });
-      }
+    for (let reads = 0; reads < readsMax; reads += 1) {
+      const next = this.#ready.takeToRead();
+      if (next === undefined) return;
+      if (!this.#draining || !next.host.source.replayable) this.#readFrom(next);
     }
+  }
+
+  #readFrom({ host, split }: HostedSplit): void {
+    const { signal, fail } = this.#options;
+    split
+      .read(signal)
+      .then((batch) => {
+        if (batch !== undefined) this.#took(host, split, batch);
+        this.#ready.look(split);
+        this.wake();
+      })
+      .catch((error: unknown) => {
+        if (!signal.aborted && !this.#stopped) fail(error);
+      });
   }
 
   #took(host: SourceHost<unknown>, split: Split<unknown>, batch: SourceBatch<unknown>): void {
     host.noteDropped();
     if (host.source.replayable || !this.#options.journals) split.take(batch);
-    else if (batch.values.length > 0) this.#accept(host, split, batch);
+    else split.keep(batch);
   }
 }

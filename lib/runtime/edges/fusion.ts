@@ -7,6 +7,7 @@
 import type { Timestamp } from '../../core/element.ts';
 import { isThenable, refusedPromise } from '../../core/errors.ts';
 import type { Step } from '../../core/operator.ts';
+import { tooManyValues, valuesMaxDefault } from '../../core/values-bound.ts';
 import { operatorFailure } from './operator-failure.ts';
 
 /** A step of one operator of a graph. */
@@ -64,6 +65,13 @@ const refuse = (uid: string, promise: unknown): never => {
   throw refusedPromise(`the function of operator \`${uid}\``, promise);
 };
 
+const valuesMaxOf = (step: Step<never, unknown>): number =>
+  step.kind === 'flatMap' ? (step.valuesMax ?? valuesMaxDefault) : 1;
+
+const refuseMore = (uid: string, valuesMax: number): never => {
+  throw tooManyValues(`operator \`${uid}\``, valuesMax, { uid });
+};
+
 // ---------- compiled
 
 /** Names no uid and no user's text: what is compiled depends on the kinds of the steps alone. */
@@ -80,10 +88,23 @@ export const compileSteps = (steps: readonly FusedStep[], emit: Emit): Emit => {
         throw failure(uids[at], error);
       }
     };`;
-  const make = new Function('fns', 'counters', 'uids', 'emit', 'keeps', 'refuse', 'failure', code);
+  const make = new Function(
+    'fns',
+    'counters',
+    'uids',
+    'valuesMaxes',
+    'emit',
+    'keeps',
+    'refuse',
+    'refuseMore',
+    'failure',
+    code,
+  );
   const fns = steps.map(({ step }) => step.fn);
   const counters = steps.map(({ counter }) => counter);
-  return make(fns, counters, uids, emit, keeps, refuse, operatorFailure) as Emit; // The text above says what it is.
+  const valuesMaxes = steps.map(({ step }) => valuesMaxOf(step));
+  // The text above says what it is.
+  return make(fns, counters, uids, valuesMaxes, emit, keeps, refuse, refuseMore, operatorFailure) as Emit;
 };
 
 /** Source text of what is done to the variable `value` from step `at` on. */
@@ -102,7 +123,8 @@ const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string 
     case 'filter':
       return `${call}\nif (made${at} === true || (made${at} !== false && keeps(uids[${at}], made${at}))) {\n${bodyOf(steps, at + 1, value)}\n}`;
     case 'flatMap':
-      return `${call} ${refused}\nfor (const each${at} of made${at}) {\n${refusing(`each${at}`)}\n${bodyOf(steps, at + 1, `each${at}`)}\nat = ${at};\n}`;
+      return `${call} ${refused}\nlet left${at} = valuesMaxes[${at}];
+        for (const each${at} of made${at}) {\nif (--left${at} < 0) refuseMore(uids[${at}], valuesMaxes[${at}]);\n${refusing(`each${at}`)}\n${bodyOf(steps, at + 1, `each${at}`)}\nat = ${at};\n}`;
   }
 };
 
@@ -137,15 +159,20 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
         const kept = fn(value);
         if (kept === true || (kept !== false && keeps(uid, kept))) next(value, timestamp);
       };
-    case 'flatMap':
+    case 'flatMap': {
+      const valuesMax = valuesMaxOf(step);
       return (value, timestamp) => {
         const made = fn(value);
         if (isThenable(made)) refuse(uid, made);
+        let left = valuesMax;
         // What the type of `flatMap` asks of its function.
         for (const each of made as Iterable<unknown>) {
+          left -= 1;
+          if (left < 0) refuseMore(uid, valuesMax);
           if (isThenable(each)) refuse(uid, each);
           next(each, timestamp);
         }
       };
+    }
   }
 };

@@ -27,6 +27,10 @@ class WatermarkMerge {
   protected readonly channels = new Map<string, Channel>();
   #watermark = MIN_TIMESTAMP;
   #idle = false;
+  /** The least watermark of the active channels that count, as of the last look at all of them. */
+  #least = MIN_TIMESTAMP;
+  /** At least so many of them still hold the output there; 0 when that is not known. */
+  #holders = 0;
 
   /** The last watermark that came out. */
   get current(): Timestamp {
@@ -53,6 +57,7 @@ class WatermarkMerge {
   add(channel: string): void {
     if (this.channels.has(channel)) throw new TypeError(`Expected \`channel\` to be new, got \`${channel}\` twice`);
     this.channels.set(channel, { watermark: MIN_TIMESTAMP, idle: false, aligned: true });
+    this.forgetHolders();
   }
 
   snapshot(): ValveSnapshot {
@@ -67,6 +72,7 @@ class WatermarkMerge {
   restore({ watermark, idle, channels }: ValveSnapshot): void {
     this.#watermark = watermark;
     this.#idle = idle;
+    this.forgetHolders();
     for (const [name, watermark, idle, aligned] of channels) {
       if (this.channels.has(name)) this.channels.set(name, { watermark, idle, aligned });
     }
@@ -82,6 +88,24 @@ class WatermarkMerge {
     return watermark === MAX_TIMESTAMP;
   }
 
+  /** Something else has changed than the watermark of a channel: the next `merge` looks at all of them. */
+  protected forgetHolders(): void {
+    this.#holders = 0;
+  }
+
+  /**
+   * What has changed by the watermark of an active channel, which was `before`. While another one holds the output back
+   * nobody looks at all of them: a source may have very many.
+   */
+  protected grown(before: Timestamp): WatermarkChange {
+    if (this.#holders > 0 && before > this.#least) return noChange;
+    if (this.#holders > 1 && before === this.#least) {
+      this.#holders -= 1;
+      return noChange;
+    }
+    return this.merge();
+  }
+
   /**
    * What the channels say together: the least watermark of the active ones that count; where all rest, the greatest of
    * the idle ones and `idle`; where all have ended, the final watermark.
@@ -89,7 +113,7 @@ class WatermarkMerge {
   protected merge(): WatermarkChange {
     let least = MAX_TIMESTAMP;
     let greatestIdle = MIN_TIMESTAMP;
-    let [active, counted, idle] = [0, 0, 0];
+    let [active, counted, idle, holders] = [0, 0, 0, 0];
     for (const channel of this.channels.values()) {
       if (this.hasEnded(channel)) continue;
       if (channel.idle) {
@@ -100,8 +124,12 @@ class WatermarkMerge {
       active += 1;
       if (!channel.aligned) continue;
       counted += 1;
-      least = Math.min(least, channel.watermark);
+      if (channel.watermark > least) continue;
+      holders = channel.watermark === least ? holders + 1 : 1;
+      least = channel.watermark;
     }
+    this.#least = least;
+    this.#holders = holders;
     if (active > 0) return this.#change(counted > 0 ? least : MIN_TIMESTAMP, false);
     if (idle > 0) return this.#change(greatestIdle, true);
     return this.channels.size > 0 ? this.#change(MAX_TIMESTAMP, false) : noChange;
@@ -141,7 +169,9 @@ export class WatermarkValve extends WatermarkMerge {
   watermark(channel: string, timestamp: Timestamp): WatermarkChange {
     const from = this.get(channel);
     if (from.idle || timestamp <= from.watermark) return noChange;
+    const before = from.watermark;
     from.watermark = timestamp;
+    if (from.aligned) return this.grown(before);
     if (timestamp >= this.current) from.aligned = true;
     return this.merge();
   }
@@ -171,7 +201,12 @@ export class WatermarkValve extends WatermarkMerge {
  */
 export class WatermarkCombiner extends WatermarkMerge {
   watermark(channel: string, timestamp: Timestamp): WatermarkChange {
-    return this.note(channel, timestamp) ? this.merge() : noChange;
+    const from = this.get(channel);
+    if (from.idle) return this.note(channel, timestamp) ? this.merge() : noChange;
+    if (timestamp <= from.watermark) return noChange;
+    const before = from.watermark;
+    from.watermark = timestamp;
+    return this.grown(before);
   }
 
   status(channel: string, idle: boolean): WatermarkChange {
@@ -182,6 +217,7 @@ export class WatermarkCombiner extends WatermarkMerge {
   /** Takes a watermark, which lets its channel be active, for the next `emit`. True when it has grown. */
   note(channel: string, timestamp: Timestamp): boolean {
     const from = this.get(channel);
+    this.forgetHolders();
     from.idle = false;
     if (timestamp <= from.watermark) return false;
     from.watermark = timestamp;
@@ -192,12 +228,14 @@ export class WatermarkCombiner extends WatermarkMerge {
   noteStatus(channel: string, idle: boolean): void {
     const from = this.get(channel);
     if (!this.hasEnded(from)) from.idle = idle;
+    this.forgetHolders();
   }
 
   /** Takes effect with the next `emit`. */
   remove(channel: string): void {
     this.get(channel);
     this.channels.delete(channel);
+    this.forgetHolders();
   }
 
   /** What has changed by everything noted since. */

@@ -74,6 +74,7 @@ export class SourceHost<T> {
   #toldDropped = false;
   /** Sent to a side output that nobody reads. */
   #dropped = 0;
+  #endedSplits = 0;
 
   constructor(options: SourceHostOptions<T>) {
     this.uid = options.uid;
@@ -90,8 +91,7 @@ export class SourceHost<T> {
   }
 
   get ended(): boolean {
-    for (const split of this.splits.values()) if (!split.ended) return false;
-    return true;
+    return this.#endedSplits === this.splits.size;
   }
 
   /** Records handed over since the job first started. */
@@ -199,6 +199,7 @@ export class SourceHost<T> {
   /** The split has ended: it holds the watermark back no more. Runs in a turn. */
   end(split: Split<T>): void {
     split.end();
+    this.#endedSplits += 1;
     forward(this.#merge.watermark(split.name, MAX_TIMESTAMP), this.#out);
   }
 
@@ -245,7 +246,10 @@ export class SourceHost<T> {
   }
 
   restore(snapshot: SourceSnapshot): void {
-    for (const [name, split] of Object.entries(snapshot.splits)) this.addSplit(name).restore(split);
+    for (const [name, split] of Object.entries(snapshot.splits)) {
+      this.addSplit(name).restore(split);
+      if (split.ended) this.#endedSplits += 1;
+    }
     this.#merge.restore(snapshot.merge);
   }
 

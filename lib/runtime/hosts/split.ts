@@ -49,6 +49,8 @@ export class Split<T> {
   #cursor = 0;
   /** The batches are what was accepted: they have moved the position already. */
   #accepted = false;
+  /** What a read brought and was not accepted yet, and from where on. */
+  #unaccepted: { readonly batch: SourceBatch<T>; readonly from: number } | undefined;
   /** Batches from the front that may be handed over: what was accepted leaves when it is durable. */
   #released = 0;
 
@@ -78,23 +80,27 @@ export class Split<T> {
 
   /** The end was read, and nothing is in hand any more: it is to be ended. */
   get isDrained(): boolean {
-    return this.#readToEnd && !this.#ended && this.#batches.length === 0;
+    return this.#readToEnd && !this.#ended && this.#isEmpty;
+  }
+
+  get #isEmpty(): boolean {
+    return this.#batches.length === 0 && this.#unaccepted === undefined;
   }
 
   /** Nothing is in hand, and either the end was read or nobody has told the reader to come to one. */
   get isEmptied(): boolean {
-    return this.#batches.length === 0 && (this.#readToEnd || this.#ended || this.#reader?.end === undefined);
+    return this.#isEmpty && (this.#readToEnd || this.#ended || this.#reader?.end === undefined);
   }
 
   /** Whether to read on. */
   get wantsRead(): boolean {
     if (this.#reader === undefined || this.#reading || this.#ended) return false;
-    return !this.#readToEnd && this.#batches.length === 0;
+    return !this.#readToEnd && this.#isEmpty;
   }
 
   /** What it says that no record has come, while `asked` (sources are read at all). */
   quiet(asked: boolean): Quiet {
-    if (!asked || !this.#reading || this.#batches.length > 0) return 'held';
+    if (!asked || !this.#reading || !this.#isEmpty) return 'held';
     return this.#reader?.waiting === false ? 'reads' : 'waits';
   }
 
@@ -129,6 +135,25 @@ export class Split<T> {
     this.#refusePromises(batch.values);
     this.#batches.push(batch);
     this.#released += 1;
+  }
+
+  /** Keeps what a read brought until it is accepted, part by part. */
+  keep(batch: SourceBatch<T>): void {
+    if (batch.values.length > 0) this.#unaccepted = { batch, from: 0 };
+  }
+
+  /** Whether anything is to be accepted. */
+  get hasUnaccepted(): boolean {
+    return this.#unaccepted !== undefined;
+  }
+
+  /** The next `max` records to accept, which are kept no longer. */
+  takeUnaccepted(max: number): SourceBatch<T> | undefined {
+    if (this.#unaccepted === undefined) return undefined;
+    const { batch, from } = this.#unaccepted;
+    const to = Math.min(batch.values.length, from + max);
+    this.#unaccepted = to < batch.values.length ? { batch, from: to } : undefined;
+    return partOf(batch, from, to);
   }
 
   /** Takes in hand records that can't be read again. Runs in a turn; they leave when they are released. */
@@ -243,6 +268,17 @@ export class Split<T> {
     return invalidTimestamp(what, timestamp, { uid: this.#uid, split: this.name, record });
   }
 }
+
+const partOf = <T>(batch: SourceBatch<T>, from: number, to: number): SourceBatch<T> => {
+  const { values, timestamps, sides } = batch;
+  return {
+    values: values.slice(from, to),
+    timestamps: timestamps?.slice(from, to),
+    sides:
+      sides && new Map([...sides].flatMap(([at, tag]) => (at < from || at >= to ? [] : [[at - from, tag] as const]))),
+    position: (count) => batch.position(from + count),
+  };
+};
 
 /** The rest of a batch, as the journal would hold it. */
 export const recordedFrom = (batch: SourceBatch<unknown>, from: number, position: unknown): RecordedInput => ({

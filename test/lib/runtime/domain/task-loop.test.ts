@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   callbackSink,
   collection,
@@ -8,19 +8,26 @@ import {
 } from '../../../../lib/index.ts';
 import { TaskLoop } from '../../../../lib/runtime/domain/task-loop.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
-import { systemClock } from '../../../../lib/core/clock.ts';
+import { systemClock, type Clock } from '../../../../lib/core/clock.ts';
 import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermark-strategy.ts';
 import { HostedSource } from '../hosts/sources.ts';
 
 /** A loop over one source; what is journaled is durable when the test says so. */
-const looping = <T>(source: Source<T>, { journals = true }: { journals?: boolean } = {}) => {
+const looping = <T>(
+  source: Source<T>,
+  {
+    journals = true,
+    clock = systemClock,
+    slices = { isOpen: false, step: () => true },
+  }: { journals?: boolean; clock?: Clock; slices?: { isOpen: boolean; step: () => boolean } } = {},
+) => {
   const hosted = new HostedSource<T>(WatermarkStrategy.none(), source);
   const abort = new AbortController();
   const turns: Turn[] = [];
   const waiting: (() => void)[] = [];
   const failures: unknown[] = [];
   const loop = new TaskLoop({
-    clock: systemClock,
+    clock,
     sources: [hosted.host as HostedSource<unknown>['host']], // The loop hands values through without a look.
     places: hosted.places,
     signal: abort.signal,
@@ -29,7 +36,7 @@ const looping = <T>(source: Source<T>, { journals = true }: { journals?: boolean
       turns.push(turn());
       return true;
     },
-    slices: { isOpen: false, step: () => true },
+    slices,
     workOpen: () => false,
     between: () => {},
     journals,
@@ -91,6 +98,109 @@ describe('records that can not be read again', () => {
     expect(await run).toBe(true);
     expect([turns.map(({ kind }) => kind), committed]).toEqual([['records', 'end'], [2]]);
   });
+});
+
+/** One page of numbers, which nobody gives twice. */
+const pageOf = (size: number): Source<number, number> => ({
+  ...once(),
+  async open(_split, position = 0) {
+    let next = position;
+    return {
+      async read() {
+        const first = next;
+        next = size;
+        const values = Array.from({ length: size - first }, (_, n) => first + n);
+        const timestamps = values.map((n) => n);
+        return values.length === 0 ? undefined : { values, timestamps, position: (count) => first + count };
+      },
+      close: async () => {},
+    };
+  },
+});
+
+describe('a long page of what can not be read again', () => {
+  const sizes = (turns: readonly Turn[]): number[] =>
+    turns.flatMap((turn) => (turn.kind === 'input' ? [turn.input.values.length] : []));
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+  test('is accepted in parts, and no more than a checkpoint can hold at its instant', async () => {
+    const { hosted, loop, turns, open, durable } = looping(pageOf(5000));
+    await open();
+    let ended = false;
+    const run = loop.run().finally(() => (ended = true));
+    let most = 0;
+    await vi.waitFor(() => expect(sum(sizes(turns))).toBe(1024), { timeout: 20_000 });
+    while (!ended) {
+      await settled();
+      most = Math.max(most, sum(sizes(turns)) - hosted.log.length);
+      durable();
+    }
+    expect(await run).toBe(true);
+    expect([Math.max(...sizes(turns)), most]).toEqual([256, 1024]);
+    const whole = Array.from({ length: 5000 }, (_, n) => ['record', n, n]);
+    expect(hosted.log.filter(([kind]) => kind === 'record')).toEqual(whole);
+    expect(turns.flatMap((turn) => (turn.kind === 'input' ? [turn.input.position] : [])).at(-1)).toBe(5000);
+  });
+
+  test('is kept whole when the job stops', async () => {
+    const { loop, turns, open, hosted } = looping(pageOf(5000));
+    await open();
+    const run = loop.run();
+    await vi.waitFor(() => expect(turns.length).toBeGreaterThan(0), { timeout: 20_000 });
+    loop.stop();
+    expect(await run).toBe(false);
+    expect(sum(sizes(turns))).toBe(5000);
+    expect(hosted.log).toEqual([]);
+  });
+
+  test('is not taken for accepted while turns wait for others', async () => {
+    const slices = { isOpen: true, step: () => true };
+    const clock = { ...systemClock, elapsed: stepping() };
+    const { loop, turns, open, durable } = looping(pageOf(10), { slices, clock });
+    await open();
+    const run = loop.run();
+    await settled();
+    expect(turns).toEqual([]);
+    slices.isOpen = false;
+    await vi.waitFor(() => expect(sizes(turns)).toEqual([10]), { timeout: 20_000 });
+    durable();
+    expect(await run).toBe(true);
+  });
+});
+
+/** A clock that goes on by a millisecond at each look. */
+const stepping = (): (() => number) => {
+  let now = 0;
+  return () => (now += 1);
+};
+
+test('very many splits that answer at once leave the event loop to others (I20)', async () => {
+  const names = Array.from({ length: 600 }, (_, n) => `s${n}`);
+  let defers = 0;
+  const clock: Clock = { ...systemClock, elapsed: stepping(), defer: (fn) => ((defers += 1), systemClock.defer(fn)) };
+  const many: Source<string, number> = {
+    name: 'many',
+    replayable: true,
+    splits: async () => names,
+    async open(name) {
+      let left = 1;
+      return {
+        read: async () => (left-- > 0 ? { values: [name], position: () => 1 } : undefined),
+        close: async () => {},
+      };
+    },
+  };
+  const env = StreamExecutionEnvironment.create({ logger: 'silent', clock });
+  const seen: string[] = [];
+  env.fromSource(many).sinkTo(callbackSink((values) => void seen.push(...[values].flat())));
+  const job = await env.executeAsync();
+  let opening = 0;
+  job.status$.subscribe(({ state }) => void (state === 'running' && (opening = defers)));
+  await job.done;
+  // A look for each split that is opened, and a slice of 4 ms.
+  expect(opening).toBeGreaterThan(names.length / 6);
+  expect(seen.toSorted()).toEqual(names.toSorted());
+  expect(defers - opening).toBeGreaterThan(names.length / 6);
 });
 
 test('a read that fails is told, and one that fails because the job is over is not', async () => {

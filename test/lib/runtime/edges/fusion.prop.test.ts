@@ -117,6 +117,23 @@ describe.each([
     expect(() => lazily(1, 0)).toThrow('operator `step-0` threw: later');
   });
 
+  it('refuse more values of one record than a flatMap may give, the inner one of two as well', () => {
+    const made: number[] = [];
+    const twice: Known = { kind: 'flatMap', fn: (value) => [value, value], valuesMax: 2 };
+    const naturals = (valuesMax: number): Known => ({
+      kind: 'flatMap',
+      *fn() {
+        for (let n = 0; ; n += 1) yield n;
+      },
+      valuesMax,
+    });
+    const record = join(named([twice, naturals(4)]), (value) => void made.push(value as number));
+    expect(() => record(1, 0)).toThrow(
+      expect.objectContaining({ code: 'VALUES_EXCEEDED', details: { uid: 'step-1', valuesMax: 4 } }),
+    );
+    expect(made).toEqual([0, 1, 2, 3]);
+  });
+
   it('are not blamed for what is thrown behind them', () => {
     const behind = new StreamError('SINK_FAILED', 'behind');
     const record = join(named([{ kind: 'map', fn: (value) => value }]), () => {

@@ -54,6 +54,28 @@ describe.each(['valve', 'combiner'] as const)('%s', (kind) => {
     );
   });
 
+  it('says what it would if it looked at all channels at each step', () => {
+    // Few timestamps, so that several channels hold the output at one.
+    const close = fc.array(
+      fc.oneof(
+        step,
+        fc.record({ kind: fc.constant('watermark' as const), channel, timestamp: fc.integer({ min: 0, max: 4 }) }),
+      ),
+      { maxLength: 80 },
+    );
+    fc.assert(
+      fc.property(close, (plan) => {
+        const merge = opened(make[kind]());
+        for (const each of plan) {
+          const looking = opened(make[kind]());
+          looking.restore(merge.snapshot());
+          expect(apply(merge, each)).toEqual(apply(looking, each));
+          expect(merge.snapshot()).toEqual(looking.snapshot());
+        }
+      }),
+    );
+  });
+
   it('goes on from a snapshot as if nothing had happened', () => {
     fc.assert(
       fc.property(steps, steps, (before, after) => {
