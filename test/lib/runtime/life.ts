@@ -93,7 +93,7 @@ export class Life implements Replayed, AssembledFor {
   static async begun(build: (env: StreamExecutionEnvironment) => void, options: LifeOptions = {}): Promise<Life> {
     const life = await Life.on(build, options);
     life.parts.work.resume([]);
-    await openNewSplits(life);
+    await openNewSplits(life, options.clock ?? systemClock);
     return life;
   }
 
