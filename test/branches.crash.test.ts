@@ -5,7 +5,7 @@
  */
 import { agent, InputEvent, MemoryStorage, OutputEvent, StreamExecutionEnvironment } from 'millrace';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Ledger, later, once, Sluice, until } from './stories/story.ts';
+import { Ledger, once, Sluice, stillness, until } from './stories/story.ts';
 
 interface Item {
   readonly id: string;
@@ -74,7 +74,7 @@ const dies = async (
 ): Promise<void> => {
   const job = await start(storage, ledger, life).executeAsync();
   await until(enough);
-  await later(20);
+  await stillness(job);
   await job.cancel();
 };
 

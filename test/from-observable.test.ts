@@ -4,7 +4,7 @@ import { concat, defer, filter, firstValueFrom, from, Observable, of } from 'rxj
 import { Subject, throwError } from 'rxjs';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { failure, later, Ledger, until } from './stories/story.ts';
+import { failure, Ledger, stillness, until } from './stories/story.ts';
 import { numbers, create } from './rxjs-fixture.ts';
 
 describe('fromObservable', () => {
@@ -62,7 +62,7 @@ describe('fromObservable', () => {
     await until(() => clicks.observed);
     for (const n of [0, 1, 2, 3]) clicks.next(n);
     await until(() => calls.size === 4); // A call starts when its record is journaled: all four are accepted.
-    await later(10);
+    await stillness(job);
     await job.cancel();
     wait = Promise.resolve();
     // Nobody sends the old clicks again.

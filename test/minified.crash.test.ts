@@ -83,30 +83,26 @@ const run = promisify(execFile);
 test.each([
   ['a minified build goes on where the plain one was', [false, true]],
   ['and the other way about', [true, false]],
-])(
-  '%s',
-  async (_what, [first, second]) => {
-    const [state, calls] = [join(directory, `state-${String(first)}`), join(directory, `calls-${String(first)}`)];
-    const before = await run(process.execPath, [await bundle(first === true), state, calls, 'first']).catch(
-      (error: unknown) => error,
-    );
-    expect(before).toMatchObject({ signal: 'SIGKILL' });
-    const paid = readFileSync(calls, 'utf8').trim().split('\n');
-    expect(paid.length).toBeGreaterThan(30);
-    const { stdout, stderr } = await run(process.execPath, [await bundle(second === true), state, calls, 'second']);
-    expect(stdout).toContain('done');
-    expect(stderr + stdout).not.toMatch(/diverge|DIVERGED|dropped/i);
-    const all = readFileSync(calls, 'utf8').trim().split('\n');
-    expect(new Set(all).size).toBe(80);
-    // Calls that were under way when the process died may be made again: no more than those of the keys that had one
-    // open.
-    expect(all.length - 80).toBeLessThanOrEqual(8);
-    // What had left the job was paid for once.
-    const twice = all.filter((each, index) => all.indexOf(each) !== index);
-    expect(twice.filter((each) => paid.indexOf(each) < paid.length - 10)).toEqual([]);
-  },
-  60_000,
-);
+])('%s', async (_what, [first, second]) => {
+  const [state, calls] = [join(directory, `state-${String(first)}`), join(directory, `calls-${String(first)}`)];
+  const before = await run(process.execPath, [await bundle(first === true), state, calls, 'first']).catch(
+    (error: unknown) => error,
+  );
+  expect(before).toMatchObject({ signal: 'SIGKILL' });
+  const paid = readFileSync(calls, 'utf8').trim().split('\n');
+  expect(paid.length).toBeGreaterThan(30);
+  const { stdout, stderr } = await run(process.execPath, [await bundle(second === true), state, calls, 'second']);
+  expect(stdout).toContain('done');
+  expect(stderr + stdout).not.toMatch(/diverge|DIVERGED|dropped/i);
+  const all = readFileSync(calls, 'utf8').trim().split('\n');
+  expect(new Set(all).size).toBe(80);
+  // Calls that were under way when the process died may be made again: no more than those of the keys that had one
+  // open.
+  expect(all.length - 80).toBeLessThanOrEqual(8);
+  // What had left the job was paid for once.
+  const twice = all.filter((each, index) => all.indexOf(each) !== index);
+  expect(twice.filter((each) => paid.indexOf(each) < paid.length - 10)).toEqual([]);
+});
 
 test('what a minified build stores is what the plain one stores', async () => {
   const [plain, small] = await Promise.all(
@@ -115,4 +111,4 @@ test('what a minified build stores is what the plain one stores', async () => {
   expect(small).toBe(plain);
   for (const name of ['StreamError', 'InvariantError', 'CallNotExecuted', 'bank.CardDeclined', 'TypeError'])
     expect(small).toContain(`"type":"${name}"`);
-}, 60_000);
+});

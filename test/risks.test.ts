@@ -35,6 +35,7 @@ import {
   once,
   Sluice,
   steppingClock,
+  stillness,
   until,
   type Item,
 } from './stories/story.ts';
@@ -265,7 +266,7 @@ describe('risk 9: a function that gives something else each time', () => {
     const ledger = new Ledger<Item>();
     const job = await start(new Promise(() => {})).executeAsync();
     await until(() => calls.size >= 9);
-    await later(20);
+    await stillness(job);
     await job.cancel(); // As a crash: no checkpoint.
     expect(warnings).toEqual([]);
     await start(Promise.resolve()).execute();
@@ -293,7 +294,7 @@ describe('risk 9: a function that gives something else each time', () => {
     };
     const job = await start(new Promise(() => {})).executeAsync();
     await until(() => calls === items.length);
-    await later(20);
+    await stillness(job);
     await job.cancel();
     const error = await failure(start(Promise.resolve()).execute(), 'DIVERGED');
     expect(error.message).toContain('async-map');

@@ -120,5 +120,4 @@ test.each([
     }
     expect(output.split('\n').filter((line) => /^(?!m\d+\.ts|\s|$)/.test(line))).toEqual([]);
   },
-  120_000,
 );

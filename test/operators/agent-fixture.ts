@@ -78,9 +78,9 @@ export const shown = ({ outputs }: WorkHarness<Ask, unknown>): unknown[] =>
     return output.kind === 'side' ? { [output.tag]: output.value } : output;
   });
 
-export const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 1 });
+export const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 1 });
 
 /** Lets everything happen that needs nothing from outside. */
 export const quiet = async (): Promise<void> => {
-  for (let turn = 0; turn < 24; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };

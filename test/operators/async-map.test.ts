@@ -32,7 +32,7 @@ const shown = <I, O>({ outputs }: WorkHarness<I, O>): unknown[] =>
         : output,
   );
 
-const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 1 });
+const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 1 });
 
 describe('asyncMap', () => {
   it('emits results as they come, with the timestamps of their values', async () => {

@@ -14,6 +14,7 @@ import {
   systemClock,
   type Clock,
   type ErrorCode,
+  type Job,
   type Sink,
   type Source,
 } from 'millrace';
@@ -131,6 +132,22 @@ export const until = async (what: () => boolean): Promise<void> => {
   while (!what()) {
     if (performance.now() > end) expect.fail(`it never came to be: ${String(what)}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+};
+
+/**
+ * Waits until a job on a storage in memory does nothing more by itself: what it has done is journaled, and what is open
+ * waits for something from outside. Turns are left that nobody waits for.
+ */
+export const stillness = async (job: Job): Promise<void> => {
+  let [before, still] = ['', 0];
+  while (still < 3) {
+    for (let round = 0; round < 10; round += 1) await new Promise((resolve) => setImmediate(resolve));
+    await later(1);
+    const numbers = Object.entries(await job.metrics.snapshot());
+    const now = numbers.filter(([name]) => /^journal|\.num|work/i.test(name) && !name.endsWith('PerSec')).join();
+    still = now === before ? still + 1 : 0;
+    before = now;
   }
 };
 

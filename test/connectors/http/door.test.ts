@@ -185,7 +185,7 @@ describe('how long it may take', () => {
       retryable: true,
       message: 'it did not answer within 150 ms',
     });
-    await expect.poll(open, { timeout: 5000 }).toBe(0); // It does not go on behind our back.
+    await expect.poll(open).toBe(0); // It does not go on behind our back.
   });
 
   test('a failed answer that drips: its status counts', async () => {
@@ -231,7 +231,7 @@ describe('how long it may take', () => {
     const controller = new AbortController();
     const answer = post(base, {}, controller.signal);
     const rejected = expect(answer).rejects.toThrow('while it reads');
-    await expect.poll(() => seen.length, { timeout: 5000 }).toBe(1);
+    await expect.poll(() => seen.length).toBe(1);
     controller.abort(new Error('while it reads'));
     await rejected;
   });

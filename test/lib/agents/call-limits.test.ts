@@ -11,7 +11,7 @@ import type { ChatMessage, ChatModelConnection, ChatRequest } from '../../../lib
 import { applyAgent } from '../../../operators/apply-agent.ts';
 import { WorkHarness } from '../../operators/work-fixture.ts';
 
-const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 4000, interval: 1 });
+const settled = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 1 });
 
 /** Answers when told to, or after a while, and counts who is inside. */
 class Model implements ChatModelConnection {

@@ -109,11 +109,11 @@ describe('what is sent is never stronger than what is checked', () => {
 
   it('whatever keyword a part stands under', async () => {
     await fc.assert(
-      fc.asyncProperty(schema, value, async (whole, each) => {
+      fc.asyncProperty(schema, fc.array(value, { minLength: 8, maxLength: 8 }), async (whole, values) => {
         const [checks, sends] = [await checkOf(whole), await checkOf(sendable(whole))];
-        if (checks(each).ok) expect(sends(each).ok).toBe(true);
+        for (const each of values) if (checks(each).ok) expect(sends(each).ok).toBe(true);
       }),
-      { numRuns: 400 },
+      { numRuns: 80 }, // To compile a schema takes some time.
     );
   });
 

@@ -59,7 +59,7 @@ test('a process may die between two slices: each window, timer and call has its 
   }
   expect(slices).toBeGreaterThan(500);
   expect(crashes).toBeGreaterThan(20);
-}, 120_000);
+});
 
 test('a process that dies at each turn in turn goes on where its timers were', async () => {
   const { history, received } = await simulate({ seed: 3, pipeline, crashes: [], environment: { timersPerTurn: 2 } });
@@ -75,4 +75,4 @@ test('a process that dies at each turn in turn goes on where its timers were', a
     expect(crashed.received.get('sums')?.length, `turn ${number}`).toBe(received.get('sums')?.length);
     expect(crashed.received.get('calls')?.length, `turn ${number}`).toBe(received.get('calls')?.length);
   }
-}, 120_000);
+});
