@@ -15,7 +15,7 @@ import type { Topology } from '../hosts/topology.ts';
 import type { TickTurn } from '../journal/turn.ts';
 import { beginBranch, leftOverAtCut } from '../recovery/branch.ts';
 import { openKnownSplits, openNewSplits } from '../recovery/open-splits.ts';
-import { Recovery } from '../recovery/recovery.ts';
+import { Recovery, type Recorded } from '../recovery/recovery.ts';
 import { replay } from '../recovery/replay.ts';
 import type { Replayed } from '../recovery/replayed.ts';
 import type { WorkQueue } from '../work/work.ts';
@@ -25,11 +25,18 @@ import { sliceAgain } from './slices.ts';
 import { tickTopology } from './ticks.ts';
 import type { Turns } from './turns.ts';
 
+export interface Resumed extends Recorded {
+  /** Undefined when none was taken before the process died. */
+  readonly checkpoint: number | undefined;
+}
+
 export class Domain implements Replayed, AssembledFor {
   readonly parts: DomainParts;
   readonly recovery: Recovery;
   readonly topology: Topology;
   readonly turns: Turns;
+  /** What it goes on from; undefined in a fresh place. */
+  readonly resumed: Resumed | undefined;
   readonly #options: DomainOptions;
   readonly #header: Header;
   /** Every wait of the job listens to it. */
@@ -60,6 +67,9 @@ export class Domain implements Replayed, AssembledFor {
     this.#header = found.header;
     this.recovery = found.recovery;
     this.#branch = found.header.branch;
+    const { recorded } = found.recovery;
+    if (found.newest !== undefined || recorded.turns > 0 || recorded.outcomes > 0)
+      this.resumed = { checkpoint: found.newest?.id, ...recorded };
     this.parts = assemble(options, found, this);
     this.topology = this.parts.topology;
     this.turns = this.parts.turns;

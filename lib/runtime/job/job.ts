@@ -6,10 +6,11 @@
 import { BehaviorSubject, firstValueFrom, skipWhile, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
-import { durationMs, knownOptions, type Duration } from '../../core/options.ts';
+import { durationMs, knownOptions, type Duration, type OptionNames } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import { Domain } from '../domain/domain.ts';
 import { closeOpened, type Opened } from './closing.ts';
+import { JobLog } from './job-log.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
 import { fruitlessMax, isTerminal, Progress } from './progress.ts';
@@ -31,7 +32,11 @@ export interface JobStatus {
 /** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
 const lastCommitMs = 5_000;
 
-const stopOptionNames = { timeout: true } as const;
+interface StopOptions {
+  readonly timeout?: Duration | undefined;
+}
+
+const stopOptionNames = { timeout: true } as const satisfies OptionNames<StopOptions>;
 
 /**
  * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
@@ -68,11 +73,13 @@ export class Job {
   #restarts = 0;
   #stopTimeoutMs: number;
   readonly #progress = new Progress();
+  readonly #log: JobLog;
 
   /** @internal */
   constructor(options: JobOptions) {
     this.#options = options;
     this.#wayOut = new WayOut(options.clock);
+    this.#log = new JobLog(options.logger, options.name);
     this.name = options.name;
     this.metrics = options.metrics;
     this.#memoryId = options.storage === undefined ? memoryId(options.clock) : '';
@@ -122,7 +129,7 @@ export class Job {
   /**
    * Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. Without a place for state it
    * does in that time what an Observable has brought and all work that is open. No final watermark. Rejects with why
-   * the job failed, if it does on the way. May be called twice.
+   * the job failed, if it does on the way; `done` says the same, so nobody has to wait for both. May be called twice.
    * @defaultValue timeout the `stopTimeout` of the environment
    *
    * @example
@@ -131,14 +138,22 @@ export class Job {
    * await job.stop({ timeout: '5s' });
    * console.log(job.status.state); // prints stopped
    */
-  async stop(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
+  stop(options: StopOptions = {}): Promise<void> {
+    try {
+      this.#askToStop(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.done; // Itself: a promise made of it would end the process where nobody waits for that one.
+  }
+
+  #askToStop(options: StopOptions): void {
     knownOptions('stop', options, stopOptionNames);
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
     this.#wayOut.stop(this.#stopTimeoutMs);
     if (this.#options.storage === undefined) this.#domain?.drain(this.#stopTimeoutMs);
     else this.#domain?.stopLoop();
     if (this.status.state === 'running') this.#set('stopping');
-    await this.done;
   }
 
   /**
@@ -164,6 +179,7 @@ export class Job {
       else throw error;
     } finally {
       this.#options.graph.unlock();
+      this.#log.over(this.status);
       this.#status.complete();
       this.#checkpoints.complete();
       this.metrics.close();
@@ -267,6 +283,7 @@ export class Job {
   async #work(domain: Domain): Promise<void> {
     this.#progress.begin(domain.recovery.progress);
     if (!(await this.#wayOut.inTime(domain.start()))) return this.#leaveEarly();
+    this.#log.running(domain);
     this.#set('running');
     this.#checkpointOnInterval(domain);
     const ended = this.#wayOut.wanted === 'run' && (await domain.run());
@@ -321,6 +338,7 @@ export class Job {
 
   #close(opened: Opened, limitMs: number): Promise<void> {
     this.metrics.retire();
+    if (this.#domain !== undefined) this.#log.count(this.#domain);
     this.#domain = undefined;
     const storeLimitMs = this.#stopTimeoutMs;
     return closeOpened(opened, { ...this.#options, wayOut: this.#wayOut, limitMs, storeLimitMs });

@@ -27,6 +27,15 @@ interface Loaded {
   readonly items: Map<string, JournaledItem>;
 }
 
+/** How much a restart has of before. */
+export interface Recorded {
+  /** Turns behind the checkpoint, and the records that they handed over. */
+  readonly turns: number;
+  readonly records: number;
+  /** Journaled outcomes of calls and of whole items of work. */
+  readonly outcomes: number;
+}
+
 /** The journal's tail, as it was found at a restart. */
 export class Recovery {
   /** Where the journal goes on. */
@@ -35,6 +44,7 @@ export class Recovery {
   readonly kept: readonly { readonly lsn: number; readonly last: number }[];
   /** Counts what a start that gets nowhere does not record: by it progress is told. */
   readonly progress: number;
+  readonly recorded: Recorded;
   readonly #covered: Covered;
   #turns: readonly Turn[];
   readonly #items: Map<string, JournaledItem>;
@@ -48,6 +58,7 @@ export class Recovery {
     this.kept = kept;
     this.#items = items;
     const moves = turns.filter(({ kind }) => kind !== 'start' && kind !== 'tick').length;
+    this.recorded = { turns: turns.length, records: recordsOf(turns), outcomes: outcomesOf(items.values()) };
     this.progress = [...items.values()].reduce((sum, { keys }) => sum + keys.length, moves);
   }
 
@@ -202,6 +213,15 @@ export class Recovery {
     for (const key of item.keys) this.#garbage.push(key);
   }
 }
+
+const recordsOf = (turns: readonly Turn[]): number =>
+  turns.reduce((sum, turn) => sum + (turn.kind === 'records' ? turn.count : 0), 0);
+
+const outcomesOf = (items: Iterable<JournaledItem>): number => {
+  let count = 0;
+  for (const { calls, done } of items) count += calls.size + (done === undefined ? 0 : 1);
+  return count;
+};
 
 /** The turns behind the checkpoint; each record must follow the one before it. */
 const contiguous = (

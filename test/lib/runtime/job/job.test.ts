@@ -149,6 +149,24 @@ test('a checkpoint waits for the job to start, and a stop refuses options that i
   await expect(job.checkpoint()).rejects.toThrow('Expected the job to be running, got `stopped`');
 });
 
+test('a stop that fails is told by `done`, and ends no process where nobody waits for the stop itself', async () => {
+  const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+  env.fromCollection([1]).sinkTo(defineSink({ write: () => new Promise<void>(() => {}) }));
+  const job = await env.executeAsync('hanging');
+  await until(() => job.status.state === 'running');
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  process.on('unhandledRejection', note);
+  try {
+    void job.stop({ timeout: 10 });
+    await expect(job.done).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await later(20);
+  } finally {
+    process.off('unhandledRejection', note);
+  }
+  expect(unhandled).toEqual([]);
+});
+
 test('at the end of the input a stop has no more than its time', async () => {
   const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
   env.fromCollection([1, 2, 3]).sinkTo(defineSink({ write: () => new Promise<void>(() => {}) }));
