@@ -1,4 +1,4 @@
-/** What a job says of its life at level `info`: a line when it starts, one more when it goes on, one when it is over. */
+/** What a job says of its life at level `info`: a line when it starts or goes on, and one when it is over. */
 import type { Logger } from '../../core/logger.ts';
 import type { Domain } from '../domain/domain.ts';
 import type { JobStatus } from './job.ts';
