@@ -26,14 +26,14 @@ export class CallLimits {
   }
 }
 
-interface Waiting {
+interface QueuedCall {
   readonly concurrency: number;
   readonly start: () => void;
 }
 
 class Gate {
   #inside = 0;
-  readonly #queue = new Fifo<Waiting>();
+  readonly #queue = new Fifo<QueuedCall>();
   #admitting = false;
 
   enter(concurrency: number, start: () => void): void {

@@ -10,7 +10,7 @@
 import type { KeyRange, Store, StoreBatch } from './store.ts';
 import { invariant, messageOf, StreamError } from '../core/errors.ts';
 import { murmur2 } from '../core/key.ts';
-import { sealValue, unsealValue } from '../core/seal.ts';
+import { frameValue, unframeValue } from '../core/frame.ts';
 import { digest } from '../core/serde.ts';
 import { prefixes } from './layout.ts';
 
@@ -58,10 +58,10 @@ export const writeCheckpoint = (batch: StoreBatch, checkpoint: NewCheckpoint): C
     `I5: checkpoint ${id} can not follow ${previous?.id ?? 'nothing'}`,
   );
   const before = ownDigest(previous);
-  const row = sealValue({ kind: 'full', id, before, rowsDigest, body } satisfies FullRow);
+  const row = frameValue({ kind: 'full', id, before, rowsDigest, body } satisfies FullRow);
   batch.put(checkpointKey(id), row);
   const link: LinkRow = { kind: 'link', id: id - 1, digest: previous?.digest ?? none + none };
-  batch.put(checkpointKey(link.id), sealValue(link));
+  batch.put(checkpointKey(link.id), frameValue(link));
   return { id, digest: digest(row) + before };
 };
 
@@ -129,7 +129,7 @@ export const digestedBatch = (batch: StoreBatch): DigestedBatch => {
   };
 };
 
-/** The first four bytes of a sealed value; a number made of four bytes of any other. */
+/** The first four bytes of a framed value; a number made of four bytes of any other. */
 const checksumOf = ([first = 0, second = 0, third = 0, fourth = 0]: Uint8Array): number =>
   (first << 24) | (second << 16) | (third << 8) | fourth;
 
@@ -159,8 +159,8 @@ const readRow = (key: Uint8Array, value: Uint8Array): StoredCheckpoint | Checkpo
   const id = keyId(key);
   let row: FullRow | LinkRow;
   try {
-    // sealed, so written by `writeCheckpoint`
-    row = unsealValue(value, `the header of checkpoint ${id}`) as FullRow | LinkRow;
+    // framed, so written by `writeCheckpoint`
+    row = unframeValue(value, `the header of checkpoint ${id}`) as FullRow | LinkRow;
   } catch (cause) {
     if (cause instanceof StreamError && cause.code === 'STORE_FORMAT') throw cause;
     throw damaged(id, messageOf(cause), cause);

@@ -21,7 +21,7 @@ import { StreamError, messageOf } from '../core/errors.ts';
 import { keyBytes } from '../core/key.ts';
 import { deepFreeze } from '../core/own-copy.ts';
 import { keyOfMapKey, stateRowKey, storedKeyOf } from './layout.ts';
-import { sealValue, unsealValue } from '../core/seal.ts';
+import { frameValue, unframeValue } from '../core/frame.ts';
 
 /** One row in memory. The fields belong to the table; a handle reads `value` and nothing else. */
 export class Cell {
@@ -121,7 +121,7 @@ export abstract class StateTable<C extends Cell> {
 
   /** Takes the cell out of the table's map. */
   protected abstract remove(cell: C): void;
-  /** What is sealed for this cell; a plain value. */
+  /** What is framed for this cell; a plain value. */
   protected abstract toStored(cell: C): unknown;
   /** Cells in memory. */
   abstract readonly size: number;
@@ -197,7 +197,7 @@ export abstract class StateTable<C extends Cell> {
       epochs.sink.write(key, undefined);
       this.#tombstones.push(cell);
     } else {
-      const bytes = this.#seal(cell);
+      const bytes = this.#frame(cell);
       epochs.sink.write(key, bytes);
       cell.stored = true;
       this.#observe(key.length + bytes.length);
@@ -248,7 +248,7 @@ export abstract class StateTable<C extends Cell> {
   /** The value of a row of the store, as the current version of the state has it. */
   decode(bytes: Uint8Array, sub: Sub): unknown {
     const { descriptor } = this.options;
-    const [version, value] = unsealValue(bytes, `state '${descriptor.name}'`) as StoredValue; // What `#seal` sealed.
+    const [version, value] = unframeValue(bytes, `state '${descriptor.name}'`) as StoredValue; // What `#frame` was given.
     if (version > descriptor.version) {
       throw new StreamError(
         'STATE_INCOMPATIBLE',
@@ -262,7 +262,7 @@ export abstract class StateTable<C extends Cell> {
     });
   }
 
-  /** Turns what was sealed into what a cell holds. `read` brings a user's value to the current version. */
+  /** Turns what was framed into what a cell holds. `read` brings a user's value to the current version. */
   protected abstract fromStored(value: unknown, sub: Sub, read: (old: unknown) => unknown): unknown;
 
   /** Refuses what can't be a key when its first cell is made, and not when the cell is written. */
@@ -270,10 +270,10 @@ export abstract class StateTable<C extends Cell> {
     if (typeof mapKey !== 'string' && !Number.isFinite(mapKey)) keyBytes(keyOfMapKey(mapKey));
   }
 
-  #seal(cell: C): Uint8Array {
+  #frame(cell: C): Uint8Array {
     const { descriptor } = this.options;
     try {
-      return sealValue([descriptor.version, this.toStored(cell)] satisfies StoredValue);
+      return frameValue([descriptor.version, this.toStored(cell)] satisfies StoredValue);
     } catch (error) {
       const key = keyOfMapKey(cell.key);
       throw new StreamError(
@@ -295,7 +295,7 @@ export abstract class StateTable<C extends Cell> {
     const cell = this.#dirty.findLast((dirty) => dirty.value !== undefined && dirty.epoch === this.epochs.current);
     if (cell === undefined) return;
     try {
-      this.#observe(sealValue(this.toStored(cell)).length + 40);
+      this.#observe(frameValue(this.toStored(cell)).length + 40);
     } catch {
       // The cut reports a value that can't be serialised, with its key.
     }

@@ -79,7 +79,7 @@ export interface AssembledFor {
   readonly signal: AbortSignal;
   readonly branch: number;
   /** A sink asks for a checkpoint. */
-  sealSoon(): void;
+  checkpointSoon(): void;
   /** The instant of a checkpoint. */
   cut(epoch: number): OpenCheckpoint;
   fail(error: unknown): void;
@@ -142,7 +142,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     numberOf: (uid) => dictionary.numberOf(uid),
     stateNumbersOf: (uid) => dictionary.stateNumbersOf(uid),
     nextStateOf: (uid) => dictionary.nextStateOf(uid),
-    sealSoon: () => domain.sealSoon(),
+    checkpointSoon: () => domain.checkpointSoon(),
   });
   const coordinator = makeCoordinator(options, found, domain);
   const early =

@@ -47,7 +47,7 @@ export class Domain implements Replayed, AssembledFor {
   #sealedLast = false;
   /** The recorded turns are done. */
   #replayed = false;
-  #sealWanted = false;
+  #checkpointWanted = false;
 
   /** Opens the domain on what the storage holds. Nothing runs yet. */
   static async open(options: DomainOptions): Promise<Domain> {
@@ -108,7 +108,7 @@ export class Domain implements Replayed, AssembledFor {
     await this.#inLife(openKnownSplits(this, clock, { replayable: false }));
     this.#replayed = true;
     if (this.#branch !== this.#header.branch) await this.#inLife(coordinator.trigger());
-    else if (this.#sealWanted) this.sealSoon();
+    else if (this.#checkpointWanted) this.checkpointSoon();
     // Work first: what slices submit is then work like any other.
     work.resume(this.queues());
     await this.#inLife(slices.finish());
@@ -134,12 +134,12 @@ export class Domain implements Replayed, AssembledFor {
 
   /** A checkpoint; with `finished` the last one of the job. Its effects are committed when it resolves. */
   async checkpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
-    await this.seal(options);
+    await this.durableCheckpoint(options);
     await this.committed();
   }
 
   /** A checkpoint that is durable when this resolves; its effects may still be on their way. */
-  async seal(options: { readonly finished?: boolean } = {}): Promise<void> {
+  async durableCheckpoint(options: { readonly finished?: boolean } = {}): Promise<void> {
     // Once the last one is asked for no other may take that back.
     if (options.finished === true) this.#finished = true;
     await this.#inLife(this.parts.coordinator.triggerNext());
@@ -268,7 +268,7 @@ export class Domain implements Replayed, AssembledFor {
     const found = await this.#inLife(replay(this, turns, divergence?.turns ?? turns.length, clock));
     if (found !== undefined) throw settings.strictReplay ? new StreamError('DIVERGED', found.message) : found;
     if (divergence === undefined) {
-      this.recovery.settle(this.openItems());
+      this.recovery.endReplay(this.openItems());
       return;
     }
     this.#branch += 1;
@@ -313,8 +313,8 @@ export class Domain implements Replayed, AssembledFor {
    * A sink asks for a checkpoint. While turns are replayed the state is that of a middle the journal knows nothing of,
    * so it waits.
    */
-  sealSoon(): void {
-    this.#sealWanted = !this.#replayed;
+  checkpointSoon(): void {
+    this.#checkpointWanted = !this.#replayed;
     // Behind one that is being written: the sink filled up after its instant, so that one does not hold what fills it.
     if (this.#replayed) this.parts.coordinator.triggerNext().catch(() => {}); // The coordinator reports it.
   }

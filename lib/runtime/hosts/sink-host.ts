@@ -44,7 +44,7 @@ export interface SinkServices {
   readonly logger: Logger;
   fail(error: unknown): void;
   /** Asks for a checkpoint, because a sink is full of what only a checkpoint lets it commit. */
-  sealSoon(): void;
+  checkpointSoon(): void;
 }
 
 /** At most this many sealed epochs wait for their commit; then sources stop. */
@@ -240,7 +240,7 @@ export class SinkHost<T> implements Receiver<T> {
 
   #waitForRoom(writer: SinkWriter<T>): void {
     this.#fullPlace.add(1);
-    if (this.#sink.guarantee === 'exactly-once') this.#services.clock.defer(() => this.#services.sealSoon());
+    if (this.#sink.guarantee === 'exactly-once') this.#services.clock.defer(() => this.#services.checkpointSoon());
     const poll = (): void => {
       if (this.#services.signal.aborted) return;
       if (writer.full) this.#services.clock.setTimer(pollFullMs, poll);

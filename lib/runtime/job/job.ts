@@ -288,15 +288,15 @@ export class Job {
     this.#checkpointOnInterval(domain);
     const ended = this.#wayOut.wanted === 'run' && (await domain.run());
     if (ended) {
-      let committed = await this.#seal(domain, { finished: true });
+      let committed = await this.#lastCheckpoint(domain, { finished: true });
       // Says that everything is committed, so that a later start has no business with the outputs any more.
-      if (committed && domain.hasCommitted) committed = await this.#seal(domain, { finished: true });
+      if (committed && domain.hasCommitted) committed = await this.#lastCheckpoint(domain, { finished: true });
       this.#leaveWith(committed ? 'finished' : 'stopped', committed);
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
       // Without a place for state, whose calls had their time.
       await domain.quiesce(this.#options.storage === undefined ? 0 : this.#stopTimeoutMs);
-      this.#leaveWith('stopped', await this.#seal(domain));
+      this.#leaveWith('stopped', await this.#lastCheckpoint(domain));
     }
   }
 
@@ -311,11 +311,11 @@ export class Job {
    * A last checkpoint. False: it is not durable, or its effects are not committed, and a stop could not wait any
    * longer.
    */
-  async #seal(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
+  async #lastCheckpoint(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
     // Calls may have used up the time; what is left of a stop is ours and the sinks'.
     const atLeastMs = Math.min(this.#stopTimeoutMs, lastCommitMs);
-    const sealed = domain.seal(options).then(() => domain.committed());
-    return this.#wayOut.inTime(sealed, atLeastMs);
+    const checkpoint = domain.durableCheckpoint(options).then(() => domain.committed());
+    return this.#wayOut.inTime(checkpoint, atLeastMs);
   }
 
   /**

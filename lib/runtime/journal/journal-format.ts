@@ -12,7 +12,7 @@
 import { invariant, StreamError } from '../../core/errors.ts';
 import type { JournalEntry, WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
-import { sealText, sealValue, unsealValue } from '../../core/seal.ts';
+import { frameText, frameValue, unframeValue } from '../../core/frame.ts';
 import { encodeText } from '../../core/serde.ts';
 import type { PackedTurn } from './turn.ts';
 import { kindOf, kindOfByte, type Lsn, type WorkRecord } from './work-record.ts';
@@ -63,7 +63,7 @@ export const workKey = (work: WorkId, call: number, kind: WorkRecord['kind']): B
 
 export const encodeTurns = (record: TurnsRecord): JournalEntry => ({
   key: turnsKey(record.lsn),
-  value: sealValue([record.lsn, record.first, record.turns]),
+  value: frameValue([record.lsn, record.first, record.turns]),
 });
 
 /**
@@ -92,7 +92,7 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
   const call = 'call' in record ? record.call : 0;
   // One by one, since an outcome is text already.
   const fields = [lsn, key, digest, ...kindOf(record.kind).pack(record)];
-  return { key: workKey(work, call, record.kind), value: sealText(`[${fields.map(encodeText).join()}]`) };
+  return { key: workKey(work, call, record.kind), value: frameText(`[${fields.map(encodeText).join()}]`) };
 };
 
 /**
@@ -105,10 +105,10 @@ export const encodeWork = (record: WorkRecord): JournalEntry => {
  */
 export const decodeJournalEntry = ({ key, value }: JournalEntry): JournalRecord => {
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-  // Its checksum was verified: it is what was sealed.
-  const fields = unsealValue(value, 'a journal record') as readonly unknown[];
+  // Its checksum was verified: it is what was framed.
+  const fields = unframeValue(value, 'a journal record') as readonly unknown[];
   if (bytes[0] === turnsTag) {
-    const [lsn, first, turns] = fields as [Lsn, number, PackedTurn[]]; // What was sealed under this tag.
+    const [lsn, first, turns] = fields as [Lsn, number, PackedTurn[]]; // What was framed under this tag.
     return { kind: 'turns', lsn, first, turns };
   }
   if (bytes[0] !== workTag || bytes.length !== workKeyLength) {
@@ -124,7 +124,7 @@ const decodeWork = (bytes: Buffer, fields: readonly unknown[]): WorkRecord => {
     branch: bytes.readUInt16BE(5),
     number: bytes.readUInt32BE(7) * 2 ** 32 + bytes.readUInt32BE(11),
   };
-  // What was sealed under every other tag.
+  // What was framed under every other tag.
   const [lsn, key, digest, ...rest] = fields as [Lsn, Key, number, ...unknown[]];
   const byte = bytes.readUInt8(17);
   const kind = kindOfByte(byte);

@@ -32,7 +32,7 @@ export interface Appended {
   supersede(): boolean;
 }
 
-class Waiting implements Appended {
+class QueuedRecord implements Appended {
   /** Undefined: nothing to write, only to be told. Encoded when it is written, since it may be superseded before. */
   record: WorkRecord | undefined;
   /** It is in a write. */
@@ -71,7 +71,7 @@ export class Journal {
   #noted: Turn[] = [];
   /** False after a cut: what comes then must not be merged into a turn that the checkpoint covers. */
   #mergeable = false;
-  #waiting: Waiting[] = [];
+  #queued: QueuedRecord[] = [];
   #scheduled = false;
   #writing = false;
   #dead = false;
@@ -97,7 +97,7 @@ export class Journal {
 
   /** Records appended and turns noted that are not durable yet. */
   get backlog(): number {
-    return this.#waiting.length + this.#noted.length;
+    return this.#queued.length + this.#noted.length;
   }
 
   /** Appends a turn without asking for durability: it rides with the next durable record. */
@@ -130,14 +130,14 @@ export class Journal {
    * is encoded later, so nobody may change it any more, and it must be storable (I21).
    */
   append(record: WorkRecord, onDurable: () => void): Appended {
-    const waiting = new Waiting(this.#options.store === undefined ? undefined : record, onDurable);
-    this.#enqueue(waiting);
-    return waiting;
+    const queued = new QueuedRecord(this.#options.store === undefined ? undefined : record, onDurable);
+    this.#enqueue(queued);
+    return queued;
   }
 
   /** Calls `onDurable` when every turn noted so far is durable. */
   flush(onDurable: () => void): void {
-    this.#enqueue(new Waiting(undefined, onDurable));
+    this.#enqueue(new QueuedRecord(undefined, onDurable));
   }
 
   /** Forgets turns that a durable checkpoint covers, and these records. */
@@ -164,8 +164,8 @@ export class Journal {
     this.#dead = true;
   }
 
-  #enqueue(waiting: Waiting): void {
-    this.#waiting.push(waiting);
+  #enqueue(queued: QueuedRecord): void {
+    this.#queued.push(queued);
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
     // A macrotask later, so that every caller that is ready now joins the group.
@@ -176,9 +176,9 @@ export class Journal {
   }
 
   #write(): void {
-    if (this.#dead || this.#waiting.length === 0) return;
-    const group = this.#waiting;
-    this.#waiting = [];
+    if (this.#dead || this.#queued.length === 0) return;
+    const group = this.#queued;
+    this.#queued = [];
     let entries: JournalEntry[];
     try {
       entries = this.#entries(group);
@@ -205,7 +205,7 @@ export class Journal {
    * Tells a group, from one member on, that it is durable; in slices, since each may run a turn. The next write waits
    * for the last.
    */
-  #acknowledge(group: readonly Waiting[], from: number): void {
+  #acknowledge(group: readonly QueuedRecord[], from: number): void {
     const { clock } = this.#options;
     const start = clock.elapsed();
     try {
@@ -230,7 +230,7 @@ export class Journal {
     this.#options.onFailure(error);
   }
 
-  #entries(group: readonly Waiting[]): JournalEntry[] {
+  #entries(group: readonly QueuedRecord[]): JournalEntry[] {
     const entries: JournalEntry[] = [];
     if (this.#noted.length > 0) {
       this.#lsn += 1;
@@ -239,9 +239,9 @@ export class Journal {
       this.#written.push({ lsn: this.#lsn, last: this.#turns });
       this.#noted = [];
     }
-    for (const waiting of group) {
-      waiting.taken = true;
-      if (waiting.record !== undefined) entries.push(encodeWork(waiting.record));
+    for (const queued of group) {
+      queued.taken = true;
+      if (queued.record !== undefined) entries.push(encodeWork(queued.record));
     }
     return entries;
   }

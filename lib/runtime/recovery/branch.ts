@@ -37,7 +37,7 @@ export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranc
   logger.warn({ code, hint }, `replay stopped: ${divergence.message}; going on in branch ${job.branch}`);
   const open = job.openItems();
   const { leftOver, journal } = header;
-  job.recovery.settle(open, {
+  job.recovery.endReplay(open, {
     left: [...(leftOver?.left ?? []), [journal.turns + divergence.turns, job.recovery.state.turns]],
     kept: [...new Set([...(leftOver?.kept ?? []), ...open])],
     unrecorded: [...(leftOver?.unrecorded ?? []), ...unrecordedOf(turns, job.recovery.items)],

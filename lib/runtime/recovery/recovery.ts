@@ -150,10 +150,10 @@ export class Recovery {
   }
 
   /**
-   * After replay: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so
+   * Replay is over: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so
    * may what lies behind `divergence`; the rest ended before the checkpoint.
    */
-  settle(open: ReadonlySet<string>, divergence?: LeftOverSnapshot): void {
+  endReplay(open: ReadonlySet<string>, divergence?: LeftOverSnapshot): void {
     const { journal, branch, leftOver } = this.#covered;
     const kept = new Set(leftOver?.kept);
     const left: JournaledItem[] = [];

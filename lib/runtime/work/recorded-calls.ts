@@ -145,7 +145,7 @@ export class RecordedCalls {
    * Takes the live outcome of a call that is made again: it resumes the body in its old place. False for any other
    * call.
    */
-  settle(call: number, outcome: Outcome<unknown>, resume: Resume): boolean {
+  madeAgain(call: number, outcome: Outcome<unknown>, resume: Resume): boolean {
     const record = this.#called.get(call);
     if (!this.#making.delete(call) || record === undefined) return false;
     this.#called.set(call, { ...record, outcome, again: true });

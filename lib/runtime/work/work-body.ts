@@ -190,7 +190,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   /** Hands an outcome to the body, when its turn comes. */
   #give(call: DurableCall, outcome: Outcome<unknown>): void {
-    if (this.#recorded?.settle(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
+    if (this.#recorded?.madeAgain(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
     (this.#resumptions ??= new Fifo()).push({ call, outcome });
     this.#resumeNext();
   }

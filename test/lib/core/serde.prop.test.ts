@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { seal, sealValue, unseal, unsealValue } from '../../../lib/core/seal.ts';
+import { frame, frameValue, unframe, unframeValue } from '../../../lib/core/frame.ts';
 import { decode, decodeText, encode, encodeText } from '../../../lib/core/serde.ts';
 
 /**
@@ -49,7 +49,7 @@ describe('serde', () => {
       fc.property(storable, (value) => {
         assert.deepStrictEqual(decode(encode(value)), value);
         assert.deepStrictEqual(decodeText(encodeText(value)), value);
-        assert.deepStrictEqual(unsealValue(sealValue(value), 'it'), value);
+        assert.deepStrictEqual(unframeValue(frameValue(value), 'it'), value);
       }),
       { numRuns: 500 },
     );
@@ -60,7 +60,7 @@ describe('serde', () => {
     const read = [
       decode(encode([[new Date(Number.NaN)]])),
       decodeText(encodeText([[new Date(Number.NaN)]])),
-      unsealValue(sealValue([[new Date(Number.NaN)]]), 'it'),
+      unframeValue(frameValue([[new Date(Number.NaN)]]), 'it'),
     ];
     for (const value of read) {
       const [[date]] = value as [[unknown]];
@@ -69,11 +69,11 @@ describe('serde', () => {
     }
   });
 
-  test('equal values have equal bytes, whichever way they were sealed', () => {
+  test('equal values have equal bytes, whichever way they were framed', () => {
     fc.assert(
       fc.property(storable, (value) => {
         expect(encode(decode(encode(value)))).toEqual(encode(value));
-        expect(sealValue(value)).toEqual(seal(encode(value)));
+        expect(frameValue(value)).toEqual(frame(encode(value)));
       }),
     );
   });
@@ -87,15 +87,15 @@ describe('serde', () => {
     );
   });
 
-  test('a sealed value with any bit changed, or cut anywhere, is refused', () => {
+  test('a framed value with any bit changed, or cut anywhere, is refused', () => {
     fc.assert(
       fc.property(storable, fc.nat(), fc.nat(7), (value, at, bit) => {
-        const sealed = sealValue(value);
-        const flipped = Buffer.from(sealed);
-        const index = at % sealed.length;
+        const framed = frameValue(value);
+        const flipped = Buffer.from(framed);
+        const index = at % framed.length;
         flipped[index] = (flipped[index] ?? 0) ^ (1 << bit);
-        expect(() => unseal(flipped, 'it')).toThrow('it does not match its checksum');
-        expect(() => unseal(sealed.subarray(0, index), 'it')).toThrow('it does not match its checksum');
+        expect(() => unframe(flipped, 'it')).toThrow('it does not match its checksum');
+        expect(() => unframe(framed.subarray(0, index), 'it')).toThrow('it does not match its checksum');
       }),
     );
   });

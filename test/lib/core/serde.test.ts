@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { CallNotExecuted, InvariantError, StreamError } from '../../../lib/core/errors.ts';
 import { registerErrorType } from '../../../lib/core/error-types.ts';
-import { sealValue } from '../../../lib/core/seal.ts';
+import { frameValue } from '../../../lib/core/frame.ts';
 import { decode, decodeText, digest, encode, encodeText } from '../../../lib/core/serde.ts';
 
 const back = (value: unknown): unknown => decode(encode(value));
@@ -119,7 +119,7 @@ describe('what can not be stored', () => {
     ['an object with its own toJSON', { toJSON: () => 1 }, '.toJSON', 'a function'],
     ['an object made from another', Object.create({ constructor: undefined }), '', 'an object with a prototype'],
   ])('%s', (_name, value, path, found) => {
-    for (const write of [encode, encodeText, sealValue]) {
+    for (const write of [encode, encodeText, frameValue]) {
       expect(() => write(value)).toThrow(
         expect.objectContaining({ code: 'NOT_SERIALISABLE', details: { path, found } }),
       );

@@ -240,7 +240,7 @@ export class Life implements Replayed, AssembledFor {
 
   // ---------- what the parts ask of their domain
 
-  sealSoon(): void {}
+  checkpointSoon(): void {}
 
   cut(): never {
     throw new Error('no checkpoint is taken in this life');

@@ -9,7 +9,7 @@ import {
   readNewestCheckpoint,
   writeCheckpoint,
 } from '../../../lib/state/checkpoint.ts';
-import { seal, unseal } from '../../../lib/core/seal.ts';
+import { frame, unframe } from '../../../lib/core/frame.ts';
 import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 
 const openState = async (): Promise<Store> => (await new MemoryStorage().open()).state;
@@ -179,7 +179,7 @@ describe('a hole', () => {
   test('a header of a newer format', async () => {
     const state = await openState();
     await chain(state, 2);
-    const newer = seal(unseal(rowOf(state, 2), 'row'));
+    const newer = frame(unframe(rowOf(state, 2), 'row'));
     newer[4] = 2;
     const { crc32 } = await import('node:zlib');
     newer.writeUInt32BE(crc32(newer.subarray(4)), 0);

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { OpenStorage } from '../../../lib/state/store.ts';
-import { sealValue, unsealValue } from '../../../lib/core/seal.ts';
+import { frameValue, unframeValue } from '../../../lib/core/frame.ts';
 import { digestedBatch, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
 import { LevelStorage } from '../../../lib/state/level-storage.ts';
 import { everything, keysOf, put, temporaryDirectory } from './level-fixture.ts';
@@ -50,7 +50,7 @@ const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void>
     const id: number = (previous?.id ?? 0) + 1;
     const batch = digestedBatch(state.batch());
     for (let row = 0; row < 20; row += 1)
-      batch.put(Buffer.from(`s${row}`), sealValue({ id, row, text: 'x'.repeat(100) }));
+      batch.put(Buffer.from(`s${row}`), frameValue({ id, row, text: 'x'.repeat(100) }));
     previous = writeCheckpoint(batch, { id, previous, body: { id }, rowsDigest: batch.rowsDigest });
     await batch.write();
   }
@@ -290,7 +290,7 @@ describe('damage', () => {
         for (let row = 0; row < 20; row += 1) {
           const value = state.get(Buffer.from(`s${row}`));
           if (id === 0) expect(value).toBeUndefined();
-          else expect(unsealValue(value ?? Buffer.alloc(0), 'row')).toMatchObject({ id, row });
+          else expect(unframeValue(value ?? Buffer.alloc(0), 'row')).toMatchObject({ id, row });
         }
       }, copy);
       await rm(copy, { recursive: true });
@@ -323,7 +323,7 @@ describe('damage', () => {
     const open = await storage.open();
     for (let number = 0; number < 400; number += 1) {
       const batch = open.state.batch();
-      batch.put(Buffer.from(`s${1000 + number}`), sealValue({ number, text: `${Math.sin(number)}`.repeat(20) }));
+      batch.put(Buffer.from(`s${1000 + number}`), frameValue({ number, text: `${Math.sin(number)}`.repeat(20) }));
       await batch.write();
     }
     await open.close();
@@ -340,7 +340,9 @@ describe('damage', () => {
     await writeFile(table, whole);
     await within(async ({ state }) => {
       for await (const [key, value] of state.entries(everything)) {
-        expect(Buffer.from(key).toString()).toBe(`s${1000 + (unsealValue(value, 'row') as { number: number }).number}`);
+        expect(Buffer.from(key).toString()).toBe(
+          `s${1000 + (unframeValue(value, 'row') as { number: number }).number}`,
+        );
       }
     });
   });
@@ -410,7 +412,7 @@ describe('a disk that is full', () => {
       let open = await new LevelStorage(directory).open();
       const write = async (number: number): Promise<void> => {
         const key = String(number).padStart(8, '0');
-        await open.journal.append([{ key: Buffer.from(key), value: sealValue('y'.repeat(900 + (number % 300))) }]);
+        await open.journal.append([{ key: Buffer.from(key), value: frameValue('y'.repeat(900 + (number % 300))) }]);
         acknowledged.journal.push(key);
         await put(open.state, { [key]: 'x'.repeat(900 + (number % 300)) });
         acknowledged.state.push(key);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sealValue } from '../../../../lib/core/seal.ts';
+import { frameValue } from '../../../../lib/core/frame.ts';
 import { EncodedText } from '../../../../lib/core/serde.ts';
 import {
   callsMax,
@@ -61,11 +61,11 @@ describe('a record of an item of work', () => {
   test('of another kind is one of a version to come, and one of another form is damaged', () => {
     const key = workKey(work, 0, 'done');
     key[17] = 9;
-    expect(() => decodeJournalEntry({ key, value: sealValue([1, 'k', 7]) })).toThrow(
+    expect(() => decodeJournalEntry({ key, value: frameValue([1, 'k', 7]) })).toThrow(
       expect.objectContaining({ code: 'STORE_FORMAT' }),
     );
     const short = key.subarray(0, 17);
-    expect(() => decodeJournalEntry({ key: short, value: sealValue([1]) })).toThrow(
+    expect(() => decodeJournalEntry({ key: short, value: frameValue([1]) })).toThrow(
       expect.objectContaining({ code: 'VALUE_DAMAGED' }),
     );
   });

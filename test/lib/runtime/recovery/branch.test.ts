@@ -154,7 +154,7 @@ describe('a checkpoint', () => {
     const life = await Life.begun(pipeline);
     expect(leftOverAtCut(life, logged(lines), life.metrics.root)).toBeUndefined();
     const snapshot = tail(life, 1);
-    life.recovery.settle(new Set(), snapshot);
+    life.recovery.endReplay(new Set(), snapshot);
     expect(leftOverAtCut(life, logged(lines), life.metrics.root)).toEqual(snapshot);
     await life.records(1, 's', 'file');
     // Its item is open: what it brings about might claim.

@@ -157,7 +157,7 @@ describe('what the journal holds of an item', () => {
 
   test('that is neither open nor applied had ended before the checkpoint: it is garbage', async () => {
     const recovery = await loaded({ records }, { journal: { lsn: 3, turns: 0 } });
-    recovery.settle(new Set([a.name]));
+    recovery.endReplay(new Set([a.name]));
     expect([recovery.knows(a), recovery.leftOver]).toEqual([true, undefined]);
     expect(hex(recovery.takeGarbage())).toEqual(doneKeys(b));
   });
@@ -172,13 +172,13 @@ describe('where the branches part', () => {
 
   test('what came behind the checkpoint may be claimed, what is open is kept, the rest is garbage', async () => {
     const recovery = await loaded({ records }, { journal: { lsn: 4, turns: 1 } });
-    recovery.settle(new Set([open.name]), snapshot);
+    recovery.endReplay(new Set([open.name]), snapshot);
     const by = next(behind, 40);
     expect(recovery.claim(next(covered, 41))).toBeUndefined();
     // It differs from the oldest of its key, so the rest of that key was dropped.
     expect(recovery.leftOver?.dropped).toBe(1);
     const other = await loaded({ records }, { journal: { lsn: 4, turns: 1 } });
-    other.settle(new Set([open.name]), snapshot);
+    other.endReplay(new Set([open.name]), snapshot);
     expect(other.claim(by)?.work).toEqual(behind.id);
     // Read back, its records go by the name of who claimed it.
     expect([other.knows(by), other.take(by)?.done]).toEqual([true, { ok: true, value: 6 }]);
@@ -194,7 +194,7 @@ describe('where the branches part', () => {
 
   test('a later life finds what is left over again: what is of an older branch and was not open then', async () => {
     const recovery = await later();
-    recovery.settle(new Set([open.name]));
+    recovery.endReplay(new Set([open.name]));
     expect(recovery.claim(next(covered, 40))?.work).toEqual(covered.id);
     expect(recovery.claim(next(behind, 41))?.work).toEqual(behind.id);
     expect(recovery.claim(next(open, 42))).toBeUndefined();
@@ -202,7 +202,7 @@ describe('where the branches part', () => {
 
   test('nobody claims what stayed open and has been applied since', async () => {
     const recovery = await later();
-    recovery.settle(new Set());
+    recovery.endReplay(new Set());
     // Those of the key that are older are out of the way.
     for (const [at, item] of [covered, behind].entries()) expect(recovery.claim(next(item, 50 + at))).toBeDefined();
     expect(recovery.claim(next(open, 42))).toBeUndefined();
@@ -221,7 +221,7 @@ describe('where the branches part', () => {
     } as const;
     const recovery = await later({ leftOver }, [{ lsn: 5, first: 0, turns }]);
     expect([recovery.knows(covered), recovery.knows(behind)]).toEqual([false, true]);
-    recovery.settle(new Set([open.name]));
+    recovery.endReplay(new Set([open.name]));
     expect(recovery.claim(next(behind, 41))?.work).toEqual(behind.id);
   });
 
@@ -229,14 +229,14 @@ describe('where the branches part', () => {
     const by = next(behind, 40);
     const recovery = await later({}, [], [claimedBy(behind, by, 8)]);
     expect([recovery.knows(behind), recovery.doneOf(by)?.outcome]).toEqual([false, { ok: true, value: 6 }]);
-    recovery.settle(new Set([open.name, by.name]));
+    recovery.endReplay(new Set([open.name, by.name]));
     expect(recovery.claim(next(behind, 41))).toBeUndefined();
     expect(recovery.take(by)?.done).toEqual({ ok: true, value: 6 });
   });
 
   test('when nothing can be claimed any more, what is left is garbage', async () => {
     const recovery = await later();
-    recovery.settle(new Set([open.name]));
+    recovery.endReplay(new Set([open.name]));
     expect(recovery.claim(itemOf('new', idOf(7, { branch: 1 })))).toBeUndefined();
     recovery.dropLeftOver();
     expect([recovery.leftOver, hex(recovery.takeGarbage())]).toEqual([undefined, doneKeys(behind, covered)]);

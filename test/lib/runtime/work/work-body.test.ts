@@ -29,7 +29,7 @@ const again = async (options: WorkingOptions) => {
   const { life } = working;
   const turns = life.recovery.takeTurns();
   expect(await replay(life, turns, turns.length, systemClock)).toBeUndefined();
-  life.recovery.settle(life.openItems());
+  life.recovery.endReplay(life.openItems());
   life.parts.work.resume(life.queues());
   await life.quiet();
   return working;
