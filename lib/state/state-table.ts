@@ -248,7 +248,7 @@ export abstract class StateTable<C extends Cell> {
   /** The value of a row of the store, as the current version of the state has it. */
   decode(bytes: Uint8Array, sub: Sub): unknown {
     const { descriptor } = this.options;
-    const [version, value] = unframeValue(bytes, `state '${descriptor.name}'`) as StoredValue; // What `#frame` was given.
+    const [version, value] = unframeValue(bytes, `state '${descriptor.name}'`) as StoredValue; // Framed by `#frame`.
     if (version > descriptor.version) {
       throw new StreamError(
         'STATE_INCOMPATIBLE',

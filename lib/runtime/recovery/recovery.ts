@@ -150,8 +150,8 @@ export class Recovery {
   }
 
   /**
-   * Replay is over: of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so
-   * may what lies behind `divergence`; the rest ended before the checkpoint.
+   * Of all that is neither open nor applied, what an earlier branch has left over may be claimed, and so may what lies
+   * behind `divergence`; the rest ended before the checkpoint.
    */
   endReplay(open: ReadonlySet<string>, divergence?: LeftOverSnapshot): void {
     const { journal, branch, leftOver } = this.#covered;
