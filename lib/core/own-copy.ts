@@ -4,7 +4,15 @@
  * hold across turns would be changed by the one and stored for the other, and an outcome would depend on whether there
  * was a crash. A primitive costs nothing.
  */
-import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
+import {
+  classNameOf,
+  isPlainArray,
+  isPlainBytes,
+  isPlainDate,
+  isPlainMap,
+  isPlainObject,
+  isPlainSet,
+} from './plain-object.ts';
 import { decodeText, encodeText } from './serde.ts';
 
 const notPlain = Symbol('not plain');
@@ -46,11 +54,8 @@ export const storableCopy = (value: unknown): unknown => {
   }
 };
 
-const nameOf = (value: unknown): string => {
-  if (typeof value !== 'object' || value === null) return typeof value;
-  const constructor: unknown = value.constructor; // An object without a prototype has none.
-  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'object';
-};
+const nameOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? (classNameOf(value) ?? 'object') : typeof value;
 
 /** Whether members under symbols, which no store keeps, are looked for: that takes as long as the copy. */
 type Symbols = typeof stored | typeof passedOn;

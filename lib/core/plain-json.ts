@@ -20,12 +20,8 @@
  * | an instance of a class | its own properties, as long as it has any |
  */
 import { types } from 'node:util';
-import { StreamError } from './errors.ts';
-import { isPlainObject } from './plain-object.ts';
-import { propertyStep, shownPath } from './value-path.ts';
-
-/** Deeper values are refused; the bound also ends the walk through a cycle. */
-const depthMax = 1000;
+import { classNameOf, isPlainObject } from './plain-object.ts';
+import { depthMax, propertyStep, ValueWalk } from './value-path.ts';
 
 /**
  * A value as JSON. Throws `NOT_SERIALISABLE` with the path to what has no JSON form: functions, symbols, promises and
@@ -70,9 +66,7 @@ const isJson = (value: unknown, depth: number): boolean => {
 };
 
 class JsonWriter {
-  /** Objects around the value in hand: meeting one of them again is a cycle. */
-  readonly #around = new Set<object>();
-  readonly #path: string[] = [];
+  readonly #walk = new ValueWalk('has no JSON form');
 
   write(value: unknown): string {
     switch (typeof value) {
@@ -89,16 +83,14 @@ class JsonWriter {
       case 'object':
         return value === null ? 'null' : this.#enter(value);
       default:
-        throw this.#refusal(`a ${typeof value}`);
+        throw this.#walk.refusal(`a ${typeof value}`);
     }
   }
 
   #enter(value: object): string {
-    if (this.#around.has(value)) throw this.#refusal('a cycle: it contains itself');
-    if (this.#around.size >= depthMax) throw this.#refusal(`nested deeper than ${depthMax} levels`);
-    this.#around.add(value);
+    this.#walk.enter(value);
     const text = this.#object(value);
-    this.#around.delete(value);
+    this.#walk.leave();
     return text;
   }
 
@@ -110,17 +102,17 @@ class JsonWriter {
     if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return this.#bytes(value);
     if (types.isNativeError(value) || value instanceof Error) return this.#error(value);
     const { toJSON } = value as { toJSON?: unknown }; // Any object may have it, or not.
-    if (typeof toJSON === 'function') return this.#given(value, toJSON.call(value, this.#path.at(-1) ?? ''));
+    if (typeof toJSON === 'function') return this.#given(value, toJSON.call(value, this.#walk.step));
     if (types.isBoxedPrimitive(value)) return this.write(value.valueOf());
     const names = Object.keys(value);
-    if (names.length === 0 && !isPlainObject(value)) throw this.#refusal(classOf(value));
+    if (names.length === 0 && !isPlainObject(value)) throw this.#walk.refusal(classOf(value));
     // The names are its own.
     return this.#record(names.map((name) => [name, (value as Record<string, unknown>)[name]]));
   }
 
   /** What `toJSON` gave; the object itself ends there. */
   #given(value: object, json: unknown): string {
-    if (json === value) throw this.#refusal('an object whose `toJSON` gives itself');
+    if (json === value) throw this.#walk.refusal('an object whose `toJSON` gives itself');
     return this.write(json);
   }
 
@@ -173,24 +165,14 @@ class JsonWriter {
   }
 
   #member(step: string, value: unknown): string {
-    this.#path.push(step);
+    this.#walk.to(step);
     const text = this.write(value);
-    this.#path.pop();
+    this.#walk.back();
     return text;
-  }
-
-  #refusal(found: string): StreamError {
-    const { path, where } = shownPath(this.#path);
-    return new StreamError('NOT_SERIALISABLE', `${where} has no JSON form: it is ${found}`, {
-      details: { path, found },
-    });
   }
 }
 
 const classOf = (value: object): string => {
-  // Any object may be a prototype, with a constructor or without.
-  const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor ?? {};
-  return typeof name === 'string' && name !== ''
-    ? `an instance of \`${name}\` without properties`
-    : 'an object without properties';
+  const name = classNameOf(value);
+  return name === undefined ? 'an object without properties' : `an instance of \`${name}\` without properties`;
 };

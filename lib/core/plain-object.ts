@@ -50,3 +50,10 @@ export const isPlainBytes = (value: object): value is Uint8Array => {
   // Between a `Uint8Array` and `Object` stands the class of all typed arrays.
   return prototype === Uint8Array.prototype || Buffer.isBuffer(value) || isDirect(prototype as object);
 };
+
+/** The name of an object's class, for messages; undefined where it has none. */
+export const classNameOf = (value: object): string | undefined => {
+  // Any object may be a prototype, with a constructor or without.
+  const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor ?? {};
+  return typeof name === 'string' && name !== '' ? name : undefined;
+};

@@ -8,12 +8,17 @@
 import { hash } from 'node:crypto';
 import { errorProperties, errorTypeName, isError } from './error-types.ts';
 import { StreamError } from './errors.ts';
-import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
+import {
+  classNameOf,
+  isPlainArray,
+  isPlainBytes,
+  isPlainDate,
+  isPlainMap,
+  isPlainObject,
+  isPlainSet,
+} from './plain-object.ts';
 import { revive } from './revive.ts';
-import { propertyStep, shownPath } from './value-path.ts';
-
-/** Deeper values are refused; the bound also ends the walk through a cycle. */
-export const depthMax = 1000;
+import { depthMax, propertyStep, ValueWalk } from './value-path.ts';
 
 // ---------- text and bytes
 
@@ -106,9 +111,7 @@ const tagged = (tag: string, body: string): string => `{"$":"${tag}","v":${body}
 
 /** Writes values that are not plain, and finds the path to the first that can not be stored at all. */
 class TaggedWriter {
-  /** Objects around the value in hand: meeting one of them again is a cycle. */
-  readonly #around: object[] = [];
-  readonly #path: string[] = [];
+  readonly #walk = new ValueWalk('can not be stored');
 
   write(value: unknown): string {
     switch (typeof value) {
@@ -125,16 +128,14 @@ class TaggedWriter {
       case 'object':
         return value === null ? 'null' : this.#enter(value);
       default:
-        throw this.#refusal(`a ${typeof value}`);
+        throw this.#walk.refusal(`a ${typeof value}`);
     }
   }
 
   #enter(value: object): string {
-    if (this.#around.includes(value)) throw this.#refusal('a cycle: it contains itself');
-    if (this.#around.length >= depthMax) throw this.#refusal(`nested deeper than ${depthMax} levels`);
-    this.#around.push(value);
+    this.#walk.enter(value);
     const text = this.#object(value);
-    this.#around.pop();
+    this.#walk.leave();
     return text;
   }
 
@@ -149,11 +150,8 @@ class TaggedWriter {
       return tagged(Buffer.isBuffer(value) ? 'buffer' : 'bytes', `"${asBuffer(value).toString('base64')}"`);
     }
     if (isError(value)) return this.#error(value);
-    // A value without a prototype is a plain object, and was written above.
-    const { name } = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } }).constructor ?? {};
-    throw this.#refusal(
-      typeof name === 'string' && name !== '' ? `an instance of \`${name}\`` : 'an object with a prototype',
-    );
+    const name = classNameOf(value);
+    throw this.#walk.refusal(name === undefined ? 'an object with a prototype' : `an instance of \`${name}\``);
   }
 
   #list(values: readonly unknown[], step: (index: number) => string): string {
@@ -207,30 +205,21 @@ class TaggedWriter {
   }
 
   #member(step: string, value: unknown): string {
-    this.#path.push(step);
+    this.#walk.to(step);
     const text = this.write(value);
-    this.#path.pop();
+    this.#walk.back();
     return text;
   }
 
   #attempt(step: string, value: unknown): string | undefined {
-    const depth = this.#path.length;
-    const around = this.#around.length;
+    const comeBack = this.#walk.mark();
     try {
       return this.#member(step, value);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
-      this.#path.length = depth;
-      this.#around.length = around;
+      comeBack();
       return undefined;
     }
-  }
-
-  #refusal(found: string): StreamError {
-    const { path, where } = shownPath(this.#path);
-    return new StreamError('NOT_SERIALISABLE', `${where} can not be stored: it is ${found}`, {
-      details: { path, found },
-    });
   }
 }
 

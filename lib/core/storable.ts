@@ -6,7 +6,8 @@
 import { types } from 'node:util';
 import { StreamError } from './errors.ts';
 import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
-import { depthMax, encodeText } from './serde.ts';
+import { encodeText } from './serde.ts';
+import { depthMax } from './value-path.ts';
 
 /** Refuses with `NOT_SERIALISABLE` what can not be stored, naming `what` and the path inside the value. */
 export const assertStorable = (value: unknown, what: () => string): void => {
