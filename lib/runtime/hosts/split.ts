@@ -216,7 +216,7 @@ export class Split<T> {
 
   /** Records in hand. */
   get inHand(): number {
-    return this.#batches.reduce((sum, { values }) => sum + values.length, -this.#cursor);
+    return this.#batches.reduce((sum, { values }) => sum + values.length, 0) - this.#cursor;
   }
 
   snapshot(): SplitSnapshot {
