@@ -10,7 +10,8 @@ const made = (told: readonly string[] = []) => {
     uid: 'op',
     read: new Map([['late', { record: (value) => void got.push(value), watermark: () => {}, status: () => {} }]]),
     metrics: root,
-    logger: { warn: (_facts: unknown, message?: string) => void lines.push(message ?? '') } as never, // Only that is used.
+    // Nothing else of a logger is used.
+    logger: { warn: (_facts: unknown, message?: string) => void lines.push(message ?? '') } as never,
     told,
   });
   return { sides, lines, got, dropped: () => root.getCounter('numSideRecordsDropped').value };
