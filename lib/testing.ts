@@ -40,13 +40,8 @@ export { sourceSuite, type SourceUnderTest } from './core/source-suite.ts';
 export type { SuiteCase } from './core/suite-case.ts';
 
 // ---------- a whole job
-export {
-  simulate,
-  type CrashPoint,
-  type LifeCounts,
-  type SimulationOptions,
-  type SimulationResult,
-} from './testing/simulation.ts';
+export { simulate, type LifeCounts, type SimulationResult } from './testing/simulation.ts';
+export type { CrashPoint, SimulationOptions } from './testing/simulation-options.ts';
 export {
   SimulatedProcess,
   SimulationFailure,

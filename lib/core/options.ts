@@ -44,6 +44,17 @@ export const integer = (
   return value;
 };
 
+/** Checks a number that need not be whole. Throws a `TypeError` that names the option. */
+export const numberFrom = (
+  option: string,
+  value: number,
+  limits: { readonly min: number; readonly max?: number },
+): number => {
+  const { min, max = Number.POSITIVE_INFINITY } = limits;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  throw refusal(option, `a number from ${min} ${max === Number.POSITIVE_INFINITY ? 'up' : `to ${max}`}`, value);
+};
+
 /** Checks that a value is one of a few words. Throws a `TypeError` that names the option. */
 export const oneOf = <T extends string>(option: string, value: T, words: readonly T[]): T => {
   if (!words.includes(value)) throw refusal(option, `one of ${words.map((word) => `'${word}'`).join(', ')}`, value);

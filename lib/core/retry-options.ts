@@ -6,7 +6,16 @@ import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
 import { isThenable, refusedPromise, StreamError } from './errors.ts';
 import type { RetryOptions } from './call.ts';
-import { callable, durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from './options.ts';
+import {
+  callable,
+  durationMs,
+  integer,
+  knownOptions,
+  numberFrom,
+  refusal,
+  type Duration,
+  type OptionNames,
+} from './options.ts';
 
 const names = {
   attempts: true,
@@ -34,8 +43,8 @@ export const checkRetry = (option: string, retry: RetryOptions): RetryOptions =>
       `at least \`initialInterval\` (${firstMs} ms)`,
       retry.maxInterval ?? retry.maxIntervalMs,
     );
-  if (backoffFactor !== undefined) number(`${option}.backoffFactor`, backoffFactor, 'a number from 1 up', 1);
-  if (jitter !== undefined) number(`${option}.jitter`, jitter, 'a number from 0 to 1', 0, 1);
+  if (backoffFactor !== undefined) numberFrom(`${option}.backoffFactor`, backoffFactor, { min: 1 });
+  if (jitter !== undefined) numberFrom(`${option}.jitter`, jitter, { min: 0, max: 1 });
   if (retryAfterMax !== undefined) durationMs(`${option}.retryAfterMax`, retryAfterMax);
   if (retryOn !== undefined) callable(`${option}.retryOn`, retryOn);
   return retry;
@@ -44,11 +53,7 @@ export const checkRetry = (option: string, retry: RetryOptions): RetryOptions =>
 const checkInterval = (option: string, interval: Duration | undefined, ms: number | undefined): void => {
   if (interval !== undefined && ms !== undefined) throw refusal(option, `absent beside \`${option}Ms\``, interval);
   if (interval !== undefined) durationMs(option, interval);
-  if (ms !== undefined) number(`${option}Ms`, ms, 'milliseconds from 0 up', 0);
-};
-
-const number = (option: string, value: number, rule: string, min: number, max = Number.POSITIVE_INFINITY): void => {
-  if (typeof value !== 'number' || !(value >= min && value <= max)) throw refusal(option, rule, value);
+  if (ms !== undefined) numberFrom(`${option}Ms`, ms, { min: 0 });
 };
 
 const intervalMs = (retry: RetryOptions, name: 'initialInterval' | 'maxInterval'): number | undefined => {

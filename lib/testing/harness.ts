@@ -11,7 +11,7 @@ import { ownKey, type Key } from '../core/key.ts';
 import type { Operator, Step } from '../core/operator.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { StateDescriptor } from '../core/state-descriptor.ts';
-import { durationMs, type Duration } from '../core/options.ts';
+import { callable, durationMs, knownOptions, type Duration, type OptionNames } from '../core/options.ts';
 import type { HostServices } from '../runtime/hosts/operator-context.ts';
 import { OperatorHost, type HostSnapshot } from '../runtime/hosts/operator-host.ts';
 import { MetricTree } from '../runtime/job/metric-group.ts';
@@ -46,6 +46,15 @@ export interface OperatorHarnessOptions<I> {
   /** Freezes what goes into state, so that a function that changes it in place is found out. @defaultValue true */
   readonly freeze?: boolean | undefined;
 }
+
+const optionNames = {
+  keyOf: true,
+  sides: true,
+  now: true,
+  clock: true,
+  work: true,
+  freeze: true,
+} as const satisfies OptionNames<OperatorHarnessOptions<unknown>>;
 
 /** State of an operator between two steps. */
 export interface HarnessSnapshot {
@@ -102,6 +111,8 @@ export class OperatorHarness<I, O> {
     options: OperatorHarnessOptions<I> = {},
     snapshot?: HarnessSnapshot,
   ): Promise<OperatorHarness<I, O>> {
+    knownOptions('OperatorHarness.open', options, optionNames);
+    if (options.keyOf !== undefined) callable('keyOf', options.keyOf);
     const harness = new OperatorHarness(operator, options);
     await harness.#start(snapshot);
     return harness;

@@ -18,59 +18,8 @@ import type { Turn } from '../runtime/journal/turn.ts';
 import type { MemoryFault, MemoryOperation } from '../state/memory-disk.ts';
 import { settled, SimulatedClock } from './clock.ts';
 import { SimulatedDisk } from './history.ts';
+import { checkSimulation, type CrashPoint, type SimulationOptions } from './simulation-options.ts';
 import { SimulatedProcess, SimulationFailure, SimulatedWorld } from './world.ts';
-
-/** Where a process dies, counted from its start. */
-export type CrashPoint =
-  /** After the `number`-th turn, in the middle of what the loop does. */
-  | { readonly at: 'turn'; readonly number: number; readonly landed?: number | undefined }
-  /** Before the `number`-th write is issued, or when it is durable and nobody knows. */
-  | { readonly at: 'before-write' | 'after-write'; readonly number: number; readonly landed?: number | undefined }
-  /** Between two events of the clock: the beginning of the recovery included. */
-  | { readonly at: 'event'; readonly number: number; readonly landed?: number | undefined }
-  /** After that many events the job is stopped, as by SIGTERM: it leaves with a checkpoint. */
-  | { readonly at: 'stop'; readonly number: number };
-
-export interface SimulationOptions {
-  /** Decides all that is left to chance; one seed gives one history. A whole number from 0 to 2^32 - 1. */
-  readonly seed: number;
-  /** Builds the pipeline; called for each start of the job. */
-  readonly pipeline: (env: StreamExecutionEnvironment, process: SimulatedProcess) => void;
-  /**
-   * Where the first process dies, the second, ...; the process after the last of them lives. @defaultValue up to 6,
-   * from the seed
-   */
-  readonly crashes?: readonly CrashPoint[] | undefined;
-  /**
-   * Share of the writes that fail although the process lives, from 0 to 1; half of them reach the disk. @defaultValue 0
-   */
-  readonly failingWrites?: number | undefined;
-  /** @defaultValue from the seed, 40 to 1540 ms */
-  readonly checkpointIntervalMs?: number | undefined;
-  /** Options of the environment. @defaultValue its defaults */
-  readonly environment?:
-    | Pick<
-        EnvironmentOptions,
-        | 'maxParallelism'
-        | 'dirtyMax'
-        | 'timersPerTurn'
-        | 'stateCacheMax'
-        | 'serialiseEdges'
-        | 'restart'
-        | 'freezeState'
-        | 'freeze'
-      >
-    | undefined;
-  /** Is told what happens, line by line. @defaultValue nobody */
-  readonly trace?: ((line: string) => void) | undefined;
-  /** Compare with a job that does the surviving turns anew. @defaultValue true */
-  readonly replica?: boolean | undefined;
-  /**
-   * Whether a replay that meets something else than was recorded breaks a rule. Without it the pipeline may change from
-   * life to life; `replica` must be false then, since no one pipeline has made the history. @defaultValue true
-   */
-  readonly strictReplay?: boolean | undefined;
-}
 
 export interface SimulationResult {
   readonly seed: number;
@@ -115,6 +64,7 @@ const silent = makeLogger('silent');
  * console.log(received.get('doubles')); // prints [ 2, 4, 6 ]
  */
 export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
+  checkSimulation(options);
   const { seed, pipeline } = options;
   const simulation = new Simulation(options);
   try {

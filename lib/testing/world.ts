@@ -4,6 +4,7 @@
  * effects of an epoch become visible behind its checkpoint (I7), and one number always means one value.
  */
 import type { Sink, Source, SourceBatch } from '../core/connector.ts';
+import { callable, integer, knownOptions, numberFrom, refusal } from '../core/options.ts';
 import { ownCopy } from '../core/own-copy.ts';
 import { encodeText } from '../core/serde.ts';
 import type { CallContext } from '../core/call.ts';
@@ -57,6 +58,9 @@ export interface SimulatedSplits<T> {
   /** Longest wait for a batch, in milliseconds. @defaultValue 40 */
   readonly latencyMax?: number | undefined;
 }
+
+const callNames = { latencyMax: true, failing: true, answer: true } as const;
+const splitsNames = { name: true, splits: true, replayable: true, batchMax: true, latencyMax: true } as const;
 
 export class SimulatedWorld {
   readonly received = new Map<string, unknown[]>();
@@ -192,7 +196,11 @@ export class SimulatedProcess {
 
   /** The body of a durable call: waits, then answers or throws. */
   async call<R>(call: CallContext, script: CallScript<R>): Promise<R> {
+    knownOptions('call', script, callNames);
     const { latencyMax = 50, failing = 0, answer } = script;
+    integer('latencyMax', latencyMax);
+    numberFrom('failing', failing, { min: 0, max: 1 });
+    callable('answer', answer);
     if (!this.clock.alive) return never();
     const execution = this.#guarded(() => this.#world.execute(call.id)) ?? 0;
     const fails = this.random() < failing;
@@ -203,7 +211,12 @@ export class SimulatedProcess {
 
   /** A source whose splits are known lists. */
   source<T>(options: SimulatedSplits<T>): Source<T, number> {
+    knownOptions('source', options, splitsNames);
     const { name, splits, replayable = true, batchMax = 4, latencyMax = 40 } = options;
+    if (typeof splits !== 'object' || !Object.values(splits).every(Array.isArray))
+      throw refusal('splits', 'lists of values, by the name of their split', splits);
+    integer('batchMax', batchMax, { min: 1 });
+    integer('latencyMax', latencyMax);
     return {
       name,
       replayable,
@@ -242,7 +255,9 @@ export class SimulatedProcess {
   }
 
   #sink<T>(name: string, guarantee: 'exactly-once' | 'at-least-once', options: SimulatedSinkOptions): Sink<T> {
+    knownOptions(guarantee === 'exactly-once' ? 'collect' : 'send', options, { pendingMax: true, latencyMax: true });
     const { pendingMax, latencyMax = 20 } = options;
+    integer('latencyMax', latencyMax);
     return defineSink<T>({
       name,
       guarantee,

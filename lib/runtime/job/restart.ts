@@ -2,7 +2,15 @@
 import { backOffMs, jittered } from '../../core/back-off.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isThenable, refusedPromise } from '../../core/errors.ts';
-import { durationMs, integer, knownOptions, refusal, type Duration, type OptionNames } from '../../core/options.ts';
+import {
+  durationMs,
+  integer,
+  knownOptions,
+  numberFrom,
+  refusal,
+  type Duration,
+  type OptionNames,
+} from '../../core/options.ts';
 
 export interface RestartStrategy {
   readonly name: string;
@@ -92,8 +100,8 @@ export const exponentialDelay = (options: ExponentialDelayOptions = {}): Restart
   const maxMs = max === undefined ? Math.max(60_000, initialMs) : durationMs('max', max, { min: initialMs });
   const resetMs = durationMs('resetAfter', resetAfter);
   if (attempts !== Number.POSITIVE_INFINITY) integer('attempts', attempts, { min: 1 });
-  if (!(multiplier >= 1)) throw refusal('multiplier', 'a number from 1 up', multiplier);
-  if (!(jitter >= 0 && jitter <= 1)) throw refusal('jitter', 'a number from 0 to 1', jitter);
+  numberFrom('multiplier', multiplier, { min: 1 });
+  numberFrom('jitter', jitter, { min: 0, max: 1 });
   return {
     name: 'exponential-delay',
     make(clock) {
