@@ -178,13 +178,18 @@ class JsonLinesWriter<T> implements SinkWriter<T, JsonLinesCommittable> {
   }
 }
 
+const asJsonHint = 'make plain data of it by `map`, or leave it out by `filter`, in front of the sink';
+
 const lineOf = (value: unknown, number: number): string => {
   try {
     if (value !== undefined) return `${plainJson(value)}\n`;
   } catch (error) {
     throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: ${messageOf(error)}`, {
       cause: error,
+      hint: asJsonHint,
     });
   }
-  throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: it is undefined`);
+  throw new StreamError('NOT_SERIALISABLE', `record ${number} can not be written as JSON: it is undefined`, {
+    hint: asJsonHint,
+  });
 };

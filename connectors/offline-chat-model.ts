@@ -43,7 +43,10 @@ export const offlineChatModel = (options: OfflineChatModelOptions = {}): ChatMod
     async chat(request, { signal }) {
       signal.throwIfAborted();
       const { messages, outputSchema } = request;
-      if (messages.length === 0) throw new StreamError('MODEL_REQUEST', 'the request has no messages');
+      if (messages.length === 0)
+        throw new StreamError('MODEL_REQUEST', 'the request has no messages', {
+          hint: 'give the chat model a `prompt`, or the ChatRequestEvent `messages`',
+        });
       const prompt = JSON.stringify([messages.map(({ role, content }) => [role, content]), outputSchema ?? null]);
       const waitMs = latencyMs * (1 + jitter * (2 * fractionOf(`${seed} ${prompt}`) - 1));
       if (waitMs > 0) await sleep(clock, waitMs, signal);

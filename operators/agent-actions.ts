@@ -139,7 +139,9 @@ export class AgentActions<I> {
     if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
     const action = plan.actions.get(task.action);
     if (action === undefined)
-      throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`);
+      throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`, {
+        hint: "put the action back, or set `onPlanChange` to 'restart-run'",
+      });
     const event = eventFromJson({ ...task.event, attributes: context.handOver(task.event.attributes) }, eventClasses);
     const { step, shortTermView, sensoryView } = task;
     return runAsyncAction(

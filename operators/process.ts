@@ -71,7 +71,7 @@ export interface ProcessObject<I, O, S extends StateSpec = StateSpec, K = Key> {
   readonly state?: S;
   /** Runs once before the first turn; state may be visited by `forEachKey`. Must not emit. */
   open?(ctx: ProcessContext<O, S, K>): void | Promise<void>;
-  /** Handles a record. What it returns is refused with `ASYNC_IN_TURN`: results are emitted. */
+  /** Handles a record. Results are emitted; one that is returned, or a promise, is refused. */
   process(value: I, ctx: ProcessContext<O, S, K>): void;
   /** Handles a timer of a key, which is the current one then. */
   onTimer?(timer: Timer, ctx: ProcessContext<O, S, K>): void;

@@ -149,7 +149,7 @@ const compile = (definition: AgentDefinition): CompiledAgent => {
     throw invalidAgent({
       agent,
       rule: 'an agent needs an action for InputEvent, which starts each run',
-      value: planned.map(({ name }) => name),
+      value: definition.actions.map(({ name }) => name),
     });
   const eventClasses = eventClassesOf(definition);
   checkResources(agent, definition.resources);

@@ -73,6 +73,7 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
   if (handler !== undefined) return handler;
   const { agentName } = agent.plan;
   throw new StreamError('PLAN_CHANGED', `agent '${agentName}' has no action '${host.action.name}' any more`, {
+    hint: "put the action back, or set `onPlanChange` to 'restart-run'",
     details: { agent: agentName, action: host.action.name },
   });
 };

@@ -19,7 +19,7 @@ const entry = (retryable: boolean, hint: string): ErrorEntry => ({ retryable, hi
  *
  * @example
  * console.log(errorTable.STORE_LOCKED.retryable); // prints true
- * console.log(errorTable.UID_CLASH.hint); // prints give each operator a uid of its own
+ * console.log(errorTable.UID_CLASH.hint); // prints give one of the two another uid by `.uid(...)`
  */
 export const errorTable = {
   // input
@@ -46,9 +46,9 @@ export const errorTable = {
     'the output was changed from outside since the last commit; restore it, or start with a new state directory and a new output',
   ),
   OUTPUT_IN_USE: entry(false, 'another job writes this output; stop it, or give each job an output of its own'),
-  SINK_FAILED: entry(true, 'see `cause`; what was not taken is sent again'),
+  SINK_FAILED: entry(true, 'see `cause`; with a place for state the next start sends again what was not taken'),
   // graph
-  UID_CLASH: entry(false, 'give each operator a uid of its own'),
+  UID_CLASH: entry(false, 'give one of the two another uid by `.uid(...)`'),
   GRAPH_INVALID: entry(false, 'see the message; the pipeline as composed can not run'),
   STATE_UNCLAIMED: entry(
     false,
@@ -56,7 +56,7 @@ export const errorTable = {
   ),
   STATE_INCOMPATIBLE: entry(
     false,
-    'the state was written with another maxParallelism, state kind or a newer version; use the settings it was written with',
+    'the state was written by other settings or code; use those, or start with a new state directory',
   ),
   // values
   KEY_INVALID: entry(false, 'a key is a string, a finite number, a bigint, a boolean, or an array of these'),
@@ -66,13 +66,13 @@ export const errorTable = {
   ),
   VALUE_DAMAGED: entry(false, 'a stored value does not match its checksum; restore the directory from a copy'),
   // store
-  STORE_LOCKED: entry(true, 'another process has this state directory open; stop it, or use another directory'),
+  STORE_LOCKED: entry(true, 'another job has this state directory open; stop it, or use another directory'),
   STORE_DAMAGED: entry(
     false,
     'the state directory has lost or changed data; restore it from a copy, or remove it to start anew',
   ),
   STORE_FAILED: entry(true, 'a write failed (see `cause`); the store is reopened before it is written again'),
-  STORE_FORMAT: entry(false, 'the state directory was written by a newer version; use that version'),
+  STORE_FORMAT: entry(false, 'the state directory was written by another version of Millrace; use that version'),
   JOB_FINISHED: entry(false, 'the input has grown since this job finished; use a new state directory to process it'),
   // running
   OPERATOR_FAILED: entry(true, 'a user function threw; see `cause`'),
@@ -101,7 +101,10 @@ export const errorTable = {
     'one action makes 65,536 durable calls at most: let it send events to itself and make some in each',
   ),
   WORK_TIMEOUT: entry(true, 'raise the timeout, or look at why the call takes so long'),
-  WORK_ABORTED: entry(true, 'the job stopped while the call was open; it runs again when the job does'),
+  WORK_ABORTED: entry(
+    true,
+    'the job stopped while the call was open; with a place for state it runs again when the job does',
+  ),
   // agents
   AGENT_INVALID: entry(false, 'see the message; the agent as defined can not run'),
   RESOURCE_NOT_FOUND: entry(false, 'add the resource to the agent or to the environment, or correct its name'),
@@ -118,7 +121,7 @@ export const errorTable = {
     "a run was open when the agent's plan changed; set `onPlanChange` to 'continue' or 'restart-run'",
   ),
   // models
-  MODEL_REQUEST: entry(false, 'the provider refused the request; see the message and `status`'),
+  MODEL_REQUEST: entry(false, 'see the message, and `status` where a provider has refused the request'),
   MODEL_UNAVAILABLE: entry(true, 'the provider did not answer or failed; see `status` and `cause`'),
   MODEL_REFUSED: entry(false, 'the model or its provider will not answer this; its words are in `details.refusal`'),
   MODEL_CUT_OFF: entry(

@@ -14,7 +14,7 @@ import { assertStorable } from './storable.ts';
  * naming `what`.
  */
 export const ownPosition = <P>(position: P, what: string): P => {
-  if (isThenable(position)) throw refusedPromise(what, position);
+  if (isThenable(position)) throw refusedPromise(what, position, { hint: 'give the position itself' });
   assertStorable(position, () => what);
   return ownCopy(position);
 };

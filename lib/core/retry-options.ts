@@ -88,7 +88,11 @@ export const afterFailure = (
   const { attempts = 1, jitter = 0.1, retryAfterMax = '10m', retryOn = canRetry } = retry ?? {};
   if (retry === undefined || attempt >= attempts) return { kind: 'end', error };
   const again: unknown = retryOn(error);
-  if (isThenable(again)) return { kind: 'end', error: refusedPromise('`retryOn`', again, { cause: error }) };
+  if (isThenable(again))
+    return {
+      kind: 'end',
+      error: refusedPromise('`retryOn`', again, { cause: error, hint: 'give true or false at once' }),
+    };
   if (!again) return { kind: 'end', error };
   const asked: unknown = error instanceof StreamError ? error.details['retryAfterMs'] : undefined;
   const askedMs = typeof asked === 'number' && asked > 0 ? asked : 0;

@@ -271,7 +271,7 @@ const openError = (directory: string, name: string, cause: unknown): StreamError
   const code = codeOf(cause);
   const message = messageOf(cause);
   if (code === 'LEVEL_LOCKED') {
-    return new StreamError('STORE_LOCKED', `'${directory}' is open in another process`, {
+    return new StreamError('STORE_LOCKED', `'${directory}' is open already, here or in another process`, {
       cause,
       details: { directory },
     });

@@ -163,6 +163,7 @@ export const scriptedChatModel = (
         throw new StreamError(
           'MODEL_REQUEST',
           `the script has ${script.length} answers, this is request ${requests.length}`,
+          { hint: 'write down an answer for each request, in the order in which they come' },
         );
       }
       const delayed = typeof next === 'object' && 'after' in next ? next : { after: 0, answer: next };

@@ -103,6 +103,7 @@ export const checkHeader = (
     throw new StreamError(
       'STATE_INCOMPATIBLE',
       `the state was written with maxParallelism ${header.maxParallelism}, the job has ${job.maxParallelism}`,
+      { hint: `set \`maxParallelism\` to ${header.maxParallelism}: it is fixed for the life of the state` },
     );
   }
   for (const [uid, node] of Object.entries(header.nodes)) {
@@ -135,6 +136,8 @@ export interface StatesOfOperator {
   readonly allowUnclaimedState: boolean;
 }
 
+const renameHint = 'declare it as it was, or give the new state another name and set `allowUnclaimedState` once';
+
 /** Refuses state that is no longer declared, whose kind changed or that a newer version wrote. */
 export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: StatesOfOperator): void => {
   for (const before of stored) {
@@ -151,18 +154,21 @@ export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: Stat
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `state "${before.name}" of "${uid}" was a ${before.kind} state and is declared as ${now.kind}`,
+        { hint: renameHint },
       );
     }
     if (now.indexed !== before.indexed) {
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`,
+        { hint: renameHint },
       );
     }
     if (now.version < before.version) {
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `state "${before.name}" of "${uid}" has version ${before.version}, the operator reads up to ${now.version}`,
+        { hint: 'start the newer code, or give its descriptor the same `version`' },
       );
     }
   }

@@ -158,14 +158,19 @@ export class StreamGraph {
     for (const node of this.#nodes) {
       const other = seen.get(node.uid);
       if (other !== undefined) {
-        throw new StreamError(
-          'UID_CLASH',
-          `operators "${other.name}" and "${node.name}" both have the uid "${node.uid}"`,
-        );
+        const [first, second] = [other, node].map((each) => this.#placeOf(each));
+        throw new StreamError('UID_CLASH', `the uid "${node.uid}" is that of ${first} and of ${second}`);
       }
       seen.set(node.uid, node);
     }
     this.#checkOutputs();
+  }
+
+  /** A node in words that tell it from another of its name. */
+  #placeOf({ name, body, inputs: [input], pinned }: GraphNode): string {
+    const what = body.kind === 'source' || body.kind === 'sink' ? body.kind : 'operator';
+    const where = input === undefined ? '' : ` behind "${this.node(input.from).name}"`;
+    return `the ${what} "${name}"${where} (${pinned ? 'by `.uid`' : 'by default'})`;
   }
 
   /**

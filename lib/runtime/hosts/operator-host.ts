@@ -214,7 +214,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
     const { counter } = this;
     const looked = (value: I, timestamp: Timestamp): void => {
       const returned: unknown = processor.process(value, timestamp);
-      if (returned !== undefined) this.#refuseAsync(returned);
+      if (returned !== undefined) this.#refuseResult(returned);
     };
     const process = processor.direct === true ? processor.process : looked;
     // The keyed edge counts, and says which operator failed.
@@ -234,11 +234,13 @@ export class OperatorHost<I, O> implements Receiver<I> {
     };
   }
 
-  #refuseAsync(returned: unknown): never {
+  /** What `value > 0 && ctx.emit(value)` gives is nothing; a result that goes nowhere is a mistake. */
+  #refuseResult(returned: unknown): void {
     if (isThenable(returned)) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
-    throw new StreamError(
-      'ASYNC_IN_TURN',
-      `operator \`${this.uid}\` returned a value from \`process\`, which it should emit`,
-    );
+    if (!Boolean(returned) || returned === true) return;
+    throw new StreamError('OPERATOR_FAILED', `\`process\` of operator \`${this.uid}\` returned a value`, {
+      hint: 'put it out by `ctx.emit(value)`, or return nothing: what is returned goes nowhere',
+      retryable: false,
+    });
   }
 }

@@ -14,8 +14,8 @@ export class JobLog {
     this.#job = job;
   }
 
-  /** State is restored, the recorded turns are done again, and what comes now is new. */
-  running({ resumed, topology: { sources, operators, sinks } }: Domain): void {
+  /** State is open, and the recorded turns are about to be done again: that may take a while. */
+  begins({ resumed, topology: { sources, operators, sinks } }: Domain): void {
     const job = this.#job;
     if (resumed === undefined) {
       const facts = { job, sources: sources.length, operators: operators.length, sinks: sinks.length };
@@ -24,7 +24,7 @@ export class JobLog {
     }
     const { checkpoint, turns, records, outcomes } = resumed;
     const from = checkpoint === undefined ? 'the beginning' : `checkpoint ${checkpoint}`;
-    const again = `${turns} turns with ${records} records are done again, and the journal has ${outcomes} outcomes`;
+    const again = `${turns} turns with ${records} records to do again, and the journal has ${outcomes} outcomes`;
     this.#logger.info({ job, ...resumed }, `job "${job}" goes on from ${from}: ${again} of calls`);
   }
 

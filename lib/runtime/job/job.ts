@@ -282,8 +282,8 @@ export class Job {
 
   async #work(domain: Domain): Promise<void> {
     this.#progress.begin(domain.recovery.progress);
+    this.#log.begins(domain);
     if (!(await this.#wayOut.inTime(domain.start()))) return this.#leaveEarly();
-    this.#log.running(domain);
     this.#set('running');
     this.#checkpointOnInterval(domain);
     const ended = this.#wayOut.wanted === 'run' && (await domain.run());

@@ -175,7 +175,8 @@ export const nextStart = (
   try {
     const delayMs: unknown = restarts.onFailure();
     const what = `\`onFailure\` of restart strategy \`${name}\``;
-    if (isThenable(delayMs)) throw refusedPromise(what, delayMs, { cause: error });
+    if (isThenable(delayMs))
+      throw refusedPromise(what, delayMs, { cause: error, hint: 'give the milliseconds at once' });
     if (delayMs === undefined) return { delayMs, error };
     if (typeof delayMs === 'number' && delayMs >= 0) return { delayMs, error };
     throw refusal(what, 'milliseconds from 0 up or undefined', delayMs);

@@ -23,6 +23,9 @@ export interface NewBranch {
   readonly logger: Logger;
 }
 
+const branchHint =
+  'code or input is another than before the restart; what was paid for is found again where a key is given the same input';
+
 /**
  * After the turns before the divergence: sorts out what is left over, and takes again what sources have accepted that
  * can't be read again.
@@ -33,8 +36,10 @@ export const beginBranch = ({ job, header, divergence, turns, logger }: NewBranc
       'start with a new state directory: this one has been left by changed code or inputs as often as it can be';
     throw new StreamError('DIVERGED', `a history has ${branchesMax} branches at most: ${divergence.message}`, { hint });
   }
-  const { code, hint } = new StreamError('DIVERGED', divergence.message);
-  logger.warn({ code, hint }, `replay stopped: ${divergence.message}; going on in branch ${job.branch}`);
+  logger.warn(
+    { code: 'DIVERGED', hint: branchHint },
+    `replay stopped: ${divergence.message}; going on in branch ${job.branch}`,
+  );
   const open = job.openItems();
   const { leftOver, journal } = header;
   job.recovery.endReplay(open, {

@@ -154,7 +154,9 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   #refusal(id: string): StreamError | undefined {
     if (this.isOver)
-      return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`);
+      return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`, {
+        hint: 'await each durable call before the action ends',
+      });
     if (this.#item.calls < callsMax) return undefined;
     return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, {
       details: this.#item.details,

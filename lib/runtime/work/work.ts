@@ -158,6 +158,7 @@ export class WorkQueue implements BodyOwner {
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `open work names a worker \`${row.worker}\` that the operator does not have`,
+        { hint: 'go on with the code that has it until its work is done, or put it back' },
       );
     const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
     this.#open.set(this.#slot(id), item);

@@ -1,4 +1,4 @@
-/** What the test kit is told wrongly is refused by name: a seed that is no number would give the same history each time. */
+/** What the test kit is told wrongly is refused by name: a seed that is no number would give one history for all. */
 import { describe, expect, test } from 'vitest';
 import {
   asyncMap,

@@ -121,14 +121,20 @@ describe('what its host brings it', () => {
 
 describe('what `process` may return', () => {
   it.each([
-    ['a promise', () => Promise.resolve(1)],
-    ['a thenable', () => ({ then: () => {} })],
-    ['a value', () => 7],
-    ['null', () => null],
-  ])('not %s', async (_what, give) => {
+    ['a promise', () => Promise.resolve(1), 'ASYNC_IN_TURN'],
+    ['a thenable', () => ({ then: () => {} }), 'ASYNC_IN_TURN'],
+    ['a value', () => 7, 'OPERATOR_FAILED'],
+    ['a list', () => [], 'OPERATOR_FAILED'],
+  ])('not %s', async (_what, give, code) => {
     // A user without types returns what he likes.
     const operator = (() => ({ process: give })) as unknown as Operator<string, string>;
     const harness = await OperatorHarness.open(operator);
-    expect(() => harness.element('x', MIN_TIMESTAMP)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+    expect(() => harness.element('x', MIN_TIMESTAMP)).toThrow(expect.objectContaining({ code, retryable: false }));
+  });
+
+  it.each([false, true, null, 0, '', Number.NaN])('%s, which a condition in front of a call gives', async (left) => {
+    const operator = (() => ({ process: () => left })) as unknown as Operator<string, string>; // as above
+    const harness = await OperatorHarness.open(operator);
+    expect(harness.element('x', MIN_TIMESTAMP)).toEqual([]);
   });
 });

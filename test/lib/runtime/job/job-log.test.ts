@@ -68,7 +68,7 @@ test('of one that is stopped, of one that is cancelled, and of those that go on'
   });
   const [resumed, cancelled] = await linesOf({ storage, count: endless, then: (job) => job.cancel() });
   expect(resumed).toMatchObject({ checkpoint: expect.any(Number), turns: 0, records: 0, outcomes: 0 });
-  expect(resumed?.['msg']).toMatch(/^job "told" goes on from checkpoint \d+: 0 turns with 0 records are done again/);
+  expect(resumed?.['msg']).toMatch(/^job "told" goes on from checkpoint \d+: 0 turns with 0 records to do again/);
   expect(cancelled).toMatchObject({ state: 'cancelled' });
   const [again] = await linesOf({ storage, count: endless, then: (job) => job.cancel() });
   // The first value had left, so its turn and its outcome are in the journal.
