@@ -158,15 +158,23 @@ describe('in a strict layout with the peers alone', () => {
   test(
     "with them it works, and a suite of the user's does, with decorators",
     async () => {
-      const all = kept(await Project.strict(unpacked, [...optionalPeers, 'vitest']));
+      const all = kept(await Project.strict(unpacked, [...optionalPeers, 'vitest', '@types/node']));
       await all.write({ 'optional.mjs': optionalParts, 'services.ts': services, 'agent.test.ts': suite });
       const compilerOptions = { experimentalDecorators: true, target: 'es2022', module: 'nodenext' };
-      await all.write({ 'tsconfig.json': JSON.stringify({ compilerOptions }) });
       expect((await all.node('optional.mjs')).output).toBe(printedWithAll);
-      const tested = await all.node(join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=json');
-      expect(tested.stdout, tested.output).toContain('"numPassedTests":2');
+      const tested = async (): Promise<string> =>
+        (await all.node(join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=json')).output;
+      await all.write({ 'tsconfig.json': JSON.stringify({ compilerOptions }) });
+      expect(await tested()).toContain('"numPassedTests":2');
       await rm(join(all.directory, 'tsconfig.json'));
+      // Without the setting it needs the configuration of the guide, which says so.
+      expect(await tested()).toContain('Invalid or unexpected token');
+      await all.write({ 'vitest.config.ts': await configOf(/^import \{ defineConfig/) });
+      expect(await tested()).toContain('"numPassedTests":2');
       expect(await all.typesOf(['services.ts'])).toBe('');
+      for (const name of ['services.ts', 'agent.test.ts', 'vitest.config.ts']) await rm(join(all.directory, name));
+      await all.write({ 'tsconfig.json': await configOf(/^\{\s*"compilerOptions"/), 'first.ts': firstPipeline.text });
+      expect((await all.node(join(root, 'node_modules/typescript/bin/tsc'), '-p', '.', '--noEmit')).output).toBe('');
       expect((await all.node('out/services.js')).output).toBe('12\n');
     },
     ms,
@@ -229,6 +237,15 @@ describe('in a bundle', () => {
     ms,
   );
 });
+
+/** What the guide says that a project has in its tsconfig.json, or in its vitest.config.ts. */
+const configOf = async (start: RegExp): Promise<string> => {
+  const page = await readFile(`${root}README.md`, 'utf8');
+  const blocks = [...page.matchAll(/^```[\w -]+\n([^`]*)^```$/gm)].map(([, text = '']) => text);
+  const text = blocks.find((each) => start.test(each));
+  if (text === undefined) throw new Error(`README.md has no block that begins with ${String(start)}`);
+  return text;
+};
 
 /** The guide's line for an install, with the tarball in place of the name. */
 const installLine = async (): Promise<readonly string[]> => {

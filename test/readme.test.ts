@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, type Block } from './readme-blocks.ts';
 import { filesBelow, root } from './house.ts';
@@ -19,6 +19,39 @@ afterAll(() => shown.close());
 
 test('every block type-checks', async () => {
   expect(await shown.typeErrors()).toEqual([]);
+});
+
+const linksOf = (page: string): readonly string[] =>
+  [...page.replaceAll(/^```[^]*?^```$/gm, '').matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
+
+/** The anchors of a page, as GitHub makes them of its headings. */
+const anchorsOf = (page: string): readonly string[] =>
+  [...page.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+
+describe('links lead somewhere', () => {
+  const repository = 'https://github.com/millrace/millrace/blob/main/';
+  const { files: shipped } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { files: readonly string[] };
+
+  test.each(readmes)('%s', (path) => {
+    const page = readFileSync(`${root}${path}`, 'utf8');
+    const lost = linksOf(page).filter((link) => {
+      const [target = '', anchor] = link.split('#');
+      if (target.startsWith('https://') && !target.startsWith(repository)) return false;
+      const absolute = target.startsWith(repository);
+      const file = absolute ? target.slice(repository.length) : join(dirname(path), target);
+      // The guide is read where nothing else of the repository is.
+      if (path === 'README.md' && target !== '' && !absolute && !shipped.includes(target)) return true;
+      if (target !== '' && !existsSync(`${root}${file}`)) return true;
+      const there = target === '' ? page : file.endsWith('.md') ? readFileSync(`${root}${file}`, 'utf8') : '';
+      return anchor !== undefined && !anchorsOf(there).includes(anchor);
+    });
+    expect(lost).toEqual([]);
+  });
 });
 
 const runnable = blocks.filter(({ run }) => run);
