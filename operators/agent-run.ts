@@ -8,8 +8,8 @@ import type { Key } from '../lib/core/key.ts';
 import type { Hold } from '../lib/core/hold.ts';
 import type { ActionEffects } from '../lib/agents/contract.ts';
 import type { Event, EventJson } from '../lib/agents/event.ts';
-import type { MemoryBase } from '../lib/agents/memory.ts';
 import { MemoryHistory } from '../lib/agents/memory-history.ts';
+import type { RunMemory } from './run-memory.ts';
 
 /** An input that was accepted, as it waits for its turn. */
 export interface Accepted<I> {
@@ -85,8 +85,8 @@ export class Run<I> {
   sensoryKept = 0;
   /** Events that wait for the run's next turn; stored too. */
   queue: Fifo<Event> | undefined;
-  /** The key's memory for actions that run outside a turn: it stays as it is while the run is open. */
-  memory: MemoryBase | undefined;
+  /** The key's memory for its actions; made when one looks. */
+  memory: RunMemory | undefined;
 
   constructor({ id, input, planHash }: RunFacts<I>) {
     this.id = id;

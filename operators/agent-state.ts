@@ -10,9 +10,11 @@ import type { WorkContext } from '../lib/core/work.ts';
 import { ownCopy } from '../lib/core/own-copy.ts';
 import { eventFromJson } from '../lib/agents/event-classes.ts';
 import { eventToJson, type Event, type EventClass, type EventJson } from '../lib/agents/event.ts';
-import { applyChanges, type MemoryBase, type MemoryChange } from '../lib/agents/memory.ts';
+import { applyChanges, type MemoryChange } from '../lib/agents/memory.ts';
+import type { MemoryBase } from '../lib/agents/memory-index.ts';
 import { MemoryHistory } from '../lib/agents/memory-history.ts';
 import { Run, type StoredRun } from './agent-run.ts';
+import { RunMemory } from './run-memory.ts';
 
 export class AgentState<I> {
   /** Set while a run of the key is open. */
@@ -72,6 +74,7 @@ export class AgentState<I> {
 
   /** Nothing of the run is kept any more, and nothing of it has come into the key's memory. */
   forget(run: Run<I>): void {
+    run.memory?.end();
     if (!run.kept) return;
     this.run.clear();
     if (run.shortTermKept > 0) this.#shortTerm.clear();
@@ -102,9 +105,9 @@ export class AgentState<I> {
     if (shortTerm !== undefined) applyChanges(this.#memory, shortTerm.changes, onConflict);
   }
 
-  /** The key's memory for an action of an open run. Outside a turn it is a copy, which the actions of the run share. */
+  /** The key's memory for an action of an open run. */
   readonly memoryOf = (run: Run<I>, work: WorkContext | undefined): MemoryBase =>
-    work === undefined ? this.#memory : (run.memory ??= work.read(() => new Map(this.#memory.entries())));
+    (run.memory ??= new RunMemory(this.#memory)).seenBy(work);
 
   #eventOf(json: EventJson): Event {
     return eventFromJson({ ...json, attributes: this.#context.handOver(json.attributes) }, this.#eventClasses);

@@ -3,7 +3,8 @@
  * number of changes. So an action sees the memory as of its submission (DESIGN 5.5) without a copy of the list, and
  * what it costs to look does not grow with what the run has changed before.
  */
-import { applyChanges, type MemoryBase, type MemoryChange, type MemoryStore } from './memory.ts';
+import { applyChange, type ChangedTree, type MemoryChange } from './memory.ts';
+import { indexedBase, PathIndex, type MemoryBase, type MemoryTreeBase } from './memory-index.ts';
 
 /** A path that holds nothing any more. */
 const gone = Symbol('gone');
@@ -21,6 +22,8 @@ export class MemoryHistory {
   readonly changes: MemoryChange[] = [];
   /** By path, the oldest first; of the changes that somebody has looked behind. */
   readonly #versions = new Map<string, Version[]>();
+  /** Which of these paths stand under which; made when somebody asks. */
+  #index: PathIndex | undefined;
   #applied = 0;
   #order = 0;
 
@@ -39,14 +42,23 @@ export class MemoryHistory {
   /** The memory behind the first `count` changes. `base` is what stands under them: the same whenever this is asked. */
   at(count: number, base: MemoryBase): MemoryBase {
     if (count === 0) return base;
-    for (; this.#applied < count; this.#applied += 1) this.#apply(this.#applied, base);
+    const tree = indexedBase(base);
+    for (; this.#applied < count; this.#applied += 1) this.#apply(this.#applied, tree);
+    return this.#behind(count, tree);
+  }
+
+  #behind(count: number, base: MemoryTreeBase): MemoryTreeBase {
     return {
       get: (path) => this.#get(path, count, base),
-      keys: () => this.#keys(count, base),
+      keys: () => this.#paths(count, base, [base.keys(), this.#versions.keys()]),
+      under: (prefix) => {
+        this.#index ??= new PathIndex(this.#versions.keys());
+        return this.#paths(count, base, [base.under(prefix), this.#index.under(prefix)]);
+      },
     };
   }
 
-  #apply(number: number, base: MemoryBase): void {
+  #apply(number: number, base: MemoryTreeBase): void {
     const change = this.changes[number];
     if (change === undefined) return;
     const put = (path: string, value: unknown): void => {
@@ -54,19 +66,21 @@ export class MemoryHistory {
       const last = versions?.at(-1);
       const order = last === undefined || last.value === gone ? this.#order++ : last.order;
       const version = { change: number, value, order };
-      if (versions === undefined) this.#versions.set(path, [version]);
-      else versions.push(version);
+      if (versions !== undefined) versions.push(version);
+      else {
+        this.#versions.set(path, [version]);
+        this.#index?.add(path);
+      }
     };
     const head = number + 1;
-    const store: MemoryStore = {
-      get: (path) => this.#get(path, head, base),
-      keys: () => this.#keys(head, base),
+    const store: ChangedTree = {
+      ...this.#behind(head, base),
       set: put,
       delete: (path) => {
         if (this.#get(path, head, base) !== undefined) put(path, gone);
       },
     };
-    applyChanges(store, [change]);
+    applyChange(store, change);
   }
 
   #get(path: string, count: number, base: MemoryBase): unknown {
@@ -74,10 +88,11 @@ export class MemoryHistory {
     return version === undefined ? base.get(path) : version.value === gone ? undefined : version.value;
   }
 
-  *#keys(count: number, base: MemoryBase): Iterable<string> {
-    for (const path of base.keys()) if (this.#find(path, count)?.value !== gone) yield path;
+  /** Those of the base's paths and of its own that hold something behind the first `count` changes. */
+  *#paths(count: number, base: MemoryBase, [ofBase, ofOwn]: readonly Iterable<string>[]): Iterable<string> {
+    for (const path of ofBase ?? []) if (this.#find(path, count)?.value !== gone) yield path;
     const own: { readonly path: string; readonly order: number }[] = [];
-    for (const path of this.#versions.keys()) {
+    for (const path of ofOwn ?? []) {
       const version = this.#find(path, count);
       if (version !== undefined && version.value !== gone && base.get(path) === undefined)
         own.push({ path, order: version.order });

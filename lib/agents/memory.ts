@@ -12,6 +12,7 @@
 import { StreamError } from '../core/errors.ts';
 import { refusal } from '../core/options.ts';
 import { ownCopy } from '../core/own-copy.ts';
+import { IndexedStore, Overlay, type MemoryBase, type MemoryStore, type MemoryTreeBase } from './memory-index.ts';
 import { nameOf, shownPath, storedPath, type MemoryPath } from './memory-path.ts';
 
 /** One write, as plain data. */
@@ -20,18 +21,6 @@ export type MemoryChange =
   | { readonly path: string; readonly deleted: true }
   /** `overwrites`: said to take the place of a value, so a value that stands there is no conflict. */
   | { readonly path: string; readonly object: true; readonly overwrites?: true | undefined };
-
-/** What stands under the changes, stored flat: a `MapState<string, unknown>` in a turn, a `Map` anywhere. */
-export interface MemoryBase {
-  get(path: string): unknown;
-  keys(): Iterable<string>;
-}
-
-/** Where changes are applied to: a `MapState<string, unknown>` or a `Map`. */
-export interface MemoryStore extends MemoryBase {
-  set(path: string, value: unknown): unknown;
-  delete(path: string): unknown;
-}
 
 export type MemoryType = 'SENSORY' | 'SHORT_TERM';
 
@@ -76,12 +65,17 @@ export const applyChanges = (
   changes: readonly MemoryChange[],
   onConflict?: (path: string) => void,
 ): void => {
-  for (const change of changes) applyChange(store, change, onConflict);
+  const indexed = new IndexedStore(store);
+  for (const change of changes) applyChange(indexed, change, onConflict);
 };
 
 const markerOf = (path: string): string => `${path}.`;
 
-const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (path: string) => void): void => {
+/** What changes are applied to, with what stands under what. */
+export type ChangedTree = MemoryStore & MemoryTreeBase;
+
+/** Applies one change; `onConflict` as in `applyChanges`. */
+export const applyChange = (store: ChangedTree, change: MemoryChange, onConflict?: (path: string) => void): void => {
   const { path } = change;
   if ('deleted' in change) {
     remove(store, path);
@@ -101,7 +95,7 @@ const applyChange = (store: MemoryStore, change: MemoryChange, onConflict?: (pat
 };
 
 /** Makes an object node. */
-const mark = (store: MemoryStore, path: string, onConflict?: (path: string) => void): void => {
+const mark = (store: ChangedTree, path: string, onConflict?: (path: string) => void): void => {
   if (store.get(markerOf(path)) !== undefined) return;
   if (store.get(path) !== undefined) {
     onConflict?.(path);
@@ -110,12 +104,18 @@ const mark = (store: MemoryStore, path: string, onConflict?: (path: string) => v
   store.set(markerOf(path), true);
 };
 
-const remove = (store: MemoryStore, path: string): void => {
+const remove = (store: ChangedTree, path: string): void => {
   store.delete(path);
   const marker = markerOf(path);
   if (store.get(marker) === undefined) return;
-  const below = Array.from(store.keys()).filter((each) => each.startsWith(marker));
-  for (const each of below) store.delete(each);
+  const markers = [marker];
+  for (const each of markers) {
+    store.delete(each);
+    for (const below of Array.from(store.under(each))) {
+      if (below.endsWith('.')) markers.push(below);
+      else store.delete(below);
+    }
+  }
 };
 
 export interface MemoryViewOptions {
@@ -139,7 +139,7 @@ class MemoryTree {
     this.#type = type;
     this.#store = new Overlay(base);
     this.#guard = guard;
-    applyChanges(this.#store, changes);
+    for (const change of changes) applyChange(this.#store, change);
   }
 
   /** Throws when memory may no longer be used. */
@@ -203,13 +203,9 @@ class MemoryTree {
 
   /** Names, as they are stored, of the direct children under a prefix that is empty or ends in a dot. */
   namesUnder(prefix: string): string[] {
-    const names = new Set<string>();
-    for (const each of this.#store.keys()) {
-      if (!each.startsWith(prefix) || each.length === prefix.length) continue;
-      const dot = each.indexOf('.', prefix.length);
-      names.add(dot < 0 ? each.slice(prefix.length) : each.slice(prefix.length, dot));
-    }
-    return [...names];
+    return Array.from(this.#store.under(prefix), (each) =>
+      each.slice(prefix.length, each.endsWith('.') ? -1 : undefined),
+    );
   }
 
   #content(prefix: string): Record<string, unknown> {
@@ -314,36 +310,5 @@ export class MemoryView extends MemoryNode {
     const tree = new MemoryTree(options);
     super(tree, '');
     this.written = tree.written;
-  }
-}
-
-const gone = Symbol('gone');
-
-/** A base with changes on top that are not written through. */
-class Overlay implements MemoryStore {
-  readonly #base: MemoryBase;
-  readonly #own = new Map<string, unknown>();
-
-  constructor(base: MemoryBase) {
-    this.#base = base;
-  }
-
-  get(path: string): unknown {
-    const own = this.#own.get(path);
-    return own === undefined ? this.#base.get(path) : own === gone ? undefined : own;
-  }
-
-  set(path: string, value: unknown): void {
-    this.#own.set(path, value);
-  }
-
-  delete(path: string): void {
-    if (this.#base.get(path) === undefined) this.#own.delete(path);
-    else this.#own.set(path, gone);
-  }
-
-  *keys(): Iterable<string> {
-    for (const path of this.#base.keys()) if (this.#own.get(path) !== gone) yield path;
-    for (const [path, value] of this.#own) if (value !== gone && this.#base.get(path) === undefined) yield path;
   }
 }

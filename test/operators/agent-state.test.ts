@@ -132,15 +132,4 @@ describe('memory', () => {
       expect([state.memoryOf(run, undefined).get('a.b'), conflicts]).toEqual([2, ['a']]);
     });
   });
-
-  it('is one copy for all actions of a run that are run outside a turn', async () => {
-    const { turn } = await open();
-    turn((state) => {
-      const run = runOf();
-      let reads = 0;
-      const work = { read: <T>(fn: () => T): T => ((reads += 1), fn()) } as never; // Nothing else of it is used.
-      expect(state.memoryOf(run, work)).toBe(state.memoryOf(run, work));
-      expect(reads).toBe(1);
-    });
-  });
 });

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { MemoryHistory } from '../../../lib/agents/memory-history.ts';
-import { applyChanges, MemoryView, type MemoryBase, type MemoryChange } from '../../../lib/agents/memory.ts';
+import type { MemoryBase } from '../../../lib/agents/memory-index.ts';
+import { applyChanges, MemoryView, type MemoryChange } from '../../../lib/agents/memory.ts';
 
 const name = fc.constantFrom('a', 'b', 'c', '__proto__');
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join('.'));
