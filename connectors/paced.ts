@@ -34,7 +34,7 @@ export const paced = <T, P>(source: Source<T, P>, perSecond: number, clock?: Clo
       return source.dropped;
     },
     splits: (signal) => source.splits(signal),
-    close: async () => source.close?.(),
+    ...(source.close !== undefined && { close: async () => source.close?.() }),
     async open(split, position, signal, jobClock) {
       const time = clock ?? jobClock ?? systemClock;
       if (pace?.clock !== time) pace = new Pace(1000 / perSecond, time);
@@ -71,6 +71,7 @@ class Pace {
 }
 
 const pacedReader = <T, P>(reader: SourceReader<T, P>, pace: Pace): SourceReader<T, P> => {
+  const { committed, end } = reader;
   let batch: SourceBatch<T, P> | undefined;
   let from = 0;
   return {
@@ -91,9 +92,8 @@ const pacedReader = <T, P>(reader: SourceReader<T, P>, pace: Pace): SourceReader
       from += count;
       return part;
     },
-    ...(reader.committed === undefined
-      ? {}
-      : { committed: (position: P) => reader.committed?.(position) ?? Promise.resolve() }),
+    ...(committed !== undefined && { committed: (position: P) => committed.call(reader, position) }),
+    ...(end !== undefined && { end: () => end.call(reader) }),
     close: () => reader.close(),
   };
 };
