@@ -20,7 +20,7 @@ export interface ActionStateStore {
    * one.
    */
   append(entries: readonly JournalEntry[]): Promise<void>;
-  /** One entry, or undefined. */
+  /** One entry, or undefined. Recovery reads all entries at once; this is for tools that look for one call. */
   get(key: Uint8Array): Promise<JournalEntry | undefined>;
   /** The position behind everything durable. */
   getRecoveryMarker(): Promise<JournalPosition>;
@@ -31,7 +31,8 @@ export interface ActionStateStore {
   reaches?(marker: JournalPosition): Promise<boolean>;
   /**
    * Every entry that may matter since the marker (undefined: all there is), in the order of their keys. May give more,
-   * never less.
+   * never less. Recovery asks for all: what is pruned is gone, and what remains is small. A marker is for who keeps a
+   * log that is read from a position, like a topic.
    */
   rebuildState(marker?: JournalPosition): AsyncIterable<JournalEntry>;
   /** Forgets these keys. Not urgent and not atomic: what remains is recognised as garbage. */

@@ -16,8 +16,13 @@ export class LoopSlice {
     this.#start = clock.elapsed();
   }
 
+  /** How long it has lasted. */
+  get lastedMs(): number {
+    return this.#clock.elapsed() - this.#start;
+  }
+
   get isOver(): boolean {
-    return this.#clock.elapsed() - this.#start > sliceMs;
+    return this.lastedMs > sliceMs;
   }
 
   /** Lets others run, and begins the next slice. */

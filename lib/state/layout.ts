@@ -1,13 +1,14 @@
 /**
- * Where everything stands in the state database. All integers are big endian, so that byte order is numeric order.
+ * Where everything stands in the state database. All integers are big endian, so that byte order is numeric order. A
+ * number behind a part is how many bytes it takes.
  *
- *   m                                                                       the job record (graph, uids,
- *   maxParallelism) c  checkpoint:8                                                         checkpoint headers;
- *   `lib/state/checkpoint.ts` s  operator:2  state:1  group:2  keyLength:4  key  sub                  one row of keyed
- *   state i  operator:2  domain:1  group:2  time:8  key  namespace:8              one timer; value: version:1  crc:4
- *   x                                                                       outbox of sealed epochs (reserved)
+ *  - `c checkpoint:8`: the header of a checkpoint, see `lib/state/checkpoint.ts`.
+ *  - `s operator:2 state:1 group:2 keyLength:4 key sub`: one row of keyed state.
+ *  - `i operator:2 domain:1 group:2 time:8 key namespace:8`: one timer; its value is `version:1 crc:4`.
  *
- *  - `operator` and `state` are numbers from the dictionary in the job record, never names.
+ * Their parts:
+ *
+ *  - `operator` and `state` are numbers from the dictionary in the header of the newest checkpoint, never names.
  *  - `group` is the key group (I11): one key group of one state is one range, as rescaling needs it. State stands
  *    before group, so that one state is one range too, for `forEachKey` and for removing it.
  *  - `key` is the key's canonical bytes. Its length stands before it, so that the rows of one key are neighbours and no
@@ -30,8 +31,8 @@ import { readDouble, textBytes, textFromBytes, writeDouble } from '../core/order
 /** Names a row among those of its key: a list's chunk or a map's key; undefined for the root row. */
 export type Sub = string | number | undefined;
 
-/** First byte of each kind of row. */
-export const prefixes = { job: 0x6d, checkpoint: 0x63, state: 0x73, timer: 0x69, outbox: 0x78 } as const;
+/** First byte of each kind of row: `c`, `s` and `i`. */
+export const prefixes = { checkpoint: 0x63, state: 0x73, timer: 0x69 } as const;
 
 const subTags = { number: 1, text: 2, rawText: 3 } as const;
 const stateHead = 10;

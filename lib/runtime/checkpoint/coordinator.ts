@@ -5,6 +5,7 @@
  * the store (I15).
  */
 import type { Clock } from '../../core/clock.ts';
+import { LoopSlice } from '../../core/slice.ts';
 import type { StateCut } from '../../state/keyed-state.ts';
 import { digestedBatch, pruneChain, writeCheckpoint, type CheckpointLink } from '../../state/checkpoint.ts';
 import type { Store } from '../../state/store.ts';
@@ -47,9 +48,6 @@ export interface CoordinatorOptions {
   readonly onStats: (stats: CheckpointStats) => void;
   readonly onFailure: (error: unknown) => void;
 }
-
-/** A slice of serialising ends after this long. */
-const sliceMs = 4;
 
 export class CheckpointCoordinator {
   readonly #options: CoordinatorOptions;
@@ -147,17 +145,15 @@ const longestOf = async (
   signal: AbortSignal,
 ): Promise<number> => {
   let longest = 0;
-  let start = clock.elapsed();
+  const slice = new LoopSlice(clock);
   for (const begin of work) {
     const steps = begin();
     while (steps.next().done !== true) {
-      const took = clock.elapsed() - start;
-      if (took < sliceMs) continue;
-      longest = Math.max(longest, took);
-      await new Promise<void>((resolve) => clock.defer(resolve));
+      if (!slice.isOver) continue;
+      longest = Math.max(longest, slice.lastedMs);
+      await slice.giveBack();
       if (signal.aborted) return longest;
-      start = clock.elapsed();
     }
   }
-  return Math.max(longest, clock.elapsed() - start);
+  return Math.max(longest, slice.lastedMs);
 };

@@ -4,6 +4,7 @@
  * two (I20).
  */
 import type { Clock } from '../../core/clock.ts';
+import { LoopSlice } from '../../core/slice.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';
 import type { Turns } from './turns.ts';
 
@@ -16,9 +17,6 @@ export interface SlicesOptions {
   /** Timers that fire in one slice at most. */
   readonly timersMax: number;
 }
-
-/** A slice ends after this long, and so does what prepares one. */
-const sliceMs = 4;
 
 /** Timers between two looks at the clock. */
 const lookEvery = 16;
@@ -42,16 +40,16 @@ export class Slices {
     if (signal.aborted) return false;
     const advances = firstOpen(this.#options.operators)?.advances;
     if (advances === undefined) return turns.runWaiting();
-    const inTime = this.#inTime();
+    const slice = new LoopSlice(this.#options.clock);
     if (!advances.isReady) {
       do advances.prepare();
-      while (!advances.isReady && inTime());
+      while (!advances.isReady && !slice.isOver);
       return true;
     }
     let looks = 0;
     const mayGoOn = (): boolean => {
       looks += 1;
-      return looks % lookEvery !== 0 || inTime();
+      return looks % lookEvery !== 0 || !slice.isOver;
     };
     let count = 0;
     return turns.slice(
@@ -62,21 +60,12 @@ export class Slices {
 
   /** Does all of it. False when it failed, and the job is over. */
   async finish(): Promise<boolean> {
-    const { clock } = this.#options;
-    let inTime = this.#inTime();
+    const slice = new LoopSlice(this.#options.clock);
     while (this.isOpen) {
       if (!this.step()) return false;
-      if (inTime()) continue;
-      await new Promise<void>((resolve) => clock.defer(resolve));
-      inTime = this.#inTime();
+      if (slice.isOver) await slice.giveBack();
     }
     return true;
-  }
-
-  #inTime(): () => boolean {
-    const { clock } = this.#options;
-    const start = clock.elapsed();
-    return () => clock.elapsed() - start < sliceMs;
   }
 }
 

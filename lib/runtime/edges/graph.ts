@@ -204,7 +204,7 @@ export class StreamGraph {
     });
   }
 
-  /** The graph cut at its keyed edges. */
+  /** The graph cut at its keyed edges: the unit of scale-out (DESIGN 7). A job in one process is one domain of all. */
   stages(): readonly Stage[] {
     const stageOf = new Map<number, number>();
     const merge = (from: number, to: number): void => {

@@ -148,8 +148,8 @@ class WatermarkMerge {
 
 export interface WatermarkValveOptions {
   /**
-   * Whether the final watermark ends a channel. False only to compare with runtimes that take it for one like any
-   * other. @defaultValue true
+   * Whether the final watermark ends a channel. False only in the golden vectors (`lib/testing/vectors.ts`), which were
+   * recorded of a runtime that takes it for one like any other. @defaultValue true
    */
   readonly finalEndsChannel?: boolean | undefined;
 }
@@ -184,12 +184,6 @@ export class WatermarkValve extends WatermarkMerge {
     return this.merge();
   }
 
-  remove(channel: string): WatermarkChange {
-    this.get(channel);
-    this.channels.delete(channel);
-    return this.merge();
-  }
-
   protected override hasEnded(channel: Channel): boolean {
     return this.#finalEndsChannel && super.hasEnded(channel);
   }
@@ -198,6 +192,9 @@ export class WatermarkValve extends WatermarkMerge {
 /**
  * Merges inputs of different meaning (the two of a join) or the splits of a source. A watermark makes its channel
  * active, and a channel that comes back behind holds the output.
+ *
+ * Nobody in the engine notes first and emits later, or takes a channel away: `note`, `noteStatus`, `emit` and `remove`
+ * stand apart for the golden vectors (`lib/testing/vectors.ts`), in which splits come, go and are merged periodically.
  */
 export class WatermarkCombiner extends WatermarkMerge {
   watermark(channel: string, timestamp: Timestamp): WatermarkChange {

@@ -6,6 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { ActionStateStore, JournalEntry } from '../../core/journal.ts';
+import { LoopSlice } from '../../core/slice.ts';
 import { encodeTurns, encodeWork, turnsKey, type TurnsRecord } from './journal-format.ts';
 import type { Lsn, WorkRecord } from './work-record.ts';
 import { mergeTurns, packTurn, type Turn } from './turn.ts';
@@ -20,9 +21,8 @@ export interface JournalState {
 
 export const emptyJournal: JournalState = { lsn: 0, turns: 0 };
 
-/** How long a slice of acknowledgements takes, in milliseconds, and after how many the clock is looked at. */
-const sliceMs = 4;
-const sliceLook = 16;
+/** Acknowledgements between two looks at the clock. */
+const lookEvery = 16;
 
 /** An appended record. */
 export interface Appended {
@@ -207,11 +207,11 @@ export class Journal {
    */
   #acknowledge(group: readonly QueuedRecord[], from: number): void {
     const { clock } = this.#options;
-    const start = clock.elapsed();
+    const slice = new LoopSlice(clock);
     try {
       for (let at = from; at < group.length && !this.#dead; at += 1) {
         group[at]?.onDurable();
-        if (at % sliceLook === 0 && clock.elapsed() - start > sliceMs) {
+        if (at % lookEvery === 0 && slice.isOver) {
           clock.defer(() => this.#acknowledge(group, at + 1));
           return;
         }

@@ -7,6 +7,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { unreachable } from '../../core/errors.ts';
 import { encodeText } from '../../core/serde.ts';
+import { LoopSlice } from '../../core/slice.ts';
 import type { Replayed } from './replayed.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
@@ -27,9 +28,6 @@ export class Divergence extends Error {
     this.turns = turns;
   }
 }
-
-/** How long recorded turns keep the event loop, in milliseconds: a signal to stop must be heard. */
-const sliceMs = 4;
 
 /** Records that are handed over before it is looked whether to pause. */
 const turnRecordsMax = 512;
@@ -84,17 +82,16 @@ const accept = (split: Split<unknown>, input: RecordedInput): void => {
   split.release();
 };
 
-/** Lets others run now and then. Rejects when the domain has ended meanwhile. */
+/** Lets others run now and then: a signal to stop must be heard. Rejects when the domain has ended meanwhile. */
 const pauses = ({ signal }: Replayed, clock: Clock): (() => Promise<void> | undefined) => {
-  let start = clock.elapsed();
+  const slice = new LoopSlice(clock);
   const pause = async (): Promise<void> => {
-    await new Promise<void>((resolve) => clock.defer(resolve));
-    start = clock.elapsed();
+    await slice.giveBack();
     signal.throwIfAborted();
   };
   return () => {
     signal.throwIfAborted();
-    return clock.elapsed() - start > sliceMs ? pause() : undefined;
+    return slice.isOver ? pause() : undefined;
   };
 };
 

@@ -168,12 +168,13 @@ describe('a hole', () => {
     await expect(readNewestCheckpoint(state)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
   });
 
-  test('a job record alone is no damage', async () => {
+  test('a row of any kind without any checkpoint, and nothing at all is none', async () => {
     const state = await openState();
-    const batch = state.batch();
-    batch.put(Buffer.from('m'), Buffer.from('job'));
-    await batch.write();
     expect(await readNewestCheckpoint(state)).toBeUndefined();
+    const batch = state.batch();
+    batch.put(Buffer.from('m'), Buffer.from('any'));
+    await batch.write();
+    await expect(readNewestCheckpoint(state)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
   });
 
   test('a header of a newer format', async () => {
