@@ -1,16 +1,22 @@
-import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointLink } from '../../../lib/state/checkpoint.ts';
 import type { OpenStorage } from '../../../lib/state/store.ts';
 import { frameValue, unframeValue } from '../../../lib/core/frame.ts';
 import { digestedBatch, readNewestCheckpoint, writeCheckpoint } from '../../../lib/state/checkpoint.ts';
 import { LevelStorage } from '../../../lib/state/level-storage.ts';
-import { everything, keysOf, put, temporaryDirectory } from './level-fixture.ts';
+import {
+  errorOf,
+  everything,
+  filesOf,
+  keysOf,
+  put,
+  temporaryDirectory,
+  within as withinStorage,
+} from './level-fixture.ts';
 
 let base: string;
 let directory: string;
@@ -22,26 +28,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(base, { recursive: true, force: true }));
 
-/** Opens, does something, closes. */
-const within = async <R>(work: (open: OpenStorage) => Promise<R> | R, path = directory): Promise<R> => {
-  const open = await new LevelStorage(path).open();
-  try {
-    return await work(open);
-  } finally {
-    await open.close();
-  }
-};
-
-const code = (code: string, ...words: string[]): unknown =>
-  expect.objectContaining({
-    code,
-    message: expect.stringMatching(words.map((word) => `(?=[\\s\\S]*${word})`).join('')) as unknown,
-  });
-
-const filesOf = async (database: string, pattern: RegExp): Promise<string[]> =>
-  (await readdir(join(directory, database)))
-    .filter((file) => pattern.test(file))
-    .map((file) => join(directory, database, file));
+const within = <R>(work: (open: OpenStorage) => Promise<R> | R, path = directory): Promise<R> =>
+  withinStorage(path, work);
 
 /** Batches of 20 rows and a checkpoint header each. */
 const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void> => {
@@ -56,221 +44,12 @@ const checkpoints = async ({ state }: OpenStorage, count: number): Promise<void>
   }
 };
 
-describe('opening', () => {
-  test('makes the directory with all that leads to it, and a marker', async () => {
-    directory = join(base, 'a', 'b', 'c');
-    const { jobId } = await within((open) => open);
-    const marker = JSON.parse(await readFile(join(directory, 'millrace.json'), 'utf8')) as unknown;
-    expect(marker).toEqual({ format: 1, jobId, crc: crc32(`1 ${jobId}`) });
-    expect(await readdir(directory)).toEqual([
-      'journal',
-      'journal.acknowledged',
-      'millrace.json',
-      'state',
-      'state.acknowledged',
-    ]);
-    expect(await within((open) => open.jobId)).toBe(jobId);
-  });
-
-  test('refuses options it does not know, and values out of bounds', () => {
-    expect(() => new LevelStorage('')).toThrow('directory');
-    expect(() => new LevelStorage('x', { writeBufferSize: 5 } as object)).toThrow('writeBufferSize');
-    expect(() => new LevelStorage('x', { cacheBytes: 0.5 })).toThrow('Expected `cacheBytes` to be an integer from 0');
-    expect(() => new LevelStorage('x', { writeBufferBytes: 5 })).toThrow(
-      'Expected `writeBufferBytes` to be an integer from 65536',
-    );
-  });
-
-  test('a path that is a file, or lies under one', async () => {
-    await writeFile(directory, 'text');
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FAILED', 'is not a directory'));
-    await expect(new LevelStorage(join(directory, 'x')).open()).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      retryable: false,
-    });
-    expect(await readFile(directory, 'utf8')).toBe('text');
-  });
-
-  test('a path that no file system takes, or that is no directory to enter', async () => {
-    expect(() => new LevelStorage('a\0b')).toThrow('directory');
-    const long = join(directory, 'n'.repeat(300));
-    await expect(new LevelStorage(long).open()).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      retryable: false,
-      cause: { code: 'ENAMETOOLONG' },
-    });
-    await within(() => undefined);
-    await rm(join(directory, 'millrace.json'));
-    await promisify(execFile)('mkfifo', [join(directory, 'millrace.json')]);
-    await expect(new LevelStorage(directory).open()).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      retryable: false,
-      cause: { code: 'ERR_NOT_REGULAR' },
-    });
-  });
-
-  test('a place where nothing can be written', async () => {
-    await expect(new LevelStorage('/proc/millrace/job').open()).rejects.toEqual(
-      code('STORE_FAILED', '/proc/millrace/job'),
-    );
-  });
-
-  test('a directory without one of its parts is refused, with its name', async () => {
-    await within((open) => put(open.state, { a: '1' }));
-    const harms: [pattern: string, path: string][] = [
-      ["'state' is missing", 'state'],
-      ["'journal' is missing", 'journal'],
-      ['state/CURRENT', 'state/CURRENT'],
-      ['journal/CURRENT', 'journal/CURRENT'],
-      ["log of 'state'", (await filesOf('state', /\.log$/))[0]?.slice(directory.length + 1) ?? ''],
-      ["'state'", (await filesOf('state', /^MANIFEST/))[0]?.slice(directory.length + 1) ?? ''],
-    ];
-    for (const [message, path] of harms) {
-      await rename(join(directory, path), join(base, 'aside'));
-      await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', message, directory));
-      await rename(join(base, 'aside'), join(directory, path));
-    }
-    expect(await within(keysOf)).toEqual(['a']);
-  });
-
-  test('a manifest or CURRENT that is damaged', async () => {
-    await within((open) => put(open.state, { a: '1' }));
-    for (const path of [...(await filesOf('state', /^MANIFEST/)), join(directory, 'state', 'CURRENT')]) {
-      const whole = await readFile(path);
-      for (const damage of [
-        whole.subarray(0, 7),
-        Buffer.from(whole.map((byte, at) => (at === 5 ? byte ^ 0xff : byte))),
-        Buffer.alloc(0),
-      ]) {
-        await writeFile(path, damage);
-        await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state'));
-      }
-      await writeFile(path, whole);
-    }
-    expect(await within(keysOf)).toEqual(['a']);
-  });
-
-  test('a marker of a newer format, and one that is damaged', async () => {
-    await within(() => undefined);
-    const path = join(directory, 'millrace.json');
-    await writeFile(path, JSON.stringify({ format: 2, jobId: 'x', crc: crc32('2 x') }));
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_FORMAT', 'format 2'));
-    for (const text of [
-      '',
-      '{',
-      'null',
-      '[]',
-      '{"format":"1","jobId":"x"}',
-      '{"format":1}',
-      '{"format":1,"jobId":""}',
-      '{"format":0,"jobId":"x"}',
-    ]) {
-      await writeFile(path, text);
-      await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'millrace\\.json'));
-    }
-  });
-
-  test('a directory that another process has open', async () => {
-    await within(() => undefined);
-    const script = `const { ClassicLevel } = require('classic-level'); const db = new ClassicLevel(process.argv[1]);
-      db.open().then(() => console.log('open')); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['-e', script, join(directory, 'journal')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    try {
-      await new Promise((resolve) => child.stdout.once('data', resolve));
-      await expect(new LevelStorage(directory).open()).rejects.toMatchObject({
-        code: 'STORE_LOCKED',
-        retryable: true,
-        details: { directory },
-      });
-    } finally {
-      const left = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await left;
-    }
-    await within((open) => put(open.state, { a: '1' }));
-  });
-});
-
-describe('a creation that was interrupted', () => {
-  test.each([
-    ['before anything', async () => undefined],
-    ['after the directory', () => mkdir(directory)],
-    ['after an empty database directory', () => mkdir(join(directory, 'state'), { recursive: true })],
-    [
-      'in the middle of the first database',
-      async () => {
-        await mkdir(join(directory, 'state'), { recursive: true });
-        for (const file of ['LOCK', 'LOG', 'MANIFEST-000001', '000001.dbtmp'])
-          await writeFile(join(directory, 'state', file), 'half');
-      },
-    ],
-    [
-      'before the second database',
-      async () => {
-        await within(() => undefined);
-        await rm(join(directory, 'millrace.json'));
-        await rm(join(directory, 'journal'), { recursive: true });
-      },
-    ],
-    [
-      'before the marker',
-      async () => {
-        await within(() => undefined);
-        await rm(join(directory, 'millrace.json'));
-      },
-    ],
-    [
-      'in the middle of the marker',
-      async () => {
-        await within(() => undefined);
-        await rename(join(directory, 'millrace.json'), join(directory, 'millrace.json.tmp'));
-      },
-    ],
-  ] as [string, () => Promise<unknown>][])('%s is finished', async (_name, interrupt) => {
-    await interrupt();
-    await within((open) => put(open.state, { a: '1' }));
-    expect(await within(keysOf)).toEqual(['a']);
-    expect(await readdir(directory)).toEqual([
-      'journal',
-      'journal.acknowledged',
-      'millrace.json',
-      'state',
-      'state.acknowledged',
-    ]);
-  });
-
-  test('is not assumed where there is data', async () => {
-    await within((open) => put(open.state, { a: '1' }));
-    await rm(join(directory, 'millrace.json'));
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(
-      code('STORE_DAMAGED', 'millrace\\.json', "'state' holds data"),
-    );
-    await rm(join(directory, 'state', 'CURRENT'));
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state/CURRENT'));
-    expect(existsSync(join(directory, 'millrace.json'))).toBe(false);
-    expect(await filesOf('state', /\.log$/)).toHaveLength(1);
-  });
-
-  test('is not assumed where the journal has entries, nor in a directory of something else', async () => {
-    await within((open) => open.journal.append([{ key: Buffer.from('j'), value: Buffer.from('1') }]));
-    await rm(join(directory, 'millrace.json'));
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', "'journal' holds data"));
-    directory = join(base, 'other');
-    await mkdir(join(directory, 'state'), { recursive: true });
-    await writeFile(join(directory, 'state', 'notes.txt'), 'mine');
-    await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'state/notes\\.txt'));
-    expect(await readdir(join(directory, 'state'))).toEqual(['notes.txt']);
-  });
-});
-
 describe('damage', () => {
   test('a log cut anywhere is an error; where it is not known what was acknowledged, it gives the newest whole checkpoint with exactly its rows', async () => {
     await within((open) => checkpoints(open, 12));
     const note = join(directory, 'state.acknowledged');
     const noted = await readFile(note);
-    const log = (await filesOf('state', /\.log$/))[0] ?? '';
+    const log = (await filesOf(directory, 'state', /\.log$/))[0] ?? '';
     const { size } = await stat(log);
     let newestBefore = 0;
     const seen = new Set<number>();
@@ -279,7 +58,7 @@ describe('damage', () => {
       await cp(directory, copy, { recursive: true });
       await truncate(log.replace(directory, copy), Math.floor((size * cut) / 24));
       if (cut < 24)
-        await expect(new LevelStorage(copy).open()).rejects.toEqual(code('STORE_DAMAGED', 'were acknowledged'));
+        await expect(new LevelStorage(copy).open()).rejects.toEqual(errorOf('STORE_DAMAGED', 'were acknowledged'));
       await rm(note.replace(directory, copy)); // As after a loss of power, which may leave it behind the log.
       await within(async ({ state }) => {
         const newest = await readNewestCheckpoint(state);
@@ -302,7 +81,7 @@ describe('damage', () => {
 
   test('a byte flipped anywhere in the log is an error, and is never a silent hole', async () => {
     await within((open) => checkpoints(open, 60));
-    const log = (await filesOf('state', /\.log$/))[0] ?? '';
+    const log = (await filesOf(directory, 'state', /\.log$/))[0] ?? '';
     const whole = await readFile(log);
     expect(whole.length).toBeGreaterThan(3 * 32_768);
     for (let flip = 0; flip < 24; flip += 1) {
@@ -313,7 +92,7 @@ describe('damage', () => {
       bytes[at] = (bytes[at] ?? 0) ^ 0x40;
       await writeFile(log.replace(directory, copy), bytes);
       if (flip % 2 === 0) await rm(join(copy, 'state.acknowledged'));
-      await expect(new LevelStorage(copy).open()).rejects.toEqual(code('STORE_DAMAGED', 'damaged|acknowledged'));
+      await expect(new LevelStorage(copy).open()).rejects.toEqual(errorOf('STORE_DAMAGED', 'damaged|acknowledged'));
       await rm(copy, { recursive: true });
     }
   });
@@ -328,14 +107,14 @@ describe('damage', () => {
     }
     await open.close();
     await within(() => undefined);
-    const table = (await filesOf('state', /\.ldb$/))[0] ?? '';
+    const table = (await filesOf(directory, 'state', /\.ldb$/))[0] ?? '';
     const whole = await readFile(table);
     for (let flip = 0; flip < 16; flip += 1) {
       const bytes = Buffer.from(whole);
       const at = Math.floor(((flip + 0.5) * bytes.length) / 16);
       bytes[at] = (bytes[at] ?? 0) ^ 0x10;
       await writeFile(table, bytes);
-      await expect(new LevelStorage(directory).open()).rejects.toEqual(code('STORE_DAMAGED', 'checksum|no end'));
+      await expect(new LevelStorage(directory).open()).rejects.toEqual(errorOf('STORE_DAMAGED', 'checksum|no end'));
     }
     await writeFile(table, whole);
     await within(async ({ state }) => {
@@ -349,7 +128,7 @@ describe('damage', () => {
 
   test('a log that an opening left empty behind a torn one is no damage', async () => {
     await within((open) => checkpoints(open, 3));
-    const log = (await filesOf('state', /\.log$/))[0] ?? '';
+    const log = (await filesOf(directory, 'state', /\.log$/))[0] ?? '';
     const whole = await readFile(log);
     await writeFile(log, Buffer.concat([whole, whole.subarray(0, 20)]));
     await writeFile(join(directory, 'state', '000099.log'), '');
@@ -366,7 +145,7 @@ describe('a write that fails', () => {
     const fill = async (): Promise<void> => {
       for (let number = 0; number < 40; number += 1) await put(open.state, { [`b${number}`]: 'x'.repeat(1_000_000) });
     };
-    await expect(fill()).rejects.toEqual(code('STORE_FAILED', 'state'));
+    await expect(fill()).rejects.toEqual(errorOf('STORE_FAILED', 'state'));
     await rename(join(directory, 'moved'), join(directory, 'state'));
     expect(() => open.state.batch()).toThrow('failed before');
     expect(() => open.state.get(Buffer.from('a'))).toThrow('failed before');
@@ -444,7 +223,7 @@ describe('a disk that is full', () => {
 describe('the log that the next opening reads again', () => {
   /** Bytes of the logs on disk, once tables that are being written are whole. */
   const logBytes = async (database: string): Promise<number> => {
-    const sizes = (await filesOf(database, /log$/)).map(
+    const sizes = (await filesOf(directory, database, /log$/)).map(
       async (file) => (await stat(file).catch(() => ({ size: 0 }))).size,
     );
     return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
