@@ -1,4 +1,6 @@
 /** The options of an environment: what they mean, what they are when nobody gives them, and what is refused. */
+import { isThenable, refusedPromise } from './core/errors.ts';
+import { named } from './core/failures.ts';
 import { systemClock, type Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import {
@@ -13,6 +15,7 @@ import {
   type OptionNames,
 } from './core/options.ts';
 import { LevelStorage } from './state/level-storage.ts';
+import { namedStorage } from './state/named-storage.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/assemble.ts';
 import { makeLogger, type LogLevel } from './runtime/job/logging.ts';
@@ -141,7 +144,8 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
   if (options.storage !== undefined) withMethods('storage', options.storage, 'a Storage', ['open']);
   if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy', ['make']);
   if (onTurn !== undefined) callable('onTurn', onTurn);
-  const storage = options.storage ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
+  const given = options.storage && namedStorage(options.storage);
+  const storage = given ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
   return {
     domain: {
       maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
@@ -163,6 +167,14 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
     restart: options.restart ?? (storage === undefined ? noRestart() : exponentialDelay()),
     clock: withMethods('clock', clock, 'a Clock', ['now', 'elapsed', 'setTimer', 'defer', 'random']),
     logger: makeLogger(options.logger),
-    onTurn,
+    onTurn: onTurn && watching(onTurn),
   };
 };
+
+/** An observer that fails is a mistake in code, and is told as one. */
+const watching =
+  (onTurn: (turn: Turn) => void) =>
+  (turn: Turn): void => {
+    const returned: unknown = named({ code: 'OPERATOR_FAILED', what: '`onTurn` threw' }, () => onTurn(turn));
+    if (isThenable(returned)) throw refusedPromise('`onTurn`', returned);
+  };

@@ -231,10 +231,11 @@ export class StreamExecutionEnvironment {
   #closeSources(): void {
     const { logger } = this.#settings;
     for (const { uid, source } of this.#sources()) {
-      const { dropped = 0 } = source;
-      const closed = source.close?.() ?? Promise.resolve();
+      const dropped = droppedOf(source);
+      // At once, as far as it closes at once: what it has left is told below.
+      const closed = (async () => source.close?.())();
       closed.catch((error: unknown) => logger.warn({ error, source: uid }, `source \`${uid}\` failed to close`));
-      const left = (source.dropped ?? 0) - dropped;
+      const left = droppedOf(source) - dropped;
       if (left > 0)
         logger.warn(
           { source: uid, left },
@@ -291,3 +292,12 @@ export class StreamExecutionEnvironment {
     }
   }
 }
+
+/** None where the source can't say it. */
+const droppedOf = (source: Source<unknown>): number => {
+  try {
+    return source.dropped ?? 0;
+  } catch {
+    return 0;
+  }
+};

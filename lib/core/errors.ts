@@ -242,8 +242,14 @@ export const asMistake = (cause: unknown): Pick<StreamErrorOptions, 'retryable' 
 const mendHint =
   'mend the code that threw (see `cause`) and start the job again; with a place for state it goes on from its last checkpoint';
 
-/** The message of anything that was thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The message of anything that was thrown, of another realm and of no realm at all too. */
+export const messageOf = (error: unknown): string => {
+  try {
+    return String(error instanceof Error || types.isNativeError(error) ? error.message : error);
+  } catch {
+    return Object.prototype.toString.call(error); // It has no prototype, say, or its `toString` throws.
+  }
+};
 
 /** Whether a value is a promise of any make: query builders and libraries have their own. */
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
@@ -269,6 +275,6 @@ export const refusedPromise = (
 
 /** Gives back what a user's function of an operator returned; throws when that is a promise (I13). */
 export const refuseThenable = <T>(returned: T, what: string, uid: string): T => {
-  if (isThenable(returned)) throw refusedPromise(`${what} of operator \`${uid}\``, returned);
+  if (isThenable(returned)) throw refusedPromise(`${what} of operator \`${uid}\``, returned, { details: { uid } });
   return returned;
 };

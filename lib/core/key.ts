@@ -2,7 +2,7 @@
  * Keys: which values may be one, their canonical form in memory, their bytes in the store, and their key group (I11).
  * Keys are compared by their canonical form, so two tuples with equal members are one key.
  */
-import { StreamError } from './errors.ts';
+import { isThenable, messageOf, refusedPromise, StreamError } from './errors.ts';
 import { readDouble, textBytes, textFromBytes, writeDouble } from './ordered-bytes.ts';
 
 type KeyPart = string | number | bigint | boolean;
@@ -179,5 +179,10 @@ const lengthBytes = (length: number): Uint8Array => {
   return bytes;
 };
 
-const invalid = (key: unknown): StreamError =>
-  new StreamError('KEY_INVALID', `key \`${String(key)}\` (${key === null ? 'null' : typeof key}) can not be a key`);
+const invalid = (key: unknown): StreamError => {
+  if (isThenable(key)) return refusedPromise('the function that gives the key', key);
+  return new StreamError(
+    'KEY_INVALID',
+    `key \`${messageOf(key)}\` (${key === null ? 'null' : typeof key}) can not be a key`,
+  );
+};

@@ -120,11 +120,17 @@ const show = (value: unknown): string => {
 const textOf = (value: unknown): string => {
   try {
     if (typeof value === 'string') return value;
-    if (typeof value === 'function') return String(value.name) || 'without a name'; // Not its source.
+    if (typeof value === 'function') return shownFunction(value);
     const text = JSON.stringify(value) ?? String(value);
     const { name } = (value as object | null)?.constructor ?? {}; // only read
     return text === '{}' && name !== 'Object' && name !== undefined ? `${name} {}` : text;
   } catch {
     return String(value);
   }
+};
+
+/** Its name, or its source if that is short. */
+const shownFunction = (value: { readonly name: string }): string => {
+  const source = String(value);
+  return source.length > 30 && value.name !== '' ? value.name : source;
 };

@@ -5,7 +5,7 @@
  * number.
  */
 import { MIN_TIMESTAMP, type Timestamp } from './element.ts';
-import { StreamError } from './errors.ts';
+import { isThenable, messageOf, refusedPromise, StreamError } from './errors.ts';
 
 /**
  * The greatest timestamp, and by its negation the least: 285,000 years from 1970. Beyond it numbers skip milliseconds.
@@ -18,7 +18,8 @@ export const isTimestamp = (value: unknown): value is Timestamp =>
 
 /** The refusal. `what` says who gave it: ``source `orders`, split `0`: record 7``. */
 export const invalidTimestamp = (what: string, value: unknown, details: StreamError['details']): StreamError => {
-  const told = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
+  if (isThenable(value)) return refusedPromise(`what gives the timestamp of ${what}`, value, { details });
+  const told = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : messageOf(value);
   const message = `${what} has the timestamp \`${told}\` (${typeof value})`;
   return new StreamError('TIMESTAMP_INVALID', message, { details: { ...details, timestamp: told } });
 };

@@ -150,7 +150,7 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['perSecond', '0', () => paced(collection([1]), 0 as never)],
   ],
   sinks: [
-    ['sink', 'without a name', () => numbers().sinkTo(wrong(() => {}))],
+    ['sink', '() => {}', () => numbers().sinkTo(wrong(() => {}))],
     ['sink', 'null', () => numbers().sinkTo(wrong(null))],
     ['sink', '[]', () => numbers().sinkTo(wrong([]))],
     ['onExisting', 'truncate', () => jsonLinesSink('x', { onExisting: wrong('truncate') })],

@@ -160,7 +160,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     whenDurable: (then) => journal.flush(then),
   });
   const watchdog = new Watchdog({ places, operators: topology.operators, logger, moves: () => turns.moves });
-  const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop });
+  const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop, fail });
   return {
     places,
     journal,

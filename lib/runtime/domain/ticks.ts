@@ -18,6 +18,7 @@ export interface TicksOptions {
   readonly turns: Turns;
   readonly loop: TaskLoop;
   readonly watchdog: Watchdog;
+  readonly fail: (error: unknown) => void;
 }
 
 export class Ticks {
@@ -32,7 +33,13 @@ export class Ticks {
       tickMs,
       timerInMs: () => this.#timerInMs(clock.now()),
       changeInMs: () => this.#changeInMs(clock.now()),
-      tick: (stoodStill) => this.#tick(stoodStill),
+      tick: (stoodStill) => {
+        try {
+          this.#tick(stoodStill);
+        } catch (error) {
+          options.fail(error); // Nobody else would hear of it: this is a timer.
+        }
+      },
     });
   }
 

@@ -124,7 +124,12 @@ export class Turns {
         ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) }
         : timed;
     journal.note(marked);
-    onTurn?.(marked);
+    try {
+      onTurn?.(marked);
+    } catch (error) {
+      fail(error);
+      return false;
+    }
     this.#startSubmitted();
     this.#longestMs = Math.max(this.#longestMs, clock.elapsed() - start);
     return true;

@@ -62,7 +62,7 @@ const keeps = (uid: string, kept: unknown): boolean => {
 };
 
 const refuse = (uid: string, promise: unknown): never => {
-  throw refusedPromise(`the function of operator \`${uid}\``, promise);
+  throw refusedPromise(`the function of operator \`${uid}\``, promise, { details: { uid } });
 };
 
 const valuesMaxOf = (step: Step<never, unknown>): number =>

@@ -2,6 +2,7 @@
  * The pipeline as data: nodes with uids and the edges between them. Compiled by `topology.ts`; cut into stages for
  * scale-out. Keeps I12 (state belongs to a uid; two operators with one uid are an error).
  */
+import { named } from '../../core/failures.ts';
 import type { OperatorFunction } from 'rxjs';
 import type { Sink, Source } from '../../core/connector.ts';
 import { StreamError } from '../../core/errors.ts';
@@ -180,7 +181,13 @@ export class StreamGraph {
     const owners = new Map<string, GraphNode>();
     for (const node of this.#nodes) {
       if (node.body.kind !== 'sink') continue;
-      for (const output of node.body.sink.outputs?.() ?? []) {
+      const { sink } = node.body;
+      const failing = {
+        code: 'GRAPH_INVALID',
+        what: `sink "${node.uid}" failed to name its outputs`,
+        uid: node.uid,
+      } as const;
+      for (const output of named(failing, () => [...(sink.outputs?.() ?? [])])) {
         const other = owners.get(output);
         if (other !== undefined) {
           throw new StreamError('GRAPH_INVALID', `sinks "${other.uid}" and "${node.uid}" write to one output`, {

@@ -4,14 +4,15 @@
  */
 import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
-import { isThenable, refusedPromise, StreamError } from '../../core/errors.ts';
+import { refuseThenable, StreamError } from '../../core/errors.ts';
 import type { Operator, Processor, Step } from '../../core/operator.ts';
 import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
 import type { TimerService } from '../../state/timers.ts';
 import type { HoldQueue, HoldsSnapshot } from '../edges/holds.ts';
 import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from '../edges/fusion.ts';
-import { operatorFailure } from '../edges/operator-failure.ts';
+import { named, namedAsync } from '../../core/failures.ts';
+import { failingOperator, operatorFailure } from '../edges/operator-failure.ts';
 import { nowhere, openGate, type Gate, type Receiver } from '../edges/receiver.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { Advances, type Advance, type AdvancesSnapshot, type FiringTimers } from './advances.ts';
@@ -71,7 +72,9 @@ export class OperatorHost<I, O> implements Receiver<I> {
     this.#state = services.workingSet.operator(number, keys);
     this.counter = recordCounter();
     if (typeof operator === 'function') {
-      this.#processor = operator(new HostContext(options, this.#state, this.#asked));
+      const context = new HostContext(options, this.#state, this.#asked);
+      const processor = named(failingOperator(uid), () => operator(context));
+      this.#processor = refuseThenable(processor, 'the function', uid);
       const timers = this.#asked.timers ?? this.#asked.derived;
       this.#advances = timers && this.#makeAdvances(timers);
       this.#record = this.#makeRecord(this.#processor);
@@ -183,7 +186,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   /** Runs before the first turn, after a restore if there was one. */
   async open(): Promise<void> {
     this.#state.openPhase = true;
-    await this.#processor?.open?.();
+    await namedAsync(failingOperator(this.uid), () => this.#processor?.open?.());
     this.#state.openPhase = false;
   }
 
@@ -201,7 +204,11 @@ export class OperatorHost<I, O> implements Receiver<I> {
   }
 
   #passWatermark(timestamp: Timestamp): void {
-    this.#processor?.onWatermark?.(timestamp);
+    const processor = this.#processor;
+    if (processor?.onWatermark !== undefined) {
+      const returned: unknown = named(failingOperator(this.uid), () => processor.onWatermark?.(timestamp));
+      refuseThenable(returned, '`onWatermark`', this.uid);
+    }
     this.#downstream.watermark(timestamp);
   }
 
@@ -236,11 +243,12 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   /** What `value > 0 && ctx.emit(value)` gives is nothing; a result that goes nowhere is a mistake. */
   #refuseResult(returned: unknown): void {
-    if (isThenable(returned)) throw refusedPromise(`\`process\` of operator \`${this.uid}\``, returned);
+    refuseThenable(returned, '`process`', this.uid);
     if (!Boolean(returned) || returned === true) return;
     throw new StreamError('OPERATOR_FAILED', `\`process\` of operator \`${this.uid}\` returned a value`, {
       hint: 'put it out by `ctx.emit(value)`, or return nothing: what is returned goes nowhere',
       retryable: false,
+      details: { uid: this.uid },
     });
   }
 }

@@ -9,7 +9,8 @@ import { backOffMs, type BackOff } from '../../core/back-off.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
-import { asMistake, isThenable, messageOf, refusedPromise, StreamError } from '../../core/errors.ts';
+import { InvariantError, isThenable, messageOf, refusedPromise, type StreamError } from '../../core/errors.ts';
+import { failureOf, named, namedAsync, type Failing } from '../../core/failures.ts';
 import type { Logger } from '../../core/logger.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import type { Place } from '../../core/operator.ts';
@@ -94,11 +95,12 @@ export class SinkHost<T> implements Receiver<T> {
     this.#records = snapshot?.number ?? 0;
     this.#last = snapshot?.last;
     const pending = snapshot?.pending ?? [];
-    const opening = this.#sink.open({
+    const context = {
       ...{ sinkId, epoch, signal },
       pending: pending.map(({ committable }) => ownCopy(committable)),
       last: ownCopy(this.#last),
-    });
+    };
+    const opening = namedAsync(this.#failing('open'), () => this.#sink.open(context));
     this.#writer = await openedUntilAborted(opening, signal, (late) => late.close());
     for (const each of pending) await this.#commit(each);
     if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
@@ -117,7 +119,7 @@ export class SinkHost<T> implements Receiver<T> {
     } catch (error) {
       throw this.#failure('write', error);
     }
-    if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+    if (this.#fullPlace.count === 0 && this.#isFull(writer)) this.#waitForRoom(writer);
   };
 
   watermark(): void {}
@@ -126,17 +128,12 @@ export class SinkHost<T> implements Receiver<T> {
 
   /** Ends the epoch at this instant; the promise is the rest. */
   seal(epoch: number): Promise<SealedEpoch | undefined> {
-    const sealed = this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
-    return sealed.then(
-      (committable) => {
-        if (committable === undefined) return undefined;
-        assertStorable(committable, () => `what sink \`${this.uid}\` sealed as epoch ${epoch}`);
-        return { epoch, committable: ownCopy(committable) };
-      },
-      (error: unknown) => {
-        throw this.#failure('seal', error);
-      },
-    );
+    const sealing = (): Promise<unknown> => this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
+    return namedAsync(this.#failing('seal'), sealing).then((committable) => {
+      if (committable === undefined) return undefined;
+      assertStorable(committable, () => `what sink \`${this.uid}\` sealed as epoch ${epoch}`);
+      return { epoch, committable: ownCopy(committable) };
+    });
   }
 
   /** The header's part, as it is once these epochs are sealed. */
@@ -206,7 +203,7 @@ export class SinkHost<T> implements Receiver<T> {
         const failure = this.#failure(what, error);
         // What a retry can't mend (an output changed from outside, a mistake in code) must be seen, not retried for
         // ever.
-        if (!failure.retryable || signal.aborted) throw failure;
+        if (failure instanceof InvariantError || !failure.retryable || signal.aborted) throw failure;
         onRetry();
         const delayMs = backOffMs(retry, failures);
         this.#warn(what, failure, { failures, delayMs });
@@ -234,8 +231,16 @@ export class SinkHost<T> implements Receiver<T> {
     if (returned !== undefined && isThenable(returned)) {
       throw refusedPromise(`\`write\` of sink \`${this.uid}\`, given record ${number},`, returned, {
         hint: 'keep the value in `write`, and send it in `flush` or `commit`',
+        details: { uid: this.uid },
       });
     }
+  }
+
+  #isFull(writer: SinkWriter<T>): boolean {
+    const full: unknown = named(this.#failing('say whether it is full'), () => writer.full);
+    if (isThenable(full))
+      throw refusedPromise(`\`full\` of sink \`${this.uid}\``, full, { details: { uid: this.uid } });
+    return Boolean(full);
   }
 
   #waitForRoom(writer: SinkWriter<T>): void {
@@ -243,8 +248,12 @@ export class SinkHost<T> implements Receiver<T> {
     if (this.#sink.guarantee === 'exactly-once') this.#services.clock.defer(() => this.#services.checkpointSoon());
     const poll = (): void => {
       if (this.#services.signal.aborted) return;
-      if (writer.full) this.#services.clock.setTimer(pollFullMs, poll);
-      else this.#fullPlace.add(-1);
+      try {
+        if (this.#isFull(writer)) this.#services.clock.setTimer(pollFullMs, poll);
+        else this.#fullPlace.add(-1);
+      } catch (error) {
+        this.#services.fail(error); // Nobody else would hear of it: this is a timer.
+      }
     };
     this.#services.clock.setTimer(pollFullMs, poll);
   }
@@ -266,17 +275,17 @@ export class SinkHost<T> implements Receiver<T> {
           () => void (this.#writeRetries += 1),
         ),
       onWritten: () => {
-        if (writer.full && this.#fullPlace.count === 0) this.#waitForRoom(writer);
+        if (this.#fullPlace.count === 0 && this.#isFull(writer)) this.#waitForRoom(writer);
       },
       onFailure: (error) => fail(this.#failure('write', error)),
     });
   }
 
-  #failure(what: string, error: unknown): StreamError {
-    if (error instanceof StreamError) return error;
-    return new StreamError('SINK_FAILED', `sink \`${this.uid}\` failed to ${what}: ${messageOf(error)}`, {
-      cause: error,
-      ...asMistake(error),
-    });
+  #failing(to: string): Failing {
+    return { code: 'SINK_FAILED', what: `sink \`${this.uid}\` failed to ${to}`, uid: this.uid };
+  }
+
+  #failure(to: string, error: unknown): StreamError | InvariantError {
+    return failureOf(error, this.#failing(to));
   }
 }

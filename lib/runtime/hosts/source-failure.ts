@@ -4,7 +4,7 @@
  * how long it is tried.
  */
 import type { Source, SourceBatch, SourceReader } from '../../core/connector.ts';
-import { asMistake, InvariantError, messageOf, StreamError } from '../../core/errors.ts';
+import { failureOf, named, type Failing } from '../../core/failures.ts';
 import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 
@@ -12,42 +12,47 @@ import { ownCopy } from '../../core/own-copy.ts';
  * The source as it is, except that it shares no position and no list of a batch with the engine, and that what it
  * rejects with says which source it was, and whether a restart can help.
  */
-export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => ({
-  name: source.name,
-  replayable: source.replayable,
-  get dropped() {
-    return source.dropped;
-  },
-  splits: (signal) => named(`source \`${uid}\` failed to list its splits`, signal, () => source.splits(signal)),
-  async open(split, position, signal, clock) {
-    const open = (): Promise<SourceReader<T>> => source.open(split, ownCopy(position), signal, clock);
-    const reader = await named(`source \`${uid}\` failed to open split \`${split}\``, signal, open);
-    const { committed } = reader;
-    const readOwn = async (readSignal: AbortSignal): Promise<SourceBatch<T> | undefined> => {
-      const batch = await reader.read(readSignal);
-      return batch === undefined ? undefined : ownBatch(batch, `source \`${uid}\`, split \`${split}\``);
-    };
-    return {
-      get waiting() {
-        return reader.waiting;
-      },
-      read: (readSignal) =>
-        named(`source \`${uid}\` failed to read split \`${split}\``, readSignal, () => readOwn(readSignal)),
-      ...(committed !== undefined && {
-        committed: (at: unknown) =>
-          named(`source \`${uid}\` failed to note a position`, signal, () => committed.call(reader, ownCopy(at))),
-      }),
-      ...(reader.end !== undefined && { end: () => reader.end?.() }),
-      close: () => reader.close(),
-    };
-  },
-});
+export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
+  const failing = (to: string): Failing => ({ code: 'SOURCE_FAILED', what: `source \`${uid}\` failed to ${to}`, uid });
+  return {
+    name: source.name,
+    replayable: source.replayable,
+    get dropped() {
+      return named(failing('say what it has left out'), () => source.dropped);
+    },
+    splits: (signal) => unlessAborted(failing('list its splits'), signal, () => source.splits(signal)),
+    async open(split, position, signal, clock) {
+      const open = (): Promise<SourceReader<T>> => source.open(split, ownCopy(position), signal, clock);
+      const reader = await unlessAborted(failing(`open split \`${split}\``), signal, open);
+      const { committed } = reader;
+      const readOwn = async (readSignal: AbortSignal): Promise<SourceBatch<T> | undefined> => {
+        const batch = await reader.read(readSignal);
+        if (batch === undefined) return undefined;
+        const own = ownBatch(batch, `source \`${uid}\`, split \`${split}\``);
+        const position = failing(`say its position in split \`${split}\``);
+        return { ...own, position: (count) => named(position, () => own.position(count)) };
+      };
+      return {
+        get waiting() {
+          return named(failing('say whether it waits'), () => reader.waiting);
+        },
+        read: (readSignal) => unlessAborted(failing(`read split \`${split}\``), readSignal, () => readOwn(readSignal)),
+        ...(committed !== undefined && {
+          committed: (at: unknown) =>
+            unlessAborted(failing('note a position'), signal, () => committed.call(reader, ownCopy(at))),
+        }),
+        ...(reader.end !== undefined && { end: () => named(failing('come to its end'), () => reader.end?.()) }),
+        close: async () => reader.close(),
+      };
+    },
+  };
+};
 
-const named = async <R>(what: string, signal: AbortSignal, ask: () => Promise<R>): Promise<R> => {
+/** A wait that was ended rejects with why it was, whatever that is. */
+const unlessAborted = async <R>(failing: Failing, signal: AbortSignal, ask: () => Promise<R>): Promise<R> => {
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof StreamError || error instanceof InvariantError || signal.aborted) throw error;
-    throw new StreamError('SOURCE_FAILED', `${what}: ${messageOf(error)}`, { cause: error, ...asMistake(error) });
+    throw signal.aborted ? error : failureOf(error, failing);
   }
 };

@@ -14,6 +14,7 @@ import { isTimestamp } from '../../core/timestamp.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
 import type { Receiver } from '../edges/receiver.ts';
 import type { Places } from '../edges/places.ts';
+import { operatorFailure } from '../edges/operator-failure.ts';
 import { namedSource } from './source-failure.ts';
 import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
 import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
@@ -139,7 +140,7 @@ export class SourceHost<T> {
     let at = cursor;
     let emitAt = at + emitEvery - (split.records % emitEvery);
     while (at < end) {
-      at = this.#pass(split, batch, { from: at, to: Math.min(end, emitAt, at + lookEvery), cursor, ignorePlaces });
+      at = this.#passNamed(split, batch, { from: at, to: Math.min(end, emitAt, at + lookEvery), cursor, ignorePlaces });
       if (at === emitAt) {
         emitAt += emitEvery;
         this.#emit(split);
@@ -264,6 +265,15 @@ export class SourceHost<T> {
   async close(): Promise<void> {
     this.noteDropped();
     await Promise.all([...this.splits.values()].map((split) => split.close()));
+  }
+
+  /** What is thrown here and has no name yet is thrown by the strategy of the source. */
+  #passNamed(split: Split<T>, batch: SourceBatch<T>, run: Run): number {
+    try {
+      return this.#pass(split, batch, run);
+    } catch (error) {
+      throw operatorFailure(this.uid, error);
+    }
   }
 
   /** Hands over the records from `from` up to `to`, or until a place is full. Returns where it stopped. */

@@ -9,12 +9,13 @@ import { messageOf, StreamError } from '../../core/errors.ts';
 import { durationMs, knownOptions, type Duration, type OptionNames } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import { Domain } from '../domain/domain.ts';
+import { operatorFailure } from '../edges/operator-failure.ts';
 import { closeOpened, type Opened } from './closing.ts';
 import { JobLog } from './job-log.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
 import { fruitlessMax, isTerminal, Progress } from './progress.ts';
-import { nextStart } from './restart.ts';
+import { beginRestarts, nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
 import { WayOut } from './way-out.ts';
 
@@ -189,7 +190,7 @@ export class Job {
   /** Lives until one ends well. A failure is told before anything is closed: what hangs then must not keep it (I18). */
   async #lives(): Promise<void> {
     const { clock, logger, name, restart, stopTimeoutMs } = this.#options;
-    const restarts = restart.make(clock);
+    const restarts = beginRestarts(restart, clock);
     let divergence: Divergence | undefined;
     for (;;) {
       const life = await this.#attempt(divergence);
@@ -243,7 +244,9 @@ export class Job {
       await this.#live(opened, divergence);
       return { failure: undefined, close: (limitMs) => this.#close(opened, limitMs) };
     } catch (error) {
-      return { failure: { error }, close: (limitMs) => this.#close(opened, limitMs) };
+      // Whatever it is, it leaves with a code.
+      const told = error instanceof Divergence ? error : operatorFailure(undefined, error);
+      return { failure: { error: told }, close: (limitMs) => this.#close(opened, limitMs) };
     }
   }
 

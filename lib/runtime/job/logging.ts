@@ -3,7 +3,7 @@
  * `error` or `err` keeps what makes an error useful: code, hint, details and the chain of causes.
  */
 import { pino, stdSerializers, symbols } from 'pino';
-import { messageOf } from '../../core/errors.ts';
+import { isThenable, messageOf } from '../../core/errors.ts';
 import type { LogFunction, Logger } from '../../core/logger.ts';
 import { oneOf, refusal } from '../../core/options.ts';
 
@@ -41,13 +41,17 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
  */
 const harmless = (logger: Logger): Logger => {
   let told = false;
+  const tell = (error: unknown): void => {
+    if (!told) process.emitWarning(`the logger of a job threw: ${messageOf(error)}`, 'MillraceWarning');
+    told = true;
+  };
   const guarded = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'): LogFunction => {
     return (facts, message) => {
       try {
-        logger[level](facts, message);
+        const returned = logger[level](facts, message) as unknown; // pino returns nothing; others may.
+        if (isThenable(returned)) returned.then(undefined, tell);
       } catch (error) {
-        if (!told) process.emitWarning(`the logger of a job threw: ${messageOf(error)}`, 'MillraceWarning');
-        told = true;
+        tell(error);
       }
     };
   };

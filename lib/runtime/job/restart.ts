@@ -2,6 +2,7 @@
 import { backOffMs, jittered } from '../../core/back-off.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isThenable, refusedPromise } from '../../core/errors.ts';
+import { failureOf, named } from '../../core/failures.ts';
 import {
   durationMs,
   integer,
@@ -181,6 +182,16 @@ export const nextStart = (
     if (typeof delayMs === 'number' && delayMs >= 0) return { delayMs, error };
     throw refusal(what, 'milliseconds from 0 up or undefined', delayMs);
   } catch (mistake) {
-    return { delayMs: undefined, error: mistake };
+    const failing = { code: 'RESTARTS_EXHAUSTED', what: `restart strategy \`${name}\` failed`, hint } as const;
+    const told = failureOf(mistake, failing);
+    return { delayMs: undefined, error: told };
   }
 };
+
+const hint = 'mend the restart strategy: the job has failed, and it does not say when to start again';
+
+/** Begins to count failures. */
+export const beginRestarts = (strategy: RestartStrategy, clock: Clock): Restarts =>
+  named({ code: 'RESTARTS_EXHAUSTED', what: `restart strategy \`${strategy.name}\` failed to begin`, hint }, () =>
+    strategy.make(clock),
+  );

@@ -121,8 +121,8 @@ test.each([
   [{ a: 1 }, '`{"a":1}` (object)'],
   [5n, '`5` (bigint)'],
   [Symbol('x'), '`Symbol(x)` (symbol)'],
-  [function longCode() {}, '`longCode` (function)'],
-  [() => 1, '`without a name` (function)'],
+  [class LongerThanThatCode extends Map<string, number> {}, '`LongerThanThatCode` (function)'],
+  [() => 1, '`() => 1` (function)'],
   ['x'.repeat(201), `\`${'x'.repeat(200)}...\` (string)`],
   ['', '`` (string)'],
 ])('refusal shows %s', (value, shown) => {

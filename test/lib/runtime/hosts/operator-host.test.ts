@@ -56,7 +56,10 @@ describe('what an operator is given', () => {
       ask(context);
       return { process: () => {} };
     };
-    await expect(OperatorHarness.open(operator)).rejects.toThrow(TypeError);
+    await expect(OperatorHarness.open(operator)).rejects.toMatchObject({
+      code: 'OPERATOR_FAILED',
+      cause: expect.any(TypeError),
+    });
   });
 });
 

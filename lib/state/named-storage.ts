@@ -1,0 +1,65 @@
+/** A storage of somebody else: what it throws or rejects with is told as `STORE_FAILED`, with its name. */
+import type { ActionStateStore } from '../core/journal.ts';
+import { named, namedAsync, type Failing } from '../core/failures.ts';
+import type { Storage, Store, StoreBatch } from './store.ts';
+
+export const namedStorage = (storage: Storage): Storage => {
+  const failing = (to: string): Failing => ({
+    code: 'STORE_FAILED',
+    what: `store \`${storage.name}\` failed to ${to}`,
+  });
+  return {
+    name: storage.name,
+    async open() {
+      const opened = await namedAsync(failing('open'), () => storage.open());
+      return {
+        jobId: opened.jobId,
+        state: namedStore(opened.state, failing),
+        journal: namedJournal(opened.journal, failing),
+        close: () => namedAsync(failing('close'), () => opened.close()),
+      };
+    },
+  };
+};
+
+type FailingTo = (to: string) => Failing;
+
+const namedStore = (store: Store, failing: FailingTo): Store => {
+  const [read, write] = [failing('read'), failing('write')];
+  return {
+    get: (key) => named(read, () => store.get(key)),
+    entries: (range) => named(read, () => store.entries(range)),
+    batch: () => named(write, () => namedBatch(store.batch(), write)),
+    clear: (range) => namedAsync(write, () => store.clear(range)),
+    close: () => namedAsync(failing('close'), () => store.close()),
+  };
+};
+
+const namedBatch = (batch: StoreBatch, failing: Failing): StoreBatch => ({
+  get length() {
+    return batch.length;
+  },
+  get bytes() {
+    return batch.bytes;
+  },
+  put: (key, value) => named(failing, () => batch.put(key, value)),
+  delete: (key) => named(failing, () => batch.delete(key)),
+  write: () => namedAsync(failing, () => batch.write()),
+  close: () => namedAsync(failing, () => batch.close()),
+});
+
+const namedJournal = (journal: ActionStateStore, failing: FailingTo): ActionStateStore => {
+  const [read, write] = [failing('read its journal'), failing('write its journal')];
+  const { reaches } = journal;
+  return {
+    append: (entries) => namedAsync(write, () => journal.append(entries)),
+    get: (key) => namedAsync(read, () => journal.get(key)),
+    getRecoveryMarker: () => namedAsync(read, () => journal.getRecoveryMarker()),
+    ...(reaches !== undefined && {
+      reaches: (marker: unknown) => namedAsync(read, () => reaches.call(journal, marker)),
+    }),
+    rebuildState: (marker) => named(read, () => journal.rebuildState(marker)),
+    pruneState: (keys) => namedAsync(write, () => journal.pruneState(keys)),
+    close: () => namedAsync(failing('close'), () => journal.close()),
+  };
+};
