@@ -14,12 +14,8 @@ export {
 } from './testing/clock.ts';
 
 // ---------- one operator, one agent
-export {
-  OperatorHarness,
-  type HarnessOutput,
-  type HarnessSnapshot,
-  type OperatorHarnessOptions,
-} from './testing/harness.ts';
+export { OperatorHarness, type HarnessSnapshot, type OperatorHarnessOptions } from './testing/harness.ts';
+export type { HarnessOutput } from './testing/harness-outputs.ts';
 export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing/agent.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing/vector-form.ts';
 export { runVector } from './testing/vectors.ts';

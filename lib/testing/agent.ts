@@ -17,7 +17,8 @@ import { checkAgentOptions, type AgentOperatorOptions } from '../../operators/ag
 import type { DeadLetter } from '../../operators/dead-letter.ts';
 import { applyAgent } from '../../operators/apply-agent.ts';
 import type { ManualClock } from './clock.ts';
-import { OperatorHarness, type HarnessOutput } from './harness.ts';
+import { OperatorHarness } from './harness.ts';
+import type { HarnessOutput } from './harness-outputs.ts';
 
 export interface AgentHarnessOptions {
   /** Chat model connections by name. @defaultValue none */

@@ -16,21 +16,14 @@ import type { HostServices } from '../runtime/hosts/operator-context.ts';
 import { OperatorHost, type HostSnapshot } from '../runtime/hosts/operator-host.ts';
 import { MetricTree } from '../runtime/job/metric-group.ts';
 import { Places } from '../runtime/edges/places.ts';
-import type { Receiver } from '../runtime/edges/receiver.ts';
 import type { WorkServices } from '../runtime/work/work.ts';
 import { KeyContext } from '../state/key-context.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
 import { MemoryStorage } from '../state/memory-storage.ts';
 import type { Store } from '../state/store.ts';
 import { ManualClock } from './clock.ts';
+import { HarnessOutputs, type HarnessOutput } from './harness-outputs.ts';
 import { HarnessWork, jobId } from './harness-work.ts';
-
-/** What came out, in order. */
-export type HarnessOutput<O> =
-  | { readonly kind: 'record'; readonly value: O; readonly timestamp: Timestamp }
-  | { readonly kind: 'side'; readonly tag: string; readonly value: unknown; readonly timestamp: Timestamp }
-  | { readonly kind: 'watermark'; readonly timestamp: Timestamp }
-  | { readonly kind: 'status'; readonly idle: boolean };
 
 export interface OperatorHarnessOptions<I> {
   /** The key of a value. @defaultValue the operator is not keyed */
@@ -90,7 +83,7 @@ export class OperatorHarness<I, O> {
   readonly #operator: Operator<I, O> | Step<I, O>;
   readonly #options: OperatorHarnessOptions<I>;
   readonly #tree: MetricTree;
-  #outputs: HarnessOutput<O>[] = [];
+  readonly #outputs = new HarnessOutputs<O>();
   #host: OperatorHost<I, O> | undefined;
   #keys = new KeyContext();
   #workingSet: WorkingSet | undefined;
@@ -188,7 +181,7 @@ export class OperatorHarness<I, O> {
    */
   async advance(duration: Duration): Promise<readonly HarnessOutput<O>[]> {
     await this.move(duration);
-    return this.#taken();
+    return this.#outputs.take();
   }
 
   /** @internal The same; what comes out is left to whoever waits for it. */
@@ -200,7 +193,7 @@ export class OperatorHarness<I, O> {
       const next = Math.min(until, Math.max(now, (timerService?.nextProcessingTime ?? until) + 1));
       await this.clock.advance(next - now);
       await this.#engine.quiet(workQueue);
-      this.#outputs.push(...this.#step(() => this.host.processingTime(next - 1)));
+      this.#outputs.keep(this.#step(() => this.host.processingTime(next - 1)));
       if (next >= until) break;
     }
     await this.#engine.quiet(workQueue);
@@ -214,7 +207,7 @@ export class OperatorHarness<I, O> {
   async settled(options: { readonly timeout?: Duration | undefined } = {}): Promise<readonly HarnessOutput<O>[]> {
     const { timeout = '5s' } = options;
     const { workQueue } = this.host;
-    if (await this.#engine.settled(workQueue, durationMs('timeout', timeout))) return this.#taken();
+    if (await this.#engine.settled(workQueue, durationMs('timeout', timeout))) return this.#outputs.take();
     throw new StreamError(
       'WORK_TIMEOUT',
       `${workQueue?.open} items of work did not end within ${timeout} of real time`,
@@ -334,7 +327,7 @@ export class OperatorHarness<I, O> {
    */
   async restore(snapshot: HarnessSnapshot): Promise<void> {
     this.#engine.kill();
-    this.#outputs = [];
+    this.#outputs.take();
     await this.#host?.close();
     await this.#start({ ...snapshot, journal: await this.#engine.entries() });
   }
@@ -356,8 +349,8 @@ export class OperatorHarness<I, O> {
       nextState: snapshot?.states.size ?? 0,
       keys: this.#keys,
       keyed: keyOf !== undefined,
-      output: this.#receiver(),
-      sides: new Map(sides.map(({ id }) => [id, this.#sideReceiver(id)])),
+      output: this.#outputs.main,
+      sides: new Map(sides.map(({ id }) => [id, this.#outputs.side(id)])),
       services: this.#services(this.#workingSet),
     });
     this.#host = host;
@@ -379,38 +372,8 @@ export class OperatorHarness<I, O> {
     };
   }
 
-  #receiver(): Receiver<O> {
-    return {
-      record: (value, timestamp) => void this.#outputs.push({ kind: 'record', value, timestamp }),
-      watermark: (timestamp) => void this.#outputs.push({ kind: 'watermark', timestamp }),
-      status: (idle) => void this.#outputs.push({ kind: 'status', idle }),
-    };
-  }
-
-  /** Watermarks go to side outputs too; written down are those of the main output. */
-  #sideReceiver(tag: string): Receiver<unknown> {
-    return {
-      record: (value, timestamp) => void this.#outputs.push({ kind: 'side', tag, value, timestamp }),
-      watermark: () => {},
-      status: () => {},
-    };
-  }
-
   #step(body: () => void): readonly HarnessOutput<O>[] {
-    const before = this.#taken();
-    try {
-      this.#engine.step(body);
-      return this.#outputs;
-    } finally {
-      this.#outputs = before;
-    }
-  }
-
-  /** What came out of work since it was last asked for. */
-  #taken(): HarnessOutput<O>[] {
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.of(() => this.#engine.step(body));
   }
 }
 

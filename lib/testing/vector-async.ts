@@ -6,7 +6,8 @@
  */
 import { MIN_TIMESTAMP } from '../core/element.ts';
 import { asyncMap } from '../../operators/async-map.ts';
-import { OperatorHarness, type HarnessOutput } from './harness.ts';
+import { OperatorHarness } from './harness.ts';
+import type { HarnessOutput } from './harness-outputs.ts';
 import {
   timeOf,
   vectorTime,

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { OutputTag } from '../../lib/core/output-tag.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
+import { OperatorHarness } from '../../lib/testing/harness.ts';
+import type { HarnessOutput } from '../../lib/testing/harness-outputs.ts';
 import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow } from '../../operators/window.ts';
 

@@ -14,7 +14,8 @@ import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
 import type { Operator } from '../../lib/core/operator.ts';
 import type { OutputTag } from '../../lib/core/output-tag.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
+import { OperatorHarness } from '../../lib/testing/harness.ts';
+import type { HarnessOutput } from '../../lib/testing/harness-outputs.ts';
 import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
 import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
 

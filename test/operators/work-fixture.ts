@@ -8,7 +8,8 @@ import type { Operator } from '../../lib/core/operator.ts';
 import type { OutputTag } from '../../lib/core/output-tag.ts';
 import { emptyJournal, Journal } from '../../lib/runtime/journal/journal.ts';
 import { Macrotasks } from '../../lib/runtime/work/macrotasks.ts';
-import { OperatorHarness, type HarnessOutput } from '../../lib/testing/harness.ts';
+import { OperatorHarness } from '../../lib/testing/harness.ts';
+import type { HarnessOutput } from '../../lib/testing/harness-outputs.ts';
 import type { WorkItem } from '../../lib/runtime/work/work-item.ts';
 import type { WorkQueue, WorkServices } from '../../lib/runtime/work/work.ts';
 
