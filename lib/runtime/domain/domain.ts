@@ -12,7 +12,7 @@ import { checkHeader, checkStates, emptyHeader, headerFormat, type Header } from
 import { cutTopology } from '../checkpoint/topology-cut.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Topology } from '../hosts/topology.ts';
-import type { TickTurn } from '../journal/turn.ts';
+import type { TickTurn, Turn } from '../journal/turn.ts';
 import { beginBranch, leftOverAtCut } from '../recovery/branch.ts';
 import { openKnownSplits, openNewSplits } from '../recovery/open-splits.ts';
 import { Recovery, type Recorded } from '../recovery/recovery.ts';
@@ -96,7 +96,7 @@ export class Domain implements Replayed, AssembledFor {
 
   /** Restores state, opens sources and sinks, replays the recorded turns and starts the work that is open. */
   async start(): Promise<void> {
-    const { coordinator, work, slices, journal } = this.parts;
+    const { coordinator, work, journal } = this.parts;
     const { clock } = this.#options;
     await this.#restore();
     await this.#openHosts();
@@ -109,10 +109,9 @@ export class Domain implements Replayed, AssembledFor {
     this.#replayed = true;
     if (this.#branch !== this.#header.branch) await this.#inLife(coordinator.trigger());
     else if (this.#checkpointWanted) this.checkpointSoon();
-    // Work first: what slices submit is then work like any other.
+    // Before slices go on: what those submit is then work like any other.
     work.resume(this.queues());
-    await this.#inLife(slices.finish());
-    this.turns.run(
+    await this.turn(
       () => this.restartCountdowns(),
       () => ({ kind: 'start' }),
     );
@@ -289,6 +288,10 @@ export class Domain implements Replayed, AssembledFor {
   /** Names of the open items of work. */
   openItems(): ReadonlySet<string> {
     return new Set(this.queues().flatMap((queue) => [...queue.items()].map(({ name }) => name)));
+  }
+
+  async turn(body: () => void, turn: () => Turn): Promise<void> {
+    await this.#inLife(this.parts.slices.turn(body, turn));
   }
 
   tick(turn: TickTurn): void {

@@ -6,6 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { LoopSlice } from '../../core/slice.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';
+import type { Turn } from '../journal/turn.ts';
 import type { Turns } from './turns.ts';
 
 export interface SlicesOptions {
@@ -30,8 +31,7 @@ export class Slices {
 
   /** Whether anything is left. */
   get isOpen(): boolean {
-    const { turns } = this.#options;
-    return turns.isHeld || turns.waits;
+    return this.#options.turns.isHeld;
   }
 
   /** Does the next piece. False when it failed, and the job is over. */
@@ -66,6 +66,16 @@ export class Slices {
       if (slice.isOver) await slice.giveBack();
     }
     return true;
+  }
+
+  /**
+   * Runs a turn whose effect the caller counts on: what is left of those before it goes first. False when one failed,
+   * and the job is over.
+   */
+  async turn(body: () => void, turn: () => Turn): Promise<boolean> {
+    // Looked at again without a pause before it: a turn may have come meanwhile that leaves something.
+    while (this.isOpen) if (!(await this.finish())) return false;
+    return this.#options.turns.run(body, turn) === 'ran';
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { SourceBatch } from '../../core/connector.ts';
+import { invariant } from '../../core/errors.ts';
 import { LoopSlice, sliceMs } from '../../core/slice.ts';
 import type { Places } from '../edges/places.ts';
 import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
@@ -15,14 +16,15 @@ import { markOfPosition, type Turn } from '../journal/turn.ts';
 import { ReadySplits, type HostedSplit } from './ready-splits.ts';
 import type { Slices } from './slices.ts';
 import { TurnSize } from './turn-size.ts';
+import type { TurnOutcome } from './turns.ts';
 
 export interface TaskLoopOptions {
   readonly clock: Clock;
   readonly sources: readonly SourceHost<unknown>[];
   readonly places: Places;
   readonly signal: AbortSignal;
-  /** Runs a live turn; false when it failed and the job is over. `turn` is asked after `body` has run. */
-  readonly turn: (body: () => void, turn: () => Turn) => boolean;
+  /** Runs a live turn. `turn` is asked after `body` has run. */
+  readonly turn: (body: () => void, turn: () => Turn) => TurnOutcome;
   /** What turns have left for later. */
   readonly slices: Pick<Slices, 'isOpen' | 'step'>;
   /** True while work is open anywhere: the end of input waits for it. */
@@ -125,7 +127,6 @@ export class TaskLoop {
       if (slices.isOpen) {
         if (!slices.step()) return false;
       } else {
-        // Not while turns wait for slices: what is taken as accepted must be.
         const accepted = !this.#stopped && this.#acceptNext(acceptedMax);
         const next = this.#next();
         if (next !== undefined) {
@@ -145,15 +146,27 @@ export class TaskLoop {
     }
     // What a read has brought is kept, though nothing is handed over any more.
     for (const { splits } of sources) for (const split of splits.values()) this.#ready.look(split);
-    while (!this.#options.signal.aborted && this.#acceptNext()) if (slice.isOver) await slice.giveBack();
+    while (!this.#options.signal.aborted) {
+      if (slices.isOpen) {
+        if (!slices.step()) return false;
+      } else if (!this.#acceptNext()) return false;
+      if (slice.isOver) await slice.giveBack();
+    }
     return false;
   }
 
+  /** Runs a turn that what follows counts on: nothing is left of one before it. False when it failed. */
+  #turn(body: () => void, turn: () => Turn): boolean {
+    const outcome = this.#options.turn(body, turn);
+    invariant(outcome !== 'waits', 'I22: what is taken as accepted or handed over is');
+    return outcome === 'ran';
+  }
+
   #step({ host, split }: HostedSplit): boolean {
-    const { turn, clock } = this.#options;
+    const { clock } = this.#options;
     const facts = { source: host.number, split: split.name };
     if (split.isDrained) {
-      return turn(
+      return this.#turn(
         () => host.end(split),
         () => ({ kind: 'end', ...facts }),
       );
@@ -161,7 +174,7 @@ export class TaskLoop {
     const start = clock.elapsed();
     this.#turnStart = start;
     let count = 0;
-    const done = turn(
+    const done = this.#turn(
       () => (count = host.push(split, this.#size.records, this.#push)),
       () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
     );
@@ -188,9 +201,9 @@ export class TaskLoop {
   }
 
   #accept(host: SourceHost<unknown>, split: Split<unknown>, part: SourceBatch<unknown>): void {
-    const { turn, whenDurable } = this.#options;
+    const { whenDurable } = this.#options;
     const input = host.acceptable(split, part);
-    const accepted = turn(
+    const accepted = this.#turn(
       () => split.accept(input),
       () => ({ kind: 'input', source: host.number, split: split.name, input }),
     );

@@ -60,7 +60,7 @@ export class Ticks {
     const { clock, topology, turns, loop, watchdog } = this.#options;
     const now = clock.now();
     const splits = topology.sources.flatMap((source) => source.dueForTick(now, loop.asks && !stoodStill));
-    // While timers fire in slices nothing else happens; the next tick sees what this one would have.
+    // Behind what is left of other turns it would run later than it says; the next tick sees what this one would have.
     if (!turns.isHeld && (splits.length > 0 || this.#timerInMs(now) <= 0)) {
       const turn: TickTurn = { kind: 'tick', now, ...(splits.length > 0 && { splits }) };
       turns.run(

@@ -24,6 +24,9 @@ export interface TurnsOptions {
   readonly onTurn?: ((turn: Turn) => void) | undefined;
 }
 
+/** What became of a live turn. One that waits runs behind those before it; `failed`: the job is over. */
+export type TurnOutcome = 'ran' | 'waits' | 'failed';
+
 interface WaitingTurn {
   readonly body: () => void;
   readonly turn: () => Turn;
@@ -68,24 +71,21 @@ export class Turns {
     this.#submitted.push({ queue, item });
   }
 
-  /** Whether a turn would wait: one before it is not finished. */
+  /** Whether a turn would wait: one before it is not finished, or waits itself. */
   get isHeld(): boolean {
-    return this.#options.isHeld?.() === true;
-  }
-
-  /** Whether any waits. */
-  get waits(): boolean {
-    return this.#waiting.size > 0;
+    return this.#options.isHeld?.() === true || this.#waiting.size > 0;
   }
 
   /**
-   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. False when
-   * it failed, and the job is over.
+   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. What must
+   * follow its effect looks at the outcome, or goes through `Slices.turn`.
    */
-  run(body: () => void, turn: () => Turn, now?: Timestamp): boolean {
-    if (!this.isHeld && !this.waits) return this.#live(body, turn, now);
+  run(body: () => void, turn: () => Turn, now?: Timestamp): TurnOutcome {
+    const { signal } = this.#options;
+    if (!this.isHeld) return this.#live(body, turn, now) ? 'ran' : 'failed';
+    if (signal.aborted) return 'failed';
     this.#waiting.push({ body, turn, now });
-    return !this.#options.signal.aborted;
+    return 'waits';
   }
 
   /** Goes on with what holds the others. */

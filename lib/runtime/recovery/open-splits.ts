@@ -30,7 +30,7 @@ export const openNewSplits = async (job: Replayed, clock: Clock): Promise<void> 
     for (const name of await host.source.splits(job.signal)) {
       job.signal.throwIfAborted();
       if (host.splits.has(name)) continue;
-      job.turns.run(
+      await job.turn(
         () => void host.addSplit(name),
         () => ({ kind: 'split', source: host.number, split: name }),
       );

@@ -23,6 +23,8 @@ export interface Replayed {
   openItems(): ReadonlySet<string>;
   /** Opens the reader of a split at its position. */
   openSplit(source: SourceHost<unknown>, name: string): Promise<void>;
+  /** Runs a live turn, behind what is left of those before it. Rejects when the job is over. */
+  turn(body: () => void, turn: () => Turn): Promise<void>;
   tick(turn: TickTurn): void;
   /** Timers are left of an earlier turn. */
   readonly isHeld: boolean;
@@ -32,8 +34,6 @@ export interface Replayed {
 }
 
 export interface ReplayedTurns {
-  /** Runs a live turn. */
-  run(body: () => void, turn: () => Turn): boolean;
   /** Runs a recorded turn again, or a part of it, at its recorded time. */
   replay(now: Timestamp | undefined, body: () => void): void;
   /** What replayed turns have submitted since this was asked last. */

@@ -222,6 +222,11 @@ export class Life implements Replayed, AssembledFor {
     return source.openSplit(name, this.signal, this.#clock);
   }
 
+  async turn(body: () => void, turn: () => Turn): Promise<void> {
+    await this.parts.slices.turn(body, turn);
+    this.#throwFailure();
+  }
+
   tick(turn: TickTurn): void {
     tickTopology(this.topology, turn);
   }

@@ -32,9 +32,10 @@ const looping = <T>(
     places: hosted.places,
     signal: abort.signal,
     turn: (body, turn) => {
+      if (slices.isOpen) return 'waits';
       body();
       turns.push(turn());
-      return true;
+      return 'ran';
     },
     slices,
     workOpen: () => false,
@@ -151,6 +152,34 @@ describe('a long page of what can not be read again', () => {
     expect(await run).toBe(false);
     expect(sum(sizes(turns))).toBe(5000);
     expect(hosted.log).toEqual([]);
+  });
+
+  test('is kept whole when the job stops while turns wait for others', async () => {
+    const slices = {
+      isOpen: false,
+      steps: 0,
+      step: () => {
+        slices.steps += 1;
+        slices.isOpen = slices.steps % 3 !== 0;
+        return true;
+      },
+    };
+    let stopped = false;
+    // Whenever the event loop is given back an outcome brings a watermark that makes very many timers due.
+    const defer = (fn: () => void): void => {
+      slices.isOpen = stopped;
+      systemClock.defer(fn);
+    };
+    const clock = { ...systemClock, elapsed: stepping(), defer };
+    const { loop, turns, open } = looping(pageOf(5000), { slices, clock });
+    await open();
+    const run = loop.run();
+    await vi.waitFor(() => expect(turns.length).toBeGreaterThan(0), { timeout: 20_000 });
+    stopped = true;
+    loop.stop();
+    expect(await run).toBe(false);
+    expect(sum(sizes(turns))).toBe(5000);
+    expect(slices.steps).toBeGreaterThan(5);
   });
 
   test('is not taken for accepted while turns wait for others', async () => {

@@ -29,7 +29,7 @@ const start = (): Turn => ({ kind: 'start' });
 
 test('I13: a turn inside a turn is a broken invariant, and the job is over', () => {
   const { turns, failures } = made();
-  expect(turns.run(() => void turns.run(() => {}, start), start)).toBe(true);
+  expect(turns.run(() => void turns.run(() => {}, start), start)).toBe('ran');
   expect(failures).toHaveLength(1);
   expect(failures[0]).toBeInstanceOf(InvariantError);
   expect(String(failures[0])).toContain('I13');
@@ -41,7 +41,7 @@ test('what a turn throws fails the job, and the turn is not noted', () => {
   const boom = (): never => {
     throw new RangeError('boom');
   };
-  expect(turns.run(boom, start)).toBe(false);
+  expect(turns.run(boom, start)).toBe('failed');
   expect(failures[0]).toBeInstanceOf(StreamError);
   expect(failures[0]).toMatchObject({ code: 'OPERATOR_FAILED', cause: { message: 'boom' } });
   expect(seen).toEqual([]);
@@ -64,5 +64,5 @@ test('a recorded turn sees its recorded time, and no live turn runs once the job
   turns.replay(3, () => (now = turns.now()));
   expect(now).toBe(3);
   abort.abort();
-  expect(turns.run(() => expect.fail('it ran'), start)).toBe(false);
+  expect(turns.run(() => expect.fail('it ran'), start)).toBe('failed');
 });
