@@ -10,8 +10,10 @@ import {
   StreamExecutionEnvironment,
   type DataStream,
   type Job,
+  type OpenStorage,
   type Sink,
   type Source,
+  type Storage,
 } from 'millrace';
 import { describe, expect, test } from 'vitest';
 import { later, once, until } from './story.ts';
@@ -24,7 +26,7 @@ interface Pipeline {
   readonly hangs: () => boolean;
 }
 
-const environment = (storage = new MemoryStorage()): StreamExecutionEnvironment =>
+const environment = (storage: Storage = new MemoryStorage()): StreamExecutionEnvironment =>
   StreamExecutionEnvironment.create({ ...once, storage, stopTimeout: '60ms' });
 
 const ticks = (env: StreamExecutionEnvironment): DataStream<number> =>
@@ -58,8 +60,8 @@ const sinkThat = (hangs: Partial<Sink<number>>, writer: object = {}): Sink<numbe
   ...hangs,
 });
 
-/** A part of a pipeline that hangs for ever; `hang` says that it has begun to. */
-const parts: Record<string, (env: StreamExecutionEnvironment, hang: () => Promise<never>) => void> = {
+/** Code of a pipeline that hangs for ever; `hang` says that it has begun to. */
+const codeParts: Record<string, (env: StreamExecutionEnvironment, hang: () => Promise<never>) => void> = {
   'the write of a callback sink': (env, hang) => void ticks(env).sinkTo(callbackSink(hang)),
   'the write of an at-least-once sink': (env, hang) => void ticks(env).sinkTo(defineSink({ write: hang })),
   'the commit of a sink': (env, hang) => void ticks(env).sinkTo(defineSink({ guarantee: 'exactly-once', write: hang })),
@@ -91,12 +93,77 @@ const parts: Record<string, (env: StreamExecutionEnvironment, hang: () => Promis
   },
 };
 
-const pipeline = (part: keyof typeof parts, env = environment()): Pipeline => {
+/** The storage with one function of one of its parts hanging. */
+const storageThat =
+  (part: 'storage' | 'state' | 'batch' | 'journal', name: string) =>
+  (hang: () => Promise<never>): Storage => {
+    const memory = new MemoryStorage();
+    const hanging = <T extends object>(kind: typeof part, object: T, others: Partial<T> = {}): T =>
+      new Proxy(object, {
+        get: (target, key) => {
+          if (kind === part && key === name) return key === 'entries' || key === 'rebuildState' ? hangs : hang;
+          const own: unknown = key in others ? others[key as keyof T] : target[key as keyof T];
+          return typeof own === 'function' ? own.bind(target) : own;
+        },
+      });
+    const hangs = async function* (): AsyncGenerator<never> {
+      yield await hang();
+    };
+    const open = async (): Promise<OpenStorage> => {
+      const opened = await memory.open();
+      const { state, journal } = opened;
+      return hanging('storage', opened, {
+        state: hanging('state', state, { batch: () => hanging('batch', state.batch()) }),
+        journal: hanging('journal', journal),
+      });
+    };
+    return { name: 'hanging', open: part === 'storage' && name === 'open' ? hang : open };
+  };
+
+const storageParts: Record<string, (hang: () => Promise<never>) => Storage> = {
+  'the opening of a store': storageThat('storage', 'open'),
+  'the close of a store': storageThat('storage', 'close'),
+  'the reading of the newest checkpoint': storageThat('state', 'entries'),
+  'the write of a checkpoint': storageThat('batch', 'write'),
+  'the deletion of old checkpoints': storageThat('state', 'clear'),
+  'the reading of the journal': storageThat('journal', 'rebuildState'),
+  'the write of the journal': storageThat('journal', 'append'),
+  'the pruning of the journal': storageThat('journal', 'pruneState'),
+  'the position of the journal': storageThat('journal', 'getRecoveryMarker'),
+};
+
+const parts: Record<string, (hang: () => Promise<never>) => StreamExecutionEnvironment> = {
+  ...Object.fromEntries(
+    Object.entries(codeParts).map(([part, build]) => [
+      part,
+      (hang: () => Promise<never>) => {
+        const env = environment();
+        build(env, hang);
+        return env;
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(storageParts).map(([part, storage]) => [
+      part,
+      (hang: () => Promise<never>) => {
+        const env = environment(storage(hang));
+        ticks(env)
+          .asyncMap(async (n) => n)
+          .sinkTo(callbackSink(() => {}));
+        return env;
+      },
+    ]),
+  ),
+};
+
+const pipeline = (part: keyof typeof parts): Pipeline => {
   let hanging = false;
-  parts[part]?.(env, () => {
+  const env = parts[part]?.(() => {
     hanging = true;
     return forEver();
   });
+  if (env === undefined) throw new Error(`no part ${part}`);
   return { env, hangs: () => hanging };
 };
 

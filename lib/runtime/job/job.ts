@@ -259,7 +259,8 @@ export class Job {
     }
     opened.storage = await opening;
     if (!(await this.#wayOut.inTime(Promise.resolve(resources?.open())))) return this.#leaveEarly();
-    const domain = await Domain.open({
+    // Reads the newest checkpoint and the whole journal.
+    const opens = Domain.open({
       ...this.#options,
       storage: opened.storage,
       memoryId: this.#memoryId,
@@ -268,6 +269,8 @@ export class Job {
       onCheckpoint: (stats) => this.#onCheckpoint(stats),
       onFailure: () => {}, // `run` and `checkpoint` reject with it.
     });
+    if (!(await this.#wayOut.inTime(opens))) return this.#leaveEarly();
+    const domain = await opens;
     opened.domain = domain;
     this.#domain = domain;
     if (this.#wayOut.wanted === 'cancel') domain.kill();
@@ -298,7 +301,8 @@ export class Job {
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
       // Without a place for state, whose calls had their time.
-      await domain.quiesce(this.#options.storage === undefined ? 0 : this.#stopTimeoutMs);
+      const callsMs = this.#options.storage === undefined ? 0 : this.#stopTimeoutMs;
+      await this.#wayOut.inTime(domain.quiesce(callsMs), callsMs + this.#lastCommitMs);
       this.#leaveWith('stopped', await this.#lastCheckpoint(domain));
     }
   }
@@ -316,9 +320,12 @@ export class Job {
    */
   async #lastCheckpoint(domain: Domain, options: { readonly finished?: boolean } = {}): Promise<boolean> {
     // Calls may have used up the time; what is left of a stop is ours and the sinks'.
-    const atLeastMs = Math.min(this.#stopTimeoutMs, lastCommitMs);
     const checkpoint = domain.durableCheckpoint(options).then(() => domain.committed());
-    return this.#wayOut.inTime(checkpoint, atLeastMs);
+    return this.#wayOut.inTime(checkpoint, this.#lastCommitMs);
+  }
+
+  get #lastCommitMs(): number {
+    return Math.min(this.#stopTimeoutMs, lastCommitMs);
   }
 
   /**
