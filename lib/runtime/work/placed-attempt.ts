@@ -38,12 +38,13 @@ export abstract class PlacedAttempt<O extends PlaceOwner> extends Attempt {
 
   protected callEnded(): void {
     this.#open -= 1;
+    this.#leaveIdle();
   }
 
   /** A call waits before its next attempt. */
   backOff(): void {
     this.#backingOff += 1;
-    if (this.#backingOff === this.#open && this.#placed) this.leave();
+    this.#leaveIdle();
   }
 
   /** It has waited: runs `then` while the body has its place. */
@@ -70,6 +71,11 @@ export abstract class PlacedAttempt<O extends PlaceOwner> extends Attempt {
       for (const each of waiting) each();
       if (this.isOver) this.leave();
     });
+  }
+
+  /** What its code does with an outcome until it calls again needs no place. */
+  #leaveIdle(): void {
+    if (this.#open > 0 && this.#backingOff === this.#open && this.#placed) this.leave();
   }
 
   protected leave(): void {
