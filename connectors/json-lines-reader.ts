@@ -9,6 +9,7 @@ import { StreamError } from '../lib/core/errors.ts';
 import { refusal } from '../lib/core/options.ts';
 import { openRegular } from '../lib/core/regular-file.ts';
 import { lastingSystemError, systemError } from '../lib/core/system-error.ts';
+import { hasMark, markOf, type LineMark } from './line-mark.ts';
 import { malformedAt, malformedLines, parseLine, type LineOptions, type MalformedLine } from './json-line.ts';
 
 /** Behind the last consumed line. */
@@ -17,6 +18,8 @@ export interface JsonLinesPosition {
   readonly offset: number;
   /** Lines before the offset, blank and skipped ones included. */
   readonly line: number;
+  /** Of a line that was read, the last one of a whole batch. @defaultValue none: its content is not looked at */
+  readonly mark?: LineMark | undefined;
 }
 
 interface ReaderOptions<T> extends LineOptions<T> {
@@ -47,6 +50,8 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   /** File offset of `#start`, and the lines before it. */
   #offset: number;
   #line: number;
+  /** Of the last record that came out of it. */
+  #last: LineMark | undefined;
   #ended = false;
   #closed = false;
   #failure: StreamError | undefined;
@@ -61,6 +66,7 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
     this.#size = start.size;
     this.#offset = start.offset;
     this.#line = start.line;
+    this.#last = start.mark;
   }
 
   static async open<T>(
@@ -106,16 +112,18 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
   /** The records that are in the buffer, up to the batch size; undefined when there is none. */
   #take(): SourceBatch<T, JsonLinesPosition> | undefined {
     const { batchSize } = this.#options;
-    const before: JsonLinesPosition = { offset: this.#offset, line: this.#line };
-    const values: T[] = [];
+    const before = this.#position();
     const offsets: number[] = [];
     const lines: number[] = [];
+    let [firstStart, firstText, lastStart, lastText] = [0, '', 0, ''];
+    const values: T[] = [];
     const sides = new Map<number, string>();
     while (values.length < batchSize) {
       const end = this.#lineEnd();
       if (end === undefined) break;
       const text = this.#textTo(end);
       const line = this.#line + 1;
+      const start = this.#offset;
       const bytes = (): Buffer => this.#buffer.subarray(this.#start, end);
       const parsed = text === '' ? undefined : parseLine(text, this.#options, { line, bytes });
       const failure = parsed?.mistake ?? (this.#options.onMalformed === 'fail' ? parsed?.malformed : undefined);
@@ -135,15 +143,25 @@ export class JsonLinesReader<T> implements SourceReader<T, JsonLinesPosition> {
         sides.set(values.length, malformedLines.id);
         values.push(item as T); // not a T, which `sides` says of this index
       } else values.push(parsed.value as T); // neither malformed nor a mistake
+      if (offsets.length === 0) [firstStart, firstText] = [start, text];
+      lastStart = start;
+      lastText = text;
       offsets.push(this.#offset);
       lines.push(this.#line);
     }
     if (values.length === 0) return undefined;
+    const [first, last] = [markOf(firstStart, firstText), markOf(lastStart, lastText)];
+    const table = { before, offsets, lines, first, last };
+    this.#last = last;
     return {
       values,
       ...(sides.size > 0 ? { sides } : {}),
-      position: (count) => positionAt(count, { before, offsets, lines }),
+      position: (count) => positionAt(count, table),
     };
+  }
+
+  #position(): JsonLinesPosition {
+    return { offset: this.#offset, line: this.#line, ...(this.#last && { mark: this.#last }) };
   }
 
   /**
@@ -224,15 +242,18 @@ interface PositionTable {
   readonly before: JsonLinesPosition;
   readonly offsets: readonly number[];
   readonly lines: readonly number[];
+  /** Of the first and the last record of the batch. */
+  readonly first: LineMark;
+  readonly last: LineMark;
 }
 
-const positionAt = (count: number, { before, offsets, lines }: PositionTable): JsonLinesPosition => {
+const positionAt = (count: number, { before, offsets, lines, first, last }: PositionTable): JsonLinesPosition => {
   if (count === 0) return before;
   const offset = offsets[count - 1];
   const line = lines[count - 1];
   if (offset === undefined || line === undefined)
     throw refusal('count', `an integer from 0 to ${offsets.length}`, count);
-  return { offset, line };
+  return { offset, line, mark: count === offsets.length ? last : first };
 };
 
 interface Reopening {
@@ -243,7 +264,7 @@ interface Reopening {
 /** Where to go on, after checking that the file can be the one that the position was taken in. */
 const startOf = async (handle: FileHandle, file: string, { position, size }: Reopening): Promise<JsonLinesPosition> => {
   if (position === undefined || position.offset === 0) return { offset: 0, line: 0 };
-  const { offset, line } = position;
+  const { offset, line, mark } = position;
   if (size < offset) {
     throw new StreamError(
       'INPUT_CHANGED',
@@ -253,12 +274,20 @@ const startOf = async (handle: FileHandle, file: string, { position, size }: Reo
       },
     );
   }
+  if (mark !== undefined && !(await hasMark(handle, mark, offset)))
+    throw new StreamError(
+      'INPUT_CHANGED',
+      `input "${file}" has another line at byte ${mark.start} than was read there`,
+      {
+        details: { file },
+      },
+    );
   const around = Buffer.alloc(3);
   const { bytesRead } = await handle.read(around, 0, 3, offset - 1);
   if (around[0] === newline || bytesRead === 1) return position;
   // The last line had no newline when it was read: it may have got one since, but it must not have got longer.
   const lineBreak = around[1] === newline ? 1 : around[1] === carriageReturn && around[2] === newline ? 2 : 0;
-  if (lineBreak > 0) return { offset: offset + lineBreak, line };
+  if (lineBreak > 0) return { ...position, offset: offset + lineBreak, line };
   throw new StreamError(
     'INPUT_CHANGED',
     `input "${file}" has no line that ends at byte ${offset}, where one was read before`,

@@ -117,6 +117,7 @@ export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lin
 export type { JsonLinesCommittable } from '../connectors/json-lines-output.ts';
 export { malformedLines, type MalformedLine } from '../connectors/json-line.ts';
 export type { JsonLinesPosition } from '../connectors/json-lines-reader.ts';
+export type { LineMark } from '../connectors/line-mark.ts';
 export { jsonLines, type JsonLinesOptions, type JsonLinesSource } from '../connectors/json-lines-source.ts';
 export type { FileRange } from '../connectors/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';

@@ -174,6 +174,7 @@ test('millrace', () => {
     type KeyRange
     type KeyedConcatMapOptions
     type LevelStorageOptions
+    type LineMark
     type ListState
     type LogFunction
     type LogLevel

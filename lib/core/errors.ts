@@ -27,7 +27,7 @@ export const errorTable = {
   INPUT_MALFORMED: entry(false, "mend the line, or set `onMalformed` to 'skip' or 'side-output'"),
   INPUT_CHANGED: entry(
     false,
-    'the input is shorter than, or differs from, what was read before (its length and where a line ends are checked, not its content); give the same input, or start with a new state directory',
+    'the input is shorter than, or differs from, what was read before (of a file its length and one of the last lines are checked, and no other content); give the same input, or start with a new state directory',
   ),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
   SOURCE_FAILED: entry(true, 'see `cause`; the job starts again for as long as its restart strategy says'),

@@ -96,10 +96,10 @@ for (const { name, run } of sourceSuite('json-lines (two files, side output)', a
 describe('lines', () => {
   test('a position is behind the line and its break, in bytes', async () => {
     const { positions } = await readAll('{"é":1}\r\n\n"€"\n7');
-    expect(positions).toEqual([
-      { offset: 10, line: 1 },
-      { offset: 17, line: 3 },
-      { offset: 18, line: 4 },
+    expect(positions).toMatchObject([
+      { offset: 10, line: 1, mark: { start: 0 } },
+      { offset: 17, line: 3, mark: { start: 11 } },
+      { offset: 18, line: 4, mark: { start: 17 } },
     ]);
   });
 
@@ -213,8 +213,27 @@ describe('files that are not there, or not the same', () => {
     const path = await fileOf('123\n456\n');
     const source = jsonLines(path);
     await expect(source.open(path, { offset: 9, line: 2 }, signal)).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
-    await expect(source.open(path, { offset: 3, line: 1 }, signal)).resolves.toBeDefined();
+    await (await source.open(path, { offset: 3, line: 1 }, signal)).close();
     await expect(source.open(path, { offset: 2, line: 1 }, signal)).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
+  });
+
+  test('of the same length and of other content', async () => {
+    const path = await fileOf('\ufeff111\n222\n333\n');
+    const source = jsonLines<number>(path);
+    const reader = await source.open(path, undefined, signal);
+    const batch = await reader.read(signal);
+    await reader.close();
+    for (const count of [1, 2, 3]) await (await source.open(path, batch?.position(count), signal)).close();
+    await writeFile(path, '\ufeff111\n222\n999\n444\n');
+    await expect(source.open(path, batch?.position(3), signal)).rejects.toMatchObject({
+      code: 'INPUT_CHANGED',
+      message: expect.stringContaining('another line at byte 11') as string,
+    });
+    await (await source.open(path, batch?.position(2), signal)).close();
+    await writeFile(path, '\ufeff999\n222\n333\n444\n');
+    await expect(source.open(path, batch?.position(2), signal)).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
+    // That of a version which kept no mark.
+    await (await source.open(path, { offset: 11, line: 2 }, signal)).close();
   });
 
   test('a last line without newline may get one and more lines, but not get longer', async () => {
