@@ -136,7 +136,7 @@ export class AgentActions<I> {
     const { context, agent, memory, runOf } = this.#options;
     const { plan, eventClasses } = agent;
     const run = runOf(work.key);
-    if (run === undefined || run.id !== task.run || run.outdated) return Promise.resolve(nothing);
+    if (run === undefined || run.id !== task.run || run.isOver) return Promise.resolve(nothing);
     const action = plan.actions.get(task.action);
     if (action === undefined)
       throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`, {
@@ -144,10 +144,15 @@ export class AgentActions<I> {
       });
     const event = eventFromJson({ ...task.event, attributes: context.handOver(task.event.attributes) }, eventClasses);
     const { step, shortTermView, sensoryView } = task;
-    return runAsyncAction(
+    const ended = runAsyncAction(
       agent,
       new Execution({ operator: this.#operator, run, step, action, event, work, memory, shortTermView, sensoryView }),
     );
+    return ended.catch((error: unknown) => {
+      // Nobody waits for it: what it was refused since is no failure of anybody.
+      if (run.isOver) return nothing;
+      throw error;
+    });
   }
 
   /** A journaled result with its events brought back. */

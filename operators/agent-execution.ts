@@ -75,6 +75,14 @@ export class Execution<I> implements ActionHost {
     return { base: run.sensory?.at(sensoryView, noMemory) ?? noMemory, changes: noChanges };
   }
 
+  get isOver(): boolean {
+    return this.#options.run.isOver;
+  }
+
+  signalOf(signal: AbortSignal): AbortSignal {
+    return this.#options.run.signalOf(signal);
+  }
+
   get resources(): ActionHost['resources'] {
     return this.#options.operator.resources;
   }

@@ -2,6 +2,7 @@
  * One run of an agent: what an input started, as it is stored while an action of it is open, and as it is in memory.
  * Changes to memory are collected in the order of their turns, so that what an action may see comes first.
  */
+import { makeAbort } from '../lib/core/abort.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import type { Fifo } from '../lib/core/fifo.ts';
 import type { Key } from '../lib/core/key.ts';
@@ -43,6 +44,8 @@ export interface StoredRun<I> extends RunFacts<I> {
   readonly shortTerm: number;
   readonly sensory: number;
   readonly queued: number;
+  /** An action of it has failed for good, and others are open. */
+  readonly failed?: true | undefined;
 }
 
 /** An asynchronous action, as it is submitted. */
@@ -62,8 +65,8 @@ export class Run<I> {
   input: Accepted<I>;
   readonly planHash: string;
   /**
-   * It belongs to another plan and begins anew when the next of its actions ends: that is a turn, and one that replay
-   * repeats.
+   * It belongs to another plan and begins anew when the last of its actions has ended: that is a turn, and one that
+   * replay repeats.
    */
   outdated = false;
   /**
@@ -87,12 +90,37 @@ export class Run<I> {
   queue: Fifo<Event> | undefined;
   /** The key's memory for its actions; made when one looks. */
   memory: RunMemory | undefined;
+  #failed = false;
+  /** Aborted when the run is over before its actions are; made when one asks. */
+  #over: AbortController | undefined;
 
   constructor({ id, input, planHash }: RunFacts<I>) {
     this.id = id;
     this.input = input;
     this.planHash = planHash;
     this.hold = input.hold;
+  }
+
+  /** Whether nobody waits for what its open actions bring: they start no call any more, and it ends behind them (I1). */
+  get isOver(): boolean {
+    return this.#failed || this.outdated;
+  }
+
+  /** Whether an action of it has failed for good. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  fail(): void {
+    this.#failed = true;
+    this.#over?.abort();
+  }
+
+  /** The signal of an action of it, which is aborted too when the run is over. */
+  signalOf(signal: AbortSignal): AbortSignal {
+    this.#over ??= makeAbort();
+    if (this.isOver) this.#over.abort();
+    return AbortSignal.any([signal, this.#over.signal]);
   }
 
   stored(): StoredRun<I> {
@@ -109,6 +137,7 @@ export class Run<I> {
       shortTerm: this.shortTermKept,
       sensory: this.sensoryKept,
       queued,
+      ...(this.#failed && { failed: true }),
     };
   }
 

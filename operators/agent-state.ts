@@ -65,6 +65,7 @@ export class AgentState<I> {
       shortTermKept: shortTerm,
       sensoryKept: sensory,
     });
+    if (stored.failed === true) run.fail();
     if (shortTerm > 0) run.shortTerm = new MemoryHistory(this.#shortTerm.values());
     if (sensory > 0) run.sensory = new MemoryHistory(this.#sensory.values());
     if (queued > 0) run.queue = new Fifo();

@@ -219,14 +219,8 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run === undefined) return;
     let events: readonly Event[] = [];
     if (outcome.ok) events = this.#take(run, action, outcome.value);
-    else if (this.#failed(run, action, outcome.error)) {
-      this.#end(run);
-      return;
-    }
-    if (run.queue === undefined) {
-      this.#advance(run, [...events]);
-      return;
-    }
+    else if (this.#failed(run, action, outcome.error)) return void this.#fail(run);
+    if (run.queue === undefined) return void this.#advance(run, [...events]);
     for (const event of events) this.#state.enqueue(run, event); // Behind those that wait already.
     this.#keep(run);
   }
@@ -242,9 +236,13 @@ class AgentOperator<I, O> implements Processor<I> {
     if (run === undefined || run.id !== id) return undefined; // The run ended without it: a late result is refused.
     this.#eventsLeft = eventsPerTurn;
     run.open -= 1;
-    if (!run.outdated) return run;
-    this.#state.forget(run);
-    this.#begin(run.input, run);
+    if (!run.isOver) return run;
+    if (run.open > 0) this.#keep(run);
+    else if (run.failed) this.#end(run);
+    else {
+      this.#state.forget(run);
+      this.#begin(run.input, run);
+    }
     return undefined;
   }
 
@@ -253,15 +251,25 @@ class AgentOperator<I, O> implements Processor<I> {
    * events is its own from now on.
    */
   #advance(run: Run<I>, events: Event[]): boolean {
-    if (this.#dispatch(run, events)) {
-      if (run.open > 0) {
-        this.#keep(run);
-        return true;
-      }
-      this.#state.remember(run, this.#notices.conflict);
+    if (!this.#dispatch(run, events)) return this.#fail(run);
+    if (run.open > 0) {
+      this.#keep(run);
+      return true;
     }
+    this.#state.remember(run, this.#notices.conflict);
     this.#end(run);
     return false;
+  }
+
+  /**
+   * The run has failed. What others of its actions have begun may cost money and change what is outside, so it keeps
+   * its key until they have ended too (I1). True while any is open.
+   */
+  #fail(run: Run<I>): boolean {
+    run.fail();
+    if (run.open > 0) this.#keep(run);
+    else this.#end(run);
+    return run.open > 0;
   }
 
   /** Keeps an open run, with a hold that keeps later watermarks behind it. */

@@ -249,7 +249,10 @@ export interface RunnerContext<O = unknown> {
    * too.
    */
   readonly idempotencyKey: string;
-  /** Aborted when the action times out or the job stops. Asynchronous actions only. */
+  /**
+   * Aborted when the action times out, the job stops, or its run has ended because another action of it failed: then no
+   * further durable call starts. Asynchronous actions only.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -283,6 +286,10 @@ export interface ActionHost {
   readonly warnings?: Warnings | undefined;
   /** Present for an asynchronous action. */
   readonly work?: WorkContext | undefined;
+  /** The action's run has ended without it: no call of it starts any more. @defaultValue false */
+  readonly isOver?: boolean | undefined;
+  /** The signal of its work, aborted too when its run ends without it. @defaultValue the signal as it is */
+  signalOf?(signal: AbortSignal): AbortSignal;
   /** Events that it may send, outputs left out: no more than its run may have. @defaultValue no bound */
   readonly eventsMax?: number | undefined;
 }

@@ -209,7 +209,8 @@ export class ActionContext implements RunnerContext {
   }
 
   get signal(): AbortSignal {
-    return this.#work('signal').signal;
+    const { signal } = this.#work('signal');
+    return this.#host.signalOf?.(signal) ?? signal;
   }
 
   /** Ends the execution and refuses further use: gives what it wants to happen. */
@@ -238,6 +239,7 @@ export class ActionContext implements RunnerContext {
    * actions.
    */
   callDurably<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R>): Promise<R> {
+    if (this.#host.isOver === true) throw runIsOver(this.#host, id);
     return this.#work('durableExecute').call(id, fn, options);
   }
 
@@ -389,3 +391,9 @@ export class ActionContext implements RunnerContext {
  */
 const takesNothing = <R>(fn: (...args: never[]) => R): fn is () => R =>
   fn.length === 0 && /^(?:async\s*)?\(\s*\)\s*=>/.test(Function.prototype.toString.call(fn));
+
+/** Nobody waits for the action, so this reaches its own code and nobody else. */
+const runIsOver = ({ action }: ActionHost, id: string): StreamError =>
+  new StreamError('WORK_ABORTED', `durable call '${id}' of action '${action.name}' can not start: its run has ended`, {
+    hint: 'another action of the run has failed; `signal` tells when that happens',
+  });
