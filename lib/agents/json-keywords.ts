@@ -181,9 +181,19 @@ const isPattern = (source: string): boolean =>
     }
   });
 
-/** What refers to an anchor or to an id is left to the validator. */
-const leadsSomewhere = (root: unknown, reference: string): boolean =>
-  !reference.startsWith('#/') || partAt(root, reference) !== undefined;
+/** Where a part of the schema has a name of its own, what refers to names is left to the validator. */
+const leadsSomewhere = (root: unknown, reference: string): boolean => {
+  if (reference === '#') return true;
+  return reference.startsWith('#/') ? partAt(root, reference) !== undefined : hasNames(root);
+};
+
+const names: ReadonlySet<string> = new Set(['$id', 'id', '$anchor', '$dynamicAnchor']);
+
+const hasNames = (part: unknown): boolean =>
+  Array.isArray(part)
+    ? part.some(hasNames)
+    : isPlainObject(part) &&
+      Object.entries(part).some(([key, each]) => (names.has(key) && typeof each === 'string') || hasNames(each));
 
 const shown = (value: unknown): string => {
   if (typeof value === 'function') return 'a function';
