@@ -137,7 +137,10 @@ describe('a long page of what can not be read again', () => {
       durable();
     }
     expect(await run).toBe(true);
-    expect([Math.max(...sizes(turns)), most]).toEqual([256, 1024]);
+    expect(Math.max(...sizes(turns))).toBe(256);
+    // How many of a part are handed over in one turn depends on the time that takes, so one more part may come on top.
+    expect(most).toBeGreaterThanOrEqual(1024);
+    expect(most).toBeLessThan(1024 + 256);
     const whole = Array.from({ length: 5000 }, (_, n) => ['record', n, n]);
     expect(hosted.log.filter(([kind]) => kind === 'record')).toEqual(whole);
     expect(turns.flatMap((turn) => (turn.kind === 'input' ? [turn.input.position] : [])).at(-1)).toBe(5000);
