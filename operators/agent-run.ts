@@ -101,7 +101,7 @@ export class Run<I> {
     this.hold = input.hold;
   }
 
-  /** Whether nobody waits for what its open actions bring: they start no call any more, and it ends behind them (I1). */
+  /** Whether nobody waits for its open actions any more: they start no call, and it ends behind them (I1). */
   get isOver(): boolean {
     return this.#failed || this.outdated;
   }
