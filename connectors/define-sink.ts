@@ -8,7 +8,7 @@ import type { Sink, SinkWriter } from '../lib/core/connector.ts';
 import type { Timestamp } from '../lib/core/element.ts';
 import { asMistake, messageOf, StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
-import { assertStorable } from '../lib/core/storable.ts';
+import { ownStorable } from '../lib/core/storable.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface SinkCall {
@@ -129,9 +129,10 @@ class OutboxWriter<T> implements SinkWriter<T, ValuesCommittable<T>> {
   }
 
   write(value: T, _timestamp: Timestamp, number: number): void {
-    assertStorable(value, () => `sink "${this.#options.name}", record ${number}, waits in the checkpoint`);
+    // Until its epoch is sealed others may change it (I21).
+    const own = ownStorable(value, () => `sink "${this.#options.name}", record ${number}, waits in the checkpoint`);
     this.#part ??= { epoch: this.#epoch, firstNumber: number, values: [] };
-    this.#part.values.push(looseCopy(value)); // Until its epoch is sealed others may change it (I21).
+    this.#part.values.push(own);
   }
 
   seal(epoch: number): Promise<ValuesCommittable<T> | undefined> {

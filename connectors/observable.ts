@@ -9,6 +9,7 @@ import type { Subscribable, Unsubscribable } from 'rxjs';
 import type { Source, SourceBatch, SourceReader } from '../lib/core/connector.ts';
 import { StreamError } from '../lib/core/errors.ts';
 import { integer, knownOptions, oneOf, withMethods } from '../lib/core/options.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
 
 export interface ObservableSourceOptions {
   /** Values that wait to be read, from 1. @defaultValue 1024 */
@@ -143,7 +144,8 @@ class Feed<T> {
     if (this.#read === this.next && this.#end === undefined && !closed.aborted) await this.#arrival(signal, closed);
     if (closed.aborted) return undefined;
     const first = this.#read;
-    const values = this.#values.slice(first - this.#first);
+    // Copies, since those that are not durable yet are handed out again by a restart in this process.
+    const values = this.#values.slice(first - this.#first).map(looseCopy);
     if (values.length > 0) {
       this.#read += values.length;
       return { values, position: (count) => first + count };
@@ -165,7 +167,7 @@ class Feed<T> {
     if (this.#end !== undefined) return;
     const { capacity, onDrop } = this.#options;
     if (this.next - this.#read < capacity) {
-      this.#values.push(value);
+      this.#values.push(looseCopy(value)); // Whoever pushed it may use it again before it is read.
       this.#wake?.();
     } else if (onDrop === undefined) {
       this.#finish({

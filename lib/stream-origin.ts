@@ -95,7 +95,10 @@ export class Origin {
     return this.add('union', { kind: 'union' }, edges);
   }
 
-  /** Values as they pass, each listener's a copy, until the job is over. */
+  /**
+   * Values as they pass, until the job is over. Each listener's is a copy: whether there is one, and what he does with
+   * it, is nothing that the job knows of, and a restart may find others there (I21).
+   */
   observe<T>(): Observable<T> {
     const listeners = new Set<(value: T) => void>();
     this.add('tap', { kind: 'tap', next: (value: T) => listeners.forEach((next) => next(looseCopy(value))) });

@@ -3,7 +3,7 @@
  * what a run has changed and of the events that wait in it, to which only what is new is added.
  */
 import { Fifo } from '../lib/core/fifo.ts';
-import { listState, mapState, valueState } from '../lib/core/state-descriptor.ts';
+import { listState, mapState, unshared, valueState } from '../lib/core/state-descriptor.ts';
 import type { OperatorContext } from '../lib/core/operator.ts';
 import type { ListState, MapState, ValueState } from '../lib/core/state-descriptor.ts';
 import type { WorkContext } from '../lib/core/work.ts';
@@ -29,11 +29,12 @@ export class AgentState<I> {
   constructor(context: OperatorContext<never>, eventClasses: ReadonlyMap<string, EventClass>) {
     this.#context = context;
     this.#eventClasses = eventClasses;
-    this.run = context.state(valueState<StoredRun<I>>('run'));
-    this.#memory = context.state(mapState<string, unknown>('short-term-memory'));
-    this.#shortTerm = context.state(listState<MemoryChange>('run-short-term'));
-    this.#sensory = context.state(listState<MemoryChange>('run-sensory'));
-    this.#queue = context.state(listState<EventJson>('run-events'));
+    // All copies: of the input that is the run's own, of changes to memory, and of events that wait.
+    this.run = context.state(unshared(valueState<StoredRun<I>>('run')));
+    this.#memory = context.state(unshared(mapState<string, unknown>('short-term-memory')));
+    this.#shortTerm = context.state(unshared(listState<MemoryChange>('run-short-term')));
+    this.#sensory = context.state(unshared(listState<MemoryChange>('run-sensory')));
+    this.#queue = context.state(unshared(listState<EventJson>('run-events')));
   }
 
   /** Keeps an open run as it is now. */

@@ -4,12 +4,13 @@
  */
 import { refuseThenable } from '../lib/core/errors.ts';
 import type { Operator } from '../lib/core/operator.ts';
-import { valueState } from '../lib/core/state-descriptor.ts';
+import { givenAway, valueState } from '../lib/core/state-descriptor.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
+import { isPlainObject } from '../lib/core/plain-object.ts';
 
 /**
- * How values become a result. An accumulator is state, so it is plain data and not undefined; `add` returns the new one
- * and leaves the old one as it is, unless the function says that it is `mutable`.
+ * How values become a result. An accumulator is state, so it is plain data and not undefined. `add` returns the new
+ * one, which may be the one that it was given, changed; a copy is kept, unless the function says that it is `mutable`.
  *
  * @example
  * const mean: AggregateFunction<number, { sum: number; count: number }, number> = {
@@ -25,9 +26,9 @@ import { looseCopy } from '../lib/core/own-copy.ts';
  */
 export interface AggregateFunction<T, A, R> {
   /**
-   * `add` may change the accumulator that it is given and return it, which saves an object for each value. Then
-   * `createAccumulator` makes a new one each time, and `getResult` gives away nothing of it that a later `add` changes.
-   * @defaultValue false
+   * The accumulator is kept as `add` returns it, without a copy: for large ones, like lists, and for speed. Then
+   * nothing outside changes one later, nor anything that `add` has put into it; parts of the value it may put in as
+   * they are. @defaultValue false: a copy is kept for each value
    */
   readonly mutable?: boolean;
   /** Makes what there is before the first value. */
@@ -54,14 +55,14 @@ export type ReduceFunction<T> = (accumulated: T, value: T) => T;
 export const reduce =
   <T>(fn: ReduceFunction<T>): Operator<T, T> =>
   (context) => {
-    const reduced = context.state(valueState<T>('reduced'));
+    const reduced = context.state(givenAway(valueState<T>('reduced')));
     return {
       direct: true,
       process(value, timestamp) {
         const before = reduced.value();
         const after = before === undefined ? value : refuseThenable(fn(before, value), 'the function', context.uid);
         reduced.update(after);
-        context.output.emit(looseCopy(after), timestamp); // It is kept too (I21).
+        context.output.emit(after, timestamp);
       },
     };
   };
@@ -82,24 +83,65 @@ export const reduce =
 export const aggregate =
   <T, A, R>(fn: AggregateFunction<T, A, R>): Operator<T, R> =>
   (context) => {
-    const { createAccumulator, add, getResult } = synchronous(fn, context.uid);
-    const accumulator = context.state(valueState<A>('accumulator', { inPlace: fn.mutable }));
+    const { mutable, createAccumulator, add, getResult } = aggregatorOf(fn, context.uid);
+    const accumulator = context.state(givenAway(valueState<A>('accumulator', { inPlace: mutable })));
     return {
       direct: true,
       process(value, timestamp) {
         const after = add(value, accumulator.value() ?? createAccumulator());
         accumulator.update(after);
-        context.output.emit(looseCopy(getResult(after)), timestamp); // It may be part of what is kept (I21).
+        const result = getResult(after);
+        context.output.emit(mutable ? looseCopy(result) : result, timestamp); // It may be part of what is kept (I21).
       },
     };
   };
 
-/** The same aggregate with each of its functions looked at: none may return a promise (I13). */
-export const synchronous = <T, A, R>(
+/**
+ * An aggregate as operators call it. None of its functions may return a promise (I13), and none shares with others what
+ * is kept (I21): `createAccumulator` may give one object each time, and a mutable accumulator may take values in.
+ */
+export const aggregatorOf = <T, A, R>(
   fn: AggregateFunction<T, A, R>,
   uid: string,
-): Required<Omit<AggregateFunction<T, A, R>, 'merge' | 'mutable'>> => ({
-  createAccumulator: () => refuseThenable(fn.createAccumulator(), '`createAccumulator`', uid),
-  add: (value, accumulator) => refuseThenable(fn.add(value, accumulator), '`add`', uid),
-  getResult: (accumulator) => refuseThenable(fn.getResult(accumulator), '`getResult`', uid),
-});
+): Required<Omit<AggregateFunction<T, A, R>, 'merge'>> => {
+  const { mutable = false } = fn;
+  const add = (value: T, accumulator: A): A => refuseThenable(fn.add(value, accumulator), '`add`', uid);
+  return {
+    mutable,
+    createAccumulator: () => looseCopy(refuseThenable(fn.createAccumulator(), '`createAccumulator`', uid)),
+    add: mutable ? takingOwn(add) : add,
+    getResult: (accumulator) => refuseThenable(fn.getResult(accumulator), '`getResult`', uid),
+  };
+};
+
+/**
+ * `add` of accumulators that are kept as they are: what they may take in of a value is theirs. Of sums and counts that
+ * is nothing; once one holds objects, values are copied.
+ */
+const takingOwn = <T, A>(add: (value: T, accumulator: A) => A): ((value: T, accumulator: A) => A) => {
+  let takesObjects = false;
+  return (value, accumulator) => {
+    if (typeof value !== 'object' || value === null) return add(value, accumulator);
+    if (takesObjects) return add(looseCopy(value), accumulator);
+    const after = add(value, accumulator);
+    if (isFlat(after)) return after;
+    takesObjects = true;
+    return looseCopy(after);
+  };
+};
+
+/** Members of an accumulator that are looked at; one that has more is taken for one that holds objects. */
+const flatMax = 16;
+
+/** Whether no object is in it. */
+const isFlat = (accumulator: unknown): boolean => {
+  if (typeof accumulator !== 'object' || accumulator === null) return true;
+  if (!isPlainObject(accumulator)) return false;
+  let count = 0;
+  for (const name in accumulator) {
+    count += 1;
+    const member = accumulator[name];
+    if (count > flatMax || (typeof member === 'object' && member !== null)) return false;
+  }
+  return true;
+};

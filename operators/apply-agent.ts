@@ -128,6 +128,7 @@ class AgentOperator<I, O> implements Processor<I> {
       apply: ({ run }) => this.#continue(run),
       identity: () => 'continuation',
       placeless: true,
+      owned: true,
     });
   }
 

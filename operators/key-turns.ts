@@ -10,11 +10,11 @@ import { EMPTY, Observable, Subject, type Subscriber } from 'rxjs';
 import { invariant } from '../lib/core/errors.ts';
 import { mapKeyOf, type MapKey } from '../lib/core/key.ts';
 import type { OperatorContext, Place } from '../lib/core/operator.ts';
-import { listState, type ListState, type ValueState } from '../lib/core/state-descriptor.ts';
+import { listState, unshared, type ListState, type ValueState } from '../lib/core/state-descriptor.ts';
 import { keyedConcatMap } from './keyed-concat-map.ts';
 
 export interface KeyTurnsOptions<T> {
-  /** Name of the state that holds what waits. */
+  /** Name of the state that holds what waits: items that nobody else holds. */
   readonly name: string;
   /** Begins an item under its key. False when it has ended already; of another, the end is told by `ended`. */
   readonly begin: (item: T) => boolean;
@@ -48,7 +48,7 @@ export class KeyTurns<T> {
   ) {
     this.#context = context;
     this.#begin = begin;
-    this.#waiting = context.state(listState<T>(name));
+    this.#waiting = context.state(unshared(listState<T>(name)));
     this.#waitingPlace = waitingMax === undefined ? undefined : context.place({ name, max: waitingMax });
     this.#perKeyMax = waitingPerKeyMax;
     this.#fullKeys =

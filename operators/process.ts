@@ -140,8 +140,7 @@ export const openStates = <S extends StateSpec>(
   spec: S | undefined,
 ): StateHandles<S> => {
   const handles: Record<string, unknown> = {};
-  for (const [name, descriptor] of Object.entries(spec ?? {}))
-    handles[name] = context.state({ ...descriptor, copies: true });
+  for (const [name, descriptor] of Object.entries(spec ?? {})) handles[name] = context.state(descriptor);
   return handles as StateHandles<S>; // Name by name what the mapped type says.
 };
 

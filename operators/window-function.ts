@@ -9,7 +9,8 @@ import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { OperatorContext } from '../lib/core/operator.ts';
 import type { OutputTag } from '../lib/core/output-tag.ts';
-import { mapState, type MapState } from '../lib/core/state-descriptor.ts';
+import { looseCopy } from '../lib/core/own-copy.ts';
+import { givenAway, mapState, type MapState } from '../lib/core/state-descriptor.ts';
 import type { DerivedTimers } from '../lib/core/timer.ts';
 import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
@@ -81,7 +82,7 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
     if (this.#user.windowState !== undefined)
-      this.#windowStates = context.state(mapState<number, W>('window-state', { indexed: false }));
+      this.#windowStates = context.state(givenAway(mapState<number, W>('window-state', { indexed: false })));
   }
 
   fire(start: Timestamp, contents: C): void {
@@ -129,13 +130,13 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
 
   readonly now = (): Timestamp => this.#context.now();
 
+  /** A copy: it may be one object for all windows, and user code changes it (I21). */
+  #newState(): W | undefined {
+    return looseCopy(refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid));
+  }
+
   #enter(start: Timestamp): void {
     this.#start = start;
-    const stored = this.#windowStates?.get(start);
-    // A copy, because what a handle gives is not to be changed.
-    this.#windowState =
-      stored === undefined
-        ? refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid)
-        : structuredClone(stored);
+    this.#windowState = this.#windowStates?.get(start) ?? this.#newState();
   }
 }

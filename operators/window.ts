@@ -12,13 +12,13 @@
  */
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
 import { refuseThenable, StreamError } from '../lib/core/errors.ts';
-import { mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
+import { keyText, mapKeyOf, type Key, type MapKey } from '../lib/core/key.ts';
 import type { Operator, OperatorContext } from '../lib/core/operator.ts';
 import type { OutputTag } from '../lib/core/output-tag.ts';
-import { mapState, type MapState } from '../lib/core/state-descriptor.ts';
+import { givenAway, mapState, unshared, type MapState, type StateDescriptor } from '../lib/core/state-descriptor.ts';
 import { durationMs, type Duration } from '../lib/core/options.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
-import { synchronous, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
+import { aggregatorOf, type AggregateFunction, type ReduceFunction } from './aggregate.ts';
 import type { StateSpec } from './process.ts';
 import { WindowCall, type ProcessWindowFunction } from './window-function.ts';
 import type { WindowAssigner } from './window-assigners.ts';
@@ -37,10 +37,13 @@ export interface WindowOptions<T> {
   readonly lateTag?: OutputTag<T> | undefined;
 }
 
+const panesOf = <P>(inPlace = false): StateDescriptor<MapState<number, P>> =>
+  mapState<number, P>('panes', { indexed: false, inPlace });
+
 /** What a pane keeps of its records: `P` is state, `C` is what the window's function is given. */
 interface Contents<T, P, C> {
-  /** Whether `add` changes the pane that it is given. */
-  readonly inPlace?: boolean | undefined;
+  /** How panes are kept (I21). */
+  readonly panes: StateDescriptor<MapState<number, P>>;
   add(pane: P | undefined, value: T, start: Timestamp): P;
   /** `kept`: the pane stays, so what is given is a copy (I21). */
   get(pane: P, start: Timestamp, kept: boolean): C;
@@ -70,6 +73,7 @@ export function reduceWindow<T>(
   fn: ProcessWindowFunction<T, unknown> = (value) => value,
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, T, T> => ({
+    panes: givenAway(panesOf()),
     add: (pane, value) =>
       pane === undefined ? value : refuseThenable(reduce(pane, value), 'the reducing function', uid),
     get: (pane, _start, kept) => (kept ? looseCopy(pane) : pane),
@@ -105,9 +109,9 @@ export function aggregateWindow<T, A, R>(
   fn: ProcessWindowFunction<R, unknown> = (result) => result,
 ): Operator<T, unknown> {
   const contents = ({ uid }: OperatorContext<never>): Contents<T, A, R> => {
-    const { createAccumulator, add, getResult } = synchronous(aggregate, uid);
+    const { mutable, createAccumulator, add, getResult } = aggregatorOf(aggregate, uid);
     return {
-      inPlace: aggregate.mutable,
+      panes: givenAway(panesOf(mutable)),
       add: (pane, value) => add(value, pane === undefined ? createAccumulator() : pane),
       get: (pane, _start, kept) => getResult(kept ? looseCopy(pane) : pane),
     };
@@ -130,8 +134,7 @@ export const processWindow = <T, O, W, S extends StateSpec, K extends Key = Key>
   fn: ProcessWindowFunction<readonly T[], O, W, S, K>,
 ): Operator<T, O> =>
   windowOperator(options, {
-    contents: (context) =>
-      new ListContents<T>(context.state(mapState<string, readonly T[]>('elements', { indexed: false }))),
+    contents: (context) => new ListContents<T>(context),
     fn,
   });
 
@@ -147,19 +150,24 @@ interface ListPane<T> {
   readonly tail: readonly T[];
 }
 
+/** Elements are copied one by one when they come, so a pane is nobody else's. */
 class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
+  readonly panes = unshared(panesOf<ListPane<T>>());
+  readonly #context: OperatorContext<never>;
   readonly #rows: MapState<string, readonly T[]>;
 
-  constructor(rows: MapState<string, readonly T[]>) {
-    this.#rows = rows;
+  constructor(context: OperatorContext<never>) {
+    this.#context = context;
+    this.#rows = context.state(unshared(mapState<string, readonly T[]>('elements', { indexed: false })));
   }
 
   add(pane: ListPane<T> | undefined, value: T, start: Timestamp): ListPane<T> {
-    if (pane === undefined) return { chunks: 0, tail: [value] };
+    const own = this.#own(value);
+    if (pane === undefined) return { chunks: 0, tail: [own] };
     const { chunks, tail } = pane;
-    if (tail.length < tailMax) return { chunks, tail: [...tail, value] };
+    if (tail.length < tailMax) return { chunks, tail: [...tail, own] };
     this.#rows.set(`${start}/${chunks}`, tail);
-    return { chunks: chunks + 1, tail: [value] };
+    return { chunks: chunks + 1, tail: [own] };
   }
 
   get({ chunks, tail }: ListPane<T>, start: Timestamp, kept: boolean): readonly T[] {
@@ -172,6 +180,17 @@ class ListContents<T> implements Contents<T, ListPane<T>, readonly T[]> {
 
   clear({ chunks }: ListPane<T>, start: Timestamp): void {
     for (let chunk = 0; chunk < chunks; chunk += 1) this.#rows.delete(`${start}/${chunk}`);
+  }
+
+  #own(value: T): T {
+    try {
+      return this.#context.handOver(value);
+    } catch (cause) {
+      if (!(cause instanceof StreamError)) throw cause;
+      const { uid } = this.#context;
+      const what = `a record for key ${keyText(this.#context.currentKey())} can not be kept in the windows of \`${uid}\``;
+      throw new StreamError('NOT_SERIALISABLE', `${what}: ${cause.message}`, { details: { ...cause.details, uid } });
+    }
   }
 }
 
@@ -190,9 +209,9 @@ const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   const { sizeMs } = assigner;
   return (context) => {
     const contents = parts.contents(context);
-    const panes = context.state(mapState<number, P>('panes', { indexed: false, inPlace: contents.inPlace }));
+    const panes = context.state(contents.panes);
     // Of windows that stay when they have fired: nothing else tells after a restart that their timer is gone.
-    const fired = context.state(mapState<number, true>('fired', { indexed: false }));
+    const fired = context.state(unshared(mapState<number, true>('fired', { indexed: false })));
     const dropped = context.metrics.getCounter('numLateRecordsDropped');
     const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
     const timers = context.derivedTimers(({ timestamp, namespace: start }) => {

@@ -7,6 +7,7 @@
  * actions come first.
  */
 import { messageOf } from '../core/errors.ts';
+import { deepFreeze, ownCopy } from '../core/own-copy.ts';
 import { plainJson } from '../core/plain-json.ts';
 import { digest, encodeText } from '../core/serde.ts';
 import type { Agent } from './agent.ts';
@@ -197,8 +198,8 @@ const plannedAction = (
   if (triggers.length === 0)
     throw invalidAgent({ agent, action: name, rule: 'an action needs at least one trigger', value: triggers });
   const types = triggers.map((trigger) => triggerType(agent, name, trigger));
-  plainConfig(agent, name, config);
-  return { name, kind: (async ?? isAsyncFunction(handler)) ? 'async' : 'sync', triggers: [...new Set(types)], config };
+  const kind = (async ?? isAsyncFunction(handler)) ? 'async' : 'sync';
+  return { name, kind, triggers: [...new Set(types)], config: plainConfig(agent, name, config) };
 };
 
 /**
@@ -246,8 +247,7 @@ const settings = (agent: string, options: AgentOptions): Config => {
   }
   const { version: _version, events: _events, config = {}, ...rest } = options;
   const named = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  const all = { ...config, ...named };
-  plainConfig(agent, undefined, all);
+  const all = plainConfig(agent, undefined, { ...config, ...named });
   try {
     chatConfigOf(all);
   } catch (error) {
@@ -256,10 +256,11 @@ const settings = (agent: string, options: AgentOptions): Config => {
   return all;
 };
 
-const plainConfig = (agent: string, action: string | undefined, config: Config): void => {
+/** A copy that stays as it is: actions are given it, and it is the same in each life of the job (I21). */
+const plainConfig = (agent: string, action: string | undefined, config: Config): Config => {
   try {
     if (typeof config !== 'object' || config === null) throw new TypeError('not an object');
-    encodeText(config);
+    return deepFreeze(ownCopy(config));
   } catch (cause) {
     throw invalidAgent({ agent, action, rule: 'a configuration is plain data', value: String(config) }, cause);
   }

@@ -11,6 +11,8 @@ import type { Timestamp } from './element.ts';
  * Rules of a source:
  *  - A position is opaque and serialisable, and copied when it is taken or given, so either side may change its own.
  *    `open` continues right behind it; undefined means from the start.
+ *  - The values of a batch are given away: they go into the pipeline as they are, and its code may change them. A
+ *    source that keeps a value, or brings one object twice, brings copies.
  *  - `read` waits until there is something and resolves with undefined at the end of the split. It rejects with the
  *    signal's reason when aborted. A batch without values says that there is nothing now.
  *  - Only one `read` of a reader is open at a time; a batch may be consumed in parts, and `position(count)` is asked

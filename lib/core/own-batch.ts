@@ -6,8 +6,7 @@
 import type { SourceBatch } from './connector.ts';
 import { isThenable, refusedPromise } from './errors.ts';
 import { refusal } from './options.ts';
-import { ownCopy } from './own-copy.ts';
-import { assertStorable } from './storable.ts';
+import { ownStorable } from './storable.ts';
 
 /**
  * A copy of a position. Throws `NOT_SERIALISABLE` when it can not be stored and `ASYNC_IN_TURN` when it is a promise,
@@ -15,8 +14,7 @@ import { assertStorable } from './storable.ts';
  */
 export const ownPosition = <P>(position: P, what: string): P => {
   if (isThenable(position)) throw refusedPromise(what, position, { hint: 'give the position itself' });
-  assertStorable(position, () => what);
-  return ownCopy(position);
+  return ownStorable(position, () => what);
 };
 
 /**

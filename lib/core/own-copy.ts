@@ -13,7 +13,7 @@ import {
   isPlainObject,
   isPlainSet,
 } from './plain-object.ts';
-import { decodeText, encodeText } from './serde.ts';
+import { decodeText, encodeOnce } from './serde.ts';
 
 const notPlain = Symbol('not plain');
 
@@ -26,12 +26,12 @@ const depthMax = 200;
  */
 export const ownCopy = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) {
-    if (typeof value === 'function' || typeof value === 'symbol') encodeText(value);
+    if (typeof value === 'function' || typeof value === 'symbol') encodeOnce(value);
     return value;
   }
   const copy = plainCopy(value, stored, 0);
   // The stored form brings back what it was given, so the type is the same.
-  return (copy === notPlain ? decodeText(encodeText(value)) : copy) as T;
+  return (copy === notPlain ? decodeText(encodeOnce(value)) : copy) as T;
 };
 
 /**

@@ -22,16 +22,20 @@ import { depthMax, propertyStep, ValueWalk } from './value-path.ts';
 
 // ---------- text and bytes
 
-/** A value as the text that it had when this was made: stored as it stands, whatever becomes of the value (I21). */
+/** A value as the text that `encodeText` made of it: stored as it stands, whatever becomes of the value (I21). */
 export class EncodedText {
   readonly text: string;
 
-  constructor(value: unknown) {
-    this.text = encodeText(value);
+  constructor(text: string) {
+    this.text = text;
   }
 }
 
-/** A value as text. Throws `NOT_SERIALISABLE` with the path to what can't be stored. */
+/**
+ * A value as text. Throws `NOT_SERIALISABLE` with the path to what can't be stored. One that is plain is looked at, and
+ * then read again by `JSON.stringify`, which is fast: so the value is the engine's own, made by `ownCopy` or read from
+ * a store. For a value of others there is `encodeOnce`.
+ */
 export const encodeText = (value: unknown): string => {
   switch (typeof value) {
     case 'string':
@@ -45,6 +49,12 @@ export const encodeText = (value: unknown): string => {
       return isPlain(value, 0) ? JSON.stringify(value) : new TaggedWriter().write(value);
   }
 };
+
+/**
+ * The same text, with each part of the value read once: getters and proxies, which may say something else each time,
+ * can't bring into the text what was not looked at.
+ */
+export const encodeOnce = (value: unknown): string => new TaggedWriter().write(value);
 
 /** Reads text that `encodeText` made. Throws `VALUE_DAMAGED` when it is something else. */
 export const decodeText = (text: string): unknown => {
@@ -174,11 +184,10 @@ class TaggedWriter {
   }
 
   #record(record: Record<string, unknown>): string {
-    const parts: string[] = [];
-    for (const name of Object.keys(record))
-      parts.push(`${JSON.stringify(name)}:${this.#member(propertyStep(name), record[name])}`);
+    const names = Object.keys(record);
+    const parts = names.map((name) => `${JSON.stringify(name)}:${this.#member(propertyStep(name), record[name])}`);
     const text = `{${parts.join(',')}}`;
-    return Object.hasOwn(record, '$') ? tagged('escaped', text) : text;
+    return names.includes('$') ? tagged('escaped', text) : text;
   }
 
   /**
@@ -186,16 +195,14 @@ class TaggedWriter {
    * text.
    */
   #error(error: Error): string {
+    const { cause } = error;
     const parts = [
       `"type":${JSON.stringify(errorTypeName(error))}`,
       `"name":${this.write(`${error.name}`)}`,
       `"message":${this.write(`${error.message}`)}`,
     ];
-    if (error.cause !== undefined) {
-      parts.push(
-        `"cause":${this.#attempt('.cause', error.cause) ?? this.write(`[not serialisable] ${briefly(error.cause)}`)}`,
-      );
-    }
+    if (cause !== undefined)
+      parts.push(`"cause":${this.#attempt('.cause', cause) ?? this.write(`[not serialisable] ${briefly(cause)}`)}`);
     const properties: string[] = [];
     for (const [name, value] of Object.entries(errorProperties(error))) {
       const text = this.#attempt(propertyStep(name), value);

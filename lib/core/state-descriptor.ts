@@ -1,7 +1,8 @@
 /**
  * Keyed state, one of an operator's capabilities: a descriptor names a state, and gives a handle that reads and changes
- * what the current key holds. Handles throw outside a turn (I2); a value that was read is valid until the turn ends,
- * and is changed by putting it back.
+ * what the current key holds. Handles throw outside a turn (I2). What is put in and what is read are copies, unless the
+ * descriptor says otherwise: what others do with theirs changes no state (I21), and a value is changed by putting it
+ * back.
  */
 import type { Key } from './key.ts';
 
@@ -19,15 +20,34 @@ export interface StateDescriptor<H> {
   readonly indexed?: boolean | undefined;
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
-  /**
-   * Values are handed to user code: what is put in and what is read are copies, so that what the code changes in them
-   * is changed nowhere else, before a crash as after it (I21). @defaultValue false: a value that is read is not to be
-   * changed
-   */
-  readonly copies?: boolean | undefined;
+  /** @internal Who else may hold the values; see `givenAway` and `unshared`. @defaultValue anybody: both are copies */
+  readonly copies?: Copies | undefined;
   /** Carries the type only; never present at run time. */
   readonly handle?: H;
 }
+
+/**
+ * Which values are copied (I21). `in`: those that are put in; `none`: neither those nor what is read.
+ *
+ * @internal
+ */
+export type Copies = 'in' | 'none';
+
+/**
+ * The same state for who reads a value only to put another one back in the same turn, or to clear it: what is read is
+ * given away, and whoever gets it may change it. Saves one of two copies.
+ *
+ * @internal
+ */
+export const givenAway = <H>(descriptor: StateDescriptor<H>): StateDescriptor<H> => ({ ...descriptor, copies: 'in' });
+
+/**
+ * The same state for who puts in only what nobody else holds and what can be stored, and gives away nothing that he
+ * reads.
+ *
+ * @internal
+ */
+export const unshared = <H>(descriptor: StateDescriptor<H>): StateDescriptor<H> => ({ ...descriptor, copies: 'none' });
 
 export interface StateOptions {
   /** Version of the stored form; state of a newer version is refused with `STATE_INCOMPATIBLE`. @defaultValue 1 */
@@ -38,9 +58,10 @@ export interface StateOptions {
    */
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /**
-   * A value that was read may be changed as it is, if it is put back (`update`, `set`) in the same turn, and nobody
-   * else holds it. What a checkpoint writes was taken when it was read, so it never sees the change. @defaultValue
-   * false: a value is never changed
+   * Nothing is copied, which pays for large values: one that was read may be changed as it is, if it is put back
+   * (`update`, `set`) in the same turn. Nobody else may hold it, nor any part of it: neither who made what was put in
+   * nor who is handed a result. What a checkpoint writes was taken when it was read, so it never sees the change.
+   * @defaultValue false: what is put in and what is read are copies
    */
   readonly inPlace?: boolean | undefined;
 }

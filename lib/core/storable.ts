@@ -1,26 +1,39 @@
 /**
- * Whether a value can be stored, found without making text of it. What is put into state is looked at when it is put
- * there, with a place for state or without one: later nobody knows who put it, and it would end the job at a
+ * Whether a value can be stored, and refusals that say whose value it is. What is to be stored is looked at when it
+ * comes in, with a place for state or without one: later nobody knows who put it there, and it would end the job at a
  * checkpoint, for every key.
  */
 import { types } from 'node:util';
 import { StreamError } from './errors.ts';
+import { ownCopy } from './own-copy.ts';
 import { isPlainArray, isPlainBytes, isPlainDate, isPlainMap, isPlainObject, isPlainSet } from './plain-object.ts';
-import { encodeText } from './serde.ts';
+import { encodeOnce } from './serde.ts';
 import { depthMax } from './value-path.ts';
 
 /** Refuses with `NOT_SERIALISABLE` what can not be stored, naming `what` and the path inside the value. */
 export const assertStorable = (value: unknown, what: () => string): void => {
-  if (isStorable(value)) return;
+  if (!isStorable(value)) named(what, () => encodeOnce(value)); // Knows the path and says what is wrong there.
+};
+
+/**
+ * A copy to keep (I21), refused like that. The walk that copies is the one that finds what can't be stored, so what was
+ * looked at is what is kept.
+ */
+export const ownStorable = <T>(value: T, what: () => string): T => named(what, () => ownCopy(value));
+
+const named = <R>(what: () => string, make: () => R): R => {
   try {
-    encodeText(value); // Knows the path and says what is wrong there.
+    return make();
   } catch (cause) {
     if (!(cause instanceof StreamError)) throw cause;
     throw new StreamError('NOT_SERIALISABLE', `${what()}: ${cause.message}`, { details: cause.details });
   }
 };
 
-/** Agrees with `encodeText`; a test holds the two together. A primitive costs next to nothing, an object its walk. */
+/**
+ * Found without making text of it. Agrees with `encodeText`; a test holds the two together. A primitive costs next to
+ * nothing, an object its walk.
+ */
 export const isStorable = (value: unknown): boolean => isStorableAt(value, 0);
 
 const isStorableAt = (value: unknown, depth: number): boolean => {

@@ -39,7 +39,7 @@ export interface Worker<W, R> {
   readonly durability?: Durability | ((item: W) => Durability) | undefined;
   /**
    * Nobody but the operator holds items and results, and no user code gets to see them as they are: then they are not
-   * copied where they are submitted, run and applied (I21).
+   * copied where they are submitted, told of, run and applied (I21).
    */
   readonly owned?: true | undefined;
   /**

@@ -98,7 +98,9 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
 
   /** Removes the oldest element of the first full row without writing that row again: only the root counts it away. */
   #shiftChunk(rows: RowTable, root: ListRoot): unknown {
-    const value = this.#chunk(rows, root.first)[root.head];
+    const chunk = this.#chunk(rows, root.first);
+    const value = chunk[root.head];
+    chunk[root.head] = null; // It is given away (I21), and the row may still be stored.
     root.head += 1;
     if (root.head === chunkMax) {
       rows.delete(root.first, true);

@@ -3,7 +3,7 @@
  * handed out (I21).
  */
 import { deepFreeze, ownCopy } from '../core/own-copy.ts';
-import { assertStorable, isStorable } from '../core/storable.ts';
+import { assertStorable, ownStorable } from '../core/storable.ts';
 import type { KeyContext } from './key-context.ts';
 import type { RowTable } from './row-table.ts';
 import type { ValueTable } from './state-table.ts';
@@ -16,17 +16,19 @@ export interface HandleOwner {
 }
 
 /**
- * A value that becomes part of a state. `kept` is what stands there: an object that is changed in place was looked at
- * when it came, and what it has become is when it is stored.
+ * A value that becomes part of a state; throws `NOT_SERIALISABLE` for what can't be stored. `kept` is what stands
+ * there: an object that is changed in place was looked at when it came, and what it has become is when it is stored.
  */
 export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V, kept: unknown): V => {
+  const type = typeof value;
+  if (type !== 'object' && type !== 'function' && type !== 'symbol') return value;
   if (table.inPlace && value === kept) return value;
-  if (!isStorable(value))
-    assertStorable(value, () => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``);
-  if (table.freeze) return deepFreeze(value);
-  return table.copies ? ownCopy(value) : value;
+  const where = (): string => `state '${table.options.descriptor.name}' of key \`${String(keys.key)}\``;
+  if (table.takes === 'copies') return ownStorable(value, where);
+  if (table.takes === 'strangers') assertStorable(value, where);
+  return table.freeze ? deepFreeze(value) : value;
 };
 
 /** A value of a state, as it is handed out. */
 export const given = (table: ValueTable | RowTable, value: unknown): unknown =>
-  typeof value === 'object' && table.copies ? ownCopy(value) : value;
+  typeof value === 'object' && table.givesCopies ? ownCopy(value) : value;

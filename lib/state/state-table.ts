@@ -100,8 +100,13 @@ export abstract class StateTable<C extends Cell> {
   readonly freeze: boolean;
   /** Values are changed where they are kept. */
   readonly inPlace: boolean;
-  /** Values that come in and go out are copied; those that are frozen need not be. */
-  readonly copies: boolean;
+  /**
+   * What comes in: `copies` of values that others hold; `strangers`, which nobody else holds and whose parts nobody has
+   * looked at; or `own` ones, made to be stored.
+   */
+  readonly takes: 'copies' | 'strangers' | 'own';
+  /** What is handed out stays here too, so a copy goes out. What is frozen need not be copied. */
+  readonly givesCopies: boolean;
   #dirty: C[] = [];
   #frozen: C[] = [];
   #tombstones: C[] = [];
@@ -114,9 +119,14 @@ export abstract class StateTable<C extends Cell> {
     this.options = options;
     this.complete = !options.restored;
     this.epochs = options.epochs;
-    this.inPlace = options.descriptor.inPlace === true;
-    this.freeze = options.freeze && !this.inPlace;
-    this.copies = options.descriptor.copies === true && !this.inPlace && !options.freeze;
+    const { inPlace = false, copies } = options.descriptor;
+    this.inPlace = inPlace;
+    // Whoever is given a value for good may change it.
+    this.freeze = options.freeze && !inPlace && copies !== 'in';
+    const stays = !inPlace && copies === undefined;
+    if (inPlace || (stays && this.freeze)) this.takes = 'strangers';
+    else this.takes = copies === 'none' ? 'own' : 'copies';
+    this.givesCopies = stays && !this.freeze;
   }
 
   /** Takes the cell out of the table's map. */

@@ -4,7 +4,6 @@
  * reads from what is stored, with the engine's own readers; the live turns are told by the environment's `onTurn`.
  */
 import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
-import { ownCopy } from '../core/own-copy.ts';
 import { decode } from '../core/serde.ts';
 import { emptyHeader, type Header } from '../runtime/checkpoint/header.ts';
 import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal/journal-format.ts';
@@ -60,8 +59,7 @@ export class SimulatedDisk {
   }
 
   note(turn: Turn): void {
-    // Operators may change what they are given; the log does not see that.
-    this.#history.push(turn.kind === 'input' ? { ...turn, input: ownCopy(turn.input) } : turn);
+    this.#history.push(turn);
   }
 
   crash(landed: MemoryCrash): void {

@@ -81,6 +81,7 @@ describe('windows', () => {
         metrics: context.metrics,
         state: (descriptor) => context.state(descriptor),
         currentKey: () => context.currentKey(),
+        handOver: (value) => context.handOver(value),
         derivedTimers: (onTimer) => {
           const timers = context.derivedTimers(onTimer);
           return {

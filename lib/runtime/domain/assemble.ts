@@ -14,6 +14,7 @@ import type { Header } from '../checkpoint/header.ts';
 import { UidDictionary } from '../checkpoint/uid-dictionary.ts';
 import type { StreamGraph } from '../edges/graph.ts';
 import type { Place } from '../../core/operator.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import { Places } from '../edges/places.ts';
 import { compile, type Topology } from '../hosts/topology.ts';
 import { Journal } from '../journal/journal.ts';
@@ -120,7 +121,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   const journal = makeJournal(options, found, { hasWork: () => queuesOf(topology).length > 0, fail });
   const onTurn = (turn: Turn): void => {
     ticks.moved();
-    options.onTurn?.(turn);
+    options.onTurn?.(ownCopy(turn)); // The log writes it later (I21).
   };
   const turns = new Turns({ clock, journal, signal, fail, onTurn, isHeld: () => timersLeft.count > 0 });
   const work = new OpenWork({

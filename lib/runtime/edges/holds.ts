@@ -17,7 +17,7 @@ import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { mapKeyOf, type Key, type MapKey } from '../../core/key.ts';
 import type { Hold, HoldOptions, Holds } from '../../core/hold.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
-import { mapState, type MapState } from '../../core/state-descriptor.ts';
+import { mapState, unshared, type MapState } from '../../core/state-descriptor.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -82,7 +82,8 @@ export interface HoldsReceiver<O> extends Receiver<O> {
 }
 
 /** The segment of each open hold. */
-export const holdRows = mapState<number, number>('holds', { indexed: false });
+export const holdRows = unshared(mapState<number, number>('holds', { indexed: false }));
+/** Copies of what waits, unless nobody else holds it (`unshared`). */
 export const heldRows = mapState<number, HeldRow>('held-results', { indexed: false });
 
 export interface HoldQueueOptions<O> extends HoldOptions {
@@ -341,8 +342,10 @@ export class HoldQueue<O> implements Holds<O> {
   #keep(segment: Segment, key: Key, row: HeldRow): void {
     const { keys, held } = this.#options;
     const order = this.#nextOrder++;
-    this.#add({ order, segment, key, row });
-    keys.within(key, () => held.set(order, row));
+    keys.within(key, () => {
+      held.set(order, row);
+      this.#add({ order, segment, key, row: held.get(order) ?? row }); // As it is kept, not as it was given (I21).
+    });
   }
 
   #add(result: Held): void {

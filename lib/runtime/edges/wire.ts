@@ -56,7 +56,11 @@ export class Wire<T> implements Receiver<T> {
 
   readonly #wrapped = (value: T, timestamp: Timestamp): void => this.#next({ kind: 'record', value, timestamp });
 
-  /** Of several consumers each but the last gets a copy of a record, since they may keep it (I21). */
+  /**
+   * Of several consumers each but the last gets a copy of a record. A replay would share it in the same order; but what
+   * one branch sees of what others do to it would depend on the order in which they were declared, and on which of the
+   * edges behind are between processes.
+   */
   #next(element: StreamElement<T>): void {
     const consumers = this.#consumers;
     const last = consumers.length - 1;

@@ -8,7 +8,7 @@ import type { MetricGroup } from '../../core/metric.ts';
 import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
-import type { StateDescriptor } from '../../core/state-descriptor.ts';
+import { unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
 import type { DerivedTimer, Timer, Timers } from '../../core/timer.ts';
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
 import { refusal } from '../../core/options.ts';
@@ -193,14 +193,16 @@ export class HostContext<O> implements OperatorContext<O> {
         true,
       );
     }
-    const { keys } = this.#options;
+    const { keys, foreign = false } = this.#options;
     const out: HoldsReceiver<O> = {
       ...behindHolds(this.#options),
       side: (tag, value, timestamp) => this.#sides.of(tag).record(value, timestamp),
     };
-    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held: this.state(heldRows), out });
+    // What the engine's own operators emit in a hold has come out of their work, and is theirs.
+    const held = this.state(foreign ? heldRows : unshared(heldRows));
+    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held, out });
     this.#asked.holds = holds;
-    return this.#options.foreign === true ? checkedHolds(this.uid, holds) : holds;
+    return foreign ? checkedHolds(this.uid, holds) : holds;
   }
 
   currentKey(): ReturnType<OperatorContext<O>['currentKey']> {

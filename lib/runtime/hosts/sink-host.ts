@@ -14,7 +14,7 @@ import { failureOf, named, namedAsync, type Failing } from '../../core/failures.
 import type { Logger } from '../../core/logger.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import type { Place } from '../../core/operator.ts';
-import { assertStorable } from '../../core/storable.ts';
+import { ownStorable } from '../../core/storable.ts';
 import { openedUntilAborted } from '../../core/waits.ts';
 import { DurableWrites, type WrittenRecord } from './durable-writes.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -131,8 +131,8 @@ export class SinkHost<T> implements Receiver<T> {
     const sealing = (): Promise<unknown> => this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
     return namedAsync(this.#failing('seal'), sealing).then((committable) => {
       if (committable === undefined) return undefined;
-      assertStorable(committable, () => `what sink \`${this.uid}\` sealed as epoch ${epoch}`);
-      return { epoch, committable: ownCopy(committable) };
+      const what = (): string => `what sink \`${this.uid}\` sealed as epoch ${epoch}`;
+      return { epoch, committable: ownStorable(committable, what) };
     });
   }
 

@@ -6,7 +6,7 @@
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
-import { decodeText, EncodedText } from '../../core/serde.ts';
+import { decodeText, EncodedText, encodeOnce, encodeText } from '../../core/serde.ts';
 
 export interface HandedOver {
   /** For the record. */
@@ -37,7 +37,7 @@ export const handOver = (
 export const isImmutable = (outcome: Outcome<unknown>): boolean => outcome.ok && isPrimitive(outcome.value);
 
 /** What a record keeps of a value that nobody else holds. */
-export const fixed = (value: unknown): unknown => (isPrimitive(value) ? value : new EncodedText(value));
+export const fixed = (value: unknown): unknown => (isPrimitive(value) ? value : new EncodedText(encodeText(value)));
 
 const isPrimitive = (value: unknown): boolean => {
   const type = typeof value;
@@ -50,7 +50,7 @@ const valueHandedOver = (outcome: Outcome<unknown> & { readonly ok: true }, free
   // Read once: a getter or a proxy may say something else the next time, and the record must be what is given.
   const copy = ownCopy(value);
   return {
-    recorded: { ok: true, value: new EncodedText(copy) },
+    recorded: { ok: true, value: new EncodedText(encodeText(copy)) },
     given: { ok: true, value: freeze ? deepFreeze(copy) : copy },
   };
 };
@@ -60,7 +60,7 @@ const valueHandedOver = (outcome: Outcome<unknown> & { readonly ok: true }, free
  * it is known.
  */
 const errorHandedOver = (error: unknown): HandedOver => {
-  const recorded = new EncodedText(error);
+  const recorded = new EncodedText(encodeOnce(error));
   const given = decodeText(recorded.text);
   if (given instanceof Error && error instanceof Error && error.stack !== undefined) {
     Object.defineProperty(given, 'stack', {

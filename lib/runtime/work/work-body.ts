@@ -63,7 +63,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     super(owner, placeless !== true);
     this.#item = item;
     this.#services = services;
-    this.#durability = typeof durability === 'string' ? durability : durability(item.item);
+    this.#durability = typeof durability === 'string' ? durability : durability(item.shown);
   }
 
   get id(): string {

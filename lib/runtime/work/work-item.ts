@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { workName, type WorkId } from '../../core/journal.ts';
 import { keyText, type Key } from '../../core/key.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import type { Worker } from '../../core/work.ts';
 import { encodeText } from '../../core/serde.ts';
 import type { KeyContext } from '../../state/key-context.ts';
@@ -57,7 +58,7 @@ export class WorkItem {
   get title(): string {
     const { worker, uid } = this.#known;
     return (
-      worker.describe?.(this.item, this.key) ??
+      worker.describe?.(this.shown, this.key) ??
       `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`
     );
   }
@@ -69,6 +70,11 @@ export class WorkItem {
 
   get item(): unknown {
     return this.#row.item;
+  }
+
+  /** The item for whom it is told: its row is stored later, so a worker that does not own it gets a copy (I21). */
+  get shown(): unknown {
+    return this.worker.owned === true ? this.item : ownCopy(this.item);
   }
 
   get submittedAt(): number {
@@ -99,8 +105,8 @@ export class WorkItem {
   /** Digest of what tells the item from others, as it was when this was first asked for. */
   digest(): number {
     if (this.#digest === undefined) {
-      const { worker, item } = this;
-      const identity = worker.identity === undefined ? item : worker.identity(item);
+      const { worker } = this;
+      const identity = worker.identity === undefined ? this.item : worker.identity(this.shown);
       this.#digest = crc32(typeof identity === 'string' ? identity : encodeText(identity));
     }
     return this.#digest;

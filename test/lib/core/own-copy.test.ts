@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { deepFreeze, looseCopy, ownCopy, storableCopy } from '../../../lib/core/own-copy.ts';
-import { decodeText, encodeText } from '../../../lib/core/serde.ts';
+import { decodeText, encodeOnce, encodeText } from '../../../lib/core/serde.ts';
 
 class Money {
   readonly cents: number;
@@ -21,6 +21,21 @@ const storable = fc.anything({
   withTypedArray: false,
 });
 
+/** What a getter or a proxy may give when it is read: anything, and something else the next time. */
+const readings = fc.array(
+  fc.oneof(
+    fc.constantFrom<unknown>(1, 'text', null, undefined, Number.NaN, 7n),
+    fc.constantFrom<() => unknown>(
+      () => () => 1,
+      () => Symbol('s'),
+      () => new Money(5),
+      () => ({ toJSON: () => 'other' }),
+    ).map((make) => make()),
+    fc.constantFrom<unknown>({ a: 1 }, { $: 1 }, [1], new Date(5), new Map([[1, 2]])),
+  ),
+  { minLength: 1, maxLength: 5 },
+);
+
 /** Every object in a value. */
 const objectsIn = (value: unknown, found = new Set<object>()): Set<object> => {
   if (typeof value !== 'object' || value === null || found.has(value)) return found;
@@ -38,6 +53,56 @@ describe('a copy of its own', () => {
         expect(copy).toStrictEqual(decodeText(encodeText(value)));
         const shared = objectsIn(value);
         for (const object of objectsIn(copy)) expect(shared.has(object)).toBe(false);
+      }),
+    );
+  });
+
+  it('is made of what was looked at, whatever a part of the value says the next time', () => {
+    const forms = fc.constantFrom<(read: () => unknown) => object>(
+      (read) => Object.defineProperty({ a: 1, z: 2 }, 'm', { get: read, enumerable: true }),
+      (read) => new Proxy({ m: 0, z: 2 }, { get: (of, name) => (name === 'm' ? read() : Reflect.get(of, name)) }),
+    );
+    const around = fc.constantFrom<(part: object) => unknown>(
+      (part) => part,
+      (part) => [part],
+      (part) => ({ part, at: new Date(0) }), // Not what JSON can say.
+      (part) => new Map([[1, part]]),
+    );
+    const partOf = (value: unknown): unknown => {
+      if (value instanceof Map) return value.get(1);
+      return Array.isArray(value) ? value[0] : (Reflect.get(value as object, 'part') ?? value); // As `around` made it.
+    };
+    fc.assert(
+      fc.property(readings, forms, around, (given, form, wrap) => {
+        let reads = 0;
+        const value = wrap(form(() => given[reads++ % given.length]));
+        const encoded = given.flatMap((each) => {
+          try {
+            return [encodeText(each)];
+          } catch {
+            return [];
+          }
+        });
+        let copy: unknown;
+        try {
+          copy = ownCopy(value);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'NOT_SERIALISABLE' });
+          expect(encoded.length).toBeLessThan(given.length); // Something was refused for what it is.
+          return;
+        }
+        const part = partOf(copy) as object;
+        expect(Object.keys(part)).toContain('m');
+        expect(encoded).toContain(encodeText(Reflect.get(part, 'm')));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is made of a text that is the same as the fast one', () => {
+    fc.assert(
+      fc.property(storable, (value) => {
+        expect(encodeOnce(value)).toBe(encodeText(value));
       }),
     );
   });

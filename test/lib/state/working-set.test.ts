@@ -165,7 +165,7 @@ describe('the cut', () => {
   it('says which state and key hold a value that can not be stored', async () => {
     const store = await openStore();
     const { set, state, at } = setUp(store);
-    const value = state(valueState<unknown>('callbacks'));
+    const value = state(valueState<unknown>('callbacks', { inPlace: true })); // Nothing is copied.
     const changed: { fn?: () => number } = {};
     at('k1', () => value.update(changed));
     changed.fn = () => 1; // Behind the back of the state.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { frameValue } from '../../../../lib/core/frame.ts';
-import { EncodedText } from '../../../../lib/core/serde.ts';
+import { EncodedText, encodeText } from '../../../../lib/core/serde.ts';
 import {
   callsMax,
   decodeJournalEntry,
@@ -39,7 +39,8 @@ describe('a record of an item of work', () => {
 
   test('holds an outcome that was fixed as text when it was handed over', () => {
     const value = { list: [1] };
-    const record = { kind: 'done', ...facts, calls: 1, outcome: { ok: true, value: new EncodedText(value) } } as const;
+    const fixed = new EncodedText(encodeText(value));
+    const record = { kind: 'done', ...facts, calls: 1, outcome: { ok: true, value: fixed } } as const;
     value.list.push(2);
     expect(decodeJournalEntry(encodeWork(record))).toMatchObject({ outcome: { ok: true, value: { list: [1] } } });
   });
