@@ -1,8 +1,8 @@
 /** What an Observable has brought when its job leaves: done, kept, or counted and said (I22). */
-import { callbackSink, StreamExecutionEnvironment, MemoryStorage, type DataStream } from 'millrace';
+import { callbackSink, StreamExecutionEnvironment, MemoryStorage, type DataStream, type Job } from 'millrace';
 import { pino, type Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { later, once, until } from './story.ts';
 
 const count = 20;
@@ -81,3 +81,59 @@ for (const leave of ['cancel', 'failure'] as const) {
     });
   }
 }
+
+const leavings: Record<string, (job: Job) => Promise<unknown>> = {
+  'a cancel': (job) => job.cancel(),
+  'a stop whose time is over': (job) => job.stop({ timeout: 1 }),
+};
+
+for (const [name, leave] of Object.entries(leavings)) {
+  test(`what ${name} leaves of an Observable is said, and counted when the job is over`, async () => {
+    const [values, { logger, left }] = [new Subject<number>(), noted()];
+    const env = StreamExecutionEnvironment.create({ ...once, logger });
+    const slow = env
+      .fromObservable(values)
+      .uid('values')
+      .asyncMap(() => new Promise<number>(() => {}), { inFlightMax: 1 });
+    slow.uid('slow').sinkTo(callbackSink(() => {}));
+    const job = await env.executeAsync();
+    for (let n = 0; n < count; n += 1) values.next(n);
+    await vi.waitFor(async () => expect((await job.metrics.snapshot())['operator.slow.workOpen']).toBeGreaterThan(0), {
+      timeout: 20_000,
+    });
+    await leave(job);
+    const snapshot = await job.metrics.snapshot();
+    expect(left[0]).toBeGreaterThan(0);
+    expect(snapshot['operator.values.numRecordsDropped']).toBe(left[0]);
+  });
+}
+
+const openCalls = (job: Job, open: number): Promise<void> =>
+  vi.waitFor(async () => expect((await job.metrics.snapshot())['operator.calls.workOpen']).toBe(open), {
+    timeout: 20_000,
+  });
+
+test('work that a stop without a place for state leaves open is said by operator, and counted', async () => {
+  const lines: string[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+  const env = StreamExecutionEnvironment.create({ ...once, logger });
+  const calls = env.fromCollection([1, 2, 3]).asyncMap((n) => (n === 2 ? Promise.resolve(n) : new Promise(() => {})));
+  calls.uid('calls').sinkTo(callbackSink(() => {}));
+  const job = await env.executeAsync();
+  await openCalls(job, 2);
+  await job.stop({ timeout: 1 });
+  expect((await job.metrics.snapshot())['operator.calls.workOpen']).toBe(2);
+  expect(lines.filter((line) => line.includes('2 of `calls`'))).toHaveLength(1);
+});
+
+test('nothing is said of work that a place for state keeps', async () => {
+  const lines: string[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+  const env = StreamExecutionEnvironment.create({ ...once, logger, storage: new MemoryStorage() });
+  const calls = env.fromCollection([1, 2, 3]).asyncMap(() => new Promise(() => {}));
+  calls.uid('calls').sinkTo(callbackSink(() => {}));
+  const job = await env.executeAsync();
+  await openCalls(job, 3);
+  await job.stop({ timeout: 1 });
+  expect(lines.filter((line) => line.includes('calls'))).toEqual([]);
+});

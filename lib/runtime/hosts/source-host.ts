@@ -183,8 +183,14 @@ export class SourceHost<T> {
 
   /** Values that the source has left out, or sent to a side output that nobody reads, in this process. */
   get dropped(): number | undefined {
-    const { dropped } = this.source;
-    return dropped === undefined && this.#dropped === 0 ? undefined : (dropped ?? 0) + this.#dropped;
+    return this.droppedInTheEnd();
+  }
+
+  /** Reads the same when this host is gone: what a source leaves when it is closed counts too. */
+  get droppedInTheEnd(): () => number | undefined {
+    const { source } = this;
+    const ofHost = this.#dropped;
+    return () => (source.dropped === undefined && ofHost === 0 ? undefined : (source.dropped ?? 0) + ofHost);
   }
 
   /** Says so once when the source has begun to drop values. */

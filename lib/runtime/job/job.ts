@@ -15,6 +15,7 @@ import { JobLog } from './job-log.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
 import { fruitlessMax, isTerminal, Progress } from './progress.ts';
+import { tellLostWork } from './lost-work.ts';
 import { beginRestarts, nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
 import { WayOut } from './way-out.ts';
@@ -301,8 +302,10 @@ export class Job {
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
       // Without a place for state, whose calls had their time.
-      const callsMs = this.#options.storage === undefined ? 0 : this.#stopTimeoutMs;
+      const { storage, logger } = this.#options;
+      const callsMs = storage === undefined ? 0 : this.#stopTimeoutMs;
       await this.#wayOut.inTime(domain.quiesce(callsMs), callsMs + this.#lastCommitMs);
+      if (storage === undefined) tellLostWork(domain.topology.operators, this.name, logger);
       this.#leaveWith('stopped', await this.#lastCheckpoint(domain));
     }
   }

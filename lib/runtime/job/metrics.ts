@@ -200,6 +200,11 @@ export class JobMetrics {
       group,
     }: { readonly name: string; readonly help: string; readonly kind?: 'counter' | 'gauge'; readonly group?: string },
     read: (domain: Domain) => Series,
+    /** What is read when the domain is gone. */
+    inTheEnd: (domain: Domain) => () => Series = (domain) => {
+      const last = [...read(domain)];
+      return () => last;
+    },
   ): void {
     this.#tree.view({
       kind,
@@ -208,11 +213,11 @@ export class JobMetrics {
       groups: group === undefined ? [] : [group],
       read: () => {
         const domain = this.#domain;
-        return domain === undefined ? last : read(domain);
+        return domain === undefined ? last() : read(domain);
       },
     });
-    let last: Series = [];
-    this.#retiring.push((domain) => (last = [...read(domain)]));
+    let last = (): Series => [];
+    this.#retiring.push((domain) => (last = inTheEnd(domain)));
   }
 
   #viewJob(): void {
@@ -288,8 +293,11 @@ export class JobMetrics {
     );
     this.#view(
       { group: 'operator', name: 'numRecordsDropped', kind: 'counter', help: 'values a source had no room for' },
-      ({ topology }) =>
-        topology.sources.flatMap(({ uid, dropped }) => (dropped === undefined ? [] : [[uid, dropped] as const])),
+      ({ topology }) => droppedBy(topology.sources.map(({ uid, dropped }) => [uid, dropped])),
+      ({ topology }) => {
+        const read = topology.sources.map(({ uid, droppedInTheEnd }) => [uid, droppedInTheEnd] as const);
+        return () => droppedBy(read.map(([uid, dropped]) => [uid, dropped()]));
+      },
     );
     this.#view(
       {
@@ -383,3 +391,7 @@ export class JobMetrics {
 }
 
 const one = (value: number | undefined): Series => (value === undefined ? [] : [[undefined, value]]);
+
+/** Of sources that say it. */
+const droppedBy = (sources: readonly (readonly [uid: string, dropped: number | undefined])[]): Series =>
+  sources.flatMap(([uid, dropped]) => (dropped === undefined ? [] : [[uid, dropped] as const]));
