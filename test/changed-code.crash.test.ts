@@ -46,7 +46,7 @@ describe.skipIf(only !== undefined)('seeds that have found something', () => {
 
 test.skipIf(only !== undefined)(
   `nothing is lost, doubled, misnamed or paid again (${schedules} schedules)`,
-  { timeout: 120_000 + schedules * 200 },
+  { timeout: 120_000 + schedules * 1000 },
   async () => {
     const failures: string[] = [];
     let crashes = 0;

@@ -85,7 +85,7 @@ const pipelineOf =
       .sinkTo(process.collect('out'));
   };
 
-test('no tree of promises asks for another call after a crash behind any outcome', { timeout: 240_000 }, async () => {
+test('no tree of promises asks for another call after a crash behind any outcome', { timeout: 900_000 }, async () => {
   let [crashed, journaled] = [0, 0];
   for (let seed = 1; seed <= 40; seed += 1) {
     const pipeline = pipelineOf(treeOf(seededRandom(seed), 3));

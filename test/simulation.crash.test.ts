@@ -14,7 +14,7 @@ import { build, environmentOf, judge, pipelineOf, type PipelineSpec } from './si
 const schedules = Number(process.env['MILLRACE_SIM'] ?? 1500);
 const first = Number(process.env['MILLRACE_FROM'] ?? 0);
 const only = process.env['MILLRACE_SEED'];
-const timeoutMs = 120_000 + schedules * 200;
+const timeoutMs = 120_000 + schedules * 1000;
 
 type Options = Partial<Pick<SimulationOptions, 'crashes' | 'failingWrites' | 'trace'>>;
 
