@@ -67,6 +67,6 @@ export interface RetryOptions {
    * @defaultValue '10m'
    */
   readonly retryAfterMax?: Duration | undefined;
-  /** @defaultValue every error that does not say `retryable: false` */
+  /** @defaultValue every error that shows no mistake in code and does not say `retryable: false` */
   readonly retryOn?: ((error: unknown) => boolean) | undefined;
 }

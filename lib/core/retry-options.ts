@@ -4,7 +4,7 @@
  */
 import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
-import { isThenable, refusedPromise, StreamError } from './errors.ts';
+import { isMistake, isThenable, refusedPromise, StreamError } from './errors.ts';
 import type { RetryOptions } from './call.ts';
 import {
   callable,
@@ -106,7 +106,7 @@ export const afterFailure = (
 };
 
 const canRetry = (error: unknown): boolean =>
-  !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+  !isMistake(error) && !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
 
 const waitsTooLong = ({ code, message, details, cause }: StreamError, askedMs: number, maxMs: number): StreamError =>
   new StreamError(

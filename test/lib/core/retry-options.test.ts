@@ -36,9 +36,17 @@ describe('after a failed attempt', () => {
     ['no retry', undefined, 1, new Error('x')],
     ['no attempt left', { attempts: 2 }, 2, new Error('x')],
     ['an error that says so', { attempts: 2 }, 1, new StreamError('MODEL_REQUEST', 'x')],
+    ['a mistake in code', { attempts: 2 }, 1, new TypeError('x is not a function')],
     ['one that the user does not want', { attempts: 2, retryOn: () => false }, 1, new Error('x')],
   ])('the end: %s', (_why, retry, attempt, error) => {
     expect(afterFailure(retry, attempt, error, clock)).toEqual({ kind: 'end', error });
+  });
+
+  test('what `fetch` rejects with is no mistake in code, and who says so tries one again', () => {
+    const failed = new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') });
+    expect(afterFailure({ attempts: 2 }, 1, failed, clock)).toMatchObject({ kind: 'again' });
+    const tried = afterFailure({ attempts: 2, retryOn: () => true }, 1, new TypeError('x'), clock);
+    expect(tried).toMatchObject({ kind: 'again' });
   });
 
   test.each([
