@@ -105,8 +105,10 @@ export const afterFailure = (
   };
 };
 
-const canRetry = (error: unknown): boolean =>
-  !isMistake(error) && !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+const canRetry = (error: unknown): boolean => {
+  if (isMistake(error)) return false;
+  return !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false);
+};
 
 const waitsTooLong = ({ code, message, details, cause }: StreamError, askedMs: number, maxMs: number): StreamError =>
   new StreamError(
