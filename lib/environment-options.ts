@@ -22,24 +22,42 @@ import { makeLogger, type LogLevel } from './runtime/job/logging.ts';
 import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/job/restart.ts';
 import type { Turn } from './runtime/journal/turn.ts';
 
-export interface CheckpointOptions {
+/** When checkpoints are taken. */
+export interface CheckpointTimes {
+  /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
+  readonly interval?: Duration | undefined;
+}
+
+export interface CheckpointOptions extends CheckpointTimes {
   /**
    * Where state is kept. The job goes on from there when it is started again. What is made there is open to its owner
    * alone.
    */
   readonly directory: string;
-  /** From the end of one checkpoint to the start of the next. @defaultValue '10s' */
-  readonly interval?: Duration | undefined;
 }
 
-export interface EnvironmentOptions {
+/** State is kept in a directory, or nowhere. */
+export interface StateInDirectory {
   /** @defaultValue none: state is in memory and sinks commit at the end */
   readonly checkpoint?: CheckpointOptions | undefined;
+  readonly storage?: undefined;
+}
+
+/** State is kept in a place that is given. */
+export interface StateInStorage {
   /**
    * Another place for state than a directory: a `LevelStorage` with options, a `MemoryStorage`, or one of your own.
-   * @defaultValue the directory of `checkpoint`, else none
+   * Beside it `checkpoint` names no directory.
    */
   readonly storage?: Storage | undefined;
+  readonly checkpoint?: (CheckpointTimes & { readonly directory?: undefined }) | undefined;
+}
+
+/** What an environment may be told. */
+export type EnvironmentOptions = EnvironmentBaseOptions & (StateInDirectory | StateInStorage);
+
+/** What does not depend on where state is kept. */
+export interface EnvironmentBaseOptions {
   /** Number of key groups, 1 to 32768; fixed for the life of the state. @defaultValue 128 */
   readonly maxParallelism?: number | undefined;
   /** @defaultValue `exponentialDelay()` with a place for state, else `noRestart()` */
@@ -137,15 +155,9 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
     freeze = false,
     onTurn,
   } = options;
-  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
-  if (checkpoint !== undefined && (typeof checkpoint.directory !== 'string' || checkpoint.directory === '')) {
-    throw refusal('checkpoint.directory', 'a path', checkpoint.directory);
-  }
-  if (options.storage !== undefined) withMethods('storage', options.storage, 'a Storage', ['open']);
   if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy', ['make']);
   if (onTurn !== undefined) callable('onTurn', onTurn);
-  const given = options.storage && namedStorage(options.storage);
-  const storage = given ?? (checkpoint === undefined ? undefined : new LevelStorage(checkpoint.directory));
+  const storage = placeOf(options);
   return {
     domain: {
       maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
@@ -178,3 +190,17 @@ const watching =
     const returned: unknown = named({ code: 'OPERATOR_FAILED', what: '`onTurn` threw' }, () => onTurn(turn));
     if (isThenable(returned)) throw refusedPromise('`onTurn`', returned);
   };
+
+/** Where state is kept: the storage, or the directory, and never both. */
+const placeOf = ({ checkpoint, storage }: EnvironmentOptions): Storage | undefined => {
+  if (checkpoint !== undefined) knownOptions('checkpoint', checkpoint, { directory: true, interval: true });
+  const directory: unknown = checkpoint?.directory;
+  if (storage !== undefined) {
+    if (directory !== undefined)
+      throw refusal('checkpoint.directory', 'left out beside `storage`, which says where state is kept', directory);
+    return namedStorage(withMethods('storage', storage, 'a Storage', ['open']));
+  }
+  if (checkpoint === undefined) return undefined;
+  if (typeof directory !== 'string' || directory === '') throw refusal('checkpoint.directory', 'a path', directory);
+  return new LevelStorage(directory);
+};

@@ -2,7 +2,14 @@
 import './copies.ts';
 
 // ---------- pipelines
-export type { CheckpointOptions, EnvironmentOptions } from './environment-options.ts';
+export type {
+  CheckpointOptions,
+  CheckpointTimes,
+  EnvironmentBaseOptions,
+  EnvironmentOptions,
+  StateInDirectory,
+  StateInStorage,
+} from './environment-options.ts';
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
 export type { PipeOptions } from './stream-parts.ts';

@@ -181,7 +181,7 @@ describe('I10: sources stop', () => {
       ...once,
       storage: new MemoryStorage(),
       clock: steppingClock(),
-      checkpoint: { directory: 'not used', interval: 1 },
+      checkpoint: { interval: 1 },
       onTurn: (turn) => void (records += turn.kind === 'records' ? turn.count : 0),
     });
     const sink = defineSink<Item>({

@@ -73,7 +73,7 @@ describe('the disk of the state is full while the job runs', () => {
       ...once,
       restart,
       storage,
-      checkpoint: { directory: 'not used', interval: 20 },
+      checkpoint: { interval: 20 },
     });
     const made = (id: string): void => void calls.set(id, (calls.get(id) ?? 0) + 1);
     const keeping = agent<Item, string>('keeping').on(

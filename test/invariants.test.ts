@@ -13,7 +13,7 @@ import {
   valueState,
   WatermarkStrategy,
   type Agent,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type JournalEntry,
   type Key,
   type OpenStorage,
@@ -161,7 +161,7 @@ const items = itemsOf(24, 3);
 const runToEnd = async (
   storage: Storage,
   ledger: Ledger<unknown>,
-  environment: EnvironmentOptions = {},
+  environment: EnvironmentBaseOptions = {},
 ): Promise<void> => {
   const env = StreamExecutionEnvironment.create({ ...once, storage, ...environment });
   build(env, ledger, items);
@@ -389,7 +389,7 @@ describe('I10: what only a checkpoint lets go of is bounded', () => {
 test('progress resets the count of fruitless restarts: a job that fails again and again further on is not given up', async () => {
   const failed = new Set<number>();
   const ledger = new Ledger<number>();
-  const checkpoint = { directory: 'not used', interval: 1 };
+  const checkpoint = { interval: 1 };
   const restart = exponentialDelay({ initial: 1, max: 1 });
   const env = StreamExecutionEnvironment.create({
     ...once,

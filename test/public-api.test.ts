@@ -122,6 +122,7 @@ test('millrace', () => {
     type ChatResponseOptions
     type CheckpointOptions
     type CheckpointStats
+    type CheckpointTimes
     type ClaimedRecord
     type Clock
     type CollectionOptions
@@ -137,6 +138,7 @@ test('millrace', () => {
     type DurableFunction
     type DurableOptions
     type Duration
+    type EnvironmentBaseOptions
     type EnvironmentOptions
     type ErrorCode
     type ErrorFacts
@@ -254,6 +256,8 @@ test('millrace', () => {
     type SourceReader
     type StateDescriptor
     type StateHandles
+    type StateInDirectory
+    type StateInStorage
     type StateKind
     type StateOptions
     type StateSpec

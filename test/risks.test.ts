@@ -14,7 +14,7 @@ import {
   WatermarkStrategy,
   type Agent,
   type DataStream,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type Sink,
 } from 'millrace';
 import { pino } from 'pino';
@@ -68,7 +68,7 @@ describe('risk 5: a function changes a value that is state', () => {
         },
       });
 
-  const run = (inPlace: boolean, environment: EnvironmentOptions): Promise<number[]> => {
+  const run = (inPlace: boolean, environment: EnvironmentBaseOptions): Promise<number[]> => {
     const env = StreamExecutionEnvironment.create({ ...once, storage: new MemoryStorage(), ...environment });
     return env.executeAndCollect(collecting(env.fromCollection(itemsOf(12)), inPlace));
   };
@@ -192,7 +192,7 @@ describe('risk 8: the process dies around a commit of the file sink', () => {
   });
 
   const start = (storage: MemoryStorage, sink: Sink<Item>, sluice = new Sluice(items)): StreamExecutionEnvironment => {
-    const checkpoint = { directory: 'not used', interval: 1 };
+    const checkpoint = { interval: 1 };
     const env = StreamExecutionEnvironment.create({ ...once, storage, checkpoint, clock: steppingClock() });
     env.fromSource(sluice.source).sinkTo(sink, 'file');
     return env;

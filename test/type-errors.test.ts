@@ -10,7 +10,7 @@ import { Project } from './package/project.ts';
 
 const head = `
 import { Action, agent, Agent, ChatModel, ChatResponseEvent, InputEvent, Tool, type RunnerContext } from 'millrace';
-import { outputTag, StreamExecutionEnvironment, type DeadLetter, WatermarkStrategy } from 'millrace';
+import { MemoryStorage, outputTag, StreamExecutionEnvironment, type DeadLetter, WatermarkStrategy } from 'millrace';
 import { map } from 'rxjs';
 import * as z from 'zod';
 interface Order { readonly id: string; readonly euros: number }
@@ -26,6 +26,10 @@ const mistakes: readonly (readonly [mistake: string, said: RegExp, hidden?: RegE
   ["orders.applyAgent(agent<{ text: string }, string>('x'));", /Property 'text' is missing in type 'Order'/, /new \(/],
   ['orders.applyAgent(class extends Asking<{ text: string }> {});', /Property 'text' is missing in type 'Order'/],
   ['orders.applyAgent(new Asking<{ text: string }>());', /Property 'text' is missing in type 'Order'/, /new \(/],
+  [
+    "StreamExecutionEnvironment.create({ storage: new MemoryStorage(), checkpoint: { directory: 'x' } });",
+    /Type 'string' is not assignable to type 'undefined'/,
+  ],
   ["orders.applyAgent(shop, { outputOrder: 'random' });", /'"random"' is not assignable to type 'OutputOrder/],
   [
     "orders.applyAgent(shop, { deadLetters: outputTag<DeadLetter<string>>('x') });",

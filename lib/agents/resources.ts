@@ -335,7 +335,12 @@ const construct = async <I, O>(agent: AgentClass<I, O>, scope: Scope): Promise<A
   }
 };
 
-/** A class that takes parameters, or that inversify's decorators have touched. */
+/**
+ * A class that takes parameters, or that inversify's decorators have touched: fields are injected too, and a parameter
+ * with a default does not count. Its notes are known by their names, because the question is asked when an agent is
+ * applied, by whoever has no inversify too: its own reader of them would have to be loaded first. Were the names others
+ * one day, such a class would be made without its services, which the test of injected fields would show.
+ */
 const needsContainer = (agent: abstract new (...parameters: never[]) => unknown): boolean =>
   agent.length > 0 || noteKeys(agent).some((key) => String(key).startsWith('@inversifyjs'));
 

@@ -9,7 +9,7 @@ import {
   refusal,
   type OptionNames,
 } from '../core/options.ts';
-import type { EnvironmentOptions } from '../environment-options.ts';
+import type { EnvironmentBaseOptions } from '../environment-options.ts';
 import type { StreamExecutionEnvironment } from '../environment.ts';
 import type { SimulatedProcess } from './world.ts';
 
@@ -25,7 +25,7 @@ export type CrashPoint =
   | { readonly at: 'stop'; readonly number: number };
 
 type SimulatedEnvironment = Pick<
-  EnvironmentOptions,
+  EnvironmentBaseOptions,
   | 'maxParallelism'
   | 'dirtyMax'
   | 'timersPerTurn'

@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { sleep, systemClock } from '../core/clock.ts';
 import { encodeText } from '../core/serde.ts';
 import { messageOf } from '../core/errors.ts';
-import type { EnvironmentOptions } from '../environment-options.ts';
+import type { EnvironmentBaseOptions, StateInStorage } from '../environment-options.ts';
 import { StreamExecutionEnvironment } from '../environment.ts';
 import type { Job } from '../runtime/job/job.ts';
 import { makeLogger } from '../runtime/job/logging.ts';
@@ -171,11 +171,11 @@ class Simulation {
     return ended;
   }
 
-  #environment(intervalMs: number): EnvironmentOptions {
+  #environment(intervalMs: number): EnvironmentBaseOptions & StateInStorage {
     return {
       freezeState: true,
       ...this.#options.environment,
-      checkpoint: { directory: 'simulated', interval: intervalMs },
+      checkpoint: { interval: intervalMs },
       strictReplay: this.#options.strictReplay ?? true,
       logger: silent,
     };
@@ -223,7 +223,7 @@ class Life {
   }
 
   /** True when the job came to its end, false when the process died. */
-  async run(environment: EnvironmentOptions, pipeline: SimulationOptions['pipeline']): Promise<boolean> {
+  async run(environment: EnvironmentBaseOptions & StateInStorage, pipeline: SimulationOptions['pipeline']): Promise<boolean> {
     const clock = this.#clock;
     const env = StreamExecutionEnvironment.create({
       ...environment,

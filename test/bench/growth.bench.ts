@@ -74,7 +74,7 @@ const startBehind = async (calls: number, directory: string): Promise<number> =>
   let hold = true;
   const environment = (): StreamExecutionEnvironment => {
     const storage = new LevelStorage(directory);
-    const env = StreamExecutionEnvironment.create({ storage, checkpoint: { directory: 'not used', interval: '1h' } });
+    const env = StreamExecutionEnvironment.create({ storage, checkpoint: { interval: '1h' } });
     env
       .fromSource(laps(numbersOf(calls)))
       .asyncMap(

@@ -8,7 +8,7 @@ import {
   type Agent,
   type ApplyAgentOptions,
   type DeadLetter,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type OutputTag,
   type RunnerContext,
 } from 'millrace';
@@ -52,7 +52,7 @@ interface Story {
   readonly storage?: MemoryStorage;
   readonly ledger?: Ledger<string>;
   readonly dead?: Ledger<DeadLetter>;
-  readonly environment?: EnvironmentOptions;
+  readonly environment?: EnvironmentBaseOptions;
 }
 
 const run = ({

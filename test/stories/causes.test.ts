@@ -17,7 +17,7 @@ import {
   OutputEvent,
   StreamExecutionEnvironment,
   type ApplyAgentOptions,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type ErrorCode,
   type Key,
 } from 'millrace';
@@ -35,7 +35,7 @@ const expected = asks.map(({ key, n }) => `${JSON.stringify(`${key}:${n}`)}\n`).
 
 /** What is not as it should be in one life. */
 interface Fault {
-  readonly environment?: EnvironmentOptions;
+  readonly environment?: EnvironmentBaseOptions;
   readonly options?: ApplyAgentOptions;
   readonly uid?: string;
   readonly second?: string;

@@ -11,13 +11,13 @@ import {
   StreamExecutionEnvironment,
   type Agent,
   type CallContext,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type Operator,
 } from 'millrace';
 import { expect, test } from 'vitest';
 import { failure, later, Ledger, once, Sluice, until } from './story.ts';
 
-const quick: EnvironmentOptions = { logger: 'silent', restart: exponentialDelay({ initial: '5ms', max: '10ms' }) };
+const quick: EnvironmentBaseOptions = { logger: 'silent', restart: exponentialDelay({ initial: '5ms', max: '10ms' }) };
 
 const paying = (
   charge: (input: number) => Promise<number>,
@@ -71,7 +71,7 @@ test('checkpoints that only time has brought are no progress', async () => {
   const env = StreamExecutionEnvironment.create({
     ...quick,
     storage: new MemoryStorage(),
-    checkpoint: { directory: 'unused', interval: '5ms' },
+    checkpoint: { interval: '5ms' },
   });
   const slowly = async (value: number): Promise<number> => value;
   byItself(env)

@@ -15,7 +15,7 @@ import {
   type ChatMessage,
   type ChatModelConnectionContract,
   type DeadLetter,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
 } from 'millrace';
 import * as z from 'zod';
 import { describe, expect, test } from 'vitest';
@@ -85,7 +85,7 @@ interface Parts {
   readonly dead?: Ledger<DeadLetter>;
   readonly agent?: AgentOptions & { readonly timeout?: number };
   readonly options?: ApplyAgentOptions;
-  readonly environment?: EnvironmentOptions;
+  readonly environment?: EnvironmentBaseOptions;
 }
 
 const run = ({ model, storage = new MemoryStorage(), ledger = new Ledger(), dead, ...parts }: Parts): Promise<void> => {

@@ -11,6 +11,7 @@ import {
   jsonLines,
   jsonLinesSink,
   LevelStorage,
+  MemoryStorage,
   observableSource,
   paced,
   printSink,
@@ -54,6 +55,11 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
   checkpoint: [
     ['checkpoint.directory', '', () => create({ checkpoint: { directory: '' } })],
     ['checkpoint.directory', 'undefined', () => create({ checkpoint: wrong({ interval: '1s' }) })],
+    [
+      'checkpoint.directory',
+      '/tmp/x',
+      () => create({ storage: new MemoryStorage(), checkpoint: wrong({ directory: '/tmp/x', interval: '1s' }) }),
+    ],
     ['checkpoint.interval', '0', () => create({ checkpoint: { directory: '/tmp/x', interval: 0 } })],
     ['checkpoint.interval', '10x', () => create({ checkpoint: { directory: '/tmp/x', interval: wrong('10x') } })],
     ['checkpoint', '/tmp/x', () => create({ checkpoint: wrong('/tmp/x') })],

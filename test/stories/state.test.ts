@@ -9,7 +9,7 @@ import {
   MemoryStorage,
   StreamExecutionEnvironment,
   valueState,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type ProcessObject,
   type StateDescriptor,
   type Storage,
@@ -53,7 +53,7 @@ interface Parts {
   readonly ledger: Ledger<Order>;
   readonly uid?: string;
   readonly operator?: ProcessObject<Order, Order>;
-  readonly environment?: EnvironmentOptions;
+  readonly environment?: EnvironmentBaseOptions;
 }
 
 const pipeline = ({

@@ -7,7 +7,7 @@ import {
   valueState,
   WatermarkStrategy,
   type DataStream,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type Key,
   type KeyedStream,
   type Operator,
@@ -33,7 +33,7 @@ interface Parts {
   readonly storage?: MemoryStorage;
   readonly ledger?: Ledger<unknown>;
   readonly broken?: boolean;
-  readonly environment?: EnvironmentOptions;
+  readonly environment?: EnvironmentBaseOptions;
 }
 
 const run = (
@@ -46,7 +46,7 @@ const run = (
 };
 
 /** What the job gives when nothing is wrong from the start. */
-const sound = async (build: Build, environment?: EnvironmentOptions): Promise<readonly unknown[]> => {
+const sound = async (build: Build, environment?: EnvironmentBaseOptions): Promise<readonly unknown[]> => {
   const ledger = new Ledger<unknown>();
   await run(build, { ledger, broken: false, ...(environment && { environment }) });
   return ledger.values;
@@ -56,7 +56,7 @@ const sound = async (build: Build, environment?: EnvironmentOptions): Promise<re
 const failsThenGoesOn = async (
   build: Build,
   code: 'KEY_INVALID' | 'NOT_SERIALISABLE' | 'ASYNC_IN_TURN' | 'OPERATOR_FAILED' | 'TIMESTAMP_MISSING',
-  environment: EnvironmentOptions = {},
+  environment: EnvironmentBaseOptions = {},
 ) => {
   const [storage, ledger] = [new MemoryStorage(), new Ledger<unknown>()];
   const error = await failure(run(build, { storage, ledger, environment }), code);

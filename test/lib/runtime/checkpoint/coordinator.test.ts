@@ -20,7 +20,7 @@ test('a sink that fills up while a checkpoint is written gets one of its own (I1
   );
   const ledger = new Ledger<number>();
   // The checkpoints of an interval would let the sink go on too.
-  const checkpoint = { directory: 'not used', interval: '1h' } as const;
+  const checkpoint = { interval: '1h' } as const;
   const env = StreamExecutionEnvironment.create({ ...once, storage, checkpoint });
   const sink = defineSink<number>({
     guarantee: 'exactly-once',

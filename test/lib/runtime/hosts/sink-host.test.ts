@@ -3,7 +3,7 @@ import {
   exponentialDelay,
   MemoryStorage,
   StreamExecutionEnvironment,
-  type EnvironmentOptions,
+  type EnvironmentBaseOptions,
   type Job,
   type Sink,
   type Storage,
@@ -38,7 +38,7 @@ interface Life {
   readonly storage?: Storage | undefined;
   readonly sink: Sink<number>;
   readonly sluice?: Sluice<number>;
-  readonly options?: EnvironmentOptions;
+  readonly options?: EnvironmentBaseOptions;
 }
 
 const start = ({ storage, sink, sluice = new Sluice([1, 2, 3]), options = {} }: Life): Promise<Job> => {
