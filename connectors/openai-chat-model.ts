@@ -37,7 +37,7 @@ const names = {
   model: true,
   apiKey: true,
   headers: true,
-  timeoutMs: true,
+  timeout: true,
   responseBytesMax: true,
   retryAfterMax: true,
   responseFormat: true,

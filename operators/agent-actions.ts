@@ -126,7 +126,7 @@ export class AgentActions<I> {
       {
         inFlightMax: asyncConcurrency,
         pendingMax: Number.MAX_SAFE_INTEGER,
-        timeoutMs: actionTimeout === undefined ? undefined : durationMs('actionTimeout', actionTimeout, { min: 1 }),
+        timeout: actionTimeout === undefined ? undefined : durationMs('actionTimeout', actionTimeout, { min: 1 }),
       },
     );
   }

@@ -175,7 +175,7 @@ class AsyncMap<I, O> implements Processor<I> {
             // crash.
             .call('call', (call) => fn(this.#context.handOver(value), call), {
               args: value,
-              timeoutMs: attemptMs,
+              timeout: attemptMs,
               retry,
             })
             // A call gives what its function resolves with, so O is awaited here.
@@ -194,7 +194,7 @@ class AsyncMap<I, O> implements Processor<I> {
         durability: 'effect',
         owned: true,
       },
-      { inFlightMax, timeoutMs },
+      { inFlightMax, timeout: timeoutMs },
     );
     if (perKey) this.#turns = this.#makeTurns(2 * inFlightMax);
   }

@@ -28,11 +28,11 @@ export interface HttpOptions {
   /** Sent with each request; they win over those of the connector. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * Limit of one request with its answer, in milliseconds, from 1. Node's own `fetch` waits for the first byte no
-   * longer than 5 minutes.
-   * @defaultValue 60_000
+   * Limit of one request with its answer, from 1 ms. Node's own `fetch` waits for the first byte no longer than 5
+   * minutes.
+   * @defaultValue '1m'
    */
-  readonly timeoutMs?: number | undefined;
+  readonly timeout?: Duration | undefined;
   /**
    * Longest answer that is read, in bytes after it was unpacked, from 1; a longer one is an error. @defaultValue 16 MiB
    */
@@ -94,7 +94,7 @@ export class HttpDoor {
       baseUrl,
       apiKey,
       headers = {},
-      timeoutMs = 60_000,
+      timeout = '1m',
       responseBytesMax = 2 ** 24,
       retryAfterMax = '10m',
     } = options;
@@ -104,7 +104,7 @@ export class HttpDoor {
     this.#headers = headersOf(headers, apiKey);
     this.#hider = hider({ apiKey, headers, query: this.#base.searchParams });
     this.#codes = codes;
-    this.#timeoutMs = integer('timeoutMs', timeoutMs, { min: 1, max: 2 ** 31 - 1 });
+    this.#timeoutMs = durationMs('timeout', timeout, { min: 1, max: 2 ** 31 - 1 });
     this.#bytesMax = integer('responseBytesMax', responseBytesMax, { min: 1 });
     this.retryAfterMaxMs = durationMs('retryAfterMax', retryAfterMax);
     this.#fetch = callable('fetch', fetch);

@@ -50,7 +50,7 @@ export const requestAnswer = async (asked: Asked, context: ActionContext): Promi
   const retry = retryOf(asked, connection);
   const answer = await context.callDurably('chat', send, {
     args: request,
-    timeoutMs,
+    timeout: timeoutMs,
     retry,
     limit: limitOf(connection, setup, context),
   });

@@ -292,7 +292,7 @@ export class ActionContext implements RunnerContext {
     const promise = this.callDurably(id, (call) => this.#runBody(id, fn, call), {
       args,
       reconciler: reconciler === undefined ? undefined : (call) => this.#runBody(id, reconciler, call),
-      timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
+      timeout: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
       retry,
     });
     return (this.#calls ??= new StartedCalls()).watch(id, promise);

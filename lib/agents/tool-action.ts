@@ -45,7 +45,7 @@ const callTool = async (call: RequestedToolCall, context: ActionContext): Promis
   const { timeoutMs, retry } = tool;
   try {
     // A copy for each attempt: what one does to its arguments is not seen by the next, which may be made after a crash.
-    const options = { args: { name, arguments: args }, timeoutMs, retry };
+    const options = { args: { name, arguments: args }, timeout: timeoutMs, retry };
     const response =
       (await context.callDurably('tool-call', (durable) => tool.call(ownCopy(args), durable), options)) ?? null;
     plainText(response); // What a model can not be told is a failure of the tool.

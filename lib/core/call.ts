@@ -2,7 +2,7 @@
  * Durable calls: what a body of work does outside is done in them, each under an id and a key that stay the same over
  * attempts and crashes, and its outcome is journaled, so that a call whose outcome is there is not made again (I8).
  */
-import type { Duration } from './options.ts';
+import { durationMs, type Duration } from './options.ts';
 
 export interface CallContext {
   /** Unique name of this call in the journal: `branch.operator.keyGroup.number.call`. */
@@ -28,13 +28,17 @@ export interface CallOptions<R> {
    * when it did not. @defaultValue none: such a call is made again
    */
   readonly reconciler?: ((call: CallContext) => R | Promise<R>) | undefined;
-  /** Limit of one attempt in milliseconds. @defaultValue none */
-  readonly timeoutMs?: number | undefined;
+  /** Limit of one attempt, from 1 ms. @defaultValue none */
+  readonly timeout?: Duration | undefined;
   /** When and how often a failed attempt is made again. @defaultValue one attempt */
   readonly retry?: RetryOptions | undefined;
   /** Bounds how many attempts run at once, together with other calls. @defaultValue no bound of its own */
   readonly limit?: CallLimit | undefined;
 }
+
+/** A limit of time in milliseconds. Throws a `TypeError` for what is no duration. */
+export const timeoutMsOf = ({ timeout }: { readonly timeout?: Duration | undefined }): number | undefined =>
+  timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 });
 
 /**
  * A bound on attempts that run at once. An attempt enters before its time limit begins, and is outside while it waits

@@ -12,8 +12,12 @@ export const refusal = (option: string, rule: string, value: unknown): TypeError
   );
 
 /** Reads a duration as milliseconds. Throws a `TypeError` that names the option. */
-export const durationMs = (option: string, value: Duration, limits: { readonly min?: number } = {}): number => {
-  const { min = 0 } = limits;
+export const durationMs = (
+  option: string,
+  value: Duration,
+  limits: { readonly min?: number; readonly max?: number } = {},
+): number => {
+  const { min = 0, max = Number.POSITIVE_INFINITY } = limits;
   const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value.trim()) : null;
   // The pattern names the units of the table.
   const ms =
@@ -22,8 +26,10 @@ export const durationMs = (option: string, value: Duration, limits: { readonly m
         ? value
         : Number.NaN
       : Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
-  if (Number.isNaN(ms) || ms < min)
-    throw refusal(option, `a duration of at least ${min} ms (a number or like '10s')`, value);
+  if (Number.isNaN(ms) || ms < min || ms > max) {
+    const range = max === Number.POSITIVE_INFINITY ? `of at least ${min} ms` : `from ${min} to ${max} ms`;
+    throw refusal(option, `a duration ${range} (a number or like '10s')`, value);
+  }
   return ms;
 };
 

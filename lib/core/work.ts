@@ -6,6 +6,7 @@
 import type { CallContext, CallOptions } from './call.ts';
 import type { Timestamp } from './element.ts';
 import type { Key } from './key.ts';
+import type { Duration } from './options.ts';
 
 export type Outcome<R> = { readonly ok: true; readonly value: R } | { readonly ok: false; readonly error: unknown };
 
@@ -70,10 +71,10 @@ export interface WorkOptions {
   /** Items submitted and not yet applied; at this bound sources are not pulled. @defaultValue 2 x inFlightMax */
   readonly pendingMax?: number | undefined;
   /**
-   * Limit of one `run`, in milliseconds; past it the item is rejected with `WORK_TIMEOUT`, and `onRejection` says what
+   * Limit of one `run`, from 1 ms; past it the item is rejected with `WORK_TIMEOUT`, and `onRejection` says what
    * becomes of it: by default the job fails. @defaultValue none
    */
-  readonly timeoutMs?: number | undefined;
+  readonly timeout?: Duration | undefined;
 }
 
 /** What the body of one work item may use. */

@@ -160,7 +160,7 @@ describe('on the wire', () => {
   test('a timeout is the provider\u2019s fault, an abort is not', async () => {
     mock.onMessage('hello', { content: 'x' });
     mock.setChaos({ latencyMs: 2000 });
-    expect(await failure(ask(hello, { timeoutMs: 30 }))).toMatchObject({
+    expect(await failure(ask(hello, { timeout: 30 }))).toMatchObject({
       code: 'MODEL_UNAVAILABLE',
       message: expect.stringContaining('within 30 ms'),
     });
@@ -179,7 +179,7 @@ test('options that make no sense are refused, without the key in the message', (
     /^Expected `baseUrl` to be without a user name and password: give `apiKey`, or `headers` with `authorization`$/,
   );
   expect(() => openAIChatModel({ baseUrl: 'http://x', model: '' })).toThrow('model');
-  expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', timeoutMs: 0 })).toThrow('timeoutMs');
+  expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', timeout: 0 })).toThrow('timeout');
   expect(() => openAIChatModel({ baseUrl: 'http://x', model: 'm', apiKey: `${apiKey}\n` })).toThrow(
     /^Expected `apiKey` to be a text that a header can hold, not empty and without white space$/,
   );

@@ -6,7 +6,7 @@ import { Attempt } from '../../core/attempt.ts';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { CallNotExecuted, StreamError } from '../../core/errors.ts';
 import { callName, type WorkId } from '../../core/journal.ts';
-import type { CallContext, CallOptions } from '../../core/call.ts';
+import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
 import type { Outcome } from '../../core/work.ts';
 import { afterFailure } from '../../core/retry-options.ts';
 import { digest } from '../../core/serde.ts';
@@ -178,7 +178,7 @@ class CallAttempt extends Attempt implements CallContext {
   run(): void {
     const { options, services } = this.#call.facts;
     services.callsOpen(1);
-    this.begin(services.clock, options.timeoutMs);
+    this.begin(services.clock, timeoutMsOf(options));
   }
 
   protected invoke(): unknown {

@@ -10,7 +10,7 @@
 import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
-import type { CallContext, CallOptions } from '../../core/call.ts';
+import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
 import type { Durability, Outcome, WorkContext } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import type { Appended } from '../journal/journal.ts';
@@ -127,6 +127,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
     const refusal = this.#refusal(id);
     if (refusal !== undefined) return Promise.reject(refusal);
+    timeoutMsOf(options); // What is no duration is refused here, not in an attempt.
     const args = digestOf(id, options.args);
     const number = this.#item.calls++;
     const services = this.#services;

@@ -4,6 +4,7 @@
  * journaled and then applied in a turn of its own (I8, I13). Bodies in flight are bounded; what waits is bounded by a
  * place (I10).
  */
+import { timeoutMsOf } from '../../core/call.ts';
 import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { WorkId } from '../../core/journal.ts';
@@ -80,7 +81,7 @@ export class WorkQueue implements BodyOwner {
     this.#workers.set(worker.name, {
       worker: worker as Worker<unknown, unknown>,
       uid: this.#options.uid,
-      timeoutMs: options.timeoutMs,
+      timeoutMs: timeoutMsOf(options),
     });
     return { submit: (item) => this.#submit(worker.name, item) };
   }

@@ -105,7 +105,7 @@ describe('what can not be an address or a header is refused when the door is mad
   test('limits', () => {
     expect(made({ responseBytesMax: 0 })).toThrow('`responseBytesMax`');
     expect(made({ retryAfterMax: 'soon' as never })).toThrow('`retryAfterMax`');
-    expect(made({ timeoutMs: Number.POSITIVE_INFINITY })).toThrow('`timeoutMs`');
+    expect(made({ timeout: Number.POSITIVE_INFINITY })).toThrow('`timeout`');
     expect(made({ fetch: 'x' as never })).toThrow('`fetch`');
   });
 });
@@ -180,7 +180,7 @@ describe('how long it may take', () => {
       const drip = setInterval(() => response.write(' '), 5);
       response.on('close', () => clearInterval(drip));
     });
-    expect(await failure(post(base, { timeoutMs: 150 }))).toMatchObject({
+    expect(await failure(post(base, { timeout: 150 }))).toMatchObject({
       code: 'MODEL_UNAVAILABLE',
       retryable: true,
       message: 'it did not answer within 150 ms',
@@ -194,7 +194,7 @@ describe('how long it may take', () => {
       response.write('no room');
     });
     // Long enough for the status to come on a machine that stands still now and then.
-    expect(await failure(post(base, { timeoutMs: 2000 }))).toMatchObject({
+    expect(await failure(post(base, { timeout: 2000 }))).toMatchObject({
       details: { status: 503 },
       message: 'it answered 503: no room',
     });
@@ -202,7 +202,7 @@ describe('how long it may take', () => {
 
   test('a server that takes the request and says nothing', async () => {
     const { base } = await serve(() => {});
-    expect(await failure(post(base, { timeoutMs: 50 }))).toMatchObject({
+    expect(await failure(post(base, { timeout: 50 }))).toMatchObject({
       code: 'MODEL_UNAVAILABLE',
       message: expect.stringContaining('50 ms'),
     });
@@ -212,7 +212,7 @@ describe('how long it may take', () => {
     ['never answers', async () => new Promise<Response>(() => {})],
     ['gives a body that never comes', async () => new Response(new ReadableStream())],
   ])('a fetch that %s, and looks at no signal', async (_what, fetch) => {
-    expect(await failure(post('http://x', { timeoutMs: 30, fetch }))).toMatchObject({
+    expect(await failure(post('http://x', { timeout: 30, fetch }))).toMatchObject({
       message: 'it did not answer within 30 ms',
     });
     const controller = new AbortController();

@@ -85,7 +85,7 @@ describe('tools', () => {
       done.events.filter(({ type }) => type === '_tool_response_event').map(({ attributes }) => attributes['success']),
     ).toEqual([{ c0: true }, { bad: false }]);
     expect(tries).toBe(3);
-    expect(asked).toContainEqual(expect.objectContaining({ timeoutMs: 2000, retry: { attempts: 3 } }));
+    expect(asked).toContainEqual(expect.objectContaining({ timeout: 2000, retry: { attempts: 3 } }));
   });
 
   it('that fail, do not exist or get wrong arguments never fail the action', async () => {

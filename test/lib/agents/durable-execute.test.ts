@@ -49,7 +49,7 @@ describe('durableExecute', () => {
       args: [1],
       reconciler: () => 7,
     });
-    expect(work.asked[0]).toMatchObject({ timeoutMs: 30_000, retry: { attempts: 5 }, args: [1] });
+    expect(work.asked[0]).toMatchObject({ timeout: 30_000, retry: { attempts: 5 }, args: [1] });
     expect(await work.asked[0]?.reconciler?.({ idempotencyKey: 'k' } as never)).toBe(7);
   });
 

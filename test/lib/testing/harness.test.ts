@@ -150,7 +150,7 @@ describe('work in the harness', () => {
     ],
     [
       'a body that takes too long',
-      { timeoutMs: 5 },
+      { timeout: '5ms' },
       () => new Promise<never>(() => {}),
       'WORK_TIMEOUT',
       'work `ask` of operator `operator` for key ["a",1] took longer than 5 ms',

@@ -264,7 +264,7 @@ describe('a body', () => {
     const reasons: unknown[] = [];
     const working = await Working.begun({
       tasks: oneTask,
-      work: { timeoutMs: 20 },
+      work: { timeout: '20ms' },
       worker: { onRejection: 'outcome', describe: ({ name }, key) => `task ${name} of ${String(key)}` },
       run: (_item, { signal }) =>
         new Promise(() => signal.addEventListener('abort', () => reasons.push((signal.reason as Error).message))),
