@@ -3,6 +3,7 @@
  * restart goes on at the very line. Malformed lines fail the read, are skipped, or go to a side output.
  */
 import type { Source } from '../lib/core/connector.ts';
+import { harmless } from '../lib/core/listener.ts';
 import { callable, integer, knownOptions, oneOf, refusal } from '../lib/core/options.ts';
 import type { MalformedLine } from './json-line.ts';
 import { JsonLinesReader, type JsonLinesPosition } from './json-lines-reader.ts';
@@ -13,8 +14,11 @@ export interface JsonLinesOptions<T> {
    * were handed out, be counted and left out, or go to the side output `malformedLines`. @defaultValue 'fail'
    */
   readonly onMalformed?: 'fail' | 'skip' | 'side-output' | undefined;
-  /** Called for each skipped line, also again when a restart reads it again. @defaultValue none: they are counted */
-  readonly onSkipped?: ((line: MalformedLine) => void) | undefined;
+  /**
+   * Called for each skipped line, also again when a restart reads it again. Nobody waits for it; that it throws is
+   * told once, as a warning of the process. @defaultValue none: they are counted
+   */
+  readonly onSkipped?: ((line: MalformedLine) => unknown) | undefined;
   /** Records per batch, from 1. @defaultValue 256 */
   readonly batchSize?: number | undefined;
   /**
@@ -65,7 +69,6 @@ export const jsonLines = <T>(
   oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
   oneOf('bigints', bigints, ['number', 'text', 'bigint']);
   integer('batchSize', batchSize, { min: 1 });
-  if (onSkipped !== undefined) callable('onSkipped', onSkipped);
   if (schema !== undefined && typeof schema?.parse !== 'function')
     throw refusal('schema', 'an object with `parse`, such as a zod schema', schema);
   const paths = typeof path === 'string' ? [path] : Array.isArray(path) ? [...path] : [];
@@ -73,10 +76,11 @@ export const jsonLines = <T>(
   if (paths.length === 0 || !paths.every(isPath) || new Set(paths).size !== paths.length) {
     throw refusal('path', 'one path or more, none of them empty or given twice', path);
   }
+  const tell = onSkipped && harmless('`onSkipped` of `jsonLines`', callable('onSkipped', onSkipped));
   let skipped = 0;
   const skip = (line: MalformedLine): void => {
     skipped += 1;
-    onSkipped?.(line);
+    tell?.(line);
   };
   return {
     name: 'json-lines',

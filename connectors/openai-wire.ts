@@ -31,16 +31,13 @@ export const modelOf = ({ model, args }: ChatRequest, otherwise: string): string
 };
 
 /**
- * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request; its tools stand
- * beside the agent's own. Throws `MODEL_REQUEST` when it asks for a stream.
+ * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request, but for the model
+ * that the request names; its tools stand beside the agent's own. Throws `MODEL_REQUEST` for what it can't say.
  */
 export const chatBody = (request: ChatRequest, { model: otherwise, responseFormat, sendBack }: BodyOptions): string => {
   const { messages, tools = [], args = {}, outputSchema } = request;
-  if (args['stream'] === true) {
-    throw new StreamError('MODEL_REQUEST', '`args` ask for a stream, which is not read', {
-      hint: 'leave `stream` out of `args`',
-    });
-  }
+  if (args['stream'] === true) throw refusedArg('stream', 'ask for a stream, which is not read');
+  if ('messages' in args) throw refusedArg('messages', 'hold messages, beside those of the request');
   const more: readonly unknown[] = Array.isArray(args['tools']) ? args['tools'] : [];
   const offered = [
     ...tools.map(({ name, description, inputSchema: parameters }) => asFunction({ name, description, parameters })),
@@ -55,6 +52,9 @@ export const chatBody = (request: ChatRequest, { model: otherwise, responseForma
   };
   return jsonOf(body);
 };
+
+const refusedArg = (name: string, what: string): StreamError =>
+  new StreamError('MODEL_REQUEST', `\`args\` ${what}`, { hint: `leave \`${name}\` out of \`args\`` });
 
 const asFunction = (called: Fields): Fields => ({ type: 'function', function: called });
 

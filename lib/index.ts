@@ -141,8 +141,13 @@ export type {
 export type { MessageRole, ToolCall, ToolMetadata } from './core/model.ts';
 
 // ---------- storage and its contracts
-export type { ActionStateStore, JournalEntry, JournalPosition, WorkId } from './core/journal.ts';
-export { callName } from './core/journal.ts';
+export type { ActionStateStore, JournalEntry, JournalPosition } from './core/journal.ts';
+export { LevelStorage, type LevelStorageOptions } from './state/level-storage.ts';
+export { MemoryStorage } from './state/memory-storage.ts';
+export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
+
+// ---------- the journal as data, for tools that look at it (a storage needs none of this: its entries are bytes)
+export { callName, type WorkId } from './core/journal.ts';
 export {
   decodeJournalEntry,
   journaledCalls,
@@ -160,9 +165,6 @@ export type {
   WorkRecord,
 } from './runtime/journal/work-record.ts';
 export type { PackedTurn, RecordedInput, TickedSplit, TickTurn, Turn } from './runtime/journal/turn.ts';
-export { LevelStorage, type LevelStorageOptions } from './state/level-storage.ts';
-export { MemoryStorage } from './state/memory-storage.ts';
-export type { KeyRange, OpenStorage, Storage, Store, StoreBatch } from './state/store.ts';
 
 // ---------- ground
 export { systemClock, type Cancel, type Clock } from './core/clock.ts';

@@ -17,11 +17,15 @@ import {
   type Unsubscribable,
 } from 'rxjs';
 import { Fifo } from '../lib/core/fifo.ts';
+import { harmless } from '../lib/core/listener.ts';
 import { DirectObserver } from '../lib/runtime/edges/direct-observer.ts';
 
 export interface KeyedConcatMapOptions {
-  /** Called with the number of busy keys when it changes. @defaultValue none */
-  readonly onBusyKeys?: ((count: number) => void) | undefined;
+  /**
+   * Called with the number of busy keys when it changes. That it throws is told once, as a warning of the process.
+   * @defaultValue none
+   */
+  readonly onBusyKeys?: ((count: number) => unknown) | undefined;
 }
 
 /**
@@ -43,7 +47,8 @@ export const keyedConcatMap =
   ): OperatorFunction<T, R> =>
   (source) =>
     new Observable((out) => {
-      const mailboxes = new Mailboxes({ keyOf, project, out, onBusyKeys: options.onBusyKeys });
+      const onBusyKeys = options.onBusyKeys && harmless('`onBusyKeys` of `keyedConcatMap`', options.onBusyKeys);
+      const mailboxes = new Mailboxes({ keyOf, project, out, onBusyKeys });
       out.add(() => mailboxes.stop());
       source.subscribe(new Arrivals(out, mailboxes));
     });

@@ -181,7 +181,7 @@ export class AgentBuilder<I, O, A = never> extends Agent<I, O> {
 
   /**
    * Adds a chat model: a connection, by its name, and what is sent over it. Its `outputSchema` gives `event.output` its
-   * type.
+   * type in what follows in the chain: on a builder that was kept in a variable before, `event.output` stays `unknown`.
    *
    * @example
    * import * as z from 'zod';

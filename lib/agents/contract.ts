@@ -54,7 +54,7 @@ export interface ChatModelSetup {
    * @defaultValue none
    */
   readonly outputSchema?: z.ZodType | JsonSchema | undefined;
-  /** Temperature and the like, passed on to the provider. @defaultValue none */
+  /** Temperature and the like, passed on to the provider; no `messages`. @defaultValue none */
   readonly args?: Readonly<Record<string, unknown>> | undefined;
   /** Limit of one attempt. @defaultValue none */
   readonly timeout?: Duration | undefined;

@@ -31,6 +31,8 @@ export const checkSetup = (setup: ChatModelSetup): ChatModelSetup => {
   if (tools !== undefined && !(Array.isArray(tools) && tools.every(isName)))
     throw refusal('tools', 'a list of names of tools', tools);
   if (args !== undefined && (typeof args !== 'object' || args === null)) throw refusal('args', 'an object', args);
+  if (args !== undefined && 'messages' in args)
+    throw refusal('args.messages', 'left out: name a `prompt`, or send `messages` with the request', args['messages']);
   if (timeout !== undefined) durationMs('timeout', timeout, { min: 1 });
   if (concurrency !== undefined) integer('concurrency', concurrency, { min: 1 });
   if (outputSchema !== undefined) jsonSchemaOf(outputSchema, 'outputSchema');

@@ -186,10 +186,12 @@ describe('what is no answer', () => {
     );
     expect((await failure(answer('')))?.message).toMatch(/answered nothing$/);
     expect((await failure(answer('data: {"choices":[]}\n\n'))).hint).toContain('streams');
-    expect(await failure(chat('http://localhost:1', { ...hello, args: { stream: true } }))).toMatchObject({
-      code: 'MODEL_REQUEST',
-      retryable: false,
-    });
+    for (const args of [{ stream: true }, { messages: [] }])
+      expect(await failure(chat('http://localhost:1', { ...hello, args }))).toMatchObject({
+        code: 'MODEL_REQUEST',
+        retryable: false,
+        hint: `leave \`${Object.keys(args).join()}\` out of \`args\``,
+      });
   });
 
   test.each([

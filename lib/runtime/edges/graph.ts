@@ -5,7 +5,7 @@
 import { named } from '../../core/failures.ts';
 import type { OperatorFunction } from 'rxjs';
 import type { Sink, Source } from '../../core/connector.ts';
-import { StreamError } from '../../core/errors.ts';
+import { refuseThenable, StreamError } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { Operator, Step } from '../../core/operator.ts';
 import { refusal } from '../../core/options.ts';
@@ -187,7 +187,9 @@ export class StreamGraph {
         what: `sink "${node.uid}" failed to name its outputs`,
         uid: node.uid,
       } as const;
-      for (const output of named(failing, () => [...(sink.outputs?.() ?? [])])) {
+      const outputs = (): readonly string[] =>
+        refuseThenable(sink.outputs?.() ?? [], '`outputs` of the sink', node.uid);
+      for (const output of named(failing, () => [...outputs()])) {
         const other = owners.get(output);
         if (other !== undefined) {
           throw new StreamError('GRAPH_INVALID', `sinks "${other.uid}" and "${node.uid}" write to one output`, {

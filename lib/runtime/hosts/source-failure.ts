@@ -5,6 +5,7 @@
  */
 import type { Source, SourceBatch, SourceReader } from '../../core/connector.ts';
 import { failureOf, named, type Failing } from '../../core/failures.ts';
+import { harmless } from '../../core/listener.ts';
 import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 
@@ -24,7 +25,7 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
     async open(split, position, signal, clock) {
       const open = (): Promise<SourceReader<T>> => source.open(split, ownCopy(position), signal, clock);
       const reader = await unlessAborted(failing(`open split \`${split}\``), signal, open);
-      const { committed } = reader;
+      const { committed, end } = reader;
       const readOwn = async (readSignal: AbortSignal): Promise<SourceBatch<T> | undefined> => {
         const batch = await reader.read(readSignal);
         if (batch === undefined) return undefined;
@@ -41,7 +42,8 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
           committed: (at: unknown) =>
             unlessAborted(failing('note a position'), signal, () => committed.call(reader, ownCopy(at))),
         }),
-        ...(reader.end !== undefined && { end: () => named(failing('come to its end'), () => reader.end?.()) }),
+        // A stop goes on without it, as far as its time goes.
+        ...(end !== undefined && { end: harmless(`\`end\` of source \`${uid}\``, () => end.call(reader)) }),
         close: async () => reader.close(),
       };
     },

@@ -3,7 +3,7 @@
  * `error` or `err` keeps what makes an error useful: code, hint, details and the chain of causes.
  */
 import { pino, stdSerializers, symbols } from 'pino';
-import { isThenable, messageOf } from '../../core/errors.ts';
+import { harmless } from '../../core/listener.ts';
 import type { LogFunction, Logger } from '../../core/logger.ts';
 import { oneOf, refusal } from '../../core/options.ts';
 
@@ -26,35 +26,28 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
   if (option === undefined || typeof option === 'string') {
     const level = oneOf('logger', option ?? 'warn', levelNames);
     // Synchronous: what is logged right before a crash must be seen.
-    return harmless(
+    return harmlessLogger(
       pino({ name: 'millrace', level, serializers }, pino.destination({ fd: standardError, sync: true })),
     );
   }
   if (typeof option !== 'object' || option === null || typeof option.child !== 'function') {
     throw refusal('logger', 'a pino logger or the name of a level', option);
   }
-  return harmless(option.child({}, { serializers: missingSerializers(option) }));
+  return harmlessLogger(option.child({}, { serializers: missingSerializers(option) }));
 };
 
 /**
  * A logger whose destination throws says so once, and fails nobody: what is logged is about the job and no part of it.
  */
-const harmless = (logger: Logger): Logger => {
-  let told = false;
-  const tell = (error: unknown): void => {
-    if (!told) process.emitWarning(`the logger of a job threw: ${messageOf(error)}`, 'MillraceWarning');
-    told = true;
-  };
-  const guarded = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'): LogFunction => {
-    return (facts, message) => {
-      try {
-        const returned = logger[level](facts, message) as unknown; // pino returns nothing; others may.
-        if (isThenable(returned)) returned.then(undefined, tell);
-      } catch (error) {
-        tell(error);
-      }
-    };
-  };
+const harmlessLogger = (logger: Logger): Logger => {
+  type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  const log = harmless('the logger of a job', (level: Level, ...[facts, message]: Parameters<LogFunction>): unknown =>
+    logger[level](facts, message),
+  );
+  const guarded =
+    (level: Level): LogFunction =>
+    (facts, message) =>
+      log(level, facts, message);
   return {
     trace: guarded('trace'),
     debug: guarded('debug'),
@@ -62,7 +55,7 @@ const harmless = (logger: Logger): Logger => {
     warn: guarded('warn'),
     error: guarded('error'),
     fatal: guarded('fatal'),
-    child: (bindings, options) => harmless(logger.child(bindings, options)),
+    child: (bindings, options) => harmlessLogger(logger.child(bindings, options)),
   };
 };
 
