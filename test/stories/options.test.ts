@@ -66,10 +66,6 @@ const refusals: Readonly<Record<string, readonly Refusal[]>> = {
     ['cacheBytes', '-1', () => new LevelStorage('/tmp/x', { cacheBytes: -1 })],
     ['writeBufferBytes', '1', () => new LevelStorage('/tmp/x', { writeBufferBytes: 1 })],
   ],
-  model: [
-    ['args.messages', '', () => agent('a').chatModel('m', { connection: 'c', args: { messages: [] } })],
-    ['args', '5', () => agent('a').chatModel('m', { connection: 'c', args: wrong(5) })],
-  ],
   restart: [
     ['attempts', '0', () => fixedDelay({ attempts: 0, delay: '1s' })],
     ['delay', 'soon', () => fixedDelay({ attempts: 1, delay: wrong('soon') })],

@@ -236,6 +236,11 @@ describe('refusals name agent, action, rule and value', () => {
     ['tools', () => simple().chatModel('m', { connection: 'c', tools: 'search' as never }), /`tools`/],
     ['timeout', () => simple().chatModel('m', { connection: 'c', timeout: 'soon' as never }), /`timeout`/],
     [
+      'messages in args',
+      () => simple().chatModel('m', { connection: 'c', args: { messages: [] } }),
+      /`args.messages`.*left out/,
+    ],
+    [
       'concurrency',
       () => simple().chatModel('m', { connection: 'c', concurrency: 0 }),
       /`concurrency` to be an integer from 1 up, got `0`/,
