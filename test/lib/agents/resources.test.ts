@@ -227,6 +227,20 @@ describe('agents with services', () => {
     expect(checkAgent(Charging)).toBeUndefined();
   });
 
+  it('are made by the container when a field alone is injected', async () => {
+    class Paying extends Agent<number, string> {
+      @inject(Bank) readonly bank!: Bank;
+
+      @Action(InputEvent)
+      act(_event: InputEvent<number>, ctx: RunnerContext): void {
+        ctx.sendEvent(new OutputEvent(this.bank.name));
+      }
+    }
+    expect(checkAgent(Paying)).toBeUndefined();
+    const { run } = await drive(Paying, { resources: bound() });
+    expect((await run(3)).outputs).toEqual(['bank']);
+  });
+
   it('say what is missing', async () => {
     const error = await errorOf(new JobResources().open(Charging));
     expect(error).toMatchObject({
