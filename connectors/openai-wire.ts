@@ -31,8 +31,8 @@ export const modelOf = ({ model, args }: ChatRequest, otherwise: string): string
 };
 
 /**
- * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request, but for the model
- * that the request names; its tools stand beside the agent's own. Throws `MODEL_REQUEST` for what it can't say.
+ * The body of a request, as JSON. What the user gives in `args` wins over what is made of the request, but for the
+ * model that the request names; its tools stand beside the agent's own. Throws `MODEL_REQUEST` for what it can't say.
  */
 export const chatBody = (request: ChatRequest, { model: otherwise, responseFormat, sendBack }: BodyOptions): string => {
   const { messages, tools = [], args = {}, outputSchema } = request;

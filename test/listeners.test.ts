@@ -1,6 +1,6 @@
 /**
- * What only listens decides nothing: a listener that throws, or whose promise rejects, is told of once, and the job goes
- * on as if it had not been there. An unhandled rejection would fail the run of these tests.
+ * What only listens decides nothing: a listener that throws, or whose promise rejects, is told of once, and the job
+ * goes on as if it had not been there. An unhandled rejection would fail the run of these tests.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

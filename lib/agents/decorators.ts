@@ -197,8 +197,8 @@ export const Resource = (type: ResourceType): FieldDecorator => noting((name) =>
 export const ChatModel = (): FieldDecorator => Resource('chat_model');
 
 /**
- * Makes a field a connection of chat models, for this agent alone; `env.addResource` adds one for all. The contract that
- * a connection of your own implements has another name: `implements ChatModelConnectionContract`.
+ * Makes a field a connection of chat models, for this agent alone; `env.addResource` adds one for all. The contract
+ * that a connection of your own implements has another name: `implements ChatModelConnectionContract`.
  *
  * @example
  * import { openAIChatModel } from 'millrace/connectors/openai-chat-model';

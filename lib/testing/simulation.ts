@@ -223,7 +223,10 @@ class Life {
   }
 
   /** True when the job came to its end, false when the process died. */
-  async run(environment: EnvironmentBaseOptions & StateInStorage, pipeline: SimulationOptions['pipeline']): Promise<boolean> {
+  async run(
+    environment: EnvironmentBaseOptions & StateInStorage,
+    pipeline: SimulationOptions['pipeline'],
+  ): Promise<boolean> {
     const clock = this.#clock;
     const env = StreamExecutionEnvironment.create({
       ...environment,

@@ -229,16 +229,16 @@ describe('agents with services', () => {
 
   it('are made by the container when a field alone is injected', async () => {
     class Paying extends Agent<number, string> {
-      @inject(Bank) readonly bank!: Bank;
+      @inject('prefix') readonly prefix: string = 'none';
 
       @Action(InputEvent)
       act(_event: InputEvent<number>, ctx: RunnerContext): void {
-        ctx.sendEvent(new OutputEvent(this.bank.name));
+        ctx.sendEvent(new OutputEvent(this.prefix));
       }
     }
     expect(checkAgent(Paying)).toBeUndefined();
     const { run } = await drive(Paying, { resources: bound() });
-    expect((await run(3)).outputs).toEqual(['bank']);
+    expect((await run(3)).outputs).toEqual(['via']);
   });
 
   it('say what is missing', async () => {
