@@ -3,8 +3,9 @@ import { agents } from './agents.bench.ts';
 import type { BenchCase } from './case.ts';
 import { fsync } from './fsync.bench.ts';
 import { growth } from './growth.bench.ts';
+import { held } from './held.bench.ts';
 import { keyed } from './keyed.bench.ts';
 import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
 
-export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents, ...state, ...growth];
+export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents, ...state, ...held, ...growth];

@@ -13,8 +13,8 @@ import { EarlyCheckpoints } from '../checkpoint/early-checkpoints.ts';
 import type { Header } from '../checkpoint/header.ts';
 import { UidDictionary } from '../checkpoint/uid-dictionary.ts';
 import type { StreamGraph } from '../edges/graph.ts';
-import type { Place } from '../../core/operator.ts';
 import { ownCopy } from '../../core/own-copy.ts';
+import { Later } from '../edges/later.ts';
 import { Places } from '../edges/places.ts';
 import { compile, type Topology } from '../hosts/topology.ts';
 import { Journal } from '../journal/journal.ts';
@@ -97,8 +97,8 @@ export interface DomainParts {
   readonly dictionary: UidDictionary;
   readonly loop: TaskLoop;
   readonly slices: Slices;
-  /** Full while an operator has timers left for slices. */
-  readonly timersLeft: Place;
+  /** What turns have left for slices. */
+  readonly later: Later;
   readonly ticks: Ticks;
   /** Undefined where nothing is stored. */
   readonly early: EarlyCheckpoints | undefined;
@@ -116,14 +116,14 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   const jobId = storage?.jobId ?? options.memoryId;
   const branch = (): number => domain.branch;
   const places = new Places();
-  const timersLeft = places.make({ name: 'timers', max: 1 });
+  const later = new Later(places.make({ name: 'timers', max: 1 }));
   const dictionary = new UidDictionary(found.header);
   const journal = makeJournal(options, found, { hasWork: () => queuesOf(topology).length > 0, fail });
   const onTurn = (turn: Turn): void => {
     ticks.moved();
     options.onTurn?.(ownCopy(turn)); // The log writes it later (I21).
   };
-  const turns = new Turns({ clock, journal, signal, fail, onTurn, isHeld: () => timersLeft.count > 0 });
+  const turns = new Turns({ clock, journal, signal, fail, onTurn, isHeld: () => later.isOpen });
   const work = new OpenWork({
     ...{ jobId, clock, journal, turns, signal, logger, branch, freeze, fail },
     recovery: found.recovery,
@@ -133,13 +133,12 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   });
   const workingSet = makeWorkingSet(options, found);
   const topology = compile(graph, {
-    ...{ workingSet, places, journal, clock, jobId, signal, work, branch, freeze, logger, fail },
+    ...{ later, workingSet, places, journal, clock, jobId, signal, work, branch, freeze, logger, fail },
     maxParallelism: settings.maxParallelism,
     serialiseEdges: settings.serialiseEdges,
     metrics: (uid) => metrics.getSubGroup('operator', uid),
     now: () => turns.now(),
     timersPerTurn: settings.timersPerTurn,
-    onAdvances: (isOpen) => timersLeft.add(isOpen ? 1 : -1),
     numberOf: (uid) => dictionary.numberOf(uid),
     stateNumbersOf: (uid) => dictionary.stateNumbersOf(uid),
     nextStateOf: (uid) => dictionary.nextStateOf(uid),
@@ -150,7 +149,8 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     storage === undefined
       ? undefined
       : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
-  const slices = new Slices({ clock, signal, turns, operators: topology.operators, timersMax: settings.timersPerTurn });
+  const { timersPerTurn: perSliceMax } = settings;
+  const slices = new Slices({ clock, signal, turns, operators: topology.operators, perSliceMax });
   const loop = new TaskLoop({
     ...{ clock, places, signal, slices, fail },
     sources: topology.sources,
@@ -173,7 +173,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     dictionary,
     loop,
     slices,
-    timersLeft,
+    later,
     ticks,
     early,
   };

@@ -299,7 +299,7 @@ export class Domain implements Replayed, AssembledFor {
   }
 
   get isHeld(): boolean {
-    return this.parts.timersLeft.count > 0;
+    return this.parts.later.isOpen;
   }
 
   slice(count: number): void {

@@ -1,10 +1,11 @@
 /**
  * Goes on with what turns have left for later: timers that were too many for one turn (`hosts/advances.ts` has the
- * rules), then the turns that had to wait for them. Each step is short, so that the event loop is given back between
- * two (I20).
+ * rules) and results that waited behind those (`edges/holds.ts`), then the turns that had to wait for them. Each step
+ * is short, so that the event loop is given back between two (I20).
  */
 import type { Clock } from '../../core/clock.ts';
 import { LoopSlice } from '../../core/slice.ts';
+import type { Unfinished } from '../edges/later.ts';
 import type { OperatorHost } from '../hosts/operator-host.ts';
 import type { Turn } from '../journal/turn.ts';
 import type { Turns } from './turns.ts';
@@ -15,11 +16,11 @@ export interface SlicesOptions {
   readonly turns: Turns;
   /** In the order of the pipeline. */
   readonly operators: readonly OperatorHost<never, unknown>[];
-  /** Timers that fire in one slice at most. */
-  readonly timersMax: number;
+  /** Timers that fire, or results that leave, in one slice at most. */
+  readonly perSliceMax: number;
 }
 
-/** Timers between two looks at the clock. */
+/** Timers or results between two looks at the clock. */
 const lookEvery = 16;
 
 export class Slices {
@@ -36,14 +37,14 @@ export class Slices {
 
   /** Does the next piece. False when it failed, and the job is over. */
   step(): boolean {
-    const { signal, turns, timersMax } = this.#options;
+    const { signal, turns, perSliceMax } = this.#options;
     if (signal.aborted) return false;
-    const advances = firstOpen(this.#options.operators)?.advances;
-    if (advances === undefined) return turns.runWaiting();
+    const unfinished = lastUnfinished(this.#options.operators);
+    if (unfinished === undefined) return turns.runWaiting();
     const slice = new LoopSlice(this.#options.clock);
-    if (!advances.isReady) {
-      do advances.prepare();
-      while (!advances.isReady && !slice.isOver);
+    if (!unfinished.isReady) {
+      do unfinished.prepare();
+      while (!unfinished.isReady && !slice.isOver);
       return true;
     }
     let looks = 0;
@@ -53,7 +54,7 @@ export class Slices {
     };
     let count = 0;
     return turns.slice(
-      () => (count = advances.goOn(timersMax, mayGoOn)),
+      () => (count = unfinished.goOn(perSliceMax, mayGoOn)),
       () => ({ kind: 'slice', count }),
     );
   }
@@ -79,11 +80,16 @@ export class Slices {
   }
 }
 
-/** The operator whose timers go on: the first in the pipeline that has any left. */
-const firstOpen = (operators: SlicesOptions['operators']): OperatorHost<never, unknown> | undefined =>
-  operators.find(({ gate }) => gate.isClosed);
+/** What goes on: the last in the pipeline, so that what goes on in front of it meets nothing unfinished. */
+const lastUnfinished = (operators: SlicesOptions['operators']): Unfinished | undefined => {
+  for (let at = operators.length - 1; at >= 0; at -= 1) {
+    const unfinished = operators[at]?.unfinished;
+    if (unfinished !== undefined) return unfinished;
+  }
+  return undefined;
+};
 
-/** A recorded slice again: as many timers. */
+/** A recorded slice again: as many timers or results. */
 export const sliceAgain = (operators: SlicesOptions['operators'], count: number): void => {
-  firstOpen(operators)?.advances?.goOn(count);
+  lastUnfinished(operators)?.goOn(count);
 };

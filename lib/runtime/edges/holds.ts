@@ -10,70 +10,35 @@
  * `arrival` each hold is a segment of its own. A segment behind the first that holds nothing any more is folded into
  * the one before it, so there are never more than holds and results that wait.
  *
+ * Whatever waited may be much, and a watermark may leave timers for slices behind it. So what leaves in one turn is
+ * limited, and behind a watermark that has left something nothing leaves before that is done: the queue has stopped,
+ * and goes on in slices (I20). What is emitted while it has stopped waits in its segment, in the first one too.
+ *
  * Open holds and results that wait are keyed state, a row each; what closes segments is in the checkpoint header.
  */
 import { invariant } from '../../core/errors.ts';
+import { Fifo } from '../../core/fifo.ts';
 import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { mapKeyOf, type Key, type MapKey } from '../../core/key.ts';
 import type { Hold, HoldOptions, Holds } from '../../core/hold.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
 import { mapState, unshared, type MapState } from '../../core/state-descriptor.ts';
 import type { KeyContext } from '../../state/key-context.ts';
+import {
+  behind,
+  isLate,
+  Segment,
+  type ClosedSegment,
+  type Held,
+  type HeldRow,
+  type HoldsSnapshot,
+} from './hold-segment.ts';
+import type { Later, Unfinished } from './later.ts';
 import type { Receiver } from './receiver.ts';
-
-/** The stored row of a result that waits, under its place among all that wait: a side output is named by its tag. */
-type HeldRow = readonly [segment: number, value: unknown, timestamp: Timestamp, side?: string];
-
-interface Held {
-  readonly order: number;
-  readonly segment: Segment;
-  readonly key: Key;
-  readonly row: HeldRow;
-}
 
 interface OpenHold {
   readonly key: Key;
   readonly segment: Segment;
-}
-
-class Segment {
-  readonly number: number;
-  /** The greatest watermark that waits in front of it. */
-  readonly behind: Timestamp;
-  /** Holds not released. */
-  open = 0;
-  /** Results that wait for the segments before, in the order they came. */
-  readonly held = new Set<Held>();
-  /** What leaves when the segment is done. */
-  watermark: Timestamp | undefined;
-  idle: boolean | undefined;
-  /**
-   * The stream became active before that watermark: a merge downstream takes no watermark of a stream that it has as
-   * idle.
-   */
-  active = false;
-  before: Segment | undefined;
-  next: Segment | undefined;
-
-  constructor(number: number, behind: Timestamp) {
-    this.number = number;
-    this.behind = behind;
-  }
-}
-
-interface ClosedSegment {
-  readonly number: number;
-  readonly watermark?: Timestamp;
-  readonly idle?: boolean;
-  readonly active?: boolean;
-}
-
-/** The part that is in the checkpoint header. */
-export interface HoldsSnapshot {
-  readonly nextHold: number;
-  readonly nextSegment: number;
-  readonly nextOrder: number;
-  readonly closed: readonly ClosedSegment[];
 }
 
 /** What stands behind the holds. */
@@ -91,9 +56,13 @@ export interface HoldQueueOptions<O> extends HoldOptions {
   readonly holds: MapState<number, number>;
   readonly held: MapState<number, HeldRow>;
   readonly out: HoldsReceiver<O>;
+  /** Results that leave in one turn; the rest is left for slices. @defaultValue all */
+  readonly perTurn?: number | undefined;
+  readonly later?: Later | undefined;
 }
 
-export class HoldQueue<O> implements Holds<O> {
+export class HoldQueue<O> implements Holds<O>, Unfinished {
+  readonly isReady = true;
   readonly #options: HoldQueueOptions<O>;
   readonly #inOrder: boolean;
   readonly #overtakes: boolean;
@@ -103,6 +72,11 @@ export class HoldQueue<O> implements Holds<O> {
   readonly #holds = new Map<Hold, OpenHold>();
   #first: Segment | undefined;
   #last: Segment | undefined;
+  /** Results of which the first may leave next, and so may those behind it up to one that is late. */
+  readonly #freed = new Set<Iterable<Held>>();
+  /** Those that leave next, in the order they came. */
+  readonly #free = new Fifo<Held>();
+  #stopped = false;
   #nextHold = 0;
   #nextSegment = 0;
   #nextOrder = 0;
@@ -113,6 +87,13 @@ export class HoldQueue<O> implements Holds<O> {
     this.#overtakes = options.overtakeWatermarks === true;
     this.#heldOf = this.#overtakes && options.keyOrder === true ? new Map() : undefined;
   }
+
+  /** Whether it has to go on in slices. */
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  prepare(): void {}
 
   get size(): number {
     return this.#holds.size;
@@ -132,6 +113,7 @@ export class HoldQueue<O> implements Holds<O> {
 
   blocks(timestamp: Timestamp): boolean {
     const last = this.#last;
+    if (this.#stopped) return true;
     if (last === undefined) return false;
     if (this.#isJoinable(last)) return !this.#leaves(last, undefined, timestamp);
     return !this.#mayOvertake(behind(last), undefined, timestamp);
@@ -171,8 +153,13 @@ export class HoldQueue<O> implements Holds<O> {
 
   /** Takes a watermark that has fired its timers: it leaves now, or when the holds before it are released. */
   watermark(timestamp: Timestamp): void {
-    if (this.#last === undefined) this.#options.out.watermark(timestamp);
-    else this.#last.watermark = timestamp;
+    if (this.#last !== undefined) this.#last.watermark = timestamp;
+    else {
+      const { out, later } = this.#options;
+      const opened = later?.opened;
+      out.watermark(timestamp);
+      if (later?.opened !== opened) this.#stop(0); // What this turn emits yet comes behind it.
+    }
   }
 
   status(idle: boolean): void {
@@ -195,7 +182,8 @@ export class HoldQueue<O> implements Holds<O> {
         ...(idle !== undefined && { idle }),
       });
     }
-    return { nextHold: this.#nextHold, nextSegment: this.#nextSegment, nextOrder: this.#nextOrder, closed };
+    const [nextHold, nextSegment, nextOrder] = [this.#nextHold, this.#nextSegment, this.#nextOrder];
+    return { nextHold, nextSegment, nextOrder, closed, ...(this.#stopped && { stopped: true }) };
   }
 
   /** Rebuilds the segments from the header's part and the stored rows. */
@@ -228,6 +216,13 @@ export class HoldQueue<O> implements Holds<O> {
       at(segment).open += 1;
     }
     for (const each of held.sort((a, b) => a.order - b.order)) this.#add({ ...each, segment: at(each.row[0]) });
+    if (snapshot.stopped === true) this.#restoreStop();
+  }
+
+  /** What may leave next follows from what waits: where the queue has not stopped nothing waits that may leave. */
+  #restoreStop(): void {
+    this.#stop(0);
+    for (const { held } of this.#segments()) for (const each of held) this.#freeKept(each);
   }
 
   *#segments(): Iterable<Segment> {
@@ -254,6 +249,7 @@ export class HoldQueue<O> implements Holds<O> {
 
   /** Whether what a hold of the segment emits under the key leaves at once. */
   #leaves(segment: Segment, key: Key | undefined, timestamp: Timestamp): boolean {
+    if (this.#stopped) return false;
     return segment === this.#first || this.#mayOvertake(segment.behind, key, timestamp);
   }
 
@@ -280,49 +276,78 @@ export class HoldQueue<O> implements Holds<O> {
     else next.before = before;
   }
 
-  /** Lets go of every segment that is done, and of what waited behind it. */
+  /** Lets go of every segment that is done, and of what waited behind it, as far as one turn may. */
   #advance(): void {
-    const { out } = this.#options;
-    const freed = new Map<MapKey, Set<Held>>();
-    for (let first = this.#first; first !== undefined && first.open === 0; first = this.#first) {
+    const { perTurn = Number.POSITIVE_INFINITY } = this.#options;
+    if (!this.#stopped && this.#first?.open === 0) this.goOn(perTurn);
+  }
+
+  /** A stop is in front of a result or behind a watermark, so that a count of results says where (`Unfinished`). */
+  goOn(max: number, mayGoOn = (): boolean => true): number {
+    const { out, later } = this.#options;
+    const opened = later?.opened;
+    let sent = 0;
+    const isOver = (): boolean => sent >= max || later?.opened !== opened || !mayGoOn();
+    for (let first = this.#first; first !== undefined; first = this.#first) {
+      for (const each of first.held) {
+        if (isOver()) return this.#stop(sent);
+        this.#send(each);
+        sent += 1;
+        this.#freeOthersOf(each.key);
+      }
+      if (first.open > 0) break;
       this.#first = first.next;
       if (first.next === undefined) this.#last = undefined;
       else first.next.before = undefined;
       if (first.active) out.status(false);
       if (first.watermark !== undefined) out.watermark(first.watermark);
       if (first.idle === true) out.status(true);
-      if (this.#first !== undefined) this.#flush(this.#first, freed);
+      if (later?.opened !== opened) return this.#stop(sent);
     }
-    if (freed.size > 0) this.#follow(freed);
+    for (let each = this.#nextFree(); each !== undefined; each = this.#nextFree()) {
+      if (isOver()) return this.#stop(sent);
+      this.#free.shift();
+      this.#send(each);
+      sent += 1;
+      if (this.#isEmpty(each.segment)) this.#fold(each.segment);
+    }
+    if (this.#stopped) later?.over();
+    this.#stopped = false;
+    return sent;
+  }
+
+  #stop(sent: number): number {
+    if (!this.#stopped) this.#options.later?.open();
+    this.#stopped = true;
+    return sent;
+  }
+
+  /** A result of the key has left: those of later segments may have waited for nothing else. */
+  #freeOthersOf(key: Key): void {
+    if (this.#heldOf === undefined || this.#heldOf.size === 0) return;
+    const others = this.#heldOf.get(mapKeyOf(key));
+    if (others !== undefined) this.#freed.add(others);
   }
 
   /**
-   * Emits what waited in a segment that has come to the front, in the order it came; gathers what else waits of its
-   * keys.
+   * The next that waited for nothing but an earlier result of its key, which has left, or for the end of a stop: in the
+   * order they came.
    */
-  #flush(segment: Segment, freed: Map<MapKey, Set<Held>>): void {
-    for (const each of segment.held) {
-      this.#send(each);
-      if (this.#heldOf === undefined || this.#heldOf.size === 0) continue;
-      const mapKey = mapKeyOf(each.key);
-      const others = this.#heldOf.get(mapKey);
-      if (others !== undefined) freed.set(mapKey, others);
-    }
-  }
-
-  /** Emits what waited for nothing but an earlier result of its key, which has left, in the order it came. */
-  #follow(freed: ReadonlyMap<MapKey, ReadonlySet<Held>>): void {
-    const free: Held[] = [];
-    for (const held of freed.values()) {
-      for (const each of held) {
-        if (isLate(each.segment.behind, each.row[2])) break;
-        free.push(each);
+  #nextFree(): Held | undefined {
+    if (this.#freed.size > 0 && this.#free.size === 0) {
+      const free: Held[] = [];
+      for (const held of this.#freed) {
+        for (const each of held) {
+          if (isLate(each.segment.behind, each.row[2])) break;
+          free.push(each);
+        }
       }
+      this.#freed.clear();
+      for (const each of free.sort((a, b) => a.order - b.order)) this.#free.push(each);
     }
-    for (const each of free.sort((a, b) => a.order - b.order)) {
-      this.#send(each);
-      if (this.#isEmpty(each.segment)) this.#fold(each.segment);
-    }
+    // One whose segment has come to the front meanwhile has left with it.
+    while (this.#free.first?.segment.held.has(this.#free.first) === false) this.#free.shift();
+    return this.#free.first;
   }
 
   #send(result: Held): void {
@@ -344,8 +369,17 @@ export class HoldQueue<O> implements Holds<O> {
     const order = this.#nextOrder++;
     keys.within(key, () => {
       held.set(order, row);
-      this.#add({ order, segment, key, row: held.get(order) ?? row }); // As it is kept, not as it was given (I21).
+      const result = { order, segment, key, row: held.get(order) ?? row }; // As it is kept, not as it was given (I21).
+      this.#add(result);
+      if (this.#stopped) this.#freeKept(result);
     });
+  }
+
+  /** What waits may do so for nothing but the end of a stop. In the first segment it leaves with that. */
+  #freeKept(result: Held): void {
+    if (!this.#overtakes || result.segment === this.#first) return;
+    if (this.#heldOf === undefined) this.#freed.add([result]);
+    else this.#freeOthersOf(result.key);
   }
 
   #add(result: Held): void {
@@ -364,10 +398,3 @@ export class HoldQueue<O> implements Holds<O> {
     return open;
   }
 }
-
-/** The greatest watermark that waits in front of what comes behind this segment. */
-const behind = ({ watermark, behind: before }: Segment): Timestamp => watermark ?? before;
-
-/** Whether a result must not leave in front of the watermark: it would be on time there and late behind. */
-const isLate = (watermark: Timestamp, timestamp: Timestamp): boolean =>
-  timestamp <= watermark && timestamp !== MIN_TIMESTAMP;

@@ -14,6 +14,7 @@
  */
 import type { Timestamp } from '../../core/element.ts';
 import type { TimeDomain } from '../../core/timer.ts';
+import type { Later, Unfinished } from '../edges/later.ts';
 import type { Gate } from '../edges/receiver.ts';
 
 export type Advance =
@@ -43,13 +44,13 @@ export interface AdvancesOptions {
   readonly timersPerTurn: number;
   /** Goes on behind the operator. */
   readonly passOn: (advance: Advance) => void;
-  /** Told when the first advance stays open (true), and when the last is over. */
-  readonly onOpen: (isOpen: boolean) => void;
+  /** Open from when the first advance stays open until the last is over. */
+  readonly later?: Later | undefined;
 }
 
 const always = (): boolean => true;
 
-export class Advances {
+export class Advances implements Unfinished {
   /** Closed while an advance is open. */
   readonly gate: Gate & { isClosed: boolean } = {
     isClosed: false,
@@ -114,16 +115,20 @@ export class Advances {
   }
 
   #run(max: number, mayGoOn: (() => boolean) | undefined): number {
-    const { timers, passOn } = this.#options;
+    const { timers, passOn, later } = this.#options;
     let fired = 0;
     for (let head = this.#open[0]; head !== undefined; head = this.#open[0]) {
       if (head.kind !== 'status') {
         if (timers.isDue(head.kind)) fired += timers.fire(head.kind, max - fired, mayGoOn);
         if (timers.isDue(head.kind)) return fired;
       }
+      const opened = later?.opened;
       passOn(head);
       this.#open.shift();
-      if (this.#open[0] !== undefined) this.#begin(this.#open[0]);
+      if (this.#open[0] === undefined) return fired;
+      this.#begin(this.#open[0]);
+      // What fires next would meet what this has left behind the operator.
+      if (later?.opened !== opened && max !== Number.POSITIVE_INFINITY) return fired;
     }
     return fired;
   }
@@ -131,6 +136,7 @@ export class Advances {
   #setOpen(isOpen: boolean): void {
     if (this.gate.isClosed === isOpen) return;
     this.gate.isClosed = isOpen;
-    this.#options.onOpen(isOpen);
+    if (isOpen) this.#options.later?.open();
+    else this.#options.later?.over();
   }
 }

@@ -20,6 +20,7 @@ import { DerivedTimers } from '../../state/derived-timers.ts';
 import { TimerService } from '../../state/timers.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
+import type { Later } from '../edges/later.ts';
 import type { Places } from '../edges/places.ts';
 import type { Receiver } from '../edges/receiver.ts';
 import { WorkQueue, workRows, type WorkServices } from '../work/work.ts';
@@ -43,10 +44,13 @@ export interface HostServices {
   readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */
   now(): Timestamp;
-  /** Timers that fire in the turn that brings a watermark; the rest is left for slices. @defaultValue all */
+  /**
+   * Timers that fire, and results that leave, in the turn that makes them due; the rest is left for slices.
+   * @defaultValue all
+   */
   readonly timersPerTurn?: number | undefined;
-  /** An operator has timers left for slices (true), or none any more. */
-  readonly onAdvances?: ((isOpen: boolean) => void) | undefined;
+  /** What is left for slices. */
+  readonly later?: Later | undefined;
 }
 
 export interface ContextOptions<O> {
@@ -200,7 +204,8 @@ export class HostContext<O> implements OperatorContext<O> {
     };
     // What the engine's own operators emit in a hold has come out of their work, and is theirs.
     const held = this.state(foreign ? heldRows : unshared(heldRows));
-    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held, out });
+    const { later, timersPerTurn: perTurn } = this.#options.services;
+    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held, out, later, perTurn });
     this.#asked.holds = holds;
     return foreign ? checkedHolds(this.uid, holds) : holds;
   }

@@ -9,10 +9,12 @@ import type { Operator, Processor, Step } from '../../core/operator.ts';
 import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
 import type { TimerService } from '../../state/timers.ts';
-import type { HoldQueue, HoldsSnapshot } from '../edges/holds.ts';
+import type { HoldsSnapshot } from '../edges/hold-segment.ts';
+import type { HoldQueue } from '../edges/holds.ts';
 import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from '../edges/fusion.ts';
 import { named, namedAsync } from '../../core/failures.ts';
 import { failingOperator, operatorFailure } from '../edges/operator-failure.ts';
+import type { Unfinished } from '../edges/later.ts';
 import { nowhere, openGate, type Gate, type Receiver } from '../edges/receiver.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { Advances, type Advance, type AdvancesSnapshot, type FiringTimers } from './advances.ts';
@@ -118,9 +120,11 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   // ---------- what the job calls
 
-  /** What has come in front of which timers fire first; undefined for an operator without timers. */
-  get advances(): Advances | undefined {
-    return this.#advances;
+  /** What is left for slices: first what has left the timers. */
+  get unfinished(): Unfinished | undefined {
+    const { holds } = this.#asked;
+    if (holds?.isStopped === true) return holds;
+    return this.#advances?.gate.isClosed === true ? this.#advances : undefined;
   }
 
   get timerService(): TimerService | undefined {
@@ -195,12 +199,12 @@ export class OperatorHost<I, O> implements Receiver<I> {
   }
 
   #makeAdvances(timers: FiringTimers): Advances {
-    const { timersPerTurn = Number.POSITIVE_INFINITY, onAdvances = () => {} } = this.#options.services;
+    const { timersPerTurn = Number.POSITIVE_INFINITY, later } = this.#options.services;
     const passOn = (advance: Advance): void => {
       if (advance.kind === 'event') this.#passWatermark(advance.to);
       else if (advance.kind === 'status') this.#downstream.status(advance.idle);
     };
-    return new Advances({ timers, timersPerTurn, passOn, onOpen: onAdvances });
+    return new Advances({ timers, timersPerTurn, passOn, later });
   }
 
   #passWatermark(timestamp: Timestamp): void {

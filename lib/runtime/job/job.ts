@@ -109,7 +109,8 @@ export class Job {
 
   /**
    * Takes a checkpoint now, or as soon as the job runs; resolves when it is durable and its effects are committed.
-   * Throws a `TypeError` when the job is on its way out or over.
+   * Throws a `TypeError` when the job is on its way out or over. Code of a sink (`write`, `flush`, `seal`, `commit`,
+   * the function of `callbackSink`) may ask for one and must not await it: the checkpoint waits for that code.
    *
    * @example
    * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));

@@ -47,6 +47,8 @@ export const replay = async (
     await pause();
     const turn = turns[at] as Turn; // Inside the bounds.
     const diverged = await replayOne(job, turn, pause);
+    // Where so much was done in one turn there was no slice, and what it submits is that turn's.
+    if (job.isHeld && (turns[at + 1] ?? slice).kind !== 'slice') job.turns.replay(undefined, () => finish(job));
     const submitted = job.turns.takeSubmitted();
     const what = diverged ?? otherWork(job, turn, submitted);
     if (what !== undefined) return new Divergence(at, what);
@@ -121,8 +123,6 @@ const replayOne = async (
   turn: Turn,
   pause: () => Promise<void> | undefined,
 ): Promise<string | undefined> => {
-  // Where so many timers fired in one turn there was no slice.
-  if (job.isHeld && turn.kind !== 'slice') job.turns.replay(undefined, () => finish(job));
   switch (turn.kind) {
     case 'records':
       return replayRecords(job, turn, pause);
@@ -152,6 +152,9 @@ const replayOne = async (
       return unreachable(turn);
   }
 };
+
+/** May come behind the last turn. */
+const slice = { kind: 'slice' } as const;
 
 const finish = (job: Replayed): void => {
   while (job.isHeld) job.slice(Number.POSITIVE_INFINITY);

@@ -232,7 +232,7 @@ export class Life implements Replayed, AssembledFor {
   }
 
   get isHeld(): boolean {
-    return this.parts.timersLeft.count > 0;
+    return this.parts.later.isOpen;
   }
 
   slice(count: number): void {

@@ -91,13 +91,12 @@ test('a turn that a caller counts on runs when nothing is left, though more has 
   const life = await held({ a: [1, 2, 3, 4, 5] });
   let left = 3;
   const goOn = (): number => (left -= 1);
-  const gate = { isClosed: true };
   // All that slices look at.
-  const operator = { gate, advances: { isReady: true, goOn } } as unknown as OperatorHost<never, unknown>;
+  const operator = { unfinished: { isReady: true, goOn } } as unknown as OperatorHost<never, unknown>;
   const { journal } = life.parts;
   const { signal } = life;
   const turns = new Turns({ clock: systemClock, journal, signal, fail: () => {}, isHeld: () => left > 0 });
-  const slices = new Slices({ clock: systemClock, signal, turns, operators: [operator], timersMax: 1 });
+  const slices = new Slices({ clock: systemClock, signal, turns, operators: [operator], perSliceMax: 1 });
   // When what is left is done, and before its caller hears of it.
   const meanwhile = Promise.resolve().then(() => (left = 3));
   let leftAtTurn = -1;
@@ -120,7 +119,7 @@ test('an outcome whose turn waits after a restart is not asked for again', async
   );
   await first.records(6);
   await first.quiet();
-  first.parts.timersLeft.add(1); // The process dies before any outcome had its turn.
+  first.parts.later.open(); // The process dies before any outcome had its turn.
   for (const answer of answers) answer();
   await first.quiet();
   expect(first.seen.filter(({ kind }) => kind === 'work')).toEqual([]);

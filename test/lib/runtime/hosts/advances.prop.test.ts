@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MAX_TIMESTAMP } from '../../../../lib/core/element.ts';
+import { Later } from '../../../../lib/runtime/edges/later.ts';
+import { Places } from '../../../../lib/runtime/edges/places.ts';
 import { Advances } from '../../../../lib/runtime/hosts/advances.ts';
 import { DerivedTimers } from '../../../../lib/state/derived-timers.ts';
 import { KeyContext } from '../../../../lib/state/key-context.ts';
@@ -56,14 +58,16 @@ const run = (history: readonly Step[], timersPerTurn: number, derived: boolean):
       if (at % 2 === 0) timers.register(at, namespace, 'processing');
     } else timers.register(at, namespace);
   };
+  const later = new Later(new Places().make({ name: 'later', max: 1 }));
   const advances = new Advances({
     timers,
     timersPerTurn,
     passOn: (advance) => log.push(JSON.stringify(advance)),
-    onOpen: (isOpen) => expect(advances.gate.isClosed).toBe(isOpen),
+    later,
   });
   let [watermark, clock, sliced] = [0, 0, 0];
   for (const step of history) {
+    expect(later.isOpen).toBe(advances.gate.isClosed);
     switch (step.kind) {
       case 'record':
         if (advances.gate.isClosed) advances.gate.finish();
@@ -123,7 +127,7 @@ test('a great many timers of one time are put in order outside a turn, in steps,
     timers.register(10, 0);
     keys.leave();
   }
-  const advances = new Advances({ timers, timersPerTurn: 100, passOn: () => {}, onOpen: () => {} });
+  const advances = new Advances({ timers, timersPerTurn: 100, passOn: () => {} });
   advances.add({ kind: 'event', to: 10 });
   expect(fired.length).toBe(0);
   let preparing = 0;
