@@ -12,6 +12,9 @@ const frameVersion = 1;
 /** Bytes before the body of a framed value: CRC-32 (big endian) of all that follows, then the version. */
 const headBytes = 5;
 
+/** As text, before they are known. */
+const headRoom = '\0'.repeat(headBytes);
+
 /** @internal Puts checksum and version before the body. */
 export const frame = (body: Uint8Array): Buffer => {
   const bytes = Buffer.allocUnsafe(headBytes + body.length);
@@ -42,11 +45,7 @@ export const unframe = (bytes: Uint8Array, what: string): Buffer => {
 export const frameValue = (value: unknown): Buffer => frameText(encodeText(value));
 
 /** @internal The same of a value that is text already. */
-export const frameText = (text: string): Buffer => {
-  const bytes = Buffer.allocUnsafe(headBytes + Buffer.byteLength(text));
-  bytes.write(text, headBytes, 'utf8');
-  return writeHead(bytes);
-};
+export const frameText = (text: string): Buffer => writeHead(Buffer.from(headRoom + text, 'utf8'));
 
 export const unframeValue = (bytes: Uint8Array, what: string): unknown => decode(unframe(bytes, what));
 

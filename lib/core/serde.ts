@@ -107,7 +107,8 @@ const isPlain = (value: unknown, depth: number): boolean => {
   // JSON would ask a hidden one too, which is no part of the value; the writer of what is not plain asks none.
   if ((value as { readonly toJSON?: unknown }).toJSON !== undefined) return false; // Any object may be asked.
   if (isPlainArray(value)) {
-    for (const member of value) if (!isPlain(member, depth + 1)) return false;
+    // By number: an iterator makes an object for each member.
+    for (let at = 0; at < value.length; at += 1) if (!isPlain(value[at], depth + 1)) return false;
     return true;
   }
   if (!isPlainObject(value)) return false;

@@ -41,7 +41,11 @@ const isStorableAt = (value: unknown, depth: number): boolean => {
   if (value === null) return true;
   // Deeper than that there is a cycle, or something that `encodeText` refuses as well.
   if (depth >= depthMax) return false;
-  if (isPlainArray(value)) return allStorable(value, depth + 1);
+  if (isPlainArray(value)) {
+    // By number: an iterator makes an object for each member.
+    for (let at = 0; at < value.length; at += 1) if (!isStorableAt(value[at], depth + 1)) return false;
+    return true;
+  }
   if (isPlainObject(value)) {
     for (const name in value) if (!isStorableAt(value[name], depth + 1)) return false;
     return true;

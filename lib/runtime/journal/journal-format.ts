@@ -90,9 +90,11 @@ export const journaledCalls = (record: JournalRecord): readonly string[] =>
 export const encodeWork = (record: WorkRecord): JournalEntry => {
   const { lsn, work, key, digest } = record;
   const call = 'call' in record ? record.call : 0;
-  // One by one, since an outcome is text already.
-  const fields = [lsn, key, digest, ...kindOf(record.kind).pack(record)];
-  return { key: workKey(work, call, record.kind), value: frameText(`[${fields.map(encodeText).join()}]`) };
+  const kind = kindOf(record.kind);
+  return {
+    key: workKey(work, call, record.kind),
+    value: frameText(`[${lsn},${encodeText(key)},${digest}${kind.pack(record)}]`),
+  };
 };
 
 /**

@@ -24,30 +24,36 @@ export const emptyJournal: JournalState = { lsn: 0, turns: 0 };
 /** Acknowledgements between two looks at the clock. */
 const lookEvery = 16;
 
-/** An appended record. */
-export interface Appended {
+/** What is appended: an object of whoever appends it, where there are many of them. */
+export interface LogEntry {
   /**
-   * Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late.
+   * Called once, when a write takes it; nobody may change what is in the record any more, and it must be storable
+   * (I21). Undefined: there is nothing to write, it is only told.
    */
-  supersede(): boolean;
+  takeRecord(): WorkRecord | undefined;
+  /** It and all before it are durable; `key` is that of its record, where one is kept. */
+  onDurable(key: Uint8Array | undefined): void;
 }
 
-class QueuedRecord implements Appended {
-  /** Undefined: nothing to write, only to be told. Encoded when it is written, since it may be superseded before. */
-  record: WorkRecord | undefined;
-  /** It is in a write. */
-  taken = false;
-  readonly onDurable: () => void;
+/** A record with a function that is told. */
+class QueuedRecord implements LogEntry {
+  readonly onDurable: (key: Uint8Array | undefined) => void;
+  readonly #record: WorkRecord | undefined;
 
-  constructor(record: WorkRecord | undefined, onDurable: () => void) {
-    this.record = record;
+  constructor(record: WorkRecord | undefined, onDurable: (key: Uint8Array | undefined) => void) {
+    this.#record = record;
     this.onDurable = onDurable;
   }
 
-  supersede(): boolean {
-    if (!this.taken) this.record = undefined;
-    return !this.taken;
+  takeRecord(): WorkRecord | undefined {
+    return this.#record;
   }
+}
+
+/** What is in one write, and the keys of the records, each at the place of its entry. */
+interface Group {
+  readonly members: readonly LogEntry[];
+  readonly keys: readonly (Uint8Array | undefined)[];
 }
 
 export interface JournalOptions {
@@ -71,7 +77,7 @@ export class Journal {
   #noted: Turn[] = [];
   /** False after a cut: what comes then must not be merged into a turn that the checkpoint covers. */
   #mergeable = false;
-  #queued: QueuedRecord[] = [];
+  #queued: LogEntry[] = [];
   #scheduled = false;
   #writing = false;
   #dead = false;
@@ -125,19 +131,26 @@ export class Journal {
     return this.#lsn;
   }
 
-  /**
-   * Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. What is in it
-   * is encoded later, so nobody may change it any more, and it must be storable (I21).
-   */
-  append(record: WorkRecord, onDurable: () => void): Appended {
-    const queued = new QueuedRecord(this.#options.store === undefined ? undefined : record, onDurable);
-    this.#enqueue(queued);
-    return queued;
+  /** Appends a record; `onDurable` is called, in LSN order, when it and everything before it are durable. */
+  append(record: WorkRecord, onDurable: (key: Uint8Array | undefined) => void): void {
+    this.enqueue(new QueuedRecord(record, onDurable));
   }
 
   /** Calls `onDurable` when every turn noted so far is durable. */
   flush(onDurable: () => void): void {
-    this.#enqueue(new QueuedRecord(undefined, onDurable));
+    this.enqueue(new QueuedRecord(undefined, onDurable));
+  }
+
+  /** Appends what the entry's record is when a write takes it. */
+  enqueue(entry: LogEntry): void {
+    this.#queued.push(entry);
+    if (this.#scheduled || this.#writing) return;
+    this.#scheduled = true;
+    // A macrotask later, so that every caller that is ready now joins the group.
+    this.#options.clock.defer(() => {
+      this.#scheduled = false;
+      this.#write();
+    });
   }
 
   /** Forgets turns that a durable checkpoint covers, and these records. */
@@ -164,35 +177,33 @@ export class Journal {
     this.#dead = true;
   }
 
-  #enqueue(queued: QueuedRecord): void {
-    this.#queued.push(queued);
-    if (this.#scheduled || this.#writing) return;
-    this.#scheduled = true;
-    // A macrotask later, so that every caller that is ready now joins the group.
-    this.#options.clock.defer(() => {
-      this.#scheduled = false;
-      this.#write();
-    });
-  }
-
   #write(): void {
     if (this.#dead || this.#queued.length === 0) return;
-    const group = this.#queued;
+    const { store } = this.#options;
+    const members = this.#queued;
+    const keys: (Uint8Array | undefined)[] = [];
     this.#queued = [];
-    let entries: JournalEntry[];
+    const entries: JournalEntry[] = [];
     try {
-      entries = this.#entries(group);
+      this.#takeTurns(entries);
+      for (const member of members) {
+        const record = member.takeRecord();
+        const entry = record === undefined || store === undefined ? undefined : encodeWork(record);
+        keys.push(entry?.key);
+        if (entry !== undefined) entries.push(entry);
+      }
     } catch (error) {
       this.#fail(error);
       return;
     }
     this.#writing = true;
-    if (entries.length === 0 || this.#options.store === undefined) {
+    const group = { members, keys };
+    if (entries.length === 0 || store === undefined) {
       this.#acknowledge(group, 0);
       return;
     }
     const start = this.#options.clock.elapsed();
-    this.#options.store.append(entries).then(
+    store.append(entries).then(
       () => {
         this.#options.onWritten?.(this.#options.clock.elapsed() - start, entries.length);
         this.#acknowledge(group, 0);
@@ -205,12 +216,13 @@ export class Journal {
    * Tells a group, from one member on, that it is durable; in slices, since each may run a turn. The next write waits
    * for the last.
    */
-  #acknowledge(group: readonly QueuedRecord[], from: number): void {
+  #acknowledge(group: Group, from: number): void {
     const { clock } = this.#options;
+    const { members, keys } = group;
     const slice = new LoopSlice(clock);
     try {
-      for (let at = from; at < group.length && !this.#dead; at += 1) {
-        group[at]?.onDurable();
+      for (let at = from; at < members.length && !this.#dead; at += 1) {
+        members[at]?.onDurable(keys[at]);
         if (at % lookEvery === 0 && slice.isOver) {
           clock.defer(() => this.#acknowledge(group, at + 1));
           return;
@@ -230,20 +242,14 @@ export class Journal {
     this.#options.onFailure(error);
   }
 
-  #entries(group: readonly QueuedRecord[]): JournalEntry[] {
-    const entries: JournalEntry[] = [];
-    if (this.#noted.length > 0) {
-      this.#lsn += 1;
-      const first = this.#turns - this.#noted.length;
-      entries.push(turnsEntry({ kind: 'turns', lsn: this.#lsn, first, turns: this.#noted.map(packTurn) }));
-      this.#written.push({ lsn: this.#lsn, last: this.#turns });
-      this.#noted = [];
-    }
-    for (const queued of group) {
-      queued.taken = true;
-      if (queued.record !== undefined) entries.push(encodeWork(queued.record));
-    }
-    return entries;
+  /** The turns that were noted go in front of what waits. */
+  #takeTurns(entries: JournalEntry[]): void {
+    if (this.#noted.length === 0) return;
+    this.#lsn += 1;
+    const first = this.#turns - this.#noted.length;
+    entries.push(turnsEntry({ kind: 'turns', lsn: this.#lsn, first, turns: this.#noted.map(packTurn) }));
+    this.#written.push({ lsn: this.#lsn, last: this.#turns });
+    this.#noted = [];
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { callName, type WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
+import { encodeText } from '../../core/serde.ts';
 import type { Outcome } from '../../core/work.ts';
 
 /** Log sequence number: counts the records of one job's journal. */
@@ -118,7 +119,8 @@ interface RecordKind<R extends WorkRecord> {
   readonly byte: number;
   /** Its key names a call; that of a record of the whole item names call 0. */
   readonly ofCall: boolean;
-  pack(record: R): readonly unknown[];
+  /** The text of what the value holds behind LSN, key and digest, a comma in front of each field. */
+  pack(record: R): string;
   /** The checksum has been verified, so the fields are what `pack` gave. */
   unpack(packed: Packed, fields: readonly unknown[]): R;
   /** Names of the durable calls whose outcome it keeps. */
@@ -135,7 +137,7 @@ const none: readonly string[] = [];
 const pending: RecordKind<PendingRecord> = {
   byte: 0,
   ofCall: true,
-  pack: ({ id, args }) => [id, args],
+  pack: ({ id, args }) => `,${encodeText(id)},${encodeText(args)}`,
   unpack: ({ lsn, work, key, digest, call }, fields) => {
     const [id, args] = fields as [string, string]; // What `pack` gave.
     return { kind: 'pending', lsn, work, key, digest, call, id, args };
@@ -151,7 +153,8 @@ const pending: RecordKind<PendingRecord> = {
 const called: RecordKind<CalledRecord> = {
   byte: 1,
   ofCall: true,
-  pack: ({ id, args, outcome, again }) => [id, args, ...packOutcome(outcome), ...(again === true ? [1] : [])],
+  pack: ({ id, args, outcome, again }) =>
+    `,${encodeText(id)},${encodeText(args)}${packOutcome(outcome)}${again === true ? ',1' : ''}`,
   unpack: ({ lsn, work, key, digest, call }, fields) => {
     const [id, args, ...rest] = fields as [string, string, ...unknown[]]; // What `pack` gave.
     const named = { kind: 'called', lsn, work, key, digest, call, id, args } as const;
@@ -169,7 +172,7 @@ const called: RecordKind<CalledRecord> = {
 const done: RecordKind<DoneRecord> = {
   byte: 2,
   ofCall: false,
-  pack: ({ calls, outcome }) => [calls, ...packOutcome(outcome)],
+  pack: ({ calls, outcome }) => `,${calls}${packOutcome(outcome)}`,
   unpack: ({ lsn, work, key, digest }, fields) => {
     const [calls, ...outcome] = fields as [number, ...unknown[]]; // What `pack` gave.
     return { kind: 'done', lsn, work, key, digest, calls, outcome: unpackOutcome(outcome) };
@@ -184,7 +187,7 @@ const done: RecordKind<DoneRecord> = {
 const claimed: RecordKind<ClaimedRecord> = {
   byte: 3,
   ofCall: false,
-  pack: ({ by }) => [by.branch, by.number],
+  pack: ({ by }) => `,${by.branch},${by.number}`,
   unpack: ({ lsn, work, key, digest }, fields) => {
     const [branch, number] = fields as [number, number]; // What `pack` gave.
     return { kind: 'claimed', lsn, work, key, digest, by: { branch, number } };
@@ -211,7 +214,7 @@ const claimed: RecordKind<ClaimedRecord> = {
 const voided: RecordKind<VoidedRecord> = {
   byte: 4,
   ofCall: true,
-  pack: () => [],
+  pack: () => '',
   unpack: ({ lsn, work, key, digest, call }) => ({ kind: 'voided', lsn, work, key, digest, call }),
   outcomes: () => none,
   joins: 'when names are known',
@@ -249,9 +252,9 @@ export const kindOfByte = (byte: number): RecordKind<WorkRecord> | undefined => 
 /** Stands where an outcome says whether it is one. */
 const madeAgain = 2;
 
-const packOutcome = (outcome: Outcome<unknown> | undefined): readonly unknown[] => {
-  if (outcome === undefined) return [madeAgain];
-  return outcome.ok ? [1, outcome.value] : [0, outcome.error];
+const packOutcome = (outcome: Outcome<unknown> | undefined): string => {
+  if (outcome === undefined) return `,${madeAgain}`;
+  return outcome.ok ? `,1,${encodeText(outcome.value)}` : `,0,${encodeText(outcome.error)}`;
 };
 
 const unpackOutcome = ([ok, content]: readonly unknown[]): Outcome<unknown> =>

@@ -10,6 +10,9 @@ import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call
 import type { Outcome } from '../../core/work.ts';
 import { afterFailure } from '../../core/retry-options.ts';
 import { digest } from '../../core/serde.ts';
+import type { Journal, LogEntry } from '../journal/journal.ts';
+import type { Lsn, WorkRecord } from '../journal/work-record.ts';
+import type { WorkItem } from './work-item.ts';
 
 /** What attempts need of their job. */
 export interface AttemptServices {
@@ -24,6 +27,8 @@ export interface AttemptServices {
 /** The body that made a call. */
 export interface CallingBody {
   readonly id: string;
+  readonly item: WorkItem;
+  readonly services: AttemptServices;
   readonly signal: AbortSignal;
   /**
    * Whether a call may start now: the body goes on and the job does not stop. One that may not stays open, and starts
@@ -32,6 +37,8 @@ export interface CallingBody {
   readonly mayStart: boolean;
   /** Takes the outcome of the last attempt. */
   settled(call: DurableCall, outcome: Outcome<unknown>): void;
+  /** The record of an outcome is durable, or stands in that of the body's end. */
+  outcomeDurable(call: DurableCall, key: Uint8Array | undefined): void;
   /** A call waits before its next attempt. */
   backOff(): void;
   /** It has waited; `then` runs when the body has its place among those in flight again. */
@@ -44,7 +51,6 @@ export interface CallingBody {
  */
 export interface DurableCallFacts {
   readonly body: CallingBody;
-  readonly services: AttemptServices;
   /** Which of the body's calls it is, from 0. */
   readonly number: number;
   readonly id: string;
@@ -59,49 +65,80 @@ export interface DurableCallFacts {
   readonly reject: (error: unknown) => void;
 }
 
-export class DurableCall {
-  readonly facts: DurableCallFacts;
+/** The outcome of a call as it is appended. */
+interface AppendedOutcome {
+  readonly lsn: Lsn;
+  readonly recorded: Outcome<unknown>;
+  /** It had failed before, and was made again. */
+  readonly again: boolean;
+}
+
+/** A call, and the entry of its outcome in the log: there are many, so each is one object. */
+export class DurableCall implements LogEntry, DurableCallFacts {
+  readonly body: CallingBody;
+  readonly number: number;
+  readonly id: string;
+  readonly args: string;
+  readonly replaces: boolean;
+  readonly fn: (call: CallContext) => unknown;
+  readonly options: CallOptions<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** The outcome for the body, once there is one. */
+  given: Outcome<unknown> | undefined;
   #attempts = 0;
   /** Under whose name it was started before; undefined: its body's. */
   #work: WorkId | undefined;
+  /** Undefined: nothing is appended, or something that was appended later stands for it. */
+  #appended: AppendedOutcome | undefined;
+  /** Its record is in a write. */
+  #taken = false;
 
-  constructor(facts: DurableCallFacts) {
-    this.facts = facts;
+  constructor({ body, number, id, args, replaces, fn, options, resolve, reject }: DurableCallFacts) {
+    this.body = body;
+    this.number = number;
+    this.id = id;
+    this.args = args;
+    this.replaces = replaces;
+    this.fn = fn;
+    this.options = options;
+    this.resolve = resolve;
+    this.reject = reject;
   }
 
   /** Hands an outcome to the body's code. */
   resume(outcome: Outcome<unknown>): void {
-    if (outcome.ok) this.facts.resolve(outcome.value);
-    else this.facts.reject(outcome.error);
+    if (outcome.ok) this.resolve(outcome.value);
+    else this.reject(outcome.error);
   }
 
   /** Makes the next attempt, if it may. */
   start(): void {
-    if (!this.facts.body.mayStart) return;
-    const { limit } = this.facts.options;
+    if (!this.body.mayStart) return;
+    const { limit } = this.options;
     if (limit === undefined) this.#attempt();
     else
       limit.enter(() => {
-        if (this.facts.body.mayStart) this.#attempt();
+        if (this.body.mayStart) this.#attempt();
         else limit.leave();
       });
   }
 
   #attempt(): void {
     this.#attempts += 1;
-    new CallAttempt(this, this.#attempts, this.facts.fn).run();
+    new CallAttempt(this, this.#attempts, this.fn).run();
   }
 
   /** Unique in the journal. What replaces another call has another name. */
-  get id(): string {
-    const { body, number, replaces } = this.facts;
+  get name(): string {
+    const { body, number, replaces } = this;
     const name = this.#work === undefined ? `${body.id}.${number}` : callName(this.#work, number);
     return replaces ? `${name}~${this.content}` : name;
   }
 
   /** Digest of what the call asks for. */
   get content(): string {
-    return digest(`${this.facts.id}\n${this.facts.args}`);
+    return digest(`${this.id}\n${this.args}`);
   }
 
   /**
@@ -115,7 +152,7 @@ export class DurableCall {
 
   /** Takes the outcome of an attempt, or with number 0 the reconciler's answer. */
   attempted(attempt: number, outcome: Outcome<unknown>): void {
-    const { body, options, services } = this.facts;
+    const { body, options } = this;
     if (attempt === 0 && !outcome.ok && outcome.error instanceof CallNotExecuted) {
       this.start();
       return;
@@ -124,14 +161,43 @@ export class DurableCall {
       body.settled(this, outcome);
       return;
     }
-    const next = afterFailure(options.retry, attempt, outcome.error, services.clock);
+    const { clock } = body.services;
+    const next = afterFailure(options.retry, attempt, outcome.error, clock);
     if (next.kind === 'end') {
       body.settled(this, { ok: false, error: next.error });
       return;
     }
     body.backOff();
     const again = (): void => body.backOn(() => this.start());
-    sleep(services.clock, next.waitMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
+    sleep(clock, next.waitMs, body.signal).then(again, () => {}); // Aborted: nobody waits any more.
+  }
+
+  // ---------- its entry in the log
+
+  append(journal: Journal, outcome: AppendedOutcome): void {
+    this.#appended = outcome;
+    journal.enqueue(this);
+  }
+
+  /**
+   * Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late.
+   */
+  supersede(): boolean {
+    if (!this.#taken) this.#appended = undefined;
+    return !this.#taken;
+  }
+
+  takeRecord(): WorkRecord | undefined {
+    this.#taken = true;
+    if (this.#appended === undefined) return undefined;
+    const { lsn, recorded, again } = this.#appended;
+    const { work, key, digest: ofItem } = this.body.item.facts();
+    const { number, id, args } = this;
+    return { kind: 'called', lsn, work, key, digest: ofItem, call: number, id, args, outcome: recorded, again };
+  }
+
+  onDurable(key: Uint8Array | undefined): void {
+    if (this.#appended !== undefined) this.body.outcomeDurable(this, key);
   }
 }
 
@@ -150,7 +216,7 @@ class CallAttempt extends Attempt implements CallContext {
   }
 
   get id(): string {
-    return this.#call.id;
+    return this.#call.name;
   }
 
   /**
@@ -158,8 +224,8 @@ class CallAttempt extends Attempt implements CallContext {
    * nothing else tells.
    */
   get idempotencyKey(): string {
-    const { facts, id, content } = this.#call;
-    return facts.replaces ? `${facts.services.jobId}.${id}` : `${facts.services.jobId}.${id}~${content}`;
+    const { body, replaces, name, content } = this.#call;
+    return replaces ? `${body.services.jobId}.${name}` : `${body.services.jobId}.${name}~${content}`;
   }
 
   get isOpen(): boolean {
@@ -167,18 +233,18 @@ class CallAttempt extends Attempt implements CallContext {
   }
 
   protected get parentSignal(): AbortSignal {
-    return this.#call.facts.body.signal;
+    return this.#call.body.signal;
   }
 
   /** By the id that the user gave. */
   protected get title(): string {
-    return `durable call \`${this.#call.facts.id}\``;
+    return `durable call \`${this.#call.id}\``;
   }
 
   run(): void {
-    const { options, services } = this.#call.facts;
-    services.callsOpen(1);
-    this.begin(services.clock, timeoutMsOf(options));
+    const { options, body } = this.#call;
+    body.services.callsOpen(1);
+    this.begin(body.services.clock, timeoutMsOf(options));
   }
 
   protected invoke(): unknown {
@@ -190,9 +256,9 @@ class CallAttempt extends Attempt implements CallContext {
   }
 
   protected conclude(outcome: Outcome<unknown>): void {
-    const { services, options } = this.#call.facts;
-    services.callsOpen(-1);
+    const { body, options } = this.#call;
+    body.services.callsOpen(-1);
     if (this.attempt > 0) options.limit?.leave(); // A reconciler has not entered.
-    if (!services.signal.aborted) this.#call.attempted(this.attempt, outcome);
+    if (!body.services.signal.aborted) this.#call.attempted(this.attempt, outcome);
   }
 }

@@ -3,7 +3,7 @@
  * not hold the failed calls, so that the next start makes them again.
  */
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
-import type { Appended, Journal } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
 import type { WorkItem } from './work-item.ts';
 
 /** A call whose outcome is an error. */
@@ -12,8 +12,8 @@ export interface FailedCall {
   readonly id: string;
   readonly args: string;
   readonly lsn: number;
-  /** Undefined: it was found in the journal. */
-  readonly appended?: Appended | undefined;
+  /** Takes its record back, if it is in no write yet. Undefined: it was found in the journal. */
+  supersede?(): boolean;
 }
 
 /** One list for all: most bodies have none. */
@@ -21,7 +21,7 @@ export const noFailedCalls: readonly FailedCall[] = [];
 
 /** Takes failed calls out of the journal again. True when a record had to be written for that. */
 export const voidFailedCalls = (calls: readonly FailedCall[], item: WorkItem, journal: Journal): boolean => {
-  const again = calls.filter(({ appended }) => appended?.supersede() !== true);
+  const again = calls.filter((call) => call.supersede?.() !== true);
   for (const { call, id, args, lsn } of again) {
     journal.append({ kind: 'called', lsn, ...item.facts(), call, id, args, outcome: undefined }, () => {});
   }

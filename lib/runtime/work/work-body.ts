@@ -13,9 +13,9 @@ import type { Key } from '../../core/key.ts';
 import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
 import type { Durability, Outcome, WorkContext } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
-import type { Appended } from '../journal/journal.ts';
-import { callsMax, workKey } from '../journal/journal-format.ts';
-import type { WorkRecord } from '../journal/work-record.ts';
+import type { LogEntry } from '../journal/journal.ts';
+import { callsMax } from '../journal/journal-format.ts';
+import type { Lsn, WorkRecord } from '../journal/work-record.ts';
 import type { BodyOwner, BodyServices } from './body-services.ts';
 import { digestOf } from './call-arguments.ts';
 import { DurableCall, type CallingBody } from './durable-call.ts';
@@ -26,25 +26,19 @@ import { PlacedAttempt } from './placed-attempt.ts';
 import { RecordedCalls, type RecordedItem } from './recorded-calls.ts';
 import type { WorkItem } from './work-item.ts';
 
-/** An outcome that is not durable yet. */
-interface Undurable {
-  readonly call: DurableCall;
-  readonly outcome: Outcome<unknown>;
-  readonly appended: Appended;
-}
-
 /** A live resumption that waits for its macrotask. */
 interface Resumption {
   readonly call: DurableCall;
   readonly outcome: Outcome<unknown>;
 }
 
-export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, CallingBody {
-  readonly #item: WorkItem;
-  readonly #services: BodyServices;
+export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, CallingBody, LogEntry {
+  readonly item: WorkItem;
+  readonly services: BodyServices;
   #recorded: RecordedCalls | undefined;
-  // The lists are made with their first member: most bodies that wait have none.
-  #undurable: Undurable[] | undefined;
+  // The lists are made with their first member: most bodies that wait have none, and most others one.
+  /** Calls whose outcome is not durable yet. */
+  #undurable: DurableCall[] | undefined;
   /** Calls that start when all outcomes are durable. */
   #gated: DurableCall[] | undefined;
   #resumptions: Fifo<Resumption> | undefined;
@@ -57,43 +51,45 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
    */
   #lastGiven: { readonly value: unknown; readonly recorded: unknown } | undefined;
   readonly #durability: Durability;
+  /** Its end, from when it is appended on. */
+  #end: { readonly lsn: Lsn; readonly recorded: Outcome<unknown>; readonly given: Outcome<unknown> } | undefined;
 
   constructor(item: WorkItem, services: BodyServices, owner: BodyOwner) {
     const { durability = 'call', placeless } = item.worker;
     super(owner, placeless !== true);
-    this.#item = item;
-    this.#services = services;
+    this.item = item;
+    this.services = services;
     this.#durability = typeof durability === 'string' ? durability : durability(item.shown);
   }
 
   get id(): string {
-    return this.#item.name;
+    return this.item.name;
   }
 
   get key(): Key {
-    return this.#item.key;
+    return this.item.key;
   }
 
   get submittedAt(): number {
-    return this.#item.submittedAt;
+    return this.item.submittedAt;
   }
 
   protected get parentSignal(): AbortSignal {
-    return this.#services.signal;
+    return this.services.signal;
   }
 
   protected get title(): string {
-    return this.#item.title;
+    return this.item.title;
   }
 
   /** With the job over, the journal takes nothing any more. */
   protected override get isForgotten(): boolean {
-    return this.#services.signal.aborted;
+    return this.services.signal.aborted;
   }
 
   read<T>(fn: () => T): T {
     let read: { readonly value: T } | undefined;
-    this.#item.keys.reading(this.key, () => {
+    this.item.keys.reading(this.key, () => {
       read = { value: fn() };
     });
     return (read as unknown as { readonly value: T }).value; // `reading` has called its body.
@@ -101,26 +97,26 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   /** Runs the body; its owner is told when the outcome is durable. */
   run(): void {
-    this.#item.digest(); // Before the body can change the item.
-    const recorded = this.#services.recorded(this.#item);
+    this.item.digest(); // Before the body can change the item.
+    const recorded = this.services.recorded(this.item);
     if (recorded?.done !== undefined) {
       const outcome = recorded.done;
       this.end();
-      this.#item.addJournaled(recorded.keys);
-      this.#services.clock.defer(() => this.#tell(outcome));
+      this.item.addJournaled(recorded.keys);
+      this.services.clock.defer(() => this.#tell(outcome));
       return;
     }
     if (recorded !== undefined) this.#adopt(recorded);
-    this.begin(this.#services.clock, this.#item.timeoutMs);
+    this.begin(this.services.clock, this.item.timeoutMs);
   }
 
   protected invoke(): unknown {
-    const { worker, item } = this.#item;
+    const { worker, item } = this.item;
     return worker.run(worker.owned === true ? item : this.#handOver(item), this);
   }
 
   protected timeoutError(timeoutMs: number): Error {
-    const { title, details } = this.#item;
+    const { title, details } = this.item;
     return new StreamError('WORK_TIMEOUT', `${title} took longer than ${timeoutMs} ms`, { details });
   }
 
@@ -129,15 +125,13 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     if (refusal !== undefined) return Promise.reject(refusal);
     timeoutMsOf(options); // What is no duration is refused here, not in an attempt.
     const args = digestOf(id, options.args);
-    const number = this.#item.calls++;
-    const services = this.#services;
+    const number = this.item.calls++;
     return new Promise<R>((resolve, reject) => {
       const found = this.#recorded?.find(number, id, args);
       if (found === 'other') this.#void(number);
       const replaces = this.#recorded?.replaces(number) === true;
       const call = new DurableCall({
         body: this,
-        services,
         number,
         id,
         args,
@@ -158,14 +152,14 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
       return new StreamError('WORK_ABORTED', `durable call \`${id}\` was asked for after its work had ended`, {
         hint: 'await each durable call before the action ends',
       });
-    if (this.#item.calls < callsMax) return undefined;
-    return new StreamError('CALLS_EXCEEDED', `${this.#item.title} made more than ${callsMax} durable calls`, {
-      details: this.#item.details,
+    if (this.item.calls < callsMax) return undefined;
+    return new StreamError('CALLS_EXCEEDED', `${this.item.title} made more than ${callsMax} durable calls`, {
+      details: this.item.details,
     });
   }
 
   get mayStart(): boolean {
-    return this.#services.accepting && !this.isOver && !this.#services.signal.aborted;
+    return this.services.accepting && !this.isOver && !this.services.signal.aborted;
   }
 
   /** Journals a live outcome and resumes the body with it. */
@@ -173,66 +167,64 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     this.callEnded();
     if (this.isOver) return;
     const { recorded, given } = isImmutable(live) ? { recorded: live, given: live } : this.#handOverCall(call, live);
-    this.#append(call, recorded, given);
+    call.given = given;
+    this.#append(call, recorded);
     if (this.#durability === 'effect') this.#give(call, given);
   }
 
   #handOverCall(call: DurableCall, live: Outcome<unknown>): HandedOver {
-    const { freeze = false } = this.#services;
-    const handed = handOver(live, { what: () => `durable call \`${call.facts.id}\``, freeze });
+    const { freeze = false } = this.services;
+    const handed = handOver(live, { what: () => `durable call \`${call.id}\``, freeze });
     const { recorded, given } = handed;
-    if (this.#item.worker.owned === true && recorded.ok && given.ok)
+    if (this.item.worker.owned === true && recorded.ok && given.ok)
       this.#lastGiven = { value: given.value, recorded: recorded.value };
     return handed;
   }
 
   /** The item as the body gets it: its row is stored later. */
   #handOver(item: unknown): unknown {
-    return this.#services.freeze === true ? deepFreeze(ownCopy(item)) : ownCopy(item);
+    return this.services.freeze === true ? deepFreeze(ownCopy(item)) : ownCopy(item);
   }
 
   /** Hands an outcome to the body, when its turn comes. */
   #give(call: DurableCall, outcome: Outcome<unknown>): void {
-    if (this.#recorded?.madeAgain(call.facts.number, outcome, (taken) => call.resume(taken)) === true) return;
+    if (this.#recorded?.madeAgain(call.number, outcome, (taken) => call.resume(taken)) === true) return;
+    if (this.#recorded?.delivers !== true && !this.#liveWait && this.#mayResume()) {
+      call.resume(outcome);
+      return;
+    }
     (this.#resumptions ??= new Fifo()).push({ call, outcome });
     this.#resumeNext();
   }
 
   #adopt(recorded: RecordedItem): void {
-    const { clock, macrotasks, signal } = this.#services;
-    this.#item.addJournaled(recorded.keys);
+    const { clock, macrotasks, signal } = this.services;
+    this.item.addJournaled(recorded.keys);
     this.#recorded = new RecordedCalls({
       recorded,
       name: this.id,
       clock,
       macrotasks,
       signal,
-      diverged: (what) => this.#services.diverged(this.#item, what),
-      overtaken: (what) => this.#services.overtaken(this.#item, what),
-      liveWait: () => this.#resumptions !== undefined && this.#resumptions.size > 0,
+      diverged: (what) => this.services.diverged(this.item, what),
+      overtaken: (what) => this.services.overtaken(this.item, what),
+      liveWait: () => this.#liveWait,
       onDelivered: () => this.#resumeNext(),
     });
     this.#failedCalls = this.#recorded.failed;
   }
 
-  #append(call: DurableCall, outcome: Outcome<unknown>, given: Outcome<unknown>): void {
-    const { journal } = this.#services;
-    const { number, id, args } = call.facts;
+  #append(call: DurableCall, recorded: Outcome<unknown>): void {
+    const { journal } = this.services;
+    const { number, id, args } = call;
     const place = this.#recorded?.placeOf(number);
     const lsn = place ?? journal.nextLsn();
-    const record = {
-      kind: 'called',
-      lsn,
-      ...this.#item.facts(),
-      call: number,
-      id,
-      args,
-      outcome,
-      again: place !== undefined,
-    } as const;
-    const appended = journal.append(record, () => this.#outcomeDurable(call));
-    (this.#undurable ??= []).push({ call, outcome: given, appended });
-    if (!outcome.ok) this.#failedCalls = [...this.#failedCalls, { call: number, id, args, lsn, appended }];
+    call.append(journal, { lsn, recorded, again: place !== undefined });
+    if (this.#undurable === undefined) this.#undurable = [call];
+    else this.#undurable.push(call);
+    if (recorded.ok) return;
+    const failed = { call: number, id, args, lsn, supersede: () => call.supersede() };
+    this.#failedCalls = [...this.#failedCalls, failed];
   }
 
   /**
@@ -240,20 +232,19 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
    * not be found.
    */
   #void(call: number): void {
-    const { journal } = this.#services;
-    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.#item.facts(), call }, () =>
-      this.#journaled(call, 'voided'),
+    const { journal } = this.services;
+    journal.append({ kind: 'voided', lsn: journal.nextLsn(), ...this.item.facts(), call }, (key) =>
+      this.#journaled(key),
     );
   }
 
-  #outcomeDurable(call: DurableCall): void {
-    const at = this.#undurable?.findIndex((each) => each.call === call) ?? -1;
-    if (at < 0) return; // One that was superseded has no record.
-    const [undurable] = this.#undurable?.splice(at, 1) ?? [];
-    this.#journaled(call.facts.number, 'called');
-    if (this.#durability === 'call' && undurable !== undefined && !this.isOver) this.#give(call, undurable.outcome);
-    if (this.#hasUndurable) return;
-    const gated = this.#gated ?? [];
+  outcomeDurable(call: DurableCall, key: Uint8Array | undefined): void {
+    const at = this.#undurable?.indexOf(call) ?? -1;
+    if (at >= 0) this.#undurable?.splice(at, 1);
+    this.#journaled(key);
+    if (this.#durability === 'call' && call.given !== undefined && !this.isOver) this.#give(call, call.given);
+    if (this.#hasUndurable || this.#gated === undefined) return;
+    const gated = this.#gated;
     this.#gated = undefined;
     for (const each of gated) this.#startLive(each);
   }
@@ -262,8 +253,22 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     return this.#undurable !== undefined && this.#undurable.length > 0;
   }
 
-  #journaled(call: number, kind: WorkRecord['kind']): void {
-    if (this.#services.journal.keeps) this.#item.addJournaledKey(workKey(this.#item.id, call, kind));
+  /** A record of it is durable; `key` is undefined where none is kept. */
+  #journaled(key: Uint8Array | undefined): void {
+    if (key !== undefined) this.item.addJournaledKey(key);
+  }
+
+  /** Whether live outcomes wait for their macrotask. */
+  get #liveWait(): boolean {
+    return this.#resumptions !== undefined && this.#resumptions.size > 0;
+  }
+
+  /** Whether the body may go on in this macrotask: once in each. */
+  #mayResume(): boolean {
+    const now = this.services.macrotasks.current();
+    if (this.#resumedIn === now) return false;
+    this.#resumedIn = now;
+    return true;
   }
 
   #resumeNext(): void {
@@ -272,14 +277,11 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
       this.#recorded.watch();
       return;
     }
-    const { macrotasks } = this.#services;
-    const now = macrotasks.current();
-    if (this.#resumedIn !== now) {
-      this.#resumedIn = now;
+    if (this.#mayResume()) {
       const next = this.#resumptions.shift();
       next?.call.resume(next.outcome);
     }
-    if (this.#resumptions.size > 0) macrotasks.next(() => this.#resumeNext());
+    if (this.#resumptions.size > 0) this.services.macrotasks.next(() => this.#resumeNext());
   }
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
@@ -292,15 +294,15 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   #startLive(call: DurableCall): void {
     if (!this.mayStart) return;
-    const { number, id, args, options } = call.facts;
+    const { number, id, args, options } = call;
     const { reconciler } = options;
     const pending = this.#recorded?.pending(number);
     if (reconciler === undefined) call.start();
     else if (pending !== undefined) call.reconcile(reconciler, pending.work);
     else {
-      const { journal } = this.#services;
-      journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.#item.facts(), call: number, id, args }, () => {
-        this.#journaled(number, 'pending');
+      const { journal } = this.services;
+      journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.item.facts(), call: number, id, args }, (key) => {
+        this.#journaled(key);
         call.start();
       });
     }
@@ -322,8 +324,8 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   /** What the record of an end keeps and what is applied: what nobody else holds is applied as it is. */
   #handOverEnd(outcome: Outcome<unknown>): HandedOver {
-    if (this.#item.worker.owned !== true || !outcome.ok)
-      return handOver(outcome, { what: () => this.#item.title, freeze: false });
+    if (this.item.worker.owned !== true || !outcome.ok)
+      return handOver(outcome, { what: () => this.item.title, freeze: false });
     const { value } = outcome;
     const last = this.#lastGiven;
     return {
@@ -333,7 +335,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
   }
 
   #reject(error: unknown): void {
-    const { onRejection = 'fail' } = this.#item.worker;
+    const { onRejection = 'fail' } = this.item.worker;
     if ((typeof onRejection === 'function' ? onRejection(error) : onRejection) === 'fail') this.#fail(error);
     else this.#appendEnd({ ok: false, error });
   }
@@ -343,31 +345,40 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
    * journal holds of them.
    */
   #fail(error: unknown): void {
-    const { journal } = this.#services;
-    const again = voidFailedCalls(this.#failedCalls, this.#item, journal);
-    const failed = workFailure(this.#item, error);
+    const { journal } = this.services;
+    const again = voidFailedCalls(this.#failedCalls, this.item, journal);
+    const failed = workFailure(this.item, error);
     if (this.#failedCalls.length > 0) noteOutside(failed);
     // First the outcomes that no write holds yet: what was paid for is not paid for again.
-    if (!again && !this.#hasUndurable) this.#services.failWork(failed);
-    else journal.flush(() => this.#services.failWork(failed));
+    if (!again && !this.#hasUndurable) this.services.failWork(failed);
+    else journal.flush(() => this.services.failWork(failed));
   }
 
   #appendEnd(outcome: Outcome<unknown>): void {
-    const { journal } = this.#services;
-    const { calls } = this.#item;
+    const { journal } = this.services;
     const { recorded, given } = this.#handOverEnd(outcome);
     // A result that can't be stored is a failure of the body, which says what comes of it.
     if (outcome.ok && !given.ok) throw given.error;
-    journal.append({ kind: 'done', lsn: journal.nextLsn(), ...this.#item.facts(), calls, outcome: recorded }, () => {
-      this.#journaled(0, 'done');
-      this.#tell(given);
-    });
+    this.#end = { lsn: journal.nextLsn(), recorded, given };
+    journal.enqueue(this);
     // It stands for the outcomes that are in no write yet.
-    this.#undurable = this.#undurable?.filter(({ appended }) => !appended.supersede());
+    this.#undurable = this.#undurable?.filter((call) => !call.supersede());
+  }
+
+  takeRecord(): WorkRecord | undefined {
+    if (this.#end === undefined) return undefined;
+    const { calls } = this.item;
+    const { lsn, recorded } = this.#end;
+    return { kind: 'done', lsn, ...this.item.facts(), calls, outcome: recorded };
+  }
+
+  onDurable(key: Uint8Array | undefined): void {
+    this.#journaled(key);
+    if (this.#end !== undefined) this.#tell(this.#end.given);
   }
 
   #tell(outcome: Outcome<unknown>): void {
-    this.owner.ended(this.#item, outcome);
+    this.owner.ended(this.item, outcome);
     if (this.isPlaced) this.leave();
   }
 }
