@@ -142,7 +142,7 @@ export class AgentActions<I> {
       throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`, {
         hint: "put the action back, or set `onPlanChange` to 'restart-run'",
       });
-    const event = eventFromJson({ ...task.event, attributes: context.handOver(task.event.attributes) }, eventClasses);
+    const event = eventFromJson(task.event, eventClasses, context.handOver(task.event.attributes));
     const { step, shortTermView, sensoryView } = task;
     const ended = runAsyncAction(
       agent,
@@ -158,7 +158,8 @@ export class AgentActions<I> {
   /** A journaled result with its events brought back. */
   #effectsOf(result: ActionResult): ActionEffects {
     const { eventClasses } = this.#options.agent;
-    return { ...result, events: result.events.map((json) => eventFromJson(json, eventClasses)) };
+    const { events, shortTermChanges, sensoryChanges } = result;
+    return { events: events.map((json) => eventFromJson(json, eventClasses)), shortTermChanges, sensoryChanges };
   }
 
   /**

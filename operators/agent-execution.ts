@@ -29,50 +29,53 @@ const noChanges: readonly MemoryChange[] = [];
 const noMemory: MemoryBase = new Map();
 
 export class Execution<I> implements ActionHost {
-  readonly #options: ExecutionOptions<I>;
+  readonly action: PlannedAction;
+  readonly event: Event;
+  readonly work: WorkContext | undefined;
+  readonly #operator: ExecutionOptions<I>['operator'];
+  readonly #run: Run<I>;
+  readonly #step: number;
+  readonly #memory: ExecutionOptions<I>['memory'];
+  readonly #shortTermView: number;
+  readonly #sensoryView: number;
 
   constructor(options: ExecutionOptions<I>) {
-    this.#options = options;
-  }
-
-  get action(): PlannedAction {
-    return this.#options.action;
-  }
-
-  get event(): Event {
-    return this.#options.event;
-  }
-
-  get work(): WorkContext | undefined {
-    return this.#options.work;
+    this.action = options.action;
+    this.event = options.event;
+    this.work = options.work;
+    this.#operator = options.operator;
+    this.#run = options.run;
+    this.#step = options.step;
+    this.#memory = options.memory;
+    this.#shortTermView = options.shortTermView;
+    this.#sensoryView = options.sensoryView;
   }
 
   get id(): string {
-    return `${this.#options.run.id}.${this.#options.step}`;
+    return `${this.#run.id}.${this.#step}`;
   }
 
   get jobId(): string | undefined {
-    return this.#options.operator.jobId;
+    return this.#operator.jobId;
   }
 
   get key(): Key {
-    return this.#options.run.input.key;
+    return this.#run.input.key;
   }
 
   get timestamp(): Timestamp | undefined {
-    const { timestamp } = this.#options.run.input;
+    const { timestamp } = this.#run.input;
     return timestamp === MIN_TIMESTAMP ? undefined : timestamp;
   }
 
   get shortTermMemory(): MemorySnapshot {
-    const { run, work, memory, shortTermView } = this.#options;
-    const base = memory(run, work);
-    return { base: run.shortTerm?.at(shortTermView, base) ?? base, changes: noChanges };
+    const run = this.#run;
+    const base = this.#memory(run, this.work);
+    return { base: run.shortTerm?.at(this.#shortTermView, base) ?? base, changes: noChanges };
   }
 
   get sensoryMemory(): MemorySnapshot {
-    const { run, sensoryView } = this.#options;
-    return { base: run.sensory?.at(sensoryView, noMemory) ?? noMemory, changes: noChanges };
+    return { base: this.#run.sensory?.at(this.#sensoryView, noMemory) ?? noMemory, changes: noChanges };
   }
 
   get isOver(): boolean {
@@ -84,15 +87,15 @@ export class Execution<I> implements ActionHost {
   }
 
   get resources(): ActionHost['resources'] {
-    return this.#options.operator.resources;
+    return this.#operator.resources;
   }
 
   get metrics(): MetricGroup {
-    return this.#options.operator.metrics;
+    return this.#operator.metrics;
   }
 
   get warnings(): ActionHost['warnings'] {
-    return this.#options.operator.warnings;
+    return this.#operator.warnings;
   }
 
   get eventsMax(): number | undefined {
@@ -100,6 +103,6 @@ export class Execution<I> implements ActionHost {
   }
 
   now(): Timestamp {
-    return this.#options.operator.now();
+    return this.#operator.now();
   }
 }

@@ -112,7 +112,7 @@ export class AgentState<I> {
     (run.memory ??= new RunMemory(this.#memory)).seenBy(work);
 
   #eventOf(json: EventJson): Event {
-    return eventFromJson({ ...json, attributes: this.#context.handOver(json.attributes) }, this.#eventClasses);
+    return eventFromJson(json, this.#eventClasses, this.#context.handOver(json.attributes));
   }
 }
 

@@ -3,7 +3,7 @@
  * data by it.
  */
 import { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent } from './chat-events.ts';
-import { Event, InputEvent, OutputEvent, revived, type EventClass, type EventJson } from './event.ts';
+import { Event, InputEvent, OutputEvent, revived, type Attributes, type EventClass, type EventJson } from './event.ts';
 import { ToolRequestEvent, ToolResponseEvent } from './tool-events.ts';
 
 export const builtInClasses: ReadonlyMap<string, EventClass> = new Map<string, EventClass>(
@@ -22,6 +22,9 @@ export const builtInClasses: ReadonlyMap<string, EventClass> = new Map<string, E
 export const classOf = (type: string, classes: ReadonlyMap<string, EventClass> = builtInClasses): EventClass =>
   classes.get(type) ?? Event;
 
-/** Makes an event of plain data, of the class that has its type. */
-export const eventFromJson = (json: EventJson, classes?: ReadonlyMap<string, EventClass>): Event =>
-  revived(classOf(json.type, classes), json.type, json.attributes, json);
+/** Makes an event of plain data, of the class that has its type. @defaultValue attributes are those of the data */
+export const eventFromJson = (
+  json: EventJson,
+  classes?: ReadonlyMap<string, EventClass>,
+  attributes: Attributes = json.attributes,
+): Event => revived(classOf(json.type, classes), json.type, attributes, json);

@@ -42,30 +42,40 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
 export const runAsyncAction = (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
   invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
   const context = new ActionContext(host, agent);
-  const failure = (error: unknown): unknown => {
-    context.end();
-    return actionFailed(agent, host, error);
-  };
-  const result = (): ActionResult => {
-    try {
-      context.checkCalls();
-      return context.result();
-    } catch (error) {
-      throw failure(error);
-    }
-  };
   // Not an async function: thousands may wait at once, and each would keep a frame of its own beside the action's.
   try {
     // routed by type, so the event is of the handler's class
     const returned: unknown = handlerOf(agent, host)(host.event as never, context);
-    return Promise.resolve(returned).then(result, (error: unknown) => {
-      context.letGoOfCalls();
-      throw failure(error);
-    });
+    return Promise.resolve(returned).then(
+      () => resultOf(agent, host, context),
+      (error: unknown) => {
+        throw failureOf(agent, host, { context, error });
+      },
+    );
   } catch (error) {
-    context.letGoOfCalls();
-    return Promise.reject(failure(error));
+    return Promise.reject(failureOf(agent, host, { context, error }));
   }
+};
+
+/** What an action that has ended wants to happen. */
+const resultOf = (agent: CompiledAgent, host: ActionHost, context: ActionContext): ActionResult => {
+  try {
+    context.checkCalls();
+    return context.result();
+  } catch (error) {
+    context.end();
+    throw actionFailed(agent, host, error);
+  }
+};
+
+const failureOf = (
+  agent: CompiledAgent,
+  host: ActionHost,
+  { context, error }: { readonly context: ActionContext; readonly error: unknown },
+): unknown => {
+  context.letGoOfCalls();
+  context.end();
+  return actionFailed(agent, host, error);
 };
 
 const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never> => {

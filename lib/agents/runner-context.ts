@@ -30,17 +30,24 @@ import type {
   RunningAgent,
 } from './contract.ts';
 import { noteSent } from './asked-schemas.ts';
-import { bodyOf, runBody, type DurableBody } from './durable-body.ts';
+import { bodyOf, runBody } from './durable-body.ts';
 import { classOf } from './event-classes.ts';
 import { Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
 import { SentBound } from './sent-bound.ts';
 import { StartedCalls } from './started-calls.ts';
 
+const noEvents: readonly Event[] = [];
 const noChanges: readonly MemoryChange[] = [];
 
 /** What an event has of its own; all else is in its attributes. */
-const eventFieldCount = Object.keys(new Event('any')).length;
+const fieldCount = (event: Event): number => {
+  let count = 0;
+  for (const field in event) if (Object.hasOwn(event, field)) count += 1;
+  return count;
+};
+
+const eventFieldCount = fieldCount(new Event('any'));
 
 const durableOptionNames = {
   args: true,
@@ -55,15 +62,13 @@ const noOptions: DurableOptions<never> = {};
 export class ActionContext implements RunnerContext {
   readonly #host: ActionHost;
   readonly #agent: RunningAgent;
-  readonly #events: Event[] = [];
+  /** Made with the first: most actions send no other. */
+  #events: Event[] | undefined;
   #shortTerm: MemoryView | undefined;
   #sensory: MemoryView | undefined;
   #ended = false;
   #draws = 0;
-  /** Those whose function was started and may be running. */
-  #running: DurableBody[] | undefined;
-  /** How many of them are looked through before those that have ended are forgotten. */
-  #runningMax = 16;
+  /** Made with the first durable call. */
   #calls: StartedCalls | undefined;
   readonly #sent = new SentBound();
 
@@ -114,12 +119,14 @@ export class ActionContext implements RunnerContext {
     const type = this.#arrivingAs(event);
     this.#sent.count(event.type, this.#host, this.#agent);
     const stamp = {
-      id: `${id}:${this.#events.length}`,
+      id: `${id}:${this.#events?.length ?? 0}`,
       upstreamEventId: trigger.id,
       upstreamActionName: action.name,
       sourceTimestamp: timestamp,
     };
-    this.#events.push(stampEvent(event, stamp, this.#attributes(event), type));
+    const sent = stampEvent(event, stamp, this.#attributes(event), type);
+    if (this.#events === undefined) this.#events = [sent];
+    else this.#events.push(sent);
     noteSent(event, this.jobId, stamp.id);
     // The sender keeps its own attributes: what it does with them later is nothing that was sent (I21).
     return stampEvent(event, stamp, event.attributes, type);
@@ -217,7 +224,7 @@ export class ActionContext implements RunnerContext {
   effects(): ActionEffects {
     this.end();
     return {
-      events: this.#events,
+      events: this.#events ?? noEvents,
       shortTermChanges: this.#shortTerm?.written ?? noChanges,
       sensoryChanges: this.#sensory?.written ?? noChanges,
     };
@@ -225,8 +232,8 @@ export class ActionContext implements RunnerContext {
 
   /** The same as plain data. */
   result(): ActionResult {
-    const effects = this.effects();
-    return { ...effects, events: effects.events.map(eventToJson) };
+    const { events, shortTermChanges, sensoryChanges } = this.effects();
+    return { events: events.map(eventToJson), shortTermChanges, sensoryChanges };
   }
 
   /** Refuses further use. May be called twice. */
@@ -256,9 +263,9 @@ export class ActionContext implements RunnerContext {
 
   /** Refuses an end with calls that nobody awaits, and tells of those that were left behind. */
   checkCalls(): void {
-    const unseen = this.#calls?.takeUnseen() ?? [];
+    const unseen = this.#calls?.takeUnseen();
     const { action } = this.#host;
-    if (unseen.length > 0) {
+    if (unseen !== undefined && unseen.length > 0) {
       const calls = unseen.map((id) => `'${id}'`).join(', ');
       throw new StreamError(
         'ACTION_FAILED',
@@ -270,8 +277,7 @@ export class ActionContext implements RunnerContext {
         },
       );
     }
-    for (const { id, call } of this.#running ?? []) {
-      if (!call.isOpen) continue;
+    for (const { id, call } of this.#calls?.running() ?? []) {
       this.agentMetricGroup.getCounter('numOfCallsLeftBehind').inc();
       const message = `action '${action.name}' ended while durable call '${id}' was running; its outcome is lost`;
       this.warnOnce(`left behind ${id}`, { call: id, callId: call.id, key: this.key }, message);
@@ -289,23 +295,19 @@ export class ActionContext implements RunnerContext {
       if (reconciler !== undefined && typeof reconciler !== 'function')
         throw refusal('reconciler', 'a function', reconciler);
     }
+    const calls = (this.#calls ??= new StartedCalls());
     const promise = this.callDurably(id, (call) => this.#runBody(id, fn, call), {
       args,
       reconciler: reconciler === undefined ? undefined : (call) => this.#runBody(id, reconciler, call),
       timeout: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
       retry,
     });
-    return (this.#calls ??= new StartedCalls()).watch(id, promise);
+    return calls.watch(id, promise);
   }
 
   #runBody<R>(id: string, fn: DurableFunction<R>, call: CallContext): R | Promise<R> {
     const body = { owner: this, id, call };
-    this.#running ??= [];
-    if (this.#running.length >= this.#runningMax) {
-      this.#running = this.#running.filter((each) => each.call.isOpen);
-      this.#runningMax = Math.max(this.#runningMax, 2 * this.#running.length);
-    }
-    this.#running.push(body);
+    this.#calls?.began(body);
     return takesNothing(fn) ? runBody(body, fn) : runBody(body, fn, call.signal, call);
   }
 
@@ -320,7 +322,7 @@ export class ActionContext implements RunnerContext {
         `Expected agent '${this.agentName}' to know the class ${what}, so that it arrives as one: name the class as a trigger, or list it in the agent's \`events\``,
       );
     }
-    if (Object.keys(event).length > eventFieldCount) {
+    if (fieldCount(event) > eventFieldCount) {
       const known = Object.keys(new Event('any'));
       const extra = Object.keys(event).filter((field) => !known.includes(field));
       const fields = extra.map((field) => `\`${field}\``).join(', ');
@@ -366,7 +368,7 @@ export class ActionContext implements RunnerContext {
   /** Refuses what a durable function would leave behind, since a replay does not run it. */
   #checkOutside(what: string): void {
     this.#check(what);
-    if (this.#running === undefined) return;
+    if (this.#calls === undefined) return;
     const body = bodyOf(this);
     if (body === undefined) return;
     throw new TypeError(

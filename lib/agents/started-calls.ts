@@ -1,9 +1,10 @@
 /**
- * Durable calls that an action started and nobody has looked at. Such a call runs, has its effect, and its outcome goes
- * nowhere; so an action that ends with one fails. Whether a promise was looked at follows from the action's code alone
- * and not from who was faster, so it is decided alike after a crash (I6). A call that lost a race was looked at: it may
- * be left behind.
+ * Durable calls that an action started: those whose function runs, and those that nobody has looked at. One of these
+ * runs, has its effect, and its outcome goes nowhere; so an action that ends with one fails. Whether a promise was
+ * looked at follows from the action's code alone and not from who was faster, so it is decided alike after a crash
+ * (I6). A call that lost a race was looked at: it may be left behind.
  */
+import type { DurableBody } from './durable-body.ts';
 
 const owner = Symbol('owner');
 const name = Symbol('name');
@@ -32,22 +33,50 @@ const watched: object = Object.create(Promise.prototype, {
   },
 }) as object;
 
+const none: readonly string[] = [];
+
 export class StartedCalls {
-  readonly #unseen: Watched[] = [];
+  // The lists are made with their first member: most actions have one call at a time.
+  #unseen: Watched[] | undefined;
+  /** Those whose function was started and may be running. */
+  #bodies: DurableBody[] | undefined;
+  /** How many of them there may be before those that have ended are forgotten. */
+  #bodiesMax = 16;
+
+  /** The function of a call is about to run. */
+  began(body: DurableBody): void {
+    if (this.#bodies === undefined) {
+      this.#bodies = [body];
+      return;
+    }
+    if (this.#bodies.length >= this.#bodiesMax) {
+      this.#bodies = this.running();
+      this.#bodiesMax = Math.max(this.#bodiesMax, 2 * this.#bodies.length);
+    }
+    this.#bodies.push(body);
+  }
+
+  /** Those whose function has not ended. */
+  running(): DurableBody[] {
+    return this.#bodies?.filter(({ call }) => call.isOpen) ?? [];
+  }
 
   /** Gives the promise itself. */
   watch<R>(id: string, promise: Promise<R>): Promise<R> {
     const call = Object.setPrototypeOf(promise, watched) as Watched & Promise<R>; // `watched` gives it what is missing.
     call[owner] = this;
     call[name] = id;
-    this.#unseen.push(call);
+    if (this.#unseen === undefined) this.#unseen = [call];
+    else this.#unseen.push(call);
     return call;
   }
 
   /** Most calls are awaited where they are made, so the last one is the one. */
   seen(call: Watched): void {
-    if (this.#unseen.at(-1) === call) this.#unseen.pop();
-    else this.#unseen.splice(this.#unseen.indexOf(call), 1);
+    const unseen = this.#unseen ?? [];
+    if (unseen.at(-1) === call) unseen.pop();
+    else unseen.splice(unseen.indexOf(call), 1);
+    if (unseen.length === 0) this.#unseen = undefined;
   }
 
   /**
@@ -55,6 +84,7 @@ export class StartedCalls {
    * seen.
    */
   takeUnseen(): readonly string[] {
+    if (this.#unseen === undefined) return none;
     const unseen = [...this.#unseen];
     for (const call of unseen) call.catch(() => {});
     return unseen.map((call) => call[name]);
