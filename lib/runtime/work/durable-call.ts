@@ -73,6 +73,9 @@ interface AppendedOutcome {
   readonly again: boolean;
 }
 
+const over = (): void => {};
+const noOptions: CallOptions<unknown> = {};
+
 /** A call, and the entry of its outcome in the log: there are many, so each is one object. */
 export class DurableCall implements LogEntry, DurableCallFacts {
   readonly body: CallingBody;
@@ -80,10 +83,11 @@ export class DurableCall implements LogEntry, DurableCallFacts {
   readonly id: string;
   readonly args: string;
   readonly replaces: boolean;
-  readonly fn: (call: CallContext) => unknown;
-  readonly options: CallOptions<unknown>;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
+  // Let go of when they have done their work: an outcome waits for the disk, and what the user's code holds need not.
+  fn: (call: CallContext) => unknown;
+  options: CallOptions<unknown>;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
   /** The outcome for the body, once there is one. */
   given: Outcome<unknown> | undefined;
   #attempts = 0;
@@ -108,8 +112,11 @@ export class DurableCall implements LogEntry, DurableCallFacts {
 
   /** Hands an outcome to the body's code. */
   resume(outcome: Outcome<unknown>): void {
-    if (outcome.ok) this.resolve(outcome.value);
-    else this.reject(outcome.error);
+    const { resolve, reject } = this;
+    this.resolve = over;
+    this.reject = over;
+    if (outcome.ok) resolve(outcome.value);
+    else reject(outcome.error);
   }
 
   /** Makes the next attempt, if it may. */
@@ -174,7 +181,10 @@ export class DurableCall implements LogEntry, DurableCallFacts {
 
   // ---------- its entry in the log
 
+  /** There is no attempt behind that with this outcome. */
   append(journal: Journal, outcome: AppendedOutcome): void {
+    this.fn = over;
+    this.options = noOptions;
     this.#appended = outcome;
     journal.enqueue(this);
   }
@@ -183,8 +193,9 @@ export class DurableCall implements LogEntry, DurableCallFacts {
    * Takes the record back, if it is in no write yet: something appended later stands for it. False when it is too late.
    */
   supersede(): boolean {
-    if (!this.#taken) this.#appended = undefined;
-    return !this.#taken;
+    if (this.#taken) return false;
+    this.#appended = undefined;
+    return true;
   }
 
   takeRecord(): WorkRecord | undefined {
