@@ -6,7 +6,7 @@ import { StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
 import type { Meter } from '../lib/core/metric.ts';
 import type { OperatorContext } from '../lib/core/operator.ts';
-import type { Outcome, Work, WorkContext } from '../lib/core/work.ts';
+import type { Outcome, Running, Work, WorkContext } from '../lib/core/work.ts';
 import { durationMs } from '../lib/core/options.ts';
 import { takesFailure, type FailureStrategy } from '../lib/core/own-failure.ts';
 import { encodeText } from '../lib/core/serde.ts';
@@ -16,7 +16,7 @@ import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../
 import { eventFromJson } from '../lib/agents/event-classes.ts';
 import type { Event } from '../lib/agents/event.ts';
 import type { CompiledAgent } from '../lib/agents/plan.ts';
-import { runAsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
+import { AsyncAction, runSyncAction } from '../lib/agents/run-action.ts';
 import { toolActionName } from '../lib/agents/tool-action.ts';
 import { Execution, type ExecutionOptions } from './agent-execution.ts';
 import type { AgentOperatorOptions } from './agent-options.ts';
@@ -42,6 +42,21 @@ const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges
 
 /** Nothing but our own code stands behind their durable calls. */
 const builtInActions: ReadonlySet<string> = new Set([chatActionName, toolActionName]);
+
+class ActionOfRun extends AsyncAction {
+  readonly #run: Run<unknown>;
+
+  constructor(run: Run<unknown>, ...args: ConstructorParameters<typeof AsyncAction>) {
+    super(...args);
+    this.#run = run;
+  }
+
+  override ended(code: Outcome<unknown>): Outcome<ActionResult> {
+    const outcome = super.ended(code);
+    // Nobody waits for it: what it was refused since is no failure of anybody.
+    return !outcome.ok && this.#run.isOver ? { ok: true, value: nothing } : outcome;
+  }
+}
 
 export class AgentActions<I> {
   readonly #options: AgentActionsOptions<I>;
@@ -132,7 +147,7 @@ export class AgentActions<I> {
   }
 
   /** The body of an asynchronous action. */
-  #run(task: ActionTask, work: WorkContext): Promise<ActionResult> {
+  #run(task: ActionTask, work: WorkContext): Promise<ActionResult> | Running<ActionResult> {
     const { context, agent, memory, runOf } = this.#options;
     const { plan, eventClasses } = agent;
     const run = runOf(work.key);
@@ -144,15 +159,11 @@ export class AgentActions<I> {
       });
     const event = eventFromJson(task.event, eventClasses, context.handOver(task.event.attributes));
     const { step, shortTermView, sensoryView } = task;
-    const ended = runAsyncAction(
+    return new ActionOfRun(
+      run,
       agent,
       new Execution({ operator: this.#operator, run, step, action, event, work, memory, shortTermView, sensoryView }),
     );
-    return ended.catch((error: unknown) => {
-      // Nobody waits for it: what it was refused since is no failure of anybody.
-      if (run.isOver) return nothing;
-      throw error;
-    });
   }
 
   /** A journaled result with its events brought back. */

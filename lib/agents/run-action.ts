@@ -13,6 +13,7 @@ import {
   type ErrorCode,
 } from '../core/errors.ts';
 import { isOfTheEngine } from '../core/own-failure.ts';
+import type { Outcome, Running } from '../core/work.ts';
 import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from './contract.ts';
 import type { CompiledAgent } from './plan.ts';
 import { ActionContext } from './runner-context.ts';
@@ -38,45 +39,48 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
   }
 };
 
-/** Runs an asynchronous action as the body of work. */
-export const runAsyncAction = (agent: CompiledAgent, host: ActionHost): Promise<ActionResult> => {
-  invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
-  const context = new ActionContext(host, agent);
-  // Not an async function: thousands may wait at once, and each would keep a frame of its own beside the action's.
-  try {
-    // routed by type, so the event is of the handler's class
-    const returned: unknown = handlerOf(agent, host)(host.event as never, context);
-    return Promise.resolve(returned).then(
-      () => resultOf(agent, host, context),
-      (error: unknown) => {
-        throw failureOf(agent, host, { context, error });
-      },
-    );
-  } catch (error) {
-    return Promise.reject(failureOf(agent, host, { context, error }));
-  }
-};
+/**
+ * An asynchronous action that runs as the body of work. One object and no async function: thousands may wait at once,
+ * and each would keep a frame and a promise of its own beside the action's.
+ */
+export class AsyncAction implements Running<ActionResult> {
+  readonly code: Promise<unknown>;
+  readonly #agent: CompiledAgent;
+  readonly #host: ActionHost;
+  readonly #context: ActionContext;
 
-/** What an action that has ended wants to happen. */
-const resultOf = (agent: CompiledAgent, host: ActionHost, context: ActionContext): ActionResult => {
-  try {
-    context.checkCalls();
-    return context.result();
-  } catch (error) {
-    context.end();
-    throw actionFailed(agent, host, error);
+  constructor(agent: CompiledAgent, host: ActionHost) {
+    invariant(host.work !== undefined, 'I13: an asynchronous action runs as work');
+    this.#agent = agent;
+    this.#host = host;
+    this.#context = new ActionContext(host, agent);
+    try {
+      // routed by type, so the event is of the handler's class
+      this.code = Promise.resolve(handlerOf(agent, host)(host.event as never, this.#context));
+    } catch (error) {
+      this.code = Promise.reject(error);
+    }
   }
-};
 
-const failureOf = (
-  agent: CompiledAgent,
-  host: ActionHost,
-  { context, error }: { readonly context: ActionContext; readonly error: unknown },
-): unknown => {
-  context.letGoOfCalls();
-  context.end();
-  return actionFailed(agent, host, error);
-};
+  ended(code: Outcome<unknown>): Outcome<ActionResult> {
+    const context = this.#context;
+    if (!code.ok) {
+      context.letGoOfCalls();
+      return this.#failed(code.error);
+    }
+    try {
+      context.checkCalls();
+      return { ok: true, value: context.result() };
+    } catch (error) {
+      return this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): Outcome<never> {
+    this.#context.end();
+    return { ok: false, error: actionFailed(this.#agent, this.#host, error) };
+  }
+}
 
 const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never> => {
   const handler = agent.handlers.get(host.action.name);

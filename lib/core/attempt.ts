@@ -26,6 +26,11 @@ export abstract class Attempt {
   /** Does it. What it returns, throws or rejects with is the outcome. */
   protected abstract invoke(): unknown;
 
+  /** The outcome, of that of what `invoke` returned; asked of what comes too late as well. */
+  protected outcomeOf(invoked: Outcome<unknown>): Outcome<unknown> {
+    return invoked;
+  }
+
   /** The error of an attempt that takes longer than it may. */
   protected abstract timeoutError(timeoutMs: number): Error;
 
@@ -61,8 +66,8 @@ export abstract class Attempt {
       return;
     }
     Promise.resolve(result).then(
-      (value) => this.#settle({ ok: true, value }),
-      (error: unknown) => this.#settle({ ok: false, error }),
+      (value) => this.#settle(this.outcomeOf({ ok: true, value })),
+      (error: unknown) => this.#settle(this.outcomeOf({ ok: false, error })),
     );
   }
 

@@ -27,7 +27,7 @@ export interface Worker<W, R> {
    * May wait. Reads no state and emits nothing: it returns what should happen. Runs after the submitting turn is
    * durable; never during replay.
    */
-  run(item: W, context: WorkContext): Promise<R>;
+  run(item: W, context: WorkContext): Promise<R> | Running<R>;
   /** Makes it happen, in one turn under the key that submitted the item. */
   apply(item: W, outcome: Outcome<R>): void;
   /**
@@ -55,6 +55,16 @@ export interface Worker<W, R> {
    * again after the code changed. Plain data. @defaultValue the item
    */
   identity?(item: W): unknown;
+}
+
+/**
+ * A body whose result is made of what its code gives, without a promise of its own for that: thousands may wait at
+ * once.
+ */
+export interface Running<R> {
+  readonly code: Promise<unknown>;
+  /** Called once, when the code has ended. Must not throw. */
+  ended(code: Outcome<unknown>): Outcome<R>;
 }
 
 export interface Work<W> {

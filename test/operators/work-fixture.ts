@@ -97,8 +97,8 @@ export class WorkHarness<I, O> {
       jobId: 'test',
       signal: this.#abort.signal,
       accepting: true,
-      turn: (item, body) => {
-        if (!this.#dead.has(item)) this.#step((harness) => harness.turn(body));
+      turn: (queue, item, outcome) => {
+        if (!this.#dead.has(item)) this.#step((harness) => harness.turn(() => queue.apply(item, outcome)));
       },
       submitted: (queue, item) => this.#submitted.push({ queue, item }),
       recorded: () => undefined,

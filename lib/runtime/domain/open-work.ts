@@ -5,6 +5,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { Outcome } from '../../core/work.ts';
 import type { Journal } from '../journal/journal.ts';
 import { workKey } from '../journal/journal-format.ts';
 import type { Recovery } from '../recovery/recovery.ts';
@@ -67,14 +68,14 @@ export class OpenWork implements WorkServices {
     return this.#accepting;
   }
 
-  turn(item: WorkItem, body: () => void): void {
+  turn(queue: Pick<WorkQueue, 'apply'>, item: WorkItem, outcome: Outcome<unknown>): void {
     const { turns, onApplied } = this.#options;
     turns.run(
       () => {
-        body();
+        queue.apply(item, outcome);
         for (const key of item.journaled) this.#garbage.push(key);
       },
-      () => ({ kind: 'work', work: item.id }),
+      { kind: 'work', work: item.id },
     );
     onApplied();
   }
@@ -156,7 +157,8 @@ export class OpenWork implements WorkServices {
       ended.add(item); // Its turn may have to wait.
       // What it brings about is submitted, and claims what is left over.
       item.addJournaled(recovery.take(item)?.keys ?? []);
-      this.turn(item, () => queueOf.get(item)?.apply(item, outcome));
+      const queue = queueOf.get(item);
+      if (queue !== undefined) this.turn(queue, item, outcome);
     }
     const open = [...queueOf].filter(([item, queue]) => !ended.has(item) && queue.find(item.id) === item);
     this.journal.flush(() => {

@@ -29,9 +29,12 @@ export type TurnOutcome = 'ran' | 'waits' | 'failed';
 
 interface WaitingTurn {
   readonly body: () => void;
-  readonly turn: () => Turn;
+  readonly turn: Turn | (() => Turn);
   readonly now: Timestamp | undefined;
 }
+
+/** Of a turn that has read no time. */
+const none = {};
 
 export class Turns {
   readonly #options: TurnsOptions;
@@ -77,10 +80,10 @@ export class Turns {
   }
 
   /**
-   * Runs a live turn, at `now` if it is given, or when it is no longer held. `turn` is asked after `body`. What must
-   * follow its effect looks at the outcome, or goes through `Slices.turn`.
+   * Runs a live turn, at `now` if it is given, or when it is no longer held. A function `turn` is asked after
+   * `body`. What must follow its effect looks at the outcome, or goes through `Slices.turn`.
    */
-  run(body: () => void, turn: () => Turn, now?: Timestamp): TurnOutcome {
+  run(body: () => void, turn: Turn | (() => Turn), now?: Timestamp): TurnOutcome {
     const { signal } = this.#options;
     if (!this.isHeld) return this.#live(body, turn, now) ? 'ran' : 'failed';
     if (signal.aborted) return 'failed';
@@ -106,7 +109,7 @@ export class Turns {
     this.#run(now, body);
   }
 
-  #live(body: () => void, turn: () => Turn, now: Timestamp | undefined): boolean {
+  #live(body: () => void, turn: Turn | (() => Turn), now: Timestamp | undefined): boolean {
     const { clock, journal, signal, fail, onTurn } = this.#options;
     if (signal.aborted) return false;
     const start = clock.elapsed();
@@ -116,13 +119,9 @@ export class Turns {
       fail(error);
       return false;
     }
-    const made = turn();
+    const made = typeof turn === 'function' ? turn() : turn;
     if (made.kind !== 'tick' && made.kind !== 'start') this.#moves += 1;
-    const timed = this.#time === undefined ? made : { ...made, now: this.#time };
-    const marked =
-      this.#submitted.length > 0 && journal.keeps
-        ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) }
-        : timed;
+    const marked = this.#marked(made);
     journal.note(marked);
     try {
       onTurn?.(marked);
@@ -133,6 +132,15 @@ export class Turns {
     this.#startSubmitted();
     this.#longestMs = Math.max(this.#longestMs, clock.elapsed() - start);
     return true;
+  }
+
+  /** A turn with the time that it has read and what it has submitted. */
+  #marked(made: Turn): Turn {
+    const now = this.#time;
+    const time = now === undefined ? none : { now };
+    if (this.#submitted.length === 0 || !this.#options.journal.keeps) return time === none ? made : { ...made, ...time };
+    const marks = { ...time, submitted: this.#submitted.map(({ item }) => item.fingerprint) };
+    return { ...made, ...marks };
   }
 
   /** What replayed turns have submitted since this was asked last. */

@@ -11,7 +11,7 @@ import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
 import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
-import type { Durability, Outcome, WorkContext } from '../../core/work.ts';
+import type { Durability, Outcome, Running, WorkContext } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import type { LogEntry } from '../journal/journal.ts';
 import { callsMax } from '../journal/journal-format.ts';
@@ -32,9 +32,14 @@ interface Resumption {
   readonly outcome: Outcome<unknown>;
 }
 
+/** A worker of somebody else's may return anything. */
+const isRunning = (returned: unknown): returned is Running<unknown> =>
+  typeof returned === 'object' && returned !== null && 'code' in returned && 'ended' in returned;
+
 export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, CallingBody, LogEntry {
   readonly item: WorkItem;
   readonly services: BodyServices;
+  #running: Running<unknown> | undefined;
   #recorded: RecordedCalls | undefined;
   // The lists are made with their first member: most bodies that wait have none, and most others one.
   /** Calls whose outcome is not durable yet. */
@@ -112,7 +117,16 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
 
   protected invoke(): unknown {
     const { worker, item } = this.item;
-    return worker.run(worker.owned === true ? item : this.#handOver(item), this);
+    const running = worker.run(worker.owned === true ? item : this.#handOver(item), this);
+    if (!isRunning(running)) return running;
+    this.#running = running;
+    return running.code;
+  }
+
+  protected override outcomeOf(invoked: Outcome<unknown>): Outcome<unknown> {
+    const running = this.#running;
+    this.#running = undefined; // The outcome waits for the disk, and what the user's code holds need not.
+    return running === undefined ? invoked : running.ended(invoked);
   }
 
   protected timeoutError(timeoutMs: number): Error {

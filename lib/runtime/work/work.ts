@@ -23,8 +23,8 @@ export const workRows = unshared(mapState<number, WorkRow>('work', { indexed: fa
 
 export interface WorkServices extends BodyServices {
   readonly branch: number;
-  /** Runs `body` as the turn that hands over this item's outcome. */
-  turn(item: WorkItem, body: () => void): void;
+  /** Runs the turn in which the queue applies this outcome of its item. */
+  turn(queue: Pick<WorkQueue, 'apply'>, item: WorkItem, outcome: Outcome<unknown>): void;
   /** Asks to start an item once the present turn is durable. */
   submitted(queue: WorkQueue, item: WorkItem): void;
 }
@@ -49,8 +49,8 @@ export class WorkQueue implements BodyOwner {
   readonly #workers = new Map<string, KnownWorker>();
   /** Every open item. A number is used once per key group, whatever the branch. */
   readonly #open = new Map<number, WorkItem>();
-  /** What waits for a place among those in flight. */
-  readonly #queue = new Fifo<() => void>();
+  /** What waits for a place among those in flight: items that start, and what a body goes on with. */
+  readonly #queue = new Fifo<WorkItem | (() => void)>();
   #inFlight = 0;
 
   constructor(options: WorkQueueOptions) {
@@ -97,31 +97,22 @@ export class WorkQueue implements BodyOwner {
 
   /** Starts an item whose turn is durable, or lines it up when enough are in flight. */
   start(item: WorkItem): void {
-    const { services } = this.#options;
-    const start = (): void => {
-      // One that may not start any more is state, and starts when the job does.
-      if (services.accepting && !services.signal.aborted) new WorkBody(item, services, this).run();
-    };
-    if (item.worker.placeless === true) start();
-    else this.enter(start);
+    if (item.worker.placeless === true) this.#begin(item);
+    else this.#place(item);
   }
 
   enter(then: () => void): void {
-    if (this.#inFlight >= this.#options.inFlightMax) {
-      this.#queue.push(then);
-      return;
-    }
-    this.#inFlight += 1;
-    then();
+    this.#place(then);
   }
 
   leave(): void {
     this.#inFlight -= 1;
-    this.#startNext();
+    const next = this.#queue.shift();
+    if (next !== undefined) this.#place(next);
   }
 
   ended(item: WorkItem, outcome: Outcome<unknown>): void {
-    this.#options.services.turn(item, () => this.apply(item, outcome));
+    this.#options.services.turn(this, item, outcome);
   }
 
   /** Hands an outcome to its worker, under the item's key. Runs in a turn. */
@@ -171,8 +162,19 @@ export class WorkQueue implements BodyOwner {
     return number * this.#options.maxParallelism + keyGroup;
   }
 
-  #startNext(): void {
-    const next = this.#queue.shift();
-    if (next !== undefined) this.enter(next);
+  #place(next: WorkItem | (() => void)): void {
+    if (this.#inFlight >= this.#options.inFlightMax) {
+      this.#queue.push(next);
+      return;
+    }
+    this.#inFlight += 1;
+    if (typeof next === 'function') next();
+    else this.#begin(next);
+  }
+
+  #begin(item: WorkItem): void {
+    const { services } = this.#options;
+    // One that may not start any more is state, and starts when the job does.
+    if (services.accepting && !services.signal.aborted) new WorkBody(item, services, this).run();
   }
 }

@@ -13,7 +13,18 @@ import { InputEvent, stampEvent, type Event, type EventJson } from '../../../lib
 import { applyChanges, type MemoryChange } from '../../../lib/agents/memory.ts';
 import { JobResources, type OpenAgent } from '../../../lib/agents/resources.ts';
 import { Warnings } from '../../../lib/agents/warnings.ts';
-import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
+import { AsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
+
+/** Runs an asynchronous action to its end. */
+export const runAsyncAction = async (...args: ConstructorParameters<typeof AsyncAction>): Promise<ActionResult> => {
+  const action = new AsyncAction(...args);
+  const outcome = await action.code.then(
+    (value) => action.ended({ ok: true, value }),
+    (error: unknown) => action.ended({ ok: false, error }),
+  );
+  if (!outcome.ok) throw outcome.error;
+  return outcome.value;
+};
 
 /** Metrics that can be read back by a path such as `action=chat_model_action.retryCount`. */
 export class TestMetrics implements MetricGroup {

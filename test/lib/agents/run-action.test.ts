@@ -5,9 +5,9 @@ import type { ActionHandler, ActionHost, ActionOptions, RunnerContext } from '..
 import { Action } from '../../../lib/agents/decorators.ts';
 import { InputEvent, OutputEvent, stampEvent } from '../../../lib/agents/event.ts';
 import { AgentPlan, type CompiledAgent } from '../../../lib/agents/plan.ts';
-import { runAsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
+import { runSyncAction } from '../../../lib/agents/run-action.ts';
 import { Warnings } from '../../../lib/agents/warnings.ts';
-import { drive, host, TestMetrics, TestWork } from './drive.ts';
+import { drive, host, runAsyncAction, TestMetrics, TestWork } from './drive.ts';
 
 const compiled = (handler: ActionHandler<InputEvent<number>>, options?: ActionOptions): CompiledAgent =>
   AgentPlan.compile(agent<number, number>('a').on(InputEvent, 'act', handler, options));
@@ -249,7 +249,7 @@ describe('the wrong way round', () => {
     const gone = { ...hostOf(each), action: { name: 'gone', kind: 'sync', triggers: [], config: {} } as const };
     expect(await errorOf(() => runSyncAction(each, gone))).toMatchObject({ code: 'PLAN_CHANGED' });
     expect(() => runSyncAction(each, hostOf(each, new TestWork('w')))).toThrow(/I13/);
-    expect(() => runAsyncAction(each, hostOf(each))).toThrow(/I13/);
+    await expect(runAsyncAction(each, hostOf(each))).rejects.toThrow(/I13/);
   });
 });
 
