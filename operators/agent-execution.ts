@@ -99,7 +99,7 @@ export class Execution<I> implements ActionHost {
   }
 
   get eventsMax(): number | undefined {
-    return this.#options.operator.eventsMax;
+    return this.#operator.eventsMax;
   }
 
   now(): Timestamp {

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { frame, frameValue, unframe, unframeValue } from '../../../lib/core/frame.ts';
+import { frame, frameText, frameValue, unframe, unframeValue } from '../../../lib/core/frame.ts';
 
 describe('frame', () => {
   const withCrc = (bytes: Buffer): Buffer => {
@@ -15,6 +15,11 @@ describe('frame', () => {
     expect(unframe(framed, 'it').toString()).toBe('body');
     expect(unframe(new Uint8Array(framed), 'it').toString()).toBe('body');
     expect(unframe(frame(new Uint8Array(0)), 'it')).toHaveLength(0);
+  });
+
+  test('of text is that of its bytes, whatever characters it has', () => {
+    for (const text of ['', 'plain', 'gr\u00fc\u00df \u20ac \ud83d\ude00', 'half \ud800 a pair', 'a'.repeat(100_000)])
+      expect(frameText(text)).toEqual(frame(Buffer.from(text, 'utf8')));
   });
 
   test('tells damage from a newer version', () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../../../lib/core/clock.ts';
-import { emptyJournal, Journal } from '../../../../lib/runtime/journal/journal.ts';
+import { decodeJournalEntry } from '../../../../lib/runtime/journal/journal-format.ts';
+import { emptyJournal, Journal, type LogEntry } from '../../../../lib/runtime/journal/journal.ts';
 import { Recovery } from '../../../../lib/runtime/recovery/recovery.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
 import { MemoryStorage } from '../../../../lib/state/memory-storage.ts';
@@ -51,6 +52,37 @@ test('turns that a durable checkpoint covers are forgotten, written or not, and 
   const recovery = await Recovery.load(store, { journal: covered, branch: 0 });
   expect(recovery.turns).toEqual([records(3)]);
   expect(recovery.kept).toHaveLength(1);
+});
+
+test('an entry says what is written when a write takes it, and is told the key that the store has it under', async () => {
+  const { store, journal, flushed } = await opened();
+  const told: [number, Uint8Array | undefined][] = [];
+  let [asked, call] = [0, 0];
+  const entry = (keeps: boolean, number: number): LogEntry => {
+    const lsn = journal.nextLsn();
+    return {
+      takeRecord() {
+        asked += 1;
+        const work = { branch: 0, operator: 1, keyGroup: 2, number };
+        return keeps ? { kind: 'voided', lsn, work, key: 'k', digest: 3, call } : undefined;
+      },
+      onDurable: (key) => told.push([number, key]),
+    };
+  };
+  journal.enqueue(entry(true, 7));
+  journal.enqueue(entry(false, 8));
+  expect(asked).toBe(0);
+  call = 5; // Until it is taken it may change.
+  await flushed();
+  call = 6;
+  await flushed();
+  expect(asked).toBe(2);
+  expect(told.map(([number]) => number)).toEqual([7, 8]);
+  const kept = [];
+  for await (const each of store.rebuildState()) kept.push(each);
+  expect(kept.map((each) => decodeJournalEntry(each))).toMatchObject([{ kind: 'voided', call: 5 }]);
+  expect(told[0]?.[1]).toEqual(kept[0]?.key);
+  expect(told[1]?.[1]).toBeUndefined();
 });
 
 test('a store that fails is told once, and nothing is acknowledged after it', async () => {
