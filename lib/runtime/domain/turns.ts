@@ -33,9 +33,6 @@ interface WaitingTurn {
   readonly now: Timestamp | undefined;
 }
 
-/** Of a turn that has read no time. */
-const none = {};
-
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #waiting = new Fifo<WaitingTurn>();
@@ -137,10 +134,10 @@ export class Turns {
   /** A turn with the time that it has read and what it has submitted. */
   #marked(made: Turn): Turn {
     const now = this.#time;
-    const time = now === undefined ? none : { now };
-    if (this.#submitted.length === 0 || !this.#options.journal.keeps) return time === none ? made : { ...made, ...time };
-    const marks = { ...time, submitted: this.#submitted.map(({ item }) => item.fingerprint) };
-    return { ...made, ...marks };
+    const timed = now === undefined ? made : { ...made, now };
+    return this.#submitted.length > 0 && this.#options.journal.keeps
+      ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) }
+      : timed;
   }
 
   /** What replayed turns have submitted since this was asked last. */

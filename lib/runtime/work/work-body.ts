@@ -315,7 +315,8 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     else if (pending !== undefined) call.reconcile(reconciler, pending.work);
     else {
       const { journal } = this.services;
-      journal.append({ kind: 'pending', lsn: journal.nextLsn(), ...this.item.facts(), call: number, id, args }, (key) => {
+      const lsn = journal.nextLsn();
+      journal.append({ kind: 'pending', lsn, ...this.item.facts(), call: number, id, args }, (key) => {
         this.#journaled(key);
         call.start();
       });
