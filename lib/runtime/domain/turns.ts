@@ -135,9 +135,9 @@ export class Turns {
   #marked(made: Turn): Turn {
     const now = this.#time;
     const timed = now === undefined ? made : { ...made, now };
-    return this.#submitted.length > 0 && this.#options.journal.keeps
-      ? { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) }
-      : timed;
+    if (this.#submitted.length === 0 || !this.#options.journal.keeps) return timed;
+    const marked = { ...timed, submitted: this.#submitted.map(({ item }) => item.fingerprint) };
+    return marked;
   }
 
   /** What replayed turns have submitted since this was asked last. */
