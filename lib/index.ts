@@ -62,7 +62,7 @@ export type {
   ValueState,
 } from './core/state-descriptor.ts';
 export type { DerivedTimer, DerivedTimers, TimeDomain, Timer, TimerOptions, Timers } from './core/timer.ts';
-export type { Outcome, Rejection, Work, WorkContext, Worker, WorkOptions, Durability } from './core/work.ts';
+export type { Outcome, Rejection, Running, Work, WorkContext, Worker, WorkOptions, Durability } from './core/work.ts';
 export { outputTag } from './core/output-tag.ts';
 export { listState, mapState, valueState } from './core/state-descriptor.ts';
 

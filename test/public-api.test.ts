@@ -237,6 +237,7 @@ test('millrace', () => {
     type RetryOptions
     type RetrySettings
     type RunnerContext
+    type Running
     type Sendable
     type ServiceBinding
     type ServiceContainer
