@@ -79,11 +79,11 @@ export class Execution<I> implements ActionHost {
   }
 
   get isOver(): boolean {
-    return this.#options.run.isOver;
+    return this.#run.isOver;
   }
 
   signalOf(signal: AbortSignal): AbortSignal {
-    return this.#options.run.signalOf(signal);
+    return this.#run.signalOf(signal);
   }
 
   get resources(): ActionHost['resources'] {

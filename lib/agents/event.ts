@@ -165,6 +165,13 @@ export const eventToJson = (event: Event): EventJson => {
   return json;
 };
 
+/** @internal How many fields an event has of its own. */
+export const fieldCount = (event: Event): number => {
+  let count = 0;
+  for (const field in event) if (Object.hasOwn(event, field)) count += 1;
+  return count;
+};
+
 type Writable<T> = { -readonly [P in keyof T]: T[P] };
 
 /**

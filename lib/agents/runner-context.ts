@@ -32,7 +32,7 @@ import type {
 import { noteSent } from './asked-schemas.ts';
 import { bodyOf, runBody } from './durable-body.ts';
 import { classOf } from './event-classes.ts';
-import { Event, eventToJson, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
+import { Event, eventToJson, fieldCount, OutputEvent, stampEvent, type EventClass, type EventJson } from './event.ts';
 import { MemoryView, type MemoryChange, type MemoryObject, type MemoryType } from './memory.ts';
 import { SentBound } from './sent-bound.ts';
 import { StartedCalls } from './started-calls.ts';
@@ -41,12 +41,6 @@ const noEvents: readonly Event[] = [];
 const noChanges: readonly MemoryChange[] = [];
 
 /** What an event has of its own; all else is in its attributes. */
-const fieldCount = (event: Event): number => {
-  let count = 0;
-  for (const field in event) if (Object.hasOwn(event, field)) count += 1;
-  return count;
-};
-
 const eventFieldCount = fieldCount(new Event('any'));
 
 const durableOptionNames = {

@@ -42,7 +42,7 @@ test('a journal in which a failed call is overwritten knows that it was made, an
   });
   const called = { kind: 'called', ...item.facts(), call: 0, id: 'pay', args: '' } as const;
   const write = (outcome: { ok: false; error: unknown } | undefined): Promise<void> =>
-    new Promise((resolve) => void journal.append({ ...called, lsn: 7, outcome }, resolve));
+    new Promise((resolve) => void journal.append({ ...called, lsn: 7, outcome }, () => resolve()));
   await write({ ok: false, error: new Error('503') });
   await write(undefined);
   const found = [];
