@@ -4,8 +4,11 @@
  */
 import type { Clock } from './clock.ts';
 
-/** How long a slice lasts, in milliseconds. */
-export const sliceMs = 4;
+/**
+ * How long a slice lasts, in milliseconds. Giving back takes some microseconds; a timer of a user is late by half a slice
+ * in the middle, and one that repeats adds that up.
+ */
+const sliceMs = 0.5;
 
 export class LoopSlice {
   readonly #clock: Clock;

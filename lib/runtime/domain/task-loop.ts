@@ -8,7 +8,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { SourceBatch } from '../../core/connector.ts';
 import { invariant } from '../../core/errors.ts';
-import { LoopSlice, sliceMs } from '../../core/slice.ts';
+import { LoopSlice } from '../../core/slice.ts';
 import type { Places } from '../edges/places.ts';
 import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
@@ -40,6 +40,9 @@ export interface TaskLoopOptions {
 /** Splits that are read between two turns at most. */
 const readsMax = 64;
 
+/** How long a turn may take, in milliseconds. Each has costs of its own, so it is longer than a slice. */
+const turnMs = 4;
+
 /** Records that are accepted in one turn at most: each is copied and journaled. */
 const acceptMax = 256;
 
@@ -48,14 +51,14 @@ const acceptedMax = 1024;
 
 export class TaskLoop {
   readonly #options: TaskLoopOptions;
-  readonly #size = new TurnSize(sliceMs);
+  readonly #size = new TurnSize(turnMs);
   #stopped = false;
   /** Hands over what can't be read again, and takes nothing else. */
   #draining = false;
   #wake: (() => void) | undefined;
   readonly #ready = new ReadySplits();
   #turnStart = 0;
-  readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < sliceMs };
+  readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < turnMs };
 
   constructor(options: TaskLoopOptions) {
     this.#options = options;
