@@ -10,7 +10,7 @@ import { sleep, type Clock } from '../../core/clock.ts';
 import type { Sink, SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import { InvariantError, isThenable, messageOf, refusedPromise, type StreamError } from '../../core/errors.ts';
-import { failureOf, named, namedAsync, type Failing } from '../../core/failures.ts';
+import { failureOf, namedAsync, type Failing } from '../../core/failures.ts';
 import type { Logger } from '../../core/logger.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import type { Place } from '../../core/operator.ts';
@@ -237,7 +237,13 @@ export class SinkHost<T> implements Receiver<T> {
   }
 
   #isFull(writer: SinkWriter<T>): boolean {
-    const full: unknown = named(this.#failing('say whether it is full'), () => writer.full);
+    let full: unknown;
+    try {
+      full = writer.full;
+    } catch (error) {
+      throw this.#failure('say whether it is full', error);
+    }
+    if (full === false) return false; // Asked for each record: nothing is made for that.
     if (isThenable(full))
       throw refusedPromise(`\`full\` of sink \`${this.uid}\``, full, { details: { uid: this.uid } });
     return Boolean(full);
