@@ -5,7 +5,7 @@
 import type { Clock } from './clock.ts';
 
 /**
- * How long a slice lasts, in milliseconds. Giving back takes some microseconds; a timer of a user is late by half a slice
+ * How long a slice lasts, in milliseconds. Giving back takes some microseconds; a user's timer is late by half a slice
  * in the middle, and one that repeats adds that up.
  */
 const sliceMs = 0.5;
