@@ -245,6 +245,8 @@ describe('a plan that changed while runs were open', () => {
     action?: string;
     version?: string;
     prefix?: string;
+    /** Told when the outcome of the call is durable. */
+    onCalled?: () => void;
   }): Agent<Ask, string> =>
     agent<Ask, string>('clerk')
       .on(
@@ -252,6 +254,7 @@ describe('a plan that changed while runs were open', () => {
         parts.action ?? 'answer',
         async (event: InputEvent<Ask>, ctx) => {
           await ctx.durableExecute('look-up', () => parts.cause.call(event.input.n));
+          parts.onCalled?.();
           await parts.release;
           ctx.sendEvent(new OutputEvent(`${parts.prefix ?? ''}${event.input.key}:${event.input.n}`));
         },
@@ -264,9 +267,10 @@ describe('a plan that changed while runs were open', () => {
     const [cause, storage, ledger] = [new Cause(), new MemoryStorage(), new Ledger<string>()];
     const sluice = new Sluice(asks, asks.length);
     const env = StreamExecutionEnvironment.create({ ...once, storage });
-    pipelineOf(env, sluice, waiting({ cause, release: new Promise(() => {}) }), ledger);
+    let called = 0;
+    pipelineOf(env, sluice, waiting({ cause, release: new Promise(() => {}), onCalled: () => (called += 1) }), ledger);
     const job = await env.executeAsync();
-    await until(() => cause.calls.size === 3);
+    await until(() => called === 3);
     await job.stop({ timeout: 0 });
     expect(ledger.values).toEqual([]);
     return { cause, storage, ledger };

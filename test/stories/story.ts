@@ -70,7 +70,7 @@ export class Ledger<T> {
 /** A replayable source that hands out the first values only, until it is told to go on. */
 export class Sluice<T> {
   readonly source: Source<T, number>;
-  /** How many values were handed out in all lives, those that were read again not counted twice. */
+  /** How many values the pipeline has been handed in all lives, those that were read again not counted twice. */
   given = 0;
   #upTo: number;
   #waiting: (() => void)[] = [];
@@ -90,8 +90,11 @@ export class Sluice<T> {
             if (next >= values.length) return undefined;
             const first = next;
             next = Math.min(this.#upTo, values.length, first + batchSize);
-            this.given = Math.max(this.given, next);
-            return { values: values.slice(first, next), position: (count) => first + count };
+            const position = (count: number): number => {
+              this.given = Math.max(this.given, first + count); // Asked in the turn that has handed them over.
+              return first + count;
+            };
+            return { values: values.slice(first, next), position };
           },
           close: async () => {},
         };

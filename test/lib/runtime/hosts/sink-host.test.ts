@@ -67,10 +67,10 @@ test('a commit that fails is logged at the first time and whenever the failures 
   sluice.raise();
   await job.done;
   expect(ledger.values).toEqual([1, 2, 3]);
-  expect(lines.map(({ msg }) => msg.replace(/ to commit.*?: (.*);/, ', $1;'))).toEqual(
+  // How far the first epoch reaches depends on when the checkpoint comes.
+  expect(lines.map(({ msg }) => msg.replace(/ to commit.*?: (.*) 0 to [12]: (.*);/, ', $1: $2;'))).toEqual(
     ['', ' 2 times', ' 4 times'].map(
-      (times) =>
-        `sink "receiver" failed${times}, sink "receiver" failed with records 0 to 1: receiver down; trying again`,
+      (times) => `sink "receiver" failed${times}, sink "receiver" failed with records: receiver down; trying again`,
     ),
   );
   expect(numbers).toMatchObject({ 'operator.receiver.numCommitRetries': 5 });
