@@ -67,6 +67,10 @@ export interface Running<R> {
   ended(code: Outcome<unknown>): Outcome<R>;
 }
 
+/** @internal A worker of somebody else's may return anything. */
+export const isRunning = (returned: unknown): returned is Running<unknown> =>
+  typeof returned === 'object' && returned !== null && 'code' in returned && 'ended' in returned;
+
 export interface Work<W> {
   /**
    * Starts one item under the current key, after this turn. The item must be serialisable: it is state until it is

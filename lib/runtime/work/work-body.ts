@@ -11,7 +11,7 @@ import { StreamError } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Key } from '../../core/key.ts';
 import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
-import type { Durability, Outcome, Running, WorkContext } from '../../core/work.ts';
+import { isRunning, type Durability, type Outcome, type Running, type WorkContext } from '../../core/work.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import type { LogEntry } from '../journal/journal.ts';
 import { callsMax } from '../journal/journal-format.ts';
@@ -32,10 +32,6 @@ interface Resumption {
   readonly outcome: Outcome<unknown>;
 }
 
-/** A worker of somebody else's may return anything. */
-const isRunning = (returned: unknown): returned is Running<unknown> =>
-  typeof returned === 'object' && returned !== null && 'code' in returned && 'ended' in returned;
-
 export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, CallingBody, LogEntry {
   readonly item: WorkItem;
   readonly services: BodyServices;
@@ -49,11 +45,11 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
   #resumptions: Fifo<Resumption> | undefined;
   /** The macrotask of the last resumption. */
   #resumedIn = -1;
+  /** That in which the next resumption was asked for. */
+  #askedIn = -1;
   /** Calls whose outcome is an error. */
-  #failedCalls: readonly FailedCall[] = noFailedCalls;
-  /**
-   * The last value that the body was given, and what the record of it keeps; undefined for a body that may change it.
-   */
+  #failedCalls: FailedCall[] | undefined;
+  /** The last value that the body was given, and what its record keeps; undefined where the body may change it. */
   #lastGiven: { readonly value: unknown; readonly recorded: unknown } | undefined;
   readonly #durability: Durability;
   /** Its end, from when it is appended on. */
@@ -225,7 +221,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
       liveWait: () => this.#liveWait,
       onDelivered: () => this.#resumeNext(),
     });
-    this.#failedCalls = this.#recorded.failed;
+    this.#failedCalls = [...this.#recorded.failed];
   }
 
   #append(call: DurableCall, recorded: Outcome<unknown>): void {
@@ -238,7 +234,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     else this.#undurable.push(call);
     if (recorded.ok) return;
     const failed = { call: number, id, args, lsn, supersede: () => call.supersede() };
-    this.#failedCalls = [...this.#failedCalls, failed];
+    (this.#failedCalls ??= []).push(failed);
   }
 
   /**
@@ -295,7 +291,10 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
       const next = this.#resumptions.shift();
       next?.call.resume(next.outcome);
     }
-    if (this.#resumptions.size > 0) this.services.macrotasks.next(() => this.#resumeNext());
+    const now = this.services.macrotasks.current();
+    if (this.#resumptions.size === 0 || this.#askedIn === now) return;
+    this.#askedIn = now; // Once, however many outcomes wait.
+    this.services.macrotasks.next(() => this.#resumeNext());
   }
 
   /** Runs a call that the journal has no outcome of, once what it may follow from is durable (I14). */
@@ -361,9 +360,10 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
    */
   #fail(error: unknown): void {
     const { journal } = this.services;
-    const again = voidFailedCalls(this.#failedCalls, this.item, journal);
+    const failedCalls = this.#failedCalls ?? noFailedCalls;
+    const again = voidFailedCalls(failedCalls, this.item, journal);
     const failed = workFailure(this.item, error);
-    if (this.#failedCalls.length > 0) noteOutside(failed);
+    if (failedCalls.length > 0) noteOutside(failed);
     // First the outcomes that no write holds yet: what was paid for is not paid for again.
     if (!again && !this.#hasUndurable) this.services.failWork(failed);
     else journal.flush(() => this.services.failWork(failed));

@@ -1,9 +1,10 @@
 import { MemoryStorage } from 'millrace';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { CallContext } from '../../../../lib/core/call.ts';
 import { CallNotExecuted } from '../../../../lib/core/errors.ts';
 import type { WorkContext } from '../../../../lib/core/work.ts';
 import { callsMax, decodeJournalEntry, type JournalRecord } from '../../../../lib/runtime/journal/journal-format.ts';
+import { Macrotasks } from '../../../../lib/runtime/work/macrotasks.ts';
 import { replay } from '../../../../lib/runtime/recovery/replay.ts';
 import { systemClock } from '../../../../lib/core/clock.ts';
 import { until } from '../../../stories/story.ts';
@@ -102,6 +103,20 @@ describe('a body goes on with the outcome of a call', () => {
     await life.quiet();
     expect(log).toEqual(['z', 'x', 'y'].flatMap((name) => [name, `${name} is done`]));
   });
+});
+
+test('the outcomes of many calls take as many macrotasks, and each is asked for once', async () => {
+  const count = 200;
+  const asked = vi.spyOn(Macrotasks.prototype, 'next');
+  const working = await Working.begun({
+    tasks: oneTask,
+    run: (_item, context) =>
+      Promise.all(Array.from({ length: count }, (_, at) => context.call(`call ${at}`, () => at))),
+  });
+  await working.life.records(1);
+  await until(() => working.told.length === 1);
+  expect(asked.mock.calls.length).toBeLessThan(4 * count);
+  asked.mockRestore();
 });
 
 describe('what is journaled is not done again (I8)', () => {
