@@ -123,7 +123,7 @@ test('a long page is copied in slices, and a stop ends that (I20)', async () => 
   const abort = new AbortController();
   const clock: Clock = {
     ...systemClock,
-    elapsed: () => (now += 1),
+    elapsed: () => (now += 0.125), // A quarter of a slice.
     defer(fn) {
       defers += 1;
       if (defers === 30) abort.abort(new Error('stopped'));

@@ -108,8 +108,11 @@ describe('a replay by the same code', () => {
     expect(second.called).toEqual([]);
     expect(life.openItems().size).toBe(0);
     expect(life.source('listed').split('s')).toMatchObject({ records: 6, position: 6, ended: true });
-    // What it has applied is garbage when a checkpoint covers that: one record of each item.
-    expect(life.recovery.takeGarbage()).toHaveLength(letters.length);
+    // What it has applied is garbage when a checkpoint covers that: of each item its end, and its call where that was
+    // written before.
+    const garbage = life.recovery.takeGarbage().length;
+    expect(garbage).toBeGreaterThanOrEqual(letters.length);
+    expect(garbage).toBeLessThanOrEqual(2 * letters.length);
     expect([...life.recovery.items]).toEqual([]);
   });
 
