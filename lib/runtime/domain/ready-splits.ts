@@ -4,6 +4,7 @@
  */
 import type { Timestamp } from '../../core/element.ts';
 import { Fifo } from '../../core/fifo.ts';
+import { heapPop, heapPush } from '../../state/time-heap.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 
@@ -17,7 +18,7 @@ interface Entry extends HostedSplit {
   /** Its place in the order of sources and splits, by which those of one watermark go. */
   readonly order: number;
   /** Its watermark when it was lined up; that only grows. */
-  watermark: Timestamp;
+  time: Timestamp;
   isToRead: boolean;
   isToAccept: boolean;
   isLined: boolean;
@@ -38,7 +39,7 @@ export class ReadySplits {
       host,
       split,
       order: this.#entries.size,
-      watermark: 0,
+      time: 0,
       isToRead: false,
       isToAccept: false,
       isLined: false,
@@ -95,7 +96,7 @@ export class ReadySplits {
   takeLowest(): HostedSplit | undefined {
     for (let entry = this.#pop(); entry !== undefined; entry = this.#pop()) {
       if (!entry.split.hasRecords) continue;
-      if (entry.split.generator.current === entry.watermark) return entry;
+      if (entry.split.generator.current === entry.time) return entry;
       this.#line(entry);
     }
     return undefined;
@@ -104,37 +105,15 @@ export class ReadySplits {
   #line(entry: Entry): void {
     if (entry.isLined) return;
     entry.isLined = true;
-    entry.watermark = entry.split.generator.current;
-    const heap = this.#lined;
-    let at = heap.length;
-    while (at > 0) {
-      const parent = heap[(at - 1) >>> 1] as Entry; // Inside the bounds by construction.
-      if (!comesBefore(entry, parent)) break;
-      heap[at] = parent;
-      at = (at - 1) >>> 1;
-    }
-    heap[at] = entry;
+    entry.time = entry.split.generator.current;
+    heapPush(this.#lined, entry, comesBefore);
   }
 
   #pop(): Entry | undefined {
-    const heap = this.#lined;
-    const first = heap[0];
-    const last = heap.pop();
-    if (first === undefined || last === undefined) return undefined;
-    first.isLined = false;
-    if (heap.length === 0) return first;
-    let at = 0;
-    for (let child = 1; child < heap.length; child = 2 * at + 1) {
-      const [left, right] = [heap[child] as Entry, heap[child + 1]]; // Inside the bounds by construction.
-      const next = right !== undefined && comesBefore(right, left) ? child + 1 : child;
-      if (!comesBefore(heap[next] as Entry, last)) break; // One of the two.
-      heap[at] = heap[next] as Entry; // As above.
-      at = next;
-    }
-    heap[at] = last;
+    const first = heapPop(this.#lined, comesBefore);
+    if (first !== undefined) first.isLined = false;
     return first;
   }
 }
 
-const comesBefore = (a: Entry, b: Entry): boolean =>
-  a.watermark < b.watermark || (a.watermark === b.watermark && a.order < b.order);
+const comesBefore = (a: Entry, b: Entry): boolean => a.time < b.time || (a.time === b.time && a.order < b.order);
