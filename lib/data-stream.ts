@@ -9,7 +9,7 @@ import type { Key } from './core/key.ts';
 import type { Operator, Step } from './core/operator.ts';
 import { callable, durationMs, refusal, withMethods, type Duration } from './core/options.ts';
 import type { OutputTag } from './core/output-tag.ts';
-import type { Agent, AgentClass } from './agents/agent.ts';
+import type { Agent, AgentClass } from './agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../operators/aggregate.ts';
 import { asyncMap, type AsyncMapOptions } from '../operators/async-map.ts';

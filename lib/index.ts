@@ -67,7 +67,7 @@ export { outputTag } from './core/output-tag.ts';
 export { listState, mapState, valueState } from './core/state-descriptor.ts';
 
 // ---------- agents
-export { agent, Agent, AgentBuilder, type AgentClass, type EventOf, type OutputOf } from './agents/agent.ts';
+export { agent, Agent, AgentBuilder, type AgentClass, type EventOf, type OutputOf } from './agents/definition/agent.ts';
 export type {
   ActionDefinition,
   ActionHandler,
@@ -90,43 +90,43 @@ export type {
   Trigger,
   UnfitAnswer,
 } from './agents/contract.ts';
-export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/decorators.ts';
-export { Event, EventType, InputEvent, OutputEvent } from './agents/event.ts';
-export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/event.ts';
-export { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent } from './agents/chat-events.ts';
+export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/definition/decorators.ts';
+export { Event, EventType, InputEvent, OutputEvent } from './agents/events/event.ts';
+export type { Attributes as EventAttributes, EventClass, EventJson, EventStamp } from './agents/events/event.ts';
+export { ChatErrorEvent, ChatRequestEvent, ChatResponseEvent } from './agents/events/chat-events.ts';
 export type {
   ChatErrorOptions,
   ChatRequestOptions,
   ChatResponseOptions,
   ProblemCategory,
-} from './agents/chat-events.ts';
-export { ToolRequestEvent, ToolResponseEvent } from './agents/tool-events.ts';
-export type { RequestedToolCall, ToolResponseOptions } from './agents/tool-events.ts';
-export type { JsonSchema } from './agents/json-schema.ts';
-export { AgentPlan } from './agents/plan.ts';
-export type { CompiledAgent } from './agents/plan.ts';
-export type { PlanJson, PlannedActionJson } from './agents/plan-json.ts';
-export { resourceToken } from './agents/resources.ts';
-export type { ConfigureServices, ServiceBinding, ServiceContainer } from './agents/service-container.ts';
-export type { ServiceContext, ServiceHooks, ServiceIdentifier, ServiceScope } from './agents/service-container.ts';
-export type { ResourceFactory } from './agents/resource-factory.ts';
+} from './agents/events/chat-events.ts';
+export { ToolRequestEvent, ToolResponseEvent } from './agents/events/tool-events.ts';
+export type { RequestedToolCall, ToolResponseOptions } from './agents/events/tool-events.ts';
+export type { JsonSchema } from './agents/schemas/json-schema.ts';
+export { AgentPlan } from './agents/plan/plan.ts';
+export type { CompiledAgent } from './agents/plan/plan.ts';
+export type { PlanJson, PlannedActionJson } from './agents/plan/plan-json.ts';
+export { resourceToken } from './agents/plan/resources.ts';
+export type { ConfigureServices, ServiceBinding, ServiceContainer } from './agents/plan/service-container.ts';
+export type { ServiceContext, ServiceHooks, ServiceIdentifier, ServiceScope } from './agents/plan/service-container.ts';
+export type { ResourceFactory } from './agents/plan/resource-factory.ts';
 export type { Prompt as PromptResource, PromptArgs, PromptJson, PromptLike } from './agents/prompt.ts';
-export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/tool.ts';
-export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory.ts';
-export type { MemoryPath } from './agents/memory-path.ts';
+export type { ToolArguments, ToolDefinition, ToolOptions } from './agents/definition/tool.ts';
+export type { MemoryObject, MemoryRef, MemoryType } from './agents/memory/memory.ts';
+export type { MemoryPath } from './agents/memory/memory-path.ts';
 
 // ---------- connectors without a dependency
 export { callbackSink, type CallbackContext } from '../connectors/callback-sink.ts';
 export { collection, type CollectionOptions } from '../connectors/collection.ts';
 export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable } from '../connectors/define-sink.ts';
 export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
-export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lines-sink.ts';
-export type { JsonLinesCommittable } from '../connectors/json-lines-output.ts';
-export { malformedLines, type MalformedLine } from '../connectors/json-line.ts';
-export type { JsonLinesPosition } from '../connectors/json-lines-reader.ts';
-export type { LineMark } from '../connectors/line-mark.ts';
-export { jsonLines, type JsonLinesOptions, type JsonLinesSource } from '../connectors/json-lines-source.ts';
-export type { FileRange } from '../connectors/pending-file.ts';
+export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lines/json-lines-sink.ts';
+export type { JsonLinesCommittable } from '../connectors/json-lines/json-lines-output.ts';
+export { malformedLines, type MalformedLine } from '../connectors/json-lines/json-line.ts';
+export type { JsonLinesPosition } from '../connectors/json-lines/json-lines-reader.ts';
+export type { LineMark } from '../connectors/json-lines/line-mark.ts';
+export { jsonLines, type JsonLinesOptions, type JsonLinesSource } from '../connectors/json-lines/json-lines-source.ts';
+export type { FileRange } from '../connectors/json-lines/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';
 export { observableSource, type ObservableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
 export { printSink, type PrintOptions } from '../connectors/print.ts';

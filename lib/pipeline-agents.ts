@@ -5,8 +5,8 @@
 import type { Logger } from './core/logger.ts';
 import type { Operator } from './core/operator.ts';
 import type { StreamGraph } from './runtime/edges/graph.ts';
-import { AgentBuilder, type Agent, type AgentClass } from './agents/agent.ts';
-import { checkAgent, JobResources, type OpenAgent } from './agents/resources.ts';
+import { AgentBuilder, type Agent, type AgentClass } from './agents/definition/agent.ts';
+import { checkAgent, JobResources, type OpenAgent } from './agents/plan/resources.ts';
 import { Warnings } from './agents/warnings.ts';
 import { checkAgentOptions, type AgentOperatorOptions } from '../operators/agent-options.ts';
 import { applyAgent } from '../operators/apply-agent.ts';

@@ -9,7 +9,7 @@ import type { Operator, Step } from './core/operator.ts';
 import { looseCopy } from './core/own-copy.ts';
 import type { SideWrites } from './runtime/edges/side-output-notes.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
-import type { Agent, AgentClass } from './agents/agent.ts';
+import type { Agent, AgentClass } from './agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import type { AgentNode } from './pipeline-agents.ts';
 

@@ -4,9 +4,9 @@ import type { Key } from '../lib/core/key.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
 import type { WorkContext } from '../lib/core/work.ts';
 import type { ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/contract.ts';
-import type { Event } from '../lib/agents/event.ts';
-import type { MemoryChange } from '../lib/agents/memory.ts';
-import type { MemoryBase } from '../lib/agents/memory-index.ts';
+import type { Event } from '../lib/agents/events/event.ts';
+import type { MemoryChange } from '../lib/agents/memory/memory.ts';
+import type { MemoryBase } from '../lib/agents/memory/memory-index.ts';
 import type { Run } from './agent-run.ts';
 
 export interface ExecutionOptions<I> {

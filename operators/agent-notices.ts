@@ -1,7 +1,7 @@
 /** What whoever runs the job is told about an agent: counted each time, and logged once per topic. */
 import type { OperatorContext } from '../lib/core/operator.ts';
-import { ChatErrorEvent } from '../lib/agents/chat-events.ts';
-import type { Event } from '../lib/agents/event.ts';
+import { ChatErrorEvent } from '../lib/agents/events/chat-events.ts';
+import type { Event } from '../lib/agents/events/event.ts';
 import type { Warnings } from '../lib/agents/warnings.ts';
 
 export class AgentNotices {

@@ -8,8 +8,8 @@ import type { Fifo } from '../lib/core/fifo.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { Hold } from '../lib/core/hold.ts';
 import type { ActionEffects } from '../lib/agents/contract.ts';
-import type { Event, EventJson } from '../lib/agents/event.ts';
-import { MemoryHistory } from '../lib/agents/memory-history.ts';
+import type { Event, EventJson } from '../lib/agents/events/event.ts';
+import { MemoryHistory } from '../lib/agents/memory/memory-history.ts';
 import type { RunMemory } from './run-memory.ts';
 
 /** An input that was accepted, as it waits for its turn. */

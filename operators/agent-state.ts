@@ -8,11 +8,11 @@ import type { OperatorContext } from '../lib/core/operator.ts';
 import type { ListState, MapState, ValueState } from '../lib/core/state-descriptor.ts';
 import type { WorkContext } from '../lib/core/work.ts';
 import { ownCopy } from '../lib/core/own-copy.ts';
-import { eventFromJson } from '../lib/agents/event-classes.ts';
-import { eventToJson, type Event, type EventClass, type EventJson } from '../lib/agents/event.ts';
-import { applyChanges, type MemoryChange } from '../lib/agents/memory.ts';
-import type { MemoryBase } from '../lib/agents/memory-index.ts';
-import { MemoryHistory } from '../lib/agents/memory-history.ts';
+import { eventFromJson } from '../lib/agents/events/event-classes.ts';
+import { eventToJson, type Event, type EventClass, type EventJson } from '../lib/agents/events/event.ts';
+import { applyChanges, type MemoryChange } from '../lib/agents/memory/memory.ts';
+import type { MemoryBase } from '../lib/agents/memory/memory-index.ts';
+import { MemoryHistory } from '../lib/agents/memory/memory-history.ts';
 import { Run, type StoredRun } from './agent-run.ts';
 import { RunMemory } from './run-memory.ts';
 

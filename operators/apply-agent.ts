@@ -15,11 +15,11 @@ import type { Operator, OperatorContext, Place, Processor } from '../lib/core/op
 import type { Outcome, Work } from '../lib/core/work.ts';
 import { storableCopy } from '../lib/core/own-copy.ts';
 import { takesFailure } from '../lib/core/own-failure.ts';
-import { accessErrorOf } from '../lib/agents/chat-config.ts';
-import { classOf } from '../lib/agents/event-classes.ts';
-import { EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/event.ts';
+import { accessErrorOf } from '../lib/agents/actions/chat-config.ts';
+import { classOf } from '../lib/agents/events/event-classes.ts';
+import { EventType, InputEvent, stampEvent, type Event, type EventStamp } from '../lib/agents/events/event.ts';
 import type { ActionEffects, PlannedAction } from '../lib/agents/contract.ts';
-import type { CompiledAgent } from '../lib/agents/plan.ts';
+import type { CompiledAgent } from '../lib/agents/plan/plan.ts';
 import { Warnings } from '../lib/agents/warnings.ts';
 import { AgentActions } from './agent-actions.ts';
 import { AgentNotices } from './agent-notices.ts';

@@ -4,7 +4,7 @@
  */
 import type { MapState } from '../lib/core/state-descriptor.ts';
 import type { WorkContext } from '../lib/core/work.ts';
-import { PathIndex, type MemoryTreeBase } from '../lib/agents/memory-index.ts';
+import { PathIndex, type MemoryTreeBase } from '../lib/agents/memory/memory-index.ts';
 
 export class RunMemory {
   readonly #kept: MapState<string, unknown>;

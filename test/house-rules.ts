@@ -37,7 +37,15 @@ const places: readonly Place[] = [
   { name: 'lib/runtime/recovery', floor: 2.5 },
   { name: 'lib/runtime/domain', floor: 2.6 },
   { name: 'lib/runtime/job', floor: 2.7, keeps: ['prom-client', 'pino'] },
-  { name: 'lib/agents', floor: 3, opens: ['zod'], keeps: ['ajv', 'inversify', 'reflect-metadata'] },
+  // Those of the agents stand in the order in which an agent is made and run; its contracts are among them.
+  { name: 'lib/agents/schemas', floor: 3.1, opens: ['zod'], keeps: ['ajv'] },
+  { name: 'lib/agents/events', floor: 3.2 },
+  { name: 'lib/agents/memory', floor: 3.2 },
+  { name: 'lib/agents/definition', floor: 3.4, keeps: ['reflect-metadata'] },
+  { name: 'lib/agents/runs', floor: 3.5 },
+  { name: 'lib/agents/actions', floor: 3.6 },
+  { name: 'lib/agents/plan', floor: 3.7, keeps: ['inversify'] },
+  { name: 'lib/agents', floor: 3.3 },
   { name: 'operators', floor: 4 },
   { name: 'lib', floor: 5 },
 ];

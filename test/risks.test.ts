@@ -323,7 +323,7 @@ describe('each risk of the design review that applies has a test', () => {
     ],
     ['7, big dirty sets', 'test/invariants.test.ts', 'changed entries start a checkpoint at their bound'],
     ['7, acknowledgements during a checkpoint', 'test/bench/state.bench.ts', 'ack'],
-    ['8, commits repeated', 'test/connectors/json-lines-sink.test.ts', 'files after a crash'],
+    ['8, commits repeated', 'test/connectors/json-lines/json-lines-sink.test.ts', 'files after a crash'],
     ['9, names after a divergence', 'test/branches.crash.test.ts', 'has another name'],
     ['10, changed plans with open runs', 'test/stories/actions.test.ts', 'a plan that changed while runs were open'],
     ['10, changed graphs', 'test/stories/state.test.ts', 'a changed pipeline on the state of an earlier one'],

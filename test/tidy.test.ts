@@ -88,6 +88,7 @@ describe('the floors', () => {
     const folders = [
       'lib',
       ...below('lib'),
+      ...below('lib/agents'),
       ...below('lib/runtime'),
       'operators',
       'connectors',
@@ -239,7 +240,7 @@ describe('the rules find', () => {
     ['lib/core/a.ts', "import type { Observable } from 'rxjs';"],
     ['lib/core/a.ts', "import { crc32 } from 'node:zlib';"],
     ['lib/state/a.ts', "import { ClassicLevel } from 'classic-level';"],
-    ['lib/agents/a.ts', "import 'reflect-metadata'; import { of } from 'rxjs/operators';"],
+    ['lib/agents/definition/a.ts', "import 'reflect-metadata'; import { of } from 'rxjs/operators';"],
     ['operators/a.ts', "import { of } from 'rxjs'; import { x } from '../lib/agents/x.ts';"],
     ['lib/a.ts', "import { x } from '../connectors/plain.ts'; import { y } from '../operators/y.ts';"],
     [

@@ -10,10 +10,10 @@ import type { CallContext, RetryOptions } from '../core/call.ts';
 import type { WorkContext } from '../core/work.ts';
 import type { Duration } from '../core/options.ts';
 import type { AccessError } from '../core/own-failure.ts';
-import type { Event, EventClass, EventJson, OutputEvent } from './event.ts';
-import type { MemoryChange, MemoryObject } from './memory.ts';
-import type { MemoryBase } from './memory-index.ts';
-import type { JsonSchema } from './json-schema.ts';
+import type { Event, EventClass, EventJson, OutputEvent } from './events/event.ts';
+import type { MemoryChange, MemoryObject } from './memory/memory.ts';
+import type { MemoryBase } from './memory/memory-index.ts';
+import type { JsonSchema } from './schemas/json-schema.ts';
 import type { Prompt } from './prompt.ts';
 import type { Warnings } from './warnings.ts';
 

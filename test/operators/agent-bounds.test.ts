@@ -12,7 +12,7 @@ import {
   type RunnerContext,
 } from 'millrace';
 import { describe, expect, it, vi } from 'vitest';
-import { JobResources } from '../../lib/agents/resources.ts';
+import { JobResources } from '../../lib/agents/plan/resources.ts';
 import { applyAgent } from '../../operators/apply-agent.ts';
 import { WorkHarness } from './work-fixture.ts';
 

@@ -1,9 +1,9 @@
 /** Agents in a harness of work: inputs per key, gates that hold an action, and what has come out. */
 import { vi } from 'vitest';
-import { agent, type AgentBuilder } from '../../lib/agents/agent.ts';
+import { agent, type AgentBuilder } from '../../lib/agents/definition/agent.ts';
 import type { RunnerContext } from '../../lib/agents/contract.ts';
-import { InputEvent } from '../../lib/agents/event.ts';
-import { JobResources } from '../../lib/agents/resources.ts';
+import { InputEvent } from '../../lib/agents/events/event.ts';
+import { JobResources } from '../../lib/agents/plan/resources.ts';
 import { Warnings } from '../../lib/agents/warnings.ts';
 import { outputTag } from '../../lib/core/output-tag.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';

@@ -1,7 +1,7 @@
 import { listState, type OperatorContext } from 'millrace';
 import { OperatorHarness } from 'millrace/testing';
 import { describe, expect, it } from 'vitest';
-import { Event } from '../../lib/agents/event.ts';
+import { Event } from '../../lib/agents/events/event.ts';
 import { Run } from '../../operators/agent-run.ts';
 import { AgentState } from '../../operators/agent-state.ts';
 

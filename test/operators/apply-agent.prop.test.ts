@@ -1,8 +1,8 @@
 /** The operator that runs agents against a model of it, over random inputs and ends of actions. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AgentBuilder } from '../../lib/agents/agent.ts';
-import { Event } from '../../lib/agents/event.ts';
+import type { AgentBuilder } from '../../lib/agents/definition/agent.ts';
+import { Event } from '../../lib/agents/events/event.ts';
 import type { OutputOrder } from '../../lib/core/hold.ts';
 import { type Ask, ask, Gate, open, clerk, shown, quiet } from './agent-fixture.ts';
 

@@ -1,8 +1,8 @@
 /** The operator that runs agents: one input of a key at a time, failures, notices, and events of classes. */
 import { describe, expect, it } from 'vitest';
-import { agent, type AgentBuilder } from '../../lib/agents/agent.ts';
+import { agent, type AgentBuilder } from '../../lib/agents/definition/agent.ts';
 import type { RunnerContext } from '../../lib/agents/contract.ts';
-import { Event, InputEvent, OutputEvent } from '../../lib/agents/event.ts';
+import { Event, InputEvent, OutputEvent } from '../../lib/agents/events/event.ts';
 import { InvariantError, StreamError } from '../../lib/core/errors.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
 import { WorkHarness } from './work-fixture.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { MapState } from '../../lib/core/state-descriptor.ts';
 import type { WorkContext } from '../../lib/core/work.ts';
-import { MemoryView } from '../../lib/agents/memory.ts';
+import { MemoryView } from '../../lib/agents/memory/memory.ts';
 import { RunMemory } from '../../operators/run-memory.ts';
 
 /** A key's memory of many names, which counts what is looked at of it. */

@@ -1,10 +1,10 @@
 /** An agent that asks a scripted model, driven without a job. */
 import { StreamError } from '../../../lib/core/errors.ts';
 import type { ChatMessage, ChatModelConnection, ChatOptions, ChatRequest } from '../../../lib/core/model.ts';
-import { agent, type AgentBuilder } from '../../../lib/agents/agent.ts';
+import { agent, type AgentBuilder } from '../../../lib/agents/definition/agent.ts';
 import type { ChatModelSetup } from '../../../lib/agents/contract.ts';
-import { ChatRequestEvent, ChatResponseEvent, type ChatRequestOptions } from '../../../lib/agents/chat-events.ts';
-import { InputEvent, OutputEvent } from '../../../lib/agents/event.ts';
+import { ChatRequestEvent, ChatResponseEvent, type ChatRequestOptions } from '../../../lib/agents/events/chat-events.ts';
+import { InputEvent, OutputEvent } from '../../../lib/agents/events/event.ts';
 import type { DrivenRun } from './drive.ts';
 
 export type Reply = Partial<ChatMessage> | Error;

@@ -1,9 +1,9 @@
 /** Contexts of actions without a run: one that records, and one that works. */
-import { Event, InputEvent, stampEvent } from '../../../lib/agents/event.ts';
-import { ActionContext } from '../../../lib/agents/runner-context.ts';
+import { Event, InputEvent, stampEvent } from '../../../lib/agents/events/event.ts';
+import { ActionContext } from '../../../lib/agents/runs/runner-context.ts';
 import type { ActionHost, PlannedAction } from '../../../lib/agents/contract.ts';
-import { agent } from '../../../lib/agents/agent.ts';
-import { AgentPlan } from '../../../lib/agents/plan.ts';
+import { agent } from '../../../lib/agents/definition/agent.ts';
+import { AgentPlan } from '../../../lib/agents/plan/plan.ts';
 import { host, TestWork, type TestJournal } from './drive.ts';
 
 export class Paid extends Event {

@@ -6,14 +6,14 @@ import type { Counter, Gauge, Histogram, Meter, MetricGroup } from '../../../lib
 import type { CallContext, CallOptions } from '../../../lib/core/call.ts';
 import type { Outcome, WorkContext } from '../../../lib/core/work.ts';
 import { encodeText } from '../../../lib/core/serde.ts';
-import type { Agent, AgentClass } from '../../../lib/agents/agent.ts';
+import type { Agent, AgentClass } from '../../../lib/agents/definition/agent.ts';
 import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../../../lib/agents/contract.ts';
-import { eventFromJson } from '../../../lib/agents/event-classes.ts';
-import { InputEvent, stampEvent, type Event, type EventJson } from '../../../lib/agents/event.ts';
-import { applyChanges, type MemoryChange } from '../../../lib/agents/memory.ts';
-import { JobResources, type OpenAgent } from '../../../lib/agents/resources.ts';
+import { eventFromJson } from '../../../lib/agents/events/event-classes.ts';
+import { InputEvent, stampEvent, type Event, type EventJson } from '../../../lib/agents/events/event.ts';
+import { applyChanges, type MemoryChange } from '../../../lib/agents/memory/memory.ts';
+import { JobResources, type OpenAgent } from '../../../lib/agents/plan/resources.ts';
 import { Warnings } from '../../../lib/agents/warnings.ts';
-import { AsyncAction, runSyncAction } from '../../../lib/agents/run-action.ts';
+import { AsyncAction, runSyncAction } from '../../../lib/agents/plan/run-action.ts';
 
 /** Runs an asynchronous action to its end. */
 export const runAsyncAction = async (...args: ConstructorParameters<typeof AsyncAction>): Promise<ActionResult> => {
