@@ -8,7 +8,7 @@ import { invariant } from '../../core/errors.ts';
 import { Fifo } from '../../core/fifo.ts';
 import type { Journal } from '../journal/journal.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
-import type { Turn } from '../journal/turn.ts';
+import { moves, type Turn } from '../journal/turn.ts';
 import type { WorkItem } from '../work/work-item.ts';
 import type { WorkQueue } from '../work/work.ts';
 
@@ -117,7 +117,7 @@ export class Turns {
       return false;
     }
     const made = typeof turn === 'function' ? turn() : turn;
-    if (made.kind !== 'tick' && made.kind !== 'start') this.#moves += 1;
+    if (moves(made)) this.#moves += 1;
     const marked = this.#marked(made);
     journal.note(marked);
     try {

@@ -69,6 +69,8 @@ const quiets: readonly Quiet[] = ['waits', 'reads', 'held'];
 interface TurnKind<T extends Turn> {
   /** Stands first in the log. `i` and `t` were an input and a tick of a form before this one. */
   readonly letter: string;
+  /** Whether it brings anything new: by such turns it is told whether a job gets anywhere. */
+  readonly moves: boolean;
   /** What stands behind the letter. */
   pack(turn: T): readonly unknown[];
   /**
@@ -78,10 +80,14 @@ interface TurnKind<T extends Turn> {
   unpack(fields: readonly never[]): T;
 }
 
-/** The kinds of turns in one table. */
+/**
+ * The kinds of turns in one table: how each is recorded. What recovery does with it is the other half, which stands
+ * where that is known: `recovery/recorded-turns.ts`.
+ */
 const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly kind: K }>> } = {
   records: {
     letter: 'r',
+    moves: true,
     pack: ({ source, split, count, now, submitted, position }) =>
       packed([source, split, count, now, submitted, position]),
     unpack: ([source, split, count, now, submitted, position]) => ({
@@ -95,6 +101,7 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   },
   input: {
     letter: 'a',
+    moves: true,
     pack: ({ source, split, input }) => [source, split, input],
     // What `pack` was given.
     unpack: ([source, split, input]) => ({
@@ -106,11 +113,13 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   },
   split: {
     letter: 's',
+    moves: true,
     pack: ({ source, split }) => [source, split],
     unpack: ([source, split]) => ({ kind: 'split', source: number(source), split: text(split) }),
   },
   end: {
     letter: 'e',
+    moves: true,
     pack: ({ source, split, now, submitted }) => packed([source, split, now, submitted]),
     unpack: ([source, split, now, submitted]) => ({
       kind: 'end',
@@ -121,6 +130,7 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   },
   work: {
     letter: 'w',
+    moves: true,
     pack: ({ work, now, submitted }) =>
       packed([work.operator, work.keyGroup, work.number, work.branch, now, submitted]),
     unpack: ([operator, keyGroup, at, branch, now, submitted]) => ({
@@ -131,11 +141,13 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   },
   slice: {
     letter: 'f',
+    moves: true,
     pack: ({ count, now, submitted }) => packed([count, now, submitted]),
     unpack: ([count, now, submitted]) => ({ kind: 'slice', count: number(count), ...marks(now, submitted) }),
   },
   tick: {
     letter: 'c',
+    moves: false,
     pack: ({ now, submitted, splits }) =>
       packed([now, submitted, splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)])]),
     unpack: ([now, submitted, splits]) => ({
@@ -145,7 +157,7 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
       ...(isAbsent(splits) ? {} : { splits: unpackSplits(splits) }),
     }),
   },
-  start: { letter: 'l', pack: () => [], unpack: () => ({ kind: 'start' }) },
+  start: { letter: 'l', moves: false, pack: () => [], unpack: () => ({ kind: 'start' }) },
 };
 
 // Given what they unpack.
@@ -170,6 +182,9 @@ export const unpackTurn = ([letter, ...fields]: PackedTurn): Turn => {
 /** Fields of a packed turn, whose types their row knows. */
 const number = (field: unknown): number => field as number; // What `pack` was given.
 const text = (field: unknown): string => field as string;
+
+/** Whether a turn brings anything new. */
+export const moves = ({ kind }: Turn): boolean => kinds[kind].moves;
 
 /** One turn for two that follow each other, where that means the same; undefined where it does not. */
 export const mergeTurns = (first: Turn, second: Turn): Turn | undefined => {

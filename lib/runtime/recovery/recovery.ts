@@ -12,7 +12,7 @@ import { decodeJournalEntry, type TurnsRecord } from '../journal/journal-format.
 import type { DoneRecord, JournaledItem } from '../journal/work-record.ts';
 import { JournaledItems, recordedOf } from './journaled-item.ts';
 import { LeftOver } from './left-over.ts';
-import { unpackTurn, type PackedTurn, type Turn } from '../journal/turn.ts';
+import { moves, unpackTurn, type PackedTurn, type Turn } from '../journal/turn.ts';
 import type { WorkItem } from '../work/work-item.ts';
 import type { RecordedItem } from '../work/recorded-calls.ts';
 
@@ -57,9 +57,8 @@ export class Recovery {
     this.state = state;
     this.kept = kept;
     this.#items = items;
-    const moves = turns.filter(({ kind }) => kind !== 'start' && kind !== 'tick').length;
     this.recorded = { turns: turns.length, records: recordsOf(turns), outcomes: outcomesOf(items.values()) };
-    this.progress = [...items.values()].reduce((sum, { keys }) => sum + keys.length, moves);
+    this.progress = [...items.values()].reduce((sum, { keys }) => sum + keys.length, turns.filter(moves).length);
   }
 
   static empty(covered: Covered): Recovery {
