@@ -71,6 +71,9 @@ export interface RetryOptions {
    * @defaultValue '10m'
    */
   readonly retryAfterMax?: Duration | undefined;
-  /** @defaultValue every error that shows no mistake in code and does not say `retryable: false` */
+  /**
+   * Whether to try again after this error. One that throws ends the call with what it throws.
+   * @defaultValue every error that shows no mistake in code and does not say `retryable: false`
+   */
   readonly retryOn?: ((error: unknown) => boolean) | undefined;
 }

@@ -4,7 +4,8 @@
  */
 import { backOffMs, jittered } from './back-off.ts';
 import type { Clock } from './clock.ts';
-import { isMistake, isThenable, refusedPromise, StreamError } from './errors.ts';
+import { isMistake, isThenable, messageOf, refusedPromise, StreamError } from './errors.ts';
+import { failureOf } from './failures.ts';
 import type { RetryOptions } from './call.ts';
 import {
   callable,
@@ -87,7 +88,13 @@ export const afterFailure = (
 ): AfterFailure => {
   const { attempts = 1, jitter = 0.1, retryAfterMax = '10m', retryOn = canRetry } = retry ?? {};
   if (retry === undefined || attempt >= attempts) return { kind: 'end', error };
-  const again: unknown = retryOn(error);
+  let again: unknown;
+  try {
+    again = retryOn(error);
+  } catch (cause) {
+    const what = `\`retryOn\`, asked about "${messageOf(error)}", threw`;
+    return { kind: 'end', error: failureOf(cause, { code: 'WORK_FAILED', what }) };
+  }
   if (isThenable(again))
     return {
       kind: 'end',

@@ -49,6 +49,25 @@ describe('after a failed attempt', () => {
     expect(tried).toMatchObject({ kind: 'again' });
   });
 
+  test('a `retryOn` that throws ends it, with its own error: nobody above would hear of it', () => {
+    const threw = new RangeError('no such status');
+    const retryOn = (): never => {
+      throw threw;
+    };
+    expect(afterFailure({ attempts: 2, retryOn }, 1, new Error('503'), clock)).toMatchObject({
+      kind: 'end',
+      error: { code: 'WORK_FAILED', message: '`retryOn`, asked about "503", threw: no such status', cause: threw },
+    });
+    const passedOn = new StreamError('MODEL_REQUEST', 'x');
+    const rethrowing = (error: unknown): never => {
+      throw error;
+    };
+    expect(afterFailure({ attempts: 2, retryOn: rethrowing }, 1, passedOn, clock)).toEqual({
+      kind: 'end',
+      error: passedOn,
+    });
+  });
+
   test.each([
     [5000, 5000],
     [500, 1100],
