@@ -4,11 +4,14 @@
  * are sorted by digits, and only keys that are equal in those are compared. It is worked out in steps, so that it can
  * be done in slices (I20).
  */
-import { keyBytes, type MapKey } from '../core/key.ts';
-import { keyOfMapKey } from './layout.ts';
+import type { MapKey } from '../core/key.ts';
+import { byteTextOf } from './layout.ts';
 
-/** Keys that are worked on in one step; as many or fewer are sorted by comparing them. */
-export const manyKeys = 4096;
+/**
+ * Keys that are worked on in one step; as many or fewer are sorted by comparing them. A step may have to look for the
+ * bytes of each, by code that runs for the first time.
+ */
+export const manyKeys = 512;
 const stepMax = manyKeys;
 
 /** A text whose UTF-16 units compare as its UTF-8 bytes do, and that stands for itself as a key. */
@@ -16,14 +19,15 @@ const comparable = /^[^\0\ud800-\udfff][^\ud800-\udfff]*$|^$/;
 
 const comparesAsText = (key: MapKey): key is string => typeof key === 'string' && comparable.test(key);
 
-const bytesOf = (key: MapKey): Uint8Array => keyBytes(keyOfMapKey(key));
-
 /** Compares the bytes of two keys. */
 export const compareKeys = (a: MapKey, b: MapKey): number => {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
-  if (comparesAsText(a) && comparesAsText(b)) return a < b ? -1 : a > b ? 1 : 0;
-  return Buffer.compare(bytesOf(a), bytesOf(b));
+  if (comparesAsText(a) && comparesAsText(b)) return compareTexts(a, b);
+  return compareTexts(byteTextOf(a), byteTextOf(b));
 };
+
+/** By their units. */
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Sorts the keys in place. */
 export const sortKeys = (keys: MapKey[]): void => {
@@ -58,8 +62,8 @@ const sortFew = (keys: MapKey[], kind: Kind): void => {
   else if (kind === 'numbers') keys.sort((a, b) => Number(a) - Number(b));
   else {
     // The bytes of a key are worked out once, not once per comparison.
-    const pairs = keys.map((key) => ({ key, bytes: bytesOf(key) }));
-    pairs.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+    const pairs = keys.map((key) => ({ key, bytes: byteTextOf(key) }));
+    pairs.sort((a, b) => compareTexts(a.bytes, b.bytes));
     for (const [at, { key }] of pairs.entries()) keys[at] = key;
   }
 };
@@ -157,7 +161,7 @@ const fourUnits = (text: string, at: number): number =>
 function* bytesAsTexts(keys: readonly MapKey[]): Generator<void, string[]> {
   const texts = new Array<string>(keys.length);
   for (let at = 0; at < keys.length; at += 1) {
-    texts[at] = Buffer.from(bytesOf(keys[at] as MapKey)).toString('latin1'); // `at` is below the length.
+    texts[at] = byteTextOf(keys[at] as MapKey); // `at` is below the length.
     if (at % stepMax === stepMax - 1) yield;
   }
   return texts;
@@ -190,23 +194,40 @@ function* commonLength(keys: readonly string[]): Generator<void, number> {
 
 // ---------- digits
 
-const digitCount = 2 ** 16;
+/** How many bits a digit has: long ones need fewer rounds, and a table that many keys are worth. */
+const digitBitsFor = (count: number): 8 | 16 => (count < 2 ** 14 ? 8 : 16);
 
-/**
- * The places of the keys in the order of their parts: sorted by one digit of 16 bits after the other, the least first.
- */
-function* orderOf({ high, low }: Parts): Generator<void, Uint32Array> {
-  let order = Uint32Array.from({ length: high.length }, (_, at) => at);
-  let next = new Uint32Array(high.length);
-  for (const { part, shift } of [low, high].flatMap((each) => [0, 16].map((bits) => ({ part: each, shift: bits })))) {
-    const starts = yield* startsOf(part, shift);
+/** A digit of the parts. */
+interface Digit {
+  readonly part: Uint32Array;
+  readonly shift: number;
+  readonly bits: 8 | 16;
+}
+
+/** The least first. */
+const digitsOf = ({ high, low }: Parts): Digit[] => {
+  const bits = digitBitsFor(high.length);
+  const shifts = Array.from({ length: 32 / bits }, (_, at) => at * bits);
+  return [low, high].flatMap((part) => shifts.map((shift) => ({ part, shift, bits })));
+};
+
+/** The places of the keys in the order of their parts: sorted by one digit after the other. */
+function* orderOf(parts: Parts): Generator<void, Uint32Array> {
+  let order = new Uint32Array(parts.high.length);
+  let next = new Uint32Array(order.length);
+  for (let at = 0; at < order.length; at += 1) {
+    order[at] = at;
+    if (at % stepMax === stepMax - 1) yield;
+  }
+  for (const digit of digitsOf(parts)) {
+    const starts = yield* startsOf(digit);
     if (starts === undefined) continue;
     for (let at = 0; at < order.length; at += 1) {
       const index = numberAt(order, at);
-      const digit = digitOf(part, index, shift);
-      const place = numberAt(starts, digit);
+      const value = valueAt(digit, index);
+      const place = numberAt(starts, value);
       next[place] = index;
-      starts[digit] = place + 1;
+      starts[value] = place + 1;
       if (at % stepMax === stepMax - 1) yield;
     }
     [order, next] = [next, order];
@@ -214,24 +235,26 @@ function* orderOf({ high, low }: Parts): Generator<void, Uint32Array> {
   return order;
 }
 
-/** Where the keys of each digit begin; undefined when all have the same, so that there is nothing to sort. */
-function* startsOf(part: Uint32Array, shift: number): Generator<void, Uint32Array | undefined> {
-  const counts = new Uint32Array(digitCount);
-  for (let at = 0; at < part.length; at += 1) {
-    const digit = digitOf(part, at, shift);
-    counts[digit] = numberAt(counts, digit) + 1;
+/** Where the keys of each value of a digit begin; undefined when all have the same, so nothing is to be sorted. */
+function* startsOf(digit: Digit): Generator<void, Uint32Array | undefined> {
+  const { length } = digit.part;
+  const counts = new Uint32Array(2 ** digit.bits);
+  for (let at = 0; at < length; at += 1) {
+    const value = valueAt(digit, at);
+    counts[value] = numberAt(counts, value) + 1;
     if (at % stepMax === stepMax - 1) yield;
   }
-  if (counts[digitOf(part, 0, shift)] === part.length) return undefined;
+  if (counts[valueAt(digit, 0)] === length) return undefined;
   let start = 0;
-  for (let digit = 0; digit < digitCount; digit += 1) {
-    const count = numberAt(counts, digit);
-    counts[digit] = start;
+  for (let value = 0; value < counts.length; value += 1) {
+    const count = numberAt(counts, value);
+    counts[value] = start;
     start += count;
   }
   return counts;
 }
 
-const digitOf = (part: Uint32Array, at: number, shift: number): number => (numberAt(part, at) >>> shift) & 0xffff;
+const valueAt = ({ part, shift, bits }: Digit, at: number): number =>
+  (numberAt(part, at) >>> shift) & (bits === 8 ? 0xff : 0xffff);
 
 const numberAt = (numbers: Uint32Array, at: number): number => numbers[at] as number; // Nobody asks beyond the length.

@@ -53,6 +53,12 @@ export const keyOfMapKey = (mapKey: MapKey): Key => {
   return mapKey.charCodeAt(1) === 0x74 ? keyFromBytes(Buffer.from(mapKey.slice(2), 'latin1')) : mapKey.slice(2);
 };
 
+/** The canonical bytes of a key as a text of a unit each: texts compare as the bytes do. */
+export const byteTextOf = (mapKey: MapKey): string =>
+  typeof mapKey === 'string' && mapKey.startsWith('\0t')
+    ? mapKey.slice(2)
+    : Buffer.from(keyBytes(keyOfMapKey(mapKey))).toString('latin1');
+
 export const storedKeyOf = (mapKey: MapKey, maxParallelism: number): StoredKey => {
   const key = keyOfMapKey(mapKey);
   return { group: keyGroupOf(key, maxParallelism), bytes: keyBytes(key) };

@@ -237,7 +237,11 @@ const order = (bucket: Bucket): TimerEntry[] | undefined => {
 
 /** All entries of the bucket, the last to fire first. Entries may be deleted meanwhile. */
 function* orderSteps(bucket: Bucket): Generator<void, TimerEntry[]> {
-  const keys = [...bucket.keys.keys()];
+  const keys: MapKey[] = [];
+  for (const key of bucket.keys.keys()) {
+    keys.push(key);
+    if (keys.length % manyKeys === 0) yield;
+  }
   yield* sortSteps(keys);
   const entries: TimerEntry[] = [];
   for (let at = keys.length - 1; at >= 0; at -= 1) {

@@ -69,5 +69,6 @@ test.each(Object.entries(many))('many keys sort by their bytes, in steps: %s', (
   let steps = 0;
   for (const _ of sortSteps(keys)) steps += 1;
   expect(keys).toEqual(expected);
-  expect(steps).toBeGreaterThan(10);
+  // Each goes over the keys a few times, and never over more than some hundred at once (I20).
+  expect(steps).toBeGreaterThan((3 * keys.length) / 512);
 });
