@@ -39,8 +39,7 @@ const closeInTime = async (
   try {
     if (await wayOut.closed(closing, limitMs)) return;
     logger.warn({ job: name }, `job "${name}": ${what} did not close in time and is left behind`);
-    closing.catch(() => {}); // Said all there is to say.
   } catch (error) {
-    logger.warn({ error }, `job "${name}": ${what} failed to close: ${messageOf(error)}`);
+    logger.warn({ job: name, error }, `job "${name}": ${what} failed to close: ${messageOf(error)}`);
   }
 };

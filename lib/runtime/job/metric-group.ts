@@ -98,7 +98,6 @@ export class MetricTree {
 
   /** Puts every metric there is and will be into a registry. Doing it twice changes nothing. */
   registerIn(registry: MetricRegistry): void {
-    if (this.#registries.has(registry)) return;
     for (const family of this.#families.values()) register(family, registry);
     this.#registries.add(registry);
   }

@@ -124,7 +124,8 @@ export class JobMetrics {
    * await job.done;
    */
   registerIn(registry: MetricRegistry): void {
-    this.#tree.registerIn(withMethods('registry', registry, 'a Registry of prom-client', ['registerMetric']));
+    const methods = ['registerMetric', 'getSingleMetric'] as const;
+    this.#tree.registerIn(withMethods('registry', registry, 'a Registry of prom-client', methods));
   }
 
   /**

@@ -6,6 +6,8 @@ import { loadPackage } from '../../core/package-loading.ts';
 
 /** A registry of prom-client, of any version and copy: all that is asked of it. */
 export interface MetricRegistry {
+  /** The metric of that name, undefined if it holds none. */
+  getSingleMetric(name: string): unknown;
   /** Throws when another metric of that name is registered. */
   registerMetric(metric: never): void;
 }
@@ -20,48 +22,41 @@ export interface Series {
   values(): readonly object[];
 }
 
-/** What is in a registry by name: jobs share their names, and a registry takes each name once. */
-const joinedIn = new WeakMap<MetricRegistry, Map<string, Joined>>();
-
-/** Puts series into a registry, beside those of other jobs of the same name. */
+/**
+ * Puts series into a registry, beside those of other jobs of the same name: a registry takes each name once. What is in
+ * it, it says itself, since a user may empty it. Doing it twice changes nothing.
+ */
 export const register = (series: Series, registry: MetricRegistry): void => {
-  const names = joinedIn.get(registry) ?? new Map<string, Joined>();
-  joinedIn.set(registry, names);
-  const joined = names.get(series.name);
-  if (joined === undefined) {
-    const made = new Joined(series);
-    // A registry asks a metric for its name and `get` only; prom-client's own classes would keep every value a second
-    // time.
-    registry.registerMetric(made as never);
-    names.set(series.name, made);
-  } else {
-    joined.add(series);
-  }
+  const there = registry.getSingleMetric(series.name);
+  if (there instanceof Joined) there.add(series);
+  // A registry asks a metric for its name and `get` only; prom-client's own classes would keep every value a second
+  // time.
+  else registry.registerMetric(new Joined(series) as never);
 };
 
 /** The series of one name of all jobs in a registry, as prom-client sees a metric. */
 class Joined {
   readonly name: string;
-  readonly #series: Series[];
+  readonly #first: Series;
+  readonly #series: Set<Series>;
 
   constructor(first: Series) {
     this.name = first.name;
-    this.#series = [first];
+    this.#first = first;
+    this.#series = new Set([first]);
   }
 
   add(series: Series): void {
-    const [first] = this.#series;
-    if (first !== undefined && first.kind !== series.kind) {
+    const { kind } = this.#first;
+    if (kind !== series.kind)
       throw new TypeError(
-        `Expected the metric \`${this.name}\` to be a ${first.kind} as in the other job, got a ${series.kind}`,
+        `Expected the metric \`${this.name}\` to be a ${kind} as in the other job, got a ${series.kind}`,
       );
-    }
-    this.#series.push(series);
+    this.#series.add(series);
   }
 
   async get(): Promise<unknown> {
-    const [first] = this.#series;
-    return { ...first?.described(), values: this.#series.flatMap((series) => series.values()) };
+    return { ...this.#first.described(), values: [...this.#series].flatMap((series) => series.values()) };
   }
 
   /** Part of what a registry may ask for; the fields belong to those who count. */

@@ -218,6 +218,16 @@ describe("a registry of the user's", () => {
     expect(await registry.metrics()).toBe(`${own}${await tree.text()}`);
   });
 
+  test('that was emptied takes what there is again, and what comes', async () => {
+    const [registry, { tree }] = [new Registry(), makeTree()];
+    tree.root.getCounter('n').inc();
+    tree.registerIn(registry);
+    registry.clear();
+    tree.registerIn(registry);
+    tree.root.getCounter('later').inc(2);
+    expect(await registry.metrics()).toBe(await tree.text());
+  });
+
   test('is shared by jobs, which their label tells apart; a name that means two things is refused', async () => {
     const registry = new Registry();
     const [one, two] = ['one', 'two'].map((job) => {
