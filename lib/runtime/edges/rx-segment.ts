@@ -22,10 +22,13 @@ export interface RxSegmentOptions<I, O> {
 
 export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOptions<I, O>): Receiver<I> => {
   const input = new Subject<I>();
-  const output = new Results<O>(to, (error) => fail(operatorFailure(uid, error)));
   const outsideTurn = (what: string): StreamError =>
     new StreamError('EMIT_OUTSIDE_TURN', `the RxJS operator of \`${uid}\` ${what}`);
-  output.refusal = () => outsideTurn('emitted while it handled no value');
+  const output = new Results<O>({
+    to,
+    refusal: () => outsideTurn('emitted while it handled no value'),
+    fail: (error) => fail(operatorFailure(uid, error)),
+  });
   let watermark = MIN_TIMESTAMP;
   /** Throws in the turn what came through RxJS, which would report it far from its cause. */
   const leave = (): void => {
@@ -58,13 +61,20 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
       leave();
     },
     watermark(timestamp) {
-      if (timestamp === MAX_TIMESTAMP && watermark !== MAX_TIMESTAMP) complete();
+      if (timestamp === MAX_TIMESTAMP) complete();
       watermark = timestamp;
       to.watermark(timestamp);
     },
     status: (idle) => to.status(idle),
   };
 };
+
+interface ResultsOptions<O> {
+  readonly to: Receiver<O>;
+  /** The error of what is emitted while nothing is handled. */
+  readonly refusal: () => StreamError;
+  readonly fail: (error: unknown) => void;
+}
 
 /** What comes out. */
 class Results<O> extends DirectObserver<O> {
@@ -74,25 +84,22 @@ class Results<O> extends DirectObserver<O> {
   /** That of the value in hand. */
   timestamp: Timestamp = MIN_TIMESTAMP;
   thrown: { readonly error: unknown } | undefined;
-  refusal: () => StreamError = () =>
-    new StreamError('EMIT_OUTSIDE_TURN', 'an RxJS operator emitted while it handled no value');
-  readonly #to: Receiver<O>;
-  readonly #fail: (error: unknown) => void;
+  readonly #options: ResultsOptions<O>;
 
-  constructor(to: Receiver<O>, fail: (error: unknown) => void) {
+  constructor(options: ResultsOptions<O>) {
     super();
-    this.#to = to;
-    this.#fail = fail;
+    this.#options = options;
   }
 
   protected override onNext(value: O): void {
-    if (this.handling) this.#to.record(value, this.timestamp);
-    else this.error(this.refusal());
+    const { to, refusal } = this.#options;
+    if (this.handling) to.record(value, this.timestamp);
+    else this.error(refusal());
   }
 
   protected override onError(error: unknown): void {
     if (this.handling || this.subscribing) this.thrown = { error };
-    else this.#fail(error);
+    else this.#options.fail(error);
   }
 
   protected override onComplete(): void {
