@@ -22,7 +22,7 @@ import type { WorkQueue } from '../work/work.ts';
 import { assemble, queuesOf, type AssembledFor, type DomainOptions, type DomainParts, type Found } from './assemble.ts';
 import { refuseGrown } from './grown-input.ts';
 import { sliceAgain } from './slices.ts';
-import { tickTopology } from './ticks.ts';
+import { tickAgain } from './ticks.ts';
 import type { Turns } from './turns.ts';
 
 export interface Resumed extends Recorded {
@@ -295,7 +295,7 @@ export class Domain implements Replayed, AssembledFor {
   }
 
   tick(turn: TickTurn): void {
-    tickTopology(this.topology, turn);
+    tickAgain(this.topology, turn);
   }
 
   get isHeld(): boolean {

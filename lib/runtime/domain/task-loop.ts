@@ -10,7 +10,7 @@ import type { SourceBatch } from '../../core/connector.ts';
 import { invariant } from '../../core/errors.ts';
 import { LoopSlice } from '../../core/slice.ts';
 import type { Places } from '../edges/places.ts';
-import type { PushOptions, SourceHost } from '../hosts/source-host.ts';
+import type { Pushed, PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type Turn } from '../journal/turn.ts';
 import { ReadySplits, type HostedSplit } from './ready-splits.ts';
@@ -176,12 +176,12 @@ export class TaskLoop {
     }
     const start = clock.elapsed();
     this.#turnStart = start;
-    let count = 0;
+    let pushed: Pushed = { count: 0 };
     const done = this.#turn(
-      () => (count = host.push(split, this.#size.records, this.#push)),
-      () => ({ kind: 'records', ...facts, count, ...markOfPosition(split.position) }),
+      () => (pushed = host.push(split, this.#size.records, this.#push)),
+      () => ({ kind: 'records', ...facts, ...pushed, ...markOfPosition(split.position) }),
     );
-    this.#size.took(count, clock.elapsed() - start);
+    this.#size.took(pushed.count, clock.elapsed() - start);
     const handedOver = !this.#options.journals && !host.source.replayable && !split.hasRecords;
     if (done && handedOver) this.#acknowledge(split, split.position);
     return done;

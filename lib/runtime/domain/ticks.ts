@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Timestamp } from '../../core/element.ts';
 import type { Places } from '../edges/places.ts';
 import type { Topology } from '../hosts/topology.ts';
-import type { TickTurn } from '../journal/turn.ts';
+import type { TickedSplit, TickTurn } from '../journal/turn.ts';
 import type { TaskLoop } from './task-loop.ts';
 import { Ticker } from './ticker.ts';
 import type { Turns } from './turns.ts';
@@ -62,15 +62,27 @@ export class Ticks {
     const splits = topology.sources.flatMap((source) => source.dueForTick(now, loop.asks && !stoodStill));
     // Behind what is left of other turns it would run later than it says; the next tick sees what this one would have.
     if (!turns.isHeld && (splits.length > 0 || this.#timerInMs(now) <= 0)) {
-      const turn: TickTurn = { kind: 'tick', now, ...(splits.length > 0 && { splits }) };
+      let turn: TickTurn = { kind: 'tick', now, ...(splits.length > 0 && { splits }) };
       turns.run(
-        () => tickTopology(topology, turn),
+        () => (turn = this.#done(turn)),
         () => turn,
         now,
       );
     }
     watchdog.look(clock.elapsed());
     loop.wake();
+  }
+
+  /** Does a tick, up to where something is left for slices: records of a timer would have to finish that first. */
+  #done(turn: TickTurn): TickTurn {
+    const { topology, turns } = this.#options;
+    const { now, splits = [] } = turn;
+    for (const [index, split] of splits.entries()) {
+      tickSplit(topology, split, now);
+      if (turns.isHeld) return { ...turn, splits: splits.slice(0, index + 1), cut: true };
+    }
+    fireTimers(topology, now);
+    return turn;
   }
 
   /** Until the next processing-time timer is due: when the clock has passed it. */
@@ -89,10 +101,19 @@ export class Ticks {
   }
 }
 
-/** What a tick does, live or replayed. Runs in a turn. */
-export const tickTopology = (topology: Pick<Topology, 'operators' | 'source'>, turn: TickTurn): void => {
-  const { source, operators } = topology;
-  const { now, splits = [] } = turn;
-  for (const [number, split, quiet] of splits) source(number)?.tick(split, now, quiet);
+const tickSplit = (
+  { source }: Pick<Topology, 'source'>,
+  [number, split, quiet]: TickedSplit,
+  now: Timestamp,
+): void => source(number)?.tick(split, now, quiet);
+
+const fireTimers = ({ operators }: Pick<Topology, 'operators'>, now: Timestamp): void => {
   for (const operator of operators) operator.processingTime(now - 1);
+};
+
+/** What a recorded tick did. Runs in a turn. */
+export const tickAgain = (topology: Pick<Topology, 'operators' | 'source'>, turn: TickTurn): void => {
+  const { now, splits = [], cut = false } = turn;
+  for (const split of splits) tickSplit(topology, split, now);
+  if (!cut) fireTimers(topology, now);
 };

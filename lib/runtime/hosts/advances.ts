@@ -8,8 +8,9 @@
  *  - An advance is over when no timer is left that is due; then it goes on to what stands behind the operator. So the
  *    watermark is held meanwhile, and nothing on time becomes late.
  *  - Nothing overtakes it: while any operator has an advance open, sources are not pulled (a place is full) and no
- *    other turn runs. What comes in the same turn all the same finishes the advance first: a record through `gate`,
- *    anything else waits its turn here.
+ *    other turn runs. The turn that has left it ends there: a push in front of the next record, a tick in front of the
+ *    next split or of the timers of the clock. What comes in the same turn all the same, say in one that was recorded
+ *    before that was so, finishes the advance first: a record through `gate`; anything else waits its turn here.
  *  - An open advance is state: the timers that have not fired are, and the host's part of a checkpoint holds the rest.
  */
 import type { Timestamp } from '../../core/element.ts';

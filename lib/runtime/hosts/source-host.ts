@@ -50,12 +50,27 @@ export interface PushOptions {
   readonly mayGoOn?: (() => boolean) | undefined;
 }
 
+/** What a push has done: the part of a `records` turn that its replay needs. */
+export interface Pushed {
+  /** Records that were handed over. */
+  readonly count: number;
+  /** Then it stopped behind the watermark that the next record has met. */
+  readonly emits?: true | undefined;
+}
+
 interface Run {
   readonly from: number;
   readonly to: number;
   /** Where the batch was cut before. */
   readonly cursor: number;
   readonly ignorePlaces: boolean;
+}
+
+/** Where a run has stopped. */
+interface Passed {
+  readonly at: number;
+  /** Behind the watermark that the record there has met. */
+  readonly emits?: true | undefined;
 }
 
 /** Records after which it is looked whether a turn may go on. */
@@ -126,29 +141,42 @@ export class SourceHost<T> {
   }
 
   /**
-   * Hands over up to `max` records of one batch, fewer when a place fills up or `mayGoOn` says no. Runs in a turn.
-   * Returns how many.
+   * Hands over up to `max` records of one batch, fewer when a place fills up or `mayGoOn` says no: also one that is
+   * filled by a watermark in front of a record, which may leave timers for slices. Runs in a turn.
    */
-  push(split: Split<T>, max: number, { ignorePlaces = false, mayGoOn = always }: PushOptions = {}): number {
+  push(split: Split<T>, max: number, { ignorePlaces = false, mayGoOn = always }: PushOptions = {}): Pushed {
     const { front } = split;
-    if (front === undefined) return 0;
+    if (front === undefined) return { count: 0 };
     const { batch, cursor } = front;
     const { places, strategy } = this.#options;
     const { emitEvery } = strategy;
     const end = Math.min(batch.values.length, cursor + max);
-    if (split.generator.idle) this.#change(split, split.generator.wake());
-    let at = cursor;
-    let emitAt = at + emitEvery - (split.records % emitEvery);
-    while (at < end) {
-      at = this.#passNamed(split, batch, { from: at, to: Math.min(end, emitAt, at + lookEvery), cursor, ignorePlaces });
-      if (at === emitAt) {
+    this.#wake(split);
+    let passed: Passed = { at: cursor };
+    let emitAt = cursor + emitEvery - (split.records % emitEvery);
+    while (passed.at < end) {
+      const from = passed.at;
+      const to = Math.min(end, emitAt, from + lookEvery);
+      passed = this.#passNamed(split, batch, { from, to, cursor, ignorePlaces });
+      if (passed.emits === true) break;
+      if (passed.at === emitAt) {
         emitAt += emitEvery;
         this.#emit(split);
       }
       if ((places.full && !ignorePlaces) || !mayGoOn()) break;
     }
-    split.advance(at);
-    return at - cursor;
+    split.advance(passed.at);
+    return { count: passed.at - cursor, ...(passed.emits && { emits: passed.emits }) };
+  }
+
+  /**
+   * The next record of the split is behind its bound: the watermark that it meets goes in front of it, so that what is
+   * late does not depend on when the next one would come. Runs in a turn, and follows from the split's past alone.
+   */
+  emitInFront(split: Split<T>): void {
+    this.#wake(split);
+    split.generator.onRecords(MIN_TIMESTAMP);
+    this.#emit(split);
   }
 
   /**
@@ -274,7 +302,7 @@ export class SourceHost<T> {
   }
 
   /** What is thrown here and has no name yet is thrown by the strategy of the source. */
-  #passNamed(split: Split<T>, batch: SourceBatch<T>, run: Run): number {
+  #passNamed(split: Split<T>, batch: SourceBatch<T>, run: Run): Passed {
     try {
       return this.#pass(split, batch, run);
     } catch (error) {
@@ -282,8 +310,8 @@ export class SourceHost<T> {
     }
   }
 
-  /** Hands over the records from `from` up to `to`, or until a place is full. Returns where it stopped. */
-  #pass(split: Split<T>, { values, timestamps, sides }: SourceBatch<T>, run: Run): number {
+  /** Hands over the records from `from` up to `to`, or until a place is full. */
+  #pass(split: Split<T>, { values, timestamps, sides }: SourceBatch<T>, run: Run): Passed {
     const { places, strategy, output } = this.#options;
     const { timestampOf } = strategy;
     const { record } = output;
@@ -305,9 +333,9 @@ export class SourceHost<T> {
           greatest = timestamp;
           bound = greatest - boundMs;
         } else if (timestamp < bound) {
-          // It is behind its bound: what is late does not depend on when the next watermark would come.
           generator.onRecords(greatest);
-          this.#emit(split);
+          this.emitInFront(split);
+          if (places.full && !ignorePlaces) return { at, emits: true };
           bound = MIN_TIMESTAMP;
         }
         record(value, timestamp);
@@ -316,7 +344,12 @@ export class SourceHost<T> {
       if (places.full && !ignorePlaces) break;
     }
     generator.onRecords(greatest);
-    return at;
+    return { at };
+  }
+
+  /** Something comes of a split: one that is idle is active again before. */
+  #wake(split: Split<T>): void {
+    if (split.generator.idle) this.#change(split, split.generator.wake());
   }
 
   #emit(split: Split<T>): void {

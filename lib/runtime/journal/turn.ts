@@ -16,6 +16,8 @@ export type Turn =
       readonly split: string;
       readonly count: number;
       readonly position?: unknown;
+      /** Behind them it emits its watermark: the next record is behind its bound, and comes in a later turn. */
+      readonly emits?: true | undefined;
     })
   /** These records of a split that can't be read again are accepted. */
   | { readonly kind: 'input'; readonly source: number; readonly split: string; readonly input: RecordedInput }
@@ -36,6 +38,8 @@ export type TickTurn = Marks & {
   readonly kind: 'tick';
   readonly now: Timestamp;
   readonly splits?: readonly TickedSplit[] | undefined;
+  /** Something was left for slices behind these splits, so that it ended there: timers fire with the next one. */
+  readonly cut?: true | undefined;
 };
 
 /**
@@ -88,15 +92,16 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   records: {
     letter: 'r',
     moves: true,
-    pack: ({ source, split, count, now, submitted, position }) =>
-      packed([source, split, count, now, submitted, position]),
-    unpack: ([source, split, count, now, submitted, position]) => ({
+    pack: ({ source, split, count, now, submitted, position, emits }) =>
+      packed([source, split, count, now, submitted, position, bit(emits)]),
+    unpack: ([source, split, count, now, submitted, position, emits]) => ({
       kind: 'records',
       source: number(source),
       split: text(split),
       count: number(count),
       ...marks(now, submitted),
       ...(isAbsent(position) ? {} : { position }),
+      ...(isAbsent(emits) ? {} : { emits: true }),
     }),
   },
   input: {
@@ -148,13 +153,16 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
   tick: {
     letter: 'c',
     moves: false,
-    pack: ({ now, submitted, splits }) =>
-      packed([now, submitted, splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)])]),
-    unpack: ([now, submitted, splits]) => ({
+    pack: ({ now, submitted, splits, cut }) => {
+      const ticked = splits?.map(([source, split, quiet]) => [source, split, quiets.indexOf(quiet)]);
+      return packed([now, submitted, ticked, bit(cut)]);
+    },
+    unpack: ([now, submitted, splits, cut]) => ({
       kind: 'tick',
       ...marks(undefined, submitted),
       now: number(now),
       ...(isAbsent(splits) ? {} : { splits: unpackSplits(splits) }),
+      ...(isAbsent(cut) ? {} : { cut: true }),
     }),
   },
   start: { letter: 'l', moves: false, pack: () => [], unpack: () => ({ kind: 'start' }) },
@@ -190,7 +198,7 @@ export const moves = ({ kind }: Turn): boolean => kinds[kind].moves;
 export const mergeTurns = (first: Turn, second: Turn): Turn | undefined => {
   if (first.kind !== 'records' || second.kind !== 'records') return undefined;
   if (first.source !== second.source || first.split !== second.split) return undefined;
-  if (first.now !== undefined || second.now !== undefined) return undefined;
+  if (first.now !== undefined || second.now !== undefined || first.emits === true) return undefined;
   // Two lists would be copied over and over; one that submits nothing joins any other.
   if (first.submitted !== undefined && second.submitted !== undefined) return undefined;
   const { position: _, ...rest } = first;
@@ -215,5 +223,7 @@ const packed = (fields: unknown[]): PackedTurn => {
   for (let at = 0; at < fields.length; at += 1) fields[at] ??= null;
   return fields;
 };
+
+const bit = (flag: true | undefined): 1 | undefined => (flag === true ? 1 : undefined);
 
 const isAbsent = (field: unknown): field is null | undefined => field === null || field === undefined;

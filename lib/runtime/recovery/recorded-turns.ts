@@ -47,9 +47,10 @@ const kinds: { readonly [K in Turn['kind']]: RecordedTurn<Extract<Turn, { readon
         }
         const records = Math.min(left, turnRecordsMax);
         job.turns.replay(turn.now, () => {
-          pushed = host.push(split, records, { ignorePlaces: true });
+          pushed = host.push(split, records, { ignorePlaces: true }).count;
         });
       }
+      if (turn.emits === true) job.turns.replay(turn.now, () => host.emitInFront(split));
       const { position } = markOfPosition(split.position);
       if (turn.position === undefined || turn.position === position) return undefined;
       const [now, then] = [encodeText(position), encodeText(turn.position)];

@@ -10,9 +10,9 @@ import { settingsOf } from '../../../lib/environment-options.ts';
 import { emptyHeader, type Header } from '../../../lib/runtime/checkpoint/header.ts';
 import { assemble, queuesOf, type AssembledFor, type DomainParts } from '../../../lib/runtime/domain/assemble.ts';
 import { sliceAgain } from '../../../lib/runtime/domain/slices.ts';
-import { tickTopology } from '../../../lib/runtime/domain/ticks.ts';
+import { tickAgain } from '../../../lib/runtime/domain/ticks.ts';
 import type { Turns } from '../../../lib/runtime/domain/turns.ts';
-import type { SourceHost } from '../../../lib/runtime/hosts/source-host.ts';
+import type { Pushed, SourceHost } from '../../../lib/runtime/hosts/source-host.ts';
 import type { Split } from '../../../lib/runtime/hosts/split.ts';
 import type { Topology } from '../../../lib/runtime/hosts/topology.ts';
 import { makeLogger } from '../../../lib/runtime/job/logging.ts';
@@ -105,13 +105,14 @@ export class Life implements Replayed, AssembledFor {
     const from = host.split(split);
     for (let left = count; left > 0;) {
       if (!from.hasRecords) await this.#read(host, from);
-      let pushed = 0;
+      await this.parts.slices.finish();
+      let pushed: Pushed = { count: 0 };
       this.turns.run(
         () => (pushed = host.push(from, left)),
-        () => ({ kind: 'records', source: host.number, split, count: pushed, ...markOfPosition(from.position) }),
+        () => ({ kind: 'records', source: host.number, split, ...pushed, ...markOfPosition(from.position) }),
       );
       this.#throwFailure();
-      left -= pushed;
+      left -= pushed.count;
     }
   }
 
@@ -228,7 +229,7 @@ export class Life implements Replayed, AssembledFor {
   }
 
   tick(turn: TickTurn): void {
-    tickTopology(this.topology, turn);
+    tickAgain(this.topology, turn);
   }
 
   get isHeld(): boolean {

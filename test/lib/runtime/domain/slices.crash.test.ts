@@ -76,3 +76,48 @@ test('a process that dies at each turn in turn goes on where its timers were', a
     expect(crashed.received.get('calls')?.length, `turn ${number}`).toBe(received.get('calls')?.length);
   }
 });
+
+/**
+ * Records behind their bound, each of which meets a watermark that makes timers due, and ticks that bring the last of
+ * them, in front of timers of the clock.
+ */
+const disordered: Pipeline = (env, process) => {
+  env
+    .fromSource(
+      process.source({ name: 'numbers', splits: { a: numbers(40) }, batchMax: 8, latencyMax: 400 }),
+      WatermarkStrategy.boundedOutOfOrderness<number>(0)
+        .withTimestamps((value) => (value % 8 === 7 ? value * 10 - 60 : value * 10))
+        .withEmitEvery(1000)
+        .withIdleness(50),
+    )
+    .keyBy((value) => value % 5)
+    .process({
+      emits: type<number>(),
+      process(value, ctx) {
+        ctx.emit(value);
+        ctx.timers.register(ctx.now() + 20, { domain: 'processing' });
+      },
+      onTimer: (_timer, ctx) => ctx.emit(1000 + Number(ctx.key)),
+    })
+    .keyBy((value) => value)
+    .process({
+      emits: type<number>(),
+      process: (value, ctx) => void ctx.timers.register(value < 1000 ? value : 0),
+      onTimer: (_timer, ctx) => ctx.emit(Number(ctx.key)),
+    })
+    .asyncMap((value, call) => process.call(call, { answer: () => value }))
+    .sinkTo(process.collect('calls'));
+};
+
+test('a process may die behind a turn that ended where something was left', async () => {
+  let [emits, cut, crashes] = [0, 0, 0];
+  for (const seed of numbers(40)) {
+    const result = await simulate({ seed, pipeline: disordered, environment: { timersPerTurn: 1 + (seed % 2) } });
+    const received = result.received.get('calls') as readonly number[]; // The pipeline's.
+    expect([...new Set(received)].filter((value) => value < 1000).length, `seed ${seed}`).toBe(40);
+    emits += result.history.filter((turn) => turn.kind === 'records' && turn.emits === true).length;
+    cut += result.history.filter((turn) => turn.kind === 'tick' && turn.cut === true).length;
+    crashes += result.crashes;
+  }
+  expect([emits > 40, cut > 5, crashes > 20], `${emits} ${cut} ${crashes}`).toEqual([true, true, true]);
+});

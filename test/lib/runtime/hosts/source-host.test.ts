@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { defineSource, WatermarkStrategy } from '../../../../lib/index.ts';
 import type { Timestamp } from '../../../../lib/core/element.ts';
+import type { Split } from '../../../../lib/runtime/hosts/split.ts';
 import { batchOf, HostedSource, type Stamped } from './sources.ts';
 
 const byTs = (strategy: WatermarkStrategy<Stamped>): WatermarkStrategy<Stamped> =>
@@ -102,11 +103,36 @@ describe('watermarks', () => {
     split.take(batchOf(stamped(1, 2, 3)));
     const place = hosted.places.make({ name: 'p', max: 1 });
     place.add(1);
-    expect([hosted.host.push(split, 9), split.position, split.hasRecords]).toEqual([1, 1, true]);
-    expect([hosted.host.push(split, 9, { ignorePlaces: true }), split.position, split.hasRecords]).toEqual([
-      2,
-      3,
-      false,
+    expect([hosted.host.push(split, 9), split.position, split.hasRecords]).toEqual([{ count: 1 }, 1, true]);
+    const rest = hosted.host.push(split, 9, { ignorePlaces: true });
+    expect([rest, split.position, split.hasRecords]).toEqual([{ count: 2 }, 3, false]);
+  });
+
+  test('a place that a watermark in front of a record fills cuts a batch between the two, and a replay does so too', () => {
+    const strategy = WatermarkStrategy.boundedOutOfOrderness<Stamped>(2).withEmitEvery(1000);
+    const run = (push: (hosted: HostedSource<Stamped>, split: Split<Stamped>) => unknown) => {
+      const hosted = new HostedSource(byTs(strategy));
+      const split = hosted.split('a');
+      split.take(batchOf(stamped(1, 10, 4, 5, 11)));
+      return [push(hosted, split), hosted.log, hosted.host.snapshot()];
+    };
+    const [pushed, log, state] = run((hosted, split) => {
+      const place = hosted.places.make({ name: 'p', max: 1 });
+      hosted.onWatermark = () => place.add(1);
+      return hosted.host.push(split, 9);
+    });
+    expect([pushed, (log as unknown[]).at(-1)]).toEqual([{ count: 2, emits: true }, ['watermark', 7]]);
+    const again = run((hosted, split) => {
+      hosted.host.push(split, 2, { ignorePlaces: true });
+      hosted.host.emitInFront(split);
+      return pushed;
+    });
+    expect(again).toEqual([pushed, log, state]);
+    // The record is handed over then, behind no other watermark; a replay that is told nothing does not stop.
+    const [all, whole] = run((hosted, split) => hosted.host.push(split, 9, { ignorePlaces: true }));
+    expect([all, (whole as unknown[]).slice(3)]).toEqual([
+      { count: 5 },
+      [4, 5, 11].map((ts, at) => ['record', { n: at + 2, ts }, ts]),
     ]);
   });
 
@@ -115,7 +141,7 @@ describe('watermarks', () => {
       const hosted = new HostedSource(byTs(WatermarkStrategy.monotonous<Stamped>().withEmitEvery(every)));
       const split = hosted.split('a');
       split.take(batchOf(stamped(...Array.from({ length: 500 }, (_, n) => n))));
-      expect(hosted.host.push(split, 500, { mayGoOn: () => false })).toBeLessThanOrEqual(64);
+      expect(hosted.host.push(split, 500, { mayGoOn: () => false }).count).toBeLessThanOrEqual(64);
     }
   });
 });
@@ -203,7 +229,7 @@ describe('records that can not be read again', () => {
     const split = hosted.split('a');
     const value = { list: [1] };
     split.accept({ values: ['x', value, 'z'], timestamps: [1, 2, 3], sides: [[2, 'odd']], position: 30 });
-    expect([split.hasRecords, split.position, hosted.host.push(split, 9)]).toEqual([false, 30, 0]);
+    expect([split.hasRecords, split.position, hosted.host.push(split, 9)]).toEqual([false, 30, { count: 0 }]);
     split.release();
     hosted.host.push(split, 1);
     const snapshot = structuredClone(hosted.host.snapshot());

@@ -22,6 +22,8 @@ export class HostedSource<T> {
   readonly lines: string[] = [];
   readonly metrics = new MetricTree({ job: 'test', clock: systemClock });
   watermark = MIN_TIMESTAMP;
+  /** What a watermark brings about. */
+  onWatermark: () => void = () => {};
 
   constructor(strategy: WatermarkStrategy<T>, source: Source<T> = collection<T>([])) {
     const note = (_facts: unknown, message?: string): void => void this.lines.push(message ?? '');
@@ -42,6 +44,7 @@ export class HostedSource<T> {
         watermark: (timestamp) => {
           this.watermark = timestamp;
           this.log.push(['watermark', timestamp]);
+          this.onWatermark();
         },
         status: (idle) => void this.log.push(['idle', idle]),
       },

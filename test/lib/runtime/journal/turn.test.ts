@@ -8,6 +8,7 @@ describe('a turn in the log', () => {
     { kind: 'records', source: 1, split: 'a', count: 7 },
     { kind: 'records', source: 1, split: 'a', count: 7, now: 5, submitted: [1, 2], position: 'p' },
     { kind: 'records', source: 1, split: 'a', count: 7, position: 0 },
+    { kind: 'records', source: 1, split: 'a', count: 0, emits: true },
     {
       kind: 'input',
       source: 1,
@@ -25,6 +26,7 @@ describe('a turn in the log', () => {
     { kind: 'slice', count: 0, now: 4, submitted: [7] },
     { kind: 'tick', now: 4 },
     { kind: 'tick', now: 4, submitted: [7] },
+    { kind: 'tick', now: 4, cut: true },
     {
       kind: 'tick',
       now: 4,
@@ -71,6 +73,7 @@ describe('two turns that follow each other', () => {
     expect(mergeTurns(records(2, { submitted: [1] }), records(3, { submitted: [2] }))).toBeUndefined();
     expect(mergeTurns(records(2, { now: 1 }), records(3))).toBeUndefined();
     expect(mergeTurns(records(2), { ...records(3), split: 'b' } as Turn)).toBeUndefined();
+    expect(mergeTurns(records(2, { emits: true }), records(3))).toBeUndefined();
     expect(mergeTurns(records(2), { kind: 'start' })).toBeUndefined();
   });
 });
