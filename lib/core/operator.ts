@@ -3,6 +3,7 @@
  * timers, work and holds. Each has a page of its own; this one says what an operator is and what it is given.
  *
  * Rules:
+ *  - Capabilities are asked for when the operator is made, and not later: they are restored before its first turn.
  *  - Everything is synchronous; waiting is a capability (`work`). A thenable returned from `process` is an error (I13).
  *  - State and timers are reached only in a turn, while their key is current; handles throw elsewhere (I2).
  *  - Time comes from `now()`, which records it with the turn, so that replay sees the same (I9).

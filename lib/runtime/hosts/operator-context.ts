@@ -9,14 +9,14 @@ import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
 import { unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
-import type { DerivedTimer, Timer, Timers } from '../../core/timer.ts';
+import type { DerivedTimer, DerivedTimers, Timer, Timers } from '../../core/timer.ts';
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
-import { refusal } from '../../core/options.ts';
+import { flag, integer, knownOptions, oneOf, refusal, type OptionNames } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { checkTimestamp } from '../../core/timestamp.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
-import { DerivedTimers } from '../../state/derived-timers.ts';
+import { DerivedTimers as DerivedTimerService } from '../../state/derived-timers.ts';
 import { TimerService } from '../../state/timers.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
@@ -86,9 +86,11 @@ export class Asked<O> {
   /** Handles of its states by name. */
   readonly states = new Map<string, unknown>();
   timers: TimerService | undefined;
-  derived: DerivedTimers | undefined;
+  derived: DerivedTimerService | undefined;
   holds: HoldQueue<O> | undefined;
   work: WorkQueue | undefined;
+  /** The operator is made: what it asked for later would be restored by nobody, and brought nothing. */
+  isComplete = false;
 
   /** Whether a key has to be current while the operator works. */
   get usesKey(): boolean {
@@ -107,6 +109,18 @@ export const behindHolds = <O>({ output, sides }: Pick<ContextOptions<O>, 'outpu
 };
 
 const defaultInFlightMax = 1000;
+
+const workOptionNames = {
+  inFlightMax: true,
+  pendingMax: true,
+  timeout: true,
+} as const satisfies OptionNames<WorkOptions>;
+
+const holdOptionNames = {
+  order: true,
+  overtakeWatermarks: true,
+  keyOrder: true,
+} as const satisfies OptionNames<HoldOptions>;
 
 export class HostContext<O> implements OperatorContext<O> {
   readonly uid: string;
@@ -146,6 +160,7 @@ export class HostContext<O> implements OperatorContext<O> {
   }
 
   state<H>(descriptor: StateDescriptor<H>): H {
+    this.#askInTime('state');
     const { name } = descriptor;
     const handle = this.#state.state(descriptor, this.#options.stateNumbers.get(name) ?? this.#nextState++);
     this.#asked.states.set(name, handle);
@@ -167,8 +182,7 @@ export class HostContext<O> implements OperatorContext<O> {
         return timers.watermark;
       },
       register: (timestamp, { namespace = 0, domain = 'event' } = {}) => {
-        // At the end of the input: that timer fires with the final watermark.
-        if (timestamp !== MAX_TIMESTAMP) checkTimestamp(timestamp, this.uid, 'a timer that it registers');
+        this.#checkTimer(timestamp);
         timers.register(timestamp, namespace, domain);
       },
       delete: (timestamp, { namespace = 0, domain = 'event' } = {}) => timers.delete(timestamp, namespace, domain),
@@ -177,26 +191,35 @@ export class HostContext<O> implements OperatorContext<O> {
 
   derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers {
     this.#askOnceForTimers();
-    const derived = new DerivedTimers({ keys: this.#options.keys, fire: this.#named(onTimer) });
+    const { keys, foreign = false } = this.#options;
+    const derived = new DerivedTimerService({ keys, fire: this.#named(onTimer) });
     this.#asked.derived = derived;
-    return derived;
+    if (!foreign) return derived;
+    return {
+      get watermark() {
+        return derived.watermark;
+      },
+      register: (timestamp, namespace) => {
+        this.#checkTimer(timestamp);
+        derived.register(timestamp, namespace);
+      },
+    };
   }
 
   work<W, R>(worker: Worker<W, R>, options: WorkOptions = {}): Work<W> {
+    this.#askInTime('work');
+    knownOptions('work', options, workOptionNames);
+    if (this.#asked.work !== undefined && (options.inFlightMax !== undefined || options.pendingMax !== undefined))
+      throw new TypeError(`Expected operator \`${this.uid}\` to bound its work once, with its first worker`);
     this.#asked.work ??= this.#makeWork(options);
     return this.#asked.work.register(worker, options);
   }
 
   holds(options: HoldOptions = {}): Holds<O> {
+    this.#askInTime('holds');
     if (this.#asked.holds !== undefined)
       throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`holds\` once`);
-    if (options.order === 'arrival' && options.overtakeWatermarks === true) {
-      throw refusal(
-        'overtakeWatermarks',
-        "false or left out with order 'arrival', which lets no result overtake another",
-        true,
-      );
-    }
+    checkHolds(options);
     const { keys, foreign = false } = this.#options;
     const out: HoldsReceiver<O> = {
       ...behindHolds(this.#options),
@@ -231,8 +254,9 @@ export class HostContext<O> implements OperatorContext<O> {
     return this.#options.services.now();
   }
 
-  place(options: PlaceOptions): Place {
-    return this.#options.services.places.make({ ...options, name: `${this.uid}.${options.name}` });
+  place({ name, max }: PlaceOptions): Place {
+    this.#askInTime('place');
+    return this.#options.services.places.make({ name: `${this.uid}.${name}`, max: integer('max', max, { min: 1 }) });
   }
 
   #makeOutput(): Output<O> {
@@ -245,7 +269,18 @@ export class HostContext<O> implements OperatorContext<O> {
     return foreign === true ? checkedOutput(this.uid, made) : made;
   }
 
+  #askInTime(what: keyof OperatorContext<O>): void {
+    if (this.#asked.isComplete)
+      throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`${what}\` when it is made, and not later`);
+  }
+
+  #checkTimer(timestamp: Timestamp): void {
+    // At the end of the input: that timer fires with the final watermark.
+    if (timestamp !== MAX_TIMESTAMP) checkTimestamp(timestamp, this.uid, 'a timer that it registers');
+  }
+
   #askOnceForTimers(): void {
+    this.#askInTime('timers');
     if (this.#asked.timers !== undefined || this.#asked.derived !== undefined)
       throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` or \`derivedTimers\` once`);
   }
@@ -263,6 +298,8 @@ export class HostContext<O> implements OperatorContext<O> {
 
   #makeWork({ inFlightMax = defaultInFlightMax, pendingMax = 2 * inFlightMax }: WorkOptions): WorkQueue {
     const { services, number, keys } = this.#options;
+    integer('inFlightMax', inFlightMax, { min: 1 });
+    integer('pendingMax', pendingMax, { min: 1 });
     if (services.work === undefined) throw new TypeError(`Expected operator \`${this.uid}\` to run where work can run`);
     return new WorkQueue({
       operator: number,
@@ -279,3 +316,17 @@ export class HostContext<O> implements OperatorContext<O> {
     });
   }
 }
+
+const checkHolds = (options: HoldOptions): void => {
+  knownOptions('holds', options, holdOptionNames);
+  const { order = 'completion', overtakeWatermarks = false, keyOrder = false } = options;
+  oneOf('order', order, ['completion', 'arrival']);
+  flag('overtakeWatermarks', overtakeWatermarks);
+  flag('keyOrder', keyOrder);
+  if (order === 'arrival' && overtakeWatermarks)
+    throw refusal(
+      'overtakeWatermarks',
+      "false or left out with order 'arrival', which lets no result overtake another",
+      true,
+    );
+};

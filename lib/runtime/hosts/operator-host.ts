@@ -76,6 +76,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
     if (typeof operator === 'function') {
       const context = new HostContext(options, this.#state, this.#asked);
       const processor = named(failingOperator(uid), () => operator(context));
+      this.#asked.isComplete = true;
       this.#processor = refuseThenable(processor, 'the function', uid);
       const timers = this.#asked.timers ?? this.#asked.derived;
       this.#advances = timers && this.#makeAdvances(timers);
