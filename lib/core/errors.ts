@@ -81,6 +81,10 @@ export const errorTable = {
     false,
     'an operator emits while it handles a value or a timer, an RxJS operator also when its input completes; use `asyncMap` for work that waits',
   ),
+  WAITS_FOR_ITSELF: entry(
+    false,
+    'code of a sink, and what opens, may ask for a checkpoint and not await it: leave the `await` out, call it somewhere else, or listen to `checkpoints$`',
+  ),
   VALUES_EXCEEDED: entry(
     false,
     'what one record gives leaves at once, and nothing else happens meanwhile: give fewer, let a source read them, or raise `valuesMax` where so many are meant',

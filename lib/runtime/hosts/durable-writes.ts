@@ -4,7 +4,6 @@
  * (I10).
  */
 import type { Clock } from '../../core/clock.ts';
-import type { SinkWriter } from '../../core/connector.ts';
 import type { Timestamp } from '../../core/element.ts';
 import type { Place } from '../../core/operator.ts';
 import { looseCopy } from '../../core/own-copy.ts';
@@ -21,7 +20,6 @@ export interface DurableWritesOptions<T> {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly place: Place;
-  readonly writer: SinkWriter<T>;
   /** Gives it one record. */
   readonly write: (record: WrittenRecord<T>) => void;
   /** Sends what was written, until that succeeds. */
@@ -47,13 +45,13 @@ export class DurableWrites<T> {
     this.#ask();
   }
 
-  /** Ends the epoch behind what was added so far; what is added later is written later. */
-  seal<C>(epoch: number, writer: SinkWriter<T, C>): Promise<C | undefined> {
+  /** Ends the epoch by `seal` behind what was added so far; what is added later is written later. */
+  seal<C>(seal: () => Promise<C>): Promise<C> {
     const next = this.#next();
     return new Promise((resolve, reject) => {
       this.#options.journal.flush(() => {
         this.#send(next);
-        const sealed = this.#sending.then(() => writer.seal(epoch));
+        const sealed = this.#sending.then(seal);
         this.#sending = sealed.then(() => {});
         this.#sending.catch(() => {}); // Told by the seal.
         sealed.then(resolve, reject);

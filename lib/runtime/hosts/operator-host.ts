@@ -20,6 +20,7 @@ import type { WorkQueue } from '../work/work.ts';
 import { Advances, type Advance, type AdvancesSnapshot, type FiringTimers } from './advances.ts';
 import { Asked, behindHolds, HostContext, type ContextOptions } from './operator-context.ts';
 import type { SequenceSnapshot } from './sequence.ts';
+import { waitFor } from './waited-code.ts';
 
 export interface HostOptions<I, O> extends ContextOptions<O> {
   readonly operator: Operator<I, O> | Step<I, O>;
@@ -191,7 +192,9 @@ export class OperatorHost<I, O> implements Receiver<I> {
   /** Runs before the first turn, after a restore if there was one. */
   async open(): Promise<void> {
     this.#state.openPhase = true;
-    await namedAsync(failingOperator(this.uid), () => this.#processor?.open?.());
+    const { uid } = this;
+    const open = (): unknown => this.#processor?.open?.();
+    await namedAsync(failingOperator(uid), () => waitFor({ what: `operator \`${uid}\``, uid }, open));
     this.#state.openPhase = false;
   }
 

@@ -20,6 +20,7 @@ import { DurableWrites, type WrittenRecord } from './durable-writes.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Places } from '../edges/places.ts';
 import type { Receiver } from '../edges/receiver.ts';
+import { waitFor } from './waited-code.ts';
 
 /** A sealed epoch that a checkpoint holds. */
 export interface SealedEpoch {
@@ -100,7 +101,7 @@ export class SinkHost<T> implements Receiver<T> {
       pending: pending.map(({ committable }) => ownCopy(committable)),
       last: ownCopy(this.#last),
     };
-    const opening = namedAsync(this.#failing('open'), () => this.#sink.open(context));
+    const opening = namedAsync(this.#failing('open'), () => this.#waitFor(() => this.#sink.open(context)));
     this.#writer = await openedUntilAborted(opening, signal, (late) => late.close());
     for (const each of pending) await this.#commit(each);
     if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);
@@ -128,8 +129,8 @@ export class SinkHost<T> implements Receiver<T> {
 
   /** Ends the epoch at this instant; the promise is the rest. */
   seal(epoch: number): Promise<SealedEpoch | undefined> {
-    const sealing = (): Promise<unknown> => this.#durable?.seal(epoch, this.#open) ?? this.#open.seal(epoch);
-    return namedAsync(this.#failing('seal'), sealing).then((committable) => {
+    const seal = (): Promise<unknown> => this.#waitFor(() => this.#open.seal(epoch));
+    return namedAsync(this.#failing('seal'), () => this.#durable?.seal(seal) ?? seal()).then((committable) => {
       if (committable === undefined) return undefined;
       const what = (): string => `what sink \`${this.uid}\` sealed as epoch ${epoch}`;
       return { epoch, committable: ownStorable(committable, what) };
@@ -193,11 +194,15 @@ export class SinkHost<T> implements Receiver<T> {
    * Tries on until it succeeds or the job ends (I10): what is outside may be away for a while, and the job goes on
    * meanwhile.
    */
-  async #untilDone(what: string, attempt: (signal: AbortSignal) => Promise<void>, onRetry: () => void): Promise<void> {
+  async #untilDone(
+    what: string,
+    attempt: (signal: AbortSignal) => Promise<void> | undefined,
+    onRetry: () => void,
+  ): Promise<void> {
     const { clock, signal } = this.#services;
     for (let failures = 1; ; failures += 1) {
       try {
-        await attempt(signal);
+        await this.#waitFor(() => attempt(signal));
         return;
       } catch (error) {
         const failure = this.#failure(what, error);
@@ -272,12 +277,11 @@ export class SinkHost<T> implements Receiver<T> {
       clock,
       signal,
       place,
-      writer,
       write: (record) => this.#write(writer, record),
       flush: () =>
         this.#untilDone(
           'write',
-          async (ended) => writer.flush?.(ended),
+          (ended) => writer.flush?.(ended),
           () => void (this.#writeRetries += 1),
         ),
       onWritten: () => {
@@ -285,6 +289,10 @@ export class SinkHost<T> implements Receiver<T> {
       },
       onFailure: (error) => fail(this.#failure('write', error)),
     });
+  }
+
+  #waitFor<R>(call: () => R | PromiseLike<R>): Promise<R> {
+    return waitFor({ what: `sink \`${this.uid}\``, uid: this.uid }, call);
   }
 
   #failing(to: string): Failing {

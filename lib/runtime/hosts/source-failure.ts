@@ -8,6 +8,7 @@ import { failureOf, named, type Failing } from '../../core/failures.ts';
 import { harmless } from '../../core/listener.ts';
 import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
+import { waitFor } from './waited-code.ts';
 
 /**
  * The source as it is, except that it shares no position and no list of a batch with the engine, and that what it
@@ -15,16 +16,18 @@ import { ownCopy } from '../../core/own-copy.ts';
  */
 export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
   const failing = (to: string): Failing => ({ code: 'SOURCE_FAILED', what: `source \`${uid}\` failed to ${to}`, uid });
+  const waited = <R>(to: string, signal: AbortSignal, ask: () => Promise<R>): Promise<R> =>
+    unlessAborted(failing(to), signal, () => waitFor({ what: `source \`${uid}\``, uid }, ask));
   return {
     name: source.name,
     replayable: source.replayable,
     get dropped() {
       return named(failing('say what it has left out'), () => source.dropped);
     },
-    splits: (signal) => unlessAborted(failing('list its splits'), signal, () => source.splits(signal)),
+    splits: (signal) => waited('list its splits', signal, () => source.splits(signal)),
     async open(split, position, signal, clock) {
       const open = (): Promise<SourceReader<T>> => source.open(split, ownCopy(position), signal, clock);
-      const reader = await unlessAborted(failing(`open split \`${split}\``), signal, open);
+      const reader = await waited(`open split \`${split}\``, signal, open);
       const { committed, end } = reader;
       const readOwn = async (readSignal: AbortSignal): Promise<SourceBatch<T> | undefined> => {
         const batch = await reader.read(readSignal);
@@ -40,7 +43,7 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
         read: (readSignal) => unlessAborted(failing(`read split \`${split}\``), readSignal, () => readOwn(readSignal)),
         ...(committed !== undefined && {
           committed: (at: unknown) =>
-            unlessAborted(failing('note a position'), signal, () => committed.call(reader, ownCopy(at))),
+            waited('note a position', signal, () => committed.call(reader, ownCopy(at))),
         }),
         // A stop goes on without it, as far as its time goes.
         ...(end !== undefined && { end: harmless(`\`end\` of source \`${uid}\``, () => end.call(reader)) }),

@@ -10,11 +10,12 @@ import { durationMs, knownOptions, type Duration, type OptionNames } from '../..
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import { Domain } from '../domain/domain.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
+import { askForCheckpoint, waitFor } from '../hosts/waited-code.ts';
 import { closeOpened, type Opened } from './closing.ts';
 import { JobLog } from './job-log.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
-import { fruitlessMax, isTerminal, Progress } from './progress.ts';
+import { isTerminal, Progress } from './progress.ts';
 import { tellLostWork } from './lost-work.ts';
 import { beginRestarts, nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
@@ -109,8 +110,8 @@ export class Job {
 
   /**
    * Takes a checkpoint now, or as soon as the job runs; resolves when it is durable and its effects are committed.
-   * Throws a `TypeError` when the job is on its way out or over. Code of a sink (`write`, `flush`, `seal`, `commit`,
-   * the function of `callbackSink`) may ask for one and must not await it: the checkpoint waits for that code.
+   * Throws a `TypeError` when the job is on its way out or over. Code that it waits for (a sink's, or what opens) may
+   * ask for one and not await it: that is refused with `WAITS_FOR_ITSELF`.
    *
    * @example
    * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
@@ -118,7 +119,11 @@ export class Job {
    * await job.checkpoint();
    * await job.stop();
    */
-  async checkpoint(): Promise<void> {
+  checkpoint(): Promise<void> {
+    return askForCheckpoint(() => this.#checkpoint());
+  }
+
+  async #checkpoint(): Promise<void> {
     // Also where somebody asks inside of a turn: what follows runs when that is over (I4).
     await firstValueFrom(this.#status.pipe(skipWhile(({ state }) => state === 'starting' || state === 'restarting')), {
       defaultValue: undefined,
@@ -260,7 +265,8 @@ export class Job {
       return this.#leaveEarly();
     }
     opened.storage = await opening;
-    if (!(await this.#wayOut.inTime(Promise.resolve(resources?.open())))) return this.#leaveEarly();
+    const openResources = waitFor({ what: 'the resources of the agents' }, () => resources?.open());
+    if (!(await this.#wayOut.inTime(openResources))) return this.#leaveEarly();
     // Reads the newest checkpoint and the whole journal.
     const opens = Domain.open({
       ...this.#options,
@@ -379,13 +385,7 @@ export class Job {
 
   #final(error: unknown): unknown {
     if (this.#wayOut.wanted !== 'run' || this.#restarts === 0 || isTerminal(error)) return error;
-    const { stuck } = this.#progress;
-    const what = stuck ? `made no progress in ${fruitlessMax} restarts` : `failed after ${this.#restarts} restarts`;
-    const hint = stuck ? 'the same failure came back each time; see `cause`' : undefined;
-    return new StreamError('RESTARTS_EXHAUSTED', `job "${this.name}" ${what}: ${messageOf(error)}`, {
-      cause: error,
-      hint,
-    });
+    return this.#progress.givenUp(this.name, this.#restarts, error);
   }
 
   #set(state: JobState, error?: unknown): void {

@@ -2,7 +2,7 @@
  * Whether a restart can help: what is outside may mend itself and is tried for ever; code that throws on the same input
  * throws again, so a job whose own code fails is given up when it gets no further. Progress is told by what is durable.
  */
-import { InvariantError, isMistake, StreamError } from '../../core/errors.ts';
+import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
 import { isOutside } from '../work/outside.ts';
 
 /**
@@ -43,6 +43,13 @@ export class Progress {
     if (!isOwnCode(error)) return true;
     this.#fruitless += 1;
     return !this.stuck;
+  }
+
+  /** What is told of a job that has been started again and is given up. */
+  givenUp(job: string, restarts: number, cause: unknown): StreamError {
+    const what = this.stuck ? `made no progress in ${fruitlessMax} restarts` : `failed after ${restarts} restarts`;
+    const hint = this.stuck ? 'the same failure came back each time; see `cause`' : undefined;
+    return new StreamError('RESTARTS_EXHAUSTED', `job "${job}" ${what}: ${messageOf(cause)}`, { cause, hint });
   }
 }
 

@@ -36,7 +36,6 @@ const made = async ({ flush = async () => {} }: { flush?: () => Promise<void> } 
     clock: systemClock,
     signal: abort.signal,
     place: places.make({ name: 'undurable', max: 3 }),
-    writer,
     write: ({ value, number }) => void log.push(`${number} ${value}`),
     flush: async () => {
       log.push('flush');
@@ -70,7 +69,7 @@ test('an epoch ends behind what was added before, and what is added later is wri
   const { storage, log, writes, writer, add } = await made();
   storage.hold();
   add([0, 'a'], [1, 'b']);
-  const sealed = writes.seal(4, writer);
+  const sealed = writes.seal(() => writer.seal(4));
   add([2, 'c']);
   storage.release();
   expect(await sealed).toBe('epoch 4');
@@ -86,7 +85,7 @@ test('nothing is written into an epoch that is being sealed', async () => {
     seal: (epoch) => new Promise((resolve) => (end = () => (log.push('sealed'), resolve(`${epoch}`)))),
   };
   add([0, 'a']);
-  const sealed = writes.seal(1, slow);
+  const sealed = writes.seal(() => slow.seal(1));
   await macrotasks();
   add([1, 'b']);
   await macrotasks();

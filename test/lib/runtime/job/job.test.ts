@@ -113,7 +113,7 @@ test('sources wait on the clock of the environment', async () => {
   expect(seen).toEqual(['0\n', '1\n', '2\n']);
 });
 
-test.each(['map', 'sink', 'observer'])(
+test.each(['map', 'observer'])(
   'a checkpoint that is asked for inside of a turn is taken after it: %s',
   async (where) => {
     const env = StreamExecutionEnvironment.create({ logger: 'silent', storage: new MemoryStorage() });
@@ -127,7 +127,7 @@ test.each(['map', 'sink', 'observer'])(
       return n;
     });
     numbers.asObservable().subscribe({ next: () => ask('observer'), error: () => {} });
-    numbers.sinkTo(defineSink({ write: () => ask('sink') }));
+    numbers.sinkTo(defineSink({ write: () => {} }));
     job = await env.executeAsync('asking');
     await until(() => asked.length === 1);
     await asked[0];
