@@ -11,6 +11,22 @@ export const refusal = (option: string, rule: string, value: unknown): TypeError
     `Expected \`${option}\` to be ${rule}, got \`${show(value)}\` (${value === null ? 'null' : typeof value})`,
   );
 
+/** Says what was expected of what a function of a user returned, and what came. */
+export const refusedResult = (fn: string, rule: string, value: unknown): TypeError =>
+  new TypeError(
+    `Expected \`${fn}\` to return ${rule}, got \`${show(value)}\` (${value === null ? 'null' : typeof value})`,
+  );
+
+/** Gives back what a function of a user returned; throws unless it has these methods. */
+export const resultWith = <T>(fn: string, value: T, names: readonly (keyof T & string)[]): T => {
+  if (hasMethods(value, names)) return value;
+  const list = names.map((name) => `\`${name}\``).join(', ').replace(/, (?=[^,]*$)/, ' and ');
+  throw refusedResult(fn, `an object with ${list}`, value);
+};
+
+const hasMethods = (value: unknown, names: readonly string[]): boolean =>
+  typeof value === 'object' && value !== null && names.every((name) => typeof Reflect.get(value, name) === 'function');
+
 /** Reads a duration as milliseconds. Throws a `TypeError` that names the option. */
 export const durationMs = (
   option: string,
@@ -80,10 +96,7 @@ export const withMethods = <T extends object>(
   what: string,
   names: readonly (keyof T & string)[],
 ): T => {
-  // What callers give is not known to be a `T`.
-  const has = (name: keyof T & string): boolean =>
-    typeof (value as Partial<T> | null | undefined)?.[name] === 'function';
-  if (typeof value !== 'object' || !names.every(has)) throw refusal(option, what, value);
+  if (!hasMethods(value, names)) throw refusal(option, what, value);
   return value;
 };
 

@@ -5,7 +5,7 @@
  */
 import type { SourceBatch } from './connector.ts';
 import { isThenable, refusedPromise } from './errors.ts';
-import { refusal } from './options.ts';
+import { refusal, refusedResult, resultWith } from './options.ts';
 import { ownStorable } from './storable.ts';
 
 /**
@@ -23,6 +23,7 @@ export const ownPosition = <P>(position: P, what: string): P => {
  * are is for others to check.
  */
 export const ownBatch = <T, P>(batch: SourceBatch<T, P>, whose: string): SourceBatch<T, P> => {
+  if (!Array.isArray(resultWith('read', batch, ['position']).values)) throw refusedResult('read', valuesRule, batch);
   const { timestamps, sides } = batch;
   const values = batch.values.slice();
   return {
@@ -32,6 +33,8 @@ export const ownBatch = <T, P>(batch: SourceBatch<T, P>, whose: string): SourceB
     position: (count) => ownPosition(batch.position(count), `position(${count}) of ${whose}`),
   };
 };
+
+const valuesRule = 'an object whose `values` are an array';
 
 const ownTimestamps = <E>(timestamps: readonly E[], count: number): readonly E[] => {
   const own = Array.isArray(timestamps) ? timestamps.slice() : undefined;

@@ -1,7 +1,8 @@
 /** A storage of somebody else: what it throws or rejects with is told as `STORE_FAILED`, with its name. */
 import type { ActionStateStore } from '../core/journal.ts';
 import { named, namedAsync, type Failing } from '../core/failures.ts';
-import type { Storage, Store, StoreBatch } from './store.ts';
+import { resultWith } from '../core/options.ts';
+import type { OpenStorage, Storage, Store, StoreBatch } from './store.ts';
 
 export const namedStorage = (storage: Storage): Storage => {
   const failing = (to: string): Failing => ({
@@ -11,15 +12,22 @@ export const namedStorage = (storage: Storage): Storage => {
   return {
     name: storage.name,
     async open() {
-      const opened = await namedAsync(failing('open'), () => storage.open());
+      const found = await namedAsync(failing('open'), async () => opened(await storage.open()));
       return {
-        jobId: opened.jobId,
-        state: namedStore(opened.state, failing),
-        journal: namedJournal(opened.journal, failing),
-        close: () => namedAsync(failing('close'), () => opened.close()),
+        jobId: found.jobId,
+        state: namedStore(found.state, failing),
+        journal: namedJournal(found.journal, failing),
+        close: () => namedAsync(failing('close'), () => found.close()),
       };
     },
   };
+};
+
+const opened = (storage: OpenStorage): OpenStorage => {
+  const { state, journal } = resultWith('open', storage, ['close']);
+  resultWith('open().state', state, ['get', 'entries', 'batch', 'close']);
+  resultWith('open().journal', journal, ['append', 'get', 'close']);
+  return storage;
 };
 
 type FailingTo = (to: string) => Failing;

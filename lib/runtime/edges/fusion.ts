@@ -7,6 +7,7 @@
 import type { Timestamp } from '../../core/element.ts';
 import { isThenable, refusedPromise } from '../../core/errors.ts';
 import type { Step } from '../../core/operator.ts';
+import { refusedResult } from '../../core/options.ts';
 import { tooManyValues, valuesMaxDefault } from '../../core/values-bound.ts';
 import { operatorFailure } from './operator-failure.ts';
 
@@ -65,6 +66,13 @@ const refuse = (uid: string, promise: unknown): never => {
   throw refusedPromise(`the function of operator \`${uid}\``, promise, { details: { uid } });
 };
 
+const isIterable = (made: unknown): made is Iterable<unknown> =>
+  typeof (made as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] === 'function'; // only looked at
+
+const refuseOne = (made: unknown): never => {
+  throw refusedResult('fn', 'a list or another iterable', made);
+};
+
 const valuesMaxOf = (step: Step<never, unknown>): number =>
   step.kind === 'flatMap' ? (step.valuesMax ?? valuesMaxDefault) : 1;
 
@@ -97,6 +105,7 @@ export const compileSteps = (steps: readonly FusedStep[], emit: Emit): Emit => {
     'keeps',
     'refuse',
     'refuseMore',
+    'refuseOne',
     'failure',
     code,
   );
@@ -104,7 +113,7 @@ export const compileSteps = (steps: readonly FusedStep[], emit: Emit): Emit => {
   const counters = steps.map(({ counter }) => counter);
   const valuesMaxes = steps.map(({ step }) => valuesMaxOf(step));
   // The text above says what it is.
-  return make(fns, counters, uids, valuesMaxes, emit, keeps, refuse, refuseMore, operatorFailure) as Emit;
+  return make(fns, counters, uids, valuesMaxes, emit, keeps, refuse, refuseMore, refuseOne, operatorFailure) as Emit;
 };
 
 /** Source text of what is done to the variable `value` from step `at` on. */
@@ -123,7 +132,9 @@ const bodyOf = (steps: readonly FusedStep[], at: number, value: string): string 
     case 'filter':
       return `${call}\nif (made${at} === true || (made${at} !== false && keeps(uids[${at}], made${at}))) {\n${bodyOf(steps, at + 1, value)}\n}`;
     case 'flatMap':
-      return `${call} ${refused}\nlet left${at} = valuesMaxes[${at}];
+      // `isIterable`, written out as well.
+      return `${call} ${refused}\nif (typeof made${at}?.[Symbol.iterator] !== 'function') refuseOne(made${at});
+        let left${at} = valuesMaxes[${at}];
         for (const each${at} of made${at}) {\nif (--left${at} < 0) refuseMore(uids[${at}], valuesMaxes[${at}]);\n${refusing(`each${at}`)}\n${bodyOf(steps, at + 1, `each${at}`)}\nat = ${at};\n}`;
   }
 };
@@ -164,9 +175,9 @@ const composeStep = ({ uid, step }: FusedStep, next: Emit): Emit => {
       return (value, timestamp) => {
         const made = fn(value);
         if (isThenable(made)) refuse(uid, made);
+        if (!isIterable(made)) return refuseOne(made);
         let left = valuesMax;
-        // What the type of `flatMap` asks of its function.
-        for (const each of made as Iterable<unknown>) {
+        for (const each of made) {
           left -= 1;
           if (left < 0) refuseMore(uid, valuesMax);
           if (isThenable(each)) refuse(uid, each);

@@ -7,6 +7,7 @@
 import { Subject, type OperatorFunction } from 'rxjs';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
+import { resultWith } from '../../core/options.ts';
 import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
@@ -46,7 +47,7 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
   };
   output.subscribing = true;
   try {
-    input.pipe(operator).subscribe(output);
+    resultWith('operator', input.pipe(operator), ['subscribe']).subscribe(output);
   } catch (error) {
     throw operatorFailure(uid, error);
   }

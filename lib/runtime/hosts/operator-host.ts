@@ -6,6 +6,7 @@ import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
 import { refuseThenable, StreamError } from '../../core/errors.ts';
 import type { Operator, Processor, Step } from '../../core/operator.ts';
+import { resultWith } from '../../core/options.ts';
 import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
 import type { TimerService } from '../../state/timers.ts';
@@ -76,9 +77,11 @@ export class OperatorHost<I, O> implements Receiver<I> {
     this.counter = recordCounter();
     if (typeof operator === 'function') {
       const context = new HostContext(options, this.#state, this.#asked);
-      const processor = named(failingOperator(uid), () => operator(context));
+      this.#processor = named(failingOperator(uid), () => {
+        const made = refuseThenable(operator(context), 'the function', uid);
+        return resultWith('operator', made, ['process']);
+      });
       this.#asked.isComplete = true;
-      this.#processor = refuseThenable(processor, 'the function', uid);
       const timers = this.#asked.timers ?? this.#asked.derived;
       this.#advances = timers && this.#makeAdvances(timers);
       this.#record = this.#makeRecord(this.#processor);

@@ -12,6 +12,7 @@ import type { Timestamp } from '../../core/element.ts';
 import { InvariantError, isThenable, messageOf, refusedPromise, type StreamError } from '../../core/errors.ts';
 import { failureOf, namedAsync, type Failing } from '../../core/failures.ts';
 import type { Logger } from '../../core/logger.ts';
+import { resultWith } from '../../core/options.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import type { Place } from '../../core/operator.ts';
 import { ownStorable } from '../../core/storable.ts';
@@ -101,7 +102,9 @@ export class SinkHost<T> implements Receiver<T> {
       pending: pending.map(({ committable }) => ownCopy(committable)),
       last: ownCopy(this.#last),
     };
-    const opening = namedAsync(this.#failing('open'), () => this.#waitFor(() => this.#sink.open(context)));
+    const open = async (): Promise<SinkWriter<T>> =>
+      resultWith('open', await this.#sink.open(context), ['write', 'seal', 'commit', 'close']);
+    const opening = namedAsync(this.#failing('open'), () => this.#waitFor(open));
     this.#writer = await openedUntilAborted(opening, signal, (late) => late.close());
     for (const each of pending) await this.#commit(each);
     if (this.guarantee === 'at-least-once') this.#durable = this.#makeDurable(this.#writer);

@@ -6,6 +6,7 @@
 import type { Source, SourceBatch, SourceReader } from '../../core/connector.ts';
 import { failureOf, named, type Failing } from '../../core/failures.ts';
 import { harmless } from '../../core/listener.ts';
+import { refusedResult, resultWith } from '../../core/options.ts';
 import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import { waitFor } from './waited-code.ts';
@@ -24,9 +25,10 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
     get dropped() {
       return named(failing('say what it has left out'), () => source.dropped);
     },
-    splits: (signal) => waited('list its splits', signal, () => source.splits(signal)),
+    splits: (signal) => waited('list its splits', signal, async () => splitNames(await source.splits(signal))),
     async open(split, position, signal, clock) {
-      const open = (): Promise<SourceReader<T>> => source.open(split, ownCopy(position), signal, clock);
+      const open = async (): Promise<SourceReader<T>> =>
+        resultWith('open', await source.open(split, ownCopy(position), signal, clock), ['read', 'close']);
       const reader = await waited(`open split \`${split}\``, signal, open);
       const { committed, end } = reader;
       const readOwn = async (readSignal: AbortSignal): Promise<SourceBatch<T> | undefined> => {
@@ -51,6 +53,11 @@ export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
       };
     },
   };
+};
+
+const splitNames = (names: readonly string[]): readonly string[] => {
+  if (Array.isArray(names) && names.every((name) => typeof name === 'string')) return names;
+  throw refusedResult('splits', 'an array of strings', names);
 };
 
 /** A wait that was ended rejects with why it was, whatever that is. */

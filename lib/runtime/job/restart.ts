@@ -9,6 +9,7 @@ import {
   knownOptions,
   numberFrom,
   refusal,
+  resultWith,
   type Duration,
   type OptionNames,
 } from '../../core/options.ts';
@@ -193,5 +194,5 @@ const hint = 'mend the restart strategy: the job has failed, and it does not say
 /** Begins to count failures. */
 export const beginRestarts = (strategy: RestartStrategy, clock: Clock): Restarts =>
   named({ code: 'RESTARTS_EXHAUSTED', what: `restart strategy \`${strategy.name}\` failed to begin`, hint }, () =>
-    strategy.make(clock),
+    resultWith('make', strategy.make(clock), ['onFailure']),
   );
