@@ -73,7 +73,7 @@ export class AgentActions<I> {
     const { context, agent, resources, warnings, eventsMax } = options;
     const { uid, jobId, metrics } = context;
     this.#options = options;
-    this.#operator = { jobId, metrics, resources, warnings, now: () => context.now(), eventsMax };
+    this.#operator = { uid, jobId, metrics, resources, warnings, now: () => context.now(), eventsMax };
     this.#runName = `.${uid}.`;
     this.#runNames = new RegExp(`\\d+\\.${uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
     this.#executed = metrics.getMeter('numOfActionsExecuted');

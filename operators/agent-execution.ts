@@ -10,7 +10,7 @@ import type { MemoryBase } from '../lib/agents/memory/memory-index.ts';
 import type { Run } from './agent-run.ts';
 
 export interface ExecutionOptions<I> {
-  readonly operator: Pick<ActionHost, 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now' | 'eventsMax'>;
+  readonly operator: Pick<ActionHost, 'uid' | 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now' | 'eventsMax'>;
   readonly run: Run<I>;
   readonly step: number;
   readonly action: PlannedAction;
@@ -53,6 +53,10 @@ export class Execution<I> implements ActionHost {
 
   get id(): string {
     return `${this.#run.id}.${this.#step}`;
+  }
+
+  get uid(): string | undefined {
+    return this.#operator.uid;
   }
 
   get jobId(): string | undefined {

@@ -168,18 +168,16 @@ class AgentOperator<I, O> implements Processor<I> {
     try {
       return { value: this.#context.handOver(value) };
     } catch (cause) {
+      const { uid } = this.#context;
       const key = this.#context.currentKey();
-      const { agentName } = this.#agent.plan;
-      const message = `the input of agent '${agentName}' for key ${keyText(key)} can not be kept: ${messageOf(cause)}`;
-      const error = new StreamError('NOT_SERIALISABLE', message, { details: { agent: agentName, key } });
+      const agent = this.#agent.plan.agentName;
+      const message = `the input of agent '${agent}' for key ${keyText(key)} can not be kept: ${messageOf(cause)}`;
+      const error = new StreamError('NOT_SERIALISABLE', message, { details: { uid, agent, key } });
       if (this.#onError === 'fail') throw error;
       this.#context.metrics.getCounter('numOfInputsRefused').inc();
       // In the letter stands what can be stored of it.
       if (this.#onError === 'dead-letter')
-        this.#outputs.refused(
-          letterOf({ key, input: storableCopy(value), action: this.#context.uid, error }),
-          timestamp,
-        );
+        this.#outputs.refused(letterOf({ key, input: storableCopy(value), action: uid, error }), timestamp);
       return undefined;
     }
   }
@@ -379,8 +377,9 @@ class AgentOperator<I, O> implements Processor<I> {
     run.events += 1;
     if (run.events <= this.#eventsMax) return false;
     const { agentName } = this.#agent.plan;
+    const { uid } = this.#context;
     const message = `a run of agent '${agentName}' for key ${keyText(run.input.key)} has had ${this.#eventsMax} events, and then one of type '${type}'`;
-    const details = { agent: agentName, key: run.input.key, type, action: upstreamActionName ?? '' };
+    const details = { uid, agent: agentName, key: run.input.key, type, action: upstreamActionName ?? '' };
     this.#failed(run, upstreamActionName ?? agentName, new StreamError('RUN_EVENTS_EXCEEDED', message, { details }));
     return true;
   }

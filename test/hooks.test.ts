@@ -181,10 +181,12 @@ const hooks: Readonly<Record<string, Hook>> = {
   asyncMap: { code: 'WORK_FAILED', uid: 'async-map', build: (numbers, fail) => numbers.asyncMap(fail) },
   'an action': {
     code: 'ACTION_FAILED',
+    uid: 'a',
     build: (numbers, fail) => keyed(numbers).applyAgent(agent<number, number>('a').on(InputEvent, fail)),
   },
   'an asynchronous action': {
     code: 'ACTION_FAILED',
+    uid: 'a',
     build: (numbers, fail) => keyed(numbers).applyAgent(agent<number, number>('a').on(InputEvent, async () => fail())),
   },
   onTurn: { code: 'OPERATOR_FAILED', sync: true, options: (fail) => ({ onTurn: fail }) },
@@ -286,6 +288,5 @@ test.each(cases)('$name $way', async ({ hook, way, fail, says }) => {
   expect(error).toMatchObject({ code, hint: expect.stringMatching(/.../) });
   const { message, details } = error as StreamError;
   if (code === hook.code) expect(message).toContain(says);
-  // An action is named by its agent.
   if (hook.uid !== undefined && code === hook.code) expect(details['uid']).toBe(hook.uid);
 });

@@ -264,6 +264,8 @@ export interface MemorySnapshot {
 
 /** What the operator supplies for one execution of an action. */
 export interface ActionHost {
+  /** Of the operator that runs the agent. @defaultValue there is none */
+  readonly uid?: string | undefined;
   readonly action: PlannedAction;
   /** The event that triggered it, stamped. */
   readonly event: Event;

@@ -1,7 +1,7 @@
 /**
  * Runs one action: the handler of the plan with a context of its own. A synchronous action returns its result at once
  * and may not return a promise (I13); an asynchronous one promises it. What an action throws becomes `ACTION_FAILED`,
- * with agent, action and key.
+ * with operator, agent, action and key.
  */
 import {
   invariant,
@@ -16,6 +16,7 @@ import { isOfTheEngine } from '../../core/own-failure.ts';
 import type { Outcome, Running } from '../../core/work.ts';
 import type { ActionEffects, ActionHandler, ActionHost, ActionResult } from '../contract.ts';
 import type { CompiledAgent } from './plan.ts';
+import { actionFacts } from '../runs/action-facts.ts';
 import { ActionContext } from '../runs/runner-context.ts';
 
 /** Runs a synchronous action in the turn in hand. */
@@ -28,7 +29,7 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
     if (isThenable(returned)) {
       throw refusedPromise(`synchronous action '${host.action.name}'`, returned, {
         hint: 'make the action an async function, or set `async: true`',
-        details: { agent: agent.plan.agentName, action: host.action.name },
+        details: actionFacts(host, agent.plan.agentName),
       });
     }
     return context.effects();
@@ -88,7 +89,7 @@ const handlerOf = (agent: CompiledAgent, host: ActionHost): ActionHandler<never>
   const { agentName } = agent.plan;
   throw new StreamError('PLAN_CHANGED', `agent '${agentName}' has no action '${host.action.name}' any more`, {
     hint: "put the action back, or set `onPlanChange` to 'restart-run'",
-    details: { agent: agentName, action: host.action.name },
+    details: actionFacts(host, agentName),
   });
 };
 
@@ -103,7 +104,7 @@ const actionFailed = (agent: CompiledAgent, host: ActionHost, error: unknown): u
   const frozen = error instanceof TypeError && /read only property|not extensible|Cannot delete property/.test(message);
   return new StreamError('ACTION_FAILED', `action '${host.action.name}' of agent '${agentName}' failed: ${message}`, {
     cause: error,
-    details: { agent: agentName, action: host.action.name, eventId: host.event.id ?? '', key: host.key },
+    details: { ...actionFacts(host, agentName), eventId: host.event.id ?? '' },
     ...(error instanceof StreamError
       ? { retryable: error.retryable, hint: error.hint }
       : isMistake(error)

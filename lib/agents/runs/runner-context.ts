@@ -30,6 +30,7 @@ import type {
   RunningAgent,
 } from '../contract.ts';
 import { noteSent } from '../schemas/asked-schemas.ts';
+import { actionFacts } from './action-facts.ts';
 import { bodyOf, runBody } from './durable-body.ts';
 import { classOf } from '../events/event-classes.ts';
 import type { EventClass, EventJson } from '../events/event.ts';
@@ -106,9 +107,7 @@ export class ActionContext implements RunnerContext {
       throw new StreamError(
         'ACTION_FAILED',
         `action '${action.name}' can not emit its triggering event ${trigger.id}; ${why}`,
-        {
-          retryable: false,
-        },
+        { retryable: false, details: actionFacts(this.#host, this.agentName) },
       );
     }
     const type = this.#arrivingAs(event);
@@ -268,7 +267,7 @@ export class ActionContext implements RunnerContext {
         {
           retryable: false,
           hint: 'await what the action starts: the outcome of a call that nobody awaits is lost',
-          details: { agent: this.agentName, action: action.name, calls: unseen, key: this.key },
+          details: { ...actionFacts(this.#host, this.agentName), calls: unseen },
         },
       );
     }
@@ -336,7 +335,7 @@ export class ActionContext implements RunnerContext {
     try {
       return ownCopy(event.attributes);
     } catch (cause) {
-      const details = { action: this.#host.action.name, type: event.type };
+      const details = { ...actionFacts(this.#host, this.agentName), type: event.type };
       throw new StreamError('NOT_SERIALISABLE', `event '${event.type}' can not be sent: ${messageOf(cause)}`, {
         cause,
         details,
@@ -356,7 +355,7 @@ export class ActionContext implements RunnerContext {
     if (work !== undefined) return work;
     throw new StreamError('ASYNC_IN_TURN', `action '${action.name}' is synchronous and used \`${what}\``, {
       hint: 'make the action an async function, or set `async: true`',
-      details: { action: action.name },
+      details: actionFacts(this.#host, this.agentName),
     });
   }
 

@@ -7,17 +7,20 @@ import { keyText } from '../../core/key.ts';
 import { tooManyValues, valuesMaxDefault } from '../../core/values-bound.ts';
 import type { ActionHost, RunningAgent } from '../contract.ts';
 import { EventType } from '../events/event.ts';
+import { actionFacts } from './action-facts.ts';
 
 export class SentBound {
   #events = 0;
   #outputs = 0;
 
   /** One more event of this type is sent. Throws when it is one too many. */
-  count(type: string, { action, key, eventsMax = Number.POSITIVE_INFINITY }: ActionHost, agent: RunningAgent): void {
+  count(type: string, host: ActionHost, agent: RunningAgent): void {
+    const { uid, action, key, eventsMax = Number.POSITIVE_INFINITY } = host;
     if (type === EventType.OutputEvent) {
       this.#outputs += 1;
       if (this.#outputs <= valuesMaxDefault) return;
       throw tooManyValues(`action '${action.name}' of agent '${agent.plan.agentName}'`, valuesMaxDefault, {
+        uid,
         hint: 'let the action put out some, and send an event to itself for the next ones',
       });
     }
@@ -27,7 +30,7 @@ export class SentBound {
     const message = `action '${action.name}' of agent '${agentName}' has sent ${eventsMax} events for key ${keyText(key)}, and then one of type '${type}'`;
     throw new StreamError('RUN_EVENTS_EXCEEDED', message, {
       hint: 'the action sends without end; where a run really needs that many events, raise `eventsMax`',
-      details: { agent: agentName, key, type, action: action.name },
+      details: { ...actionFacts(host, agentName), type },
     });
   }
 }
