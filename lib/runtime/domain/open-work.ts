@@ -46,7 +46,7 @@ export class OpenWork implements WorkServices {
   /** Replay is over. */
   #isLive = false;
   #callsOpen = 0;
-  #onCallsDone: () => void = () => {};
+  #whenCallsDone: (() => void)[] = [];
   /** Keys of the records of items that are applied: garbage once a checkpoint covers that. */
   #garbage: Uint8Array[] = [];
 
@@ -125,21 +125,32 @@ export class OpenWork implements WorkServices {
 
   callsOpen(delta: 1 | -1): void {
     this.#callsOpen += delta;
-    if (this.#callsOpen === 0) this.#onCallsDone();
+    if (this.#callsOpen > 0) return;
+    for (const done of this.#whenCallsDone.splice(0)) done();
   }
 
-  /** No call starts any more. Resolves when those that have started are journaled, or after `timeoutMs`. */
+  /**
+   * No call starts any more. Resolves when those that have started are journaled, or after `timeoutMs`. What it waits
+   * for ends with the job.
+   */
   async quiesce(timeoutMs: number): Promise<void> {
     this.#accepting = false;
-    await new Promise<void>((resolve) => {
-      const cancel = this.clock.setTimer(timeoutMs, resolve);
-      this.#onCallsDone = () => {
+    if (this.#callsOpen > 0) await this.#callsDone(timeoutMs);
+    this.signal.throwIfAborted(); // The journal takes nothing any more.
+    await new Promise<void>((resolve) => this.journal.flush(resolve));
+  }
+
+  #callsDone(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
         cancel();
+        this.signal.removeEventListener('abort', end);
         resolve();
       };
-      if (this.#callsOpen === 0) this.#onCallsDone();
+      const cancel = this.clock.setTimer(timeoutMs, end);
+      this.signal.addEventListener('abort', end, { once: true });
+      this.#whenCallsDone.push(end);
     });
-    await new Promise<void>((resolve) => this.journal.flush(resolve));
   }
 
   /**
@@ -160,7 +171,7 @@ export class OpenWork implements WorkServices {
       const queue = queueOf.get(item);
       if (queue !== undefined) this.turn(queue, item, outcome);
     }
-    const open = [...queueOf].filter(([item, queue]) => !ended.has(item) && queue.find(item.id) === item);
+    const open = [...queueOf].filter(([item]) => !ended.has(item));
     this.journal.flush(() => {
       for (const [item, queue] of open) queue.start(item);
     });

@@ -32,15 +32,19 @@ export class Ticks {
       clock,
       tickMs,
       timerInMs: () => this.#timerInMs(clock.now()),
-      changeInMs: () => this.#changeInMs(clock.now()),
-      tick: (stoodStill) => {
-        try {
-          this.#tick(stoodStill);
-        } catch (error) {
-          options.fail(error); // Nobody else would hear of it: this is a timer.
-        }
-      },
+      changeInMs: () => this.#told(() => this.#changeInMs(clock.now()), Number.POSITIVE_INFINITY),
+      tick: (stoodStill) => this.#told(() => this.#tick(stoodStill), undefined),
     });
+  }
+
+  /** Nobody else would hear of a failure, which may be that of a source: this is a timer. */
+  #told<R>(look: () => R, otherwise: R): R {
+    try {
+      return look();
+    } catch (error) {
+      this.#options.fail(error);
+      return otherwise;
+    }
   }
 
   start(): void {

@@ -109,11 +109,9 @@ describe('a stop does not wait for a commit for ever: what is left is committed 
   });
 
   test('without a place for state it would be lost, which is a failure', async () => {
-    const job = await start({
-      sink: receiver(new Ledger(), Number.POSITIVE_INFINITY),
-      sluice: new Sluice([1, 2, 3], 2),
-    });
-    await until(() => job.status.state === 'running');
+    const sluice = new Sluice([1, 2, 3], 2);
+    const job = await start({ sink: receiver(new Ledger(), Number.POSITIVE_INFINITY), sluice });
+    await until(() => job.status.state === 'running' && sluice.given === 2);
     const error = await failure(job.stop({ timeout: 20 }), 'SINK_FAILED');
     expect(error.message).toContain('before a sink had written or committed');
   });
