@@ -79,9 +79,9 @@ export interface EnvironmentBaseOptions {
   /** Changed entries that start a checkpoint early. @defaultValue 500000 */
   readonly dirtyMax?: number | undefined;
   /**
-   * Timers and windows that fire in one turn at most. What is left when more are due at once is done in turns of its
-   * own, between which the event loop is given back, while the watermark is held and sources wait. With another number
-   * the recorded turns of a start before may fire timers in other turns, which a replay takes for changed code.
+   * Timers and windows of an operator that fire in one turn at most. What is left when more are due at once is done in
+   * turns of its own, between which the event loop is given back, while the watermark is held and sources wait. It may
+   * be another at each start.
    * @defaultValue 128
    */
   readonly timersPerTurn?: number | undefined;

@@ -71,6 +71,8 @@ export interface Header {
   readonly journalPosition?: JournalPosition;
   /** What of the branch before may still be claimed; absent when nothing is. */
   readonly leftOver?: LeftOverSnapshot | undefined;
+  /** How many timers a turn has fired so far: that of the process, until the next one goes live. */
+  readonly timersPerTurn?: number | undefined;
   /** The input had ended and all work was done. */
   readonly finished: boolean;
   /** The next free number of the uid dictionary. */

@@ -38,7 +38,7 @@ export interface DomainSettings {
   readonly dirtyMax: number;
   readonly dirtyBytesMax: number;
   readonly cacheMax: number;
-  /** Timers that fire in one turn. */
+  /** Timers of an operator that fire in one turn, from when the job goes live. */
   readonly timersPerTurn: number;
   /** At least this often watermarks of quiet sources and processing-time timers are looked at, in milliseconds. */
   readonly tickMs: number;
@@ -116,7 +116,8 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   const jobId = storage?.jobId ?? options.memoryId;
   const branch = (): number => domain.branch;
   const places = new Places();
-  const later = new Later(places.make({ name: 'timers', max: 1 }));
+  const perTurn = found.header.timersPerTurn ?? settings.timersPerTurn;
+  const later = new Later(places.make({ name: 'timers', max: 1 }), perTurn);
   const dictionary = new UidDictionary(found.header);
   const journal = makeJournal(options, found, { hasWork: () => queuesOf(topology).length > 0, fail });
   const onTurn = (turn: Turn): void => {
@@ -138,7 +139,6 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     serialiseEdges: settings.serialiseEdges,
     metrics: (uid) => metrics.getSubGroup('operator', uid),
     now: () => turns.now(),
-    timersPerTurn: settings.timersPerTurn,
     numberOf: (uid) => dictionary.numberOf(uid),
     stateNumbersOf: (uid) => dictionary.stateNumbersOf(uid),
     nextStateOf: (uid) => dictionary.nextStateOf(uid),

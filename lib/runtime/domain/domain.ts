@@ -111,9 +111,10 @@ export class Domain implements Replayed, AssembledFor {
     else if (this.#checkpointWanted) this.checkpointSoon();
     // Before slices go on: what those submit is then work like any other.
     work.resume(this.queues());
+    const { timersPerTurn } = this.#options.settings;
     await this.turn(
-      () => this.restartCountdowns(),
-      () => ({ kind: 'start' }),
+      () => this.goLive(timersPerTurn),
+      () => ({ kind: 'start', timersPerTurn }),
     );
     await this.#inLife(openNewSplits(this, clock));
   }
@@ -306,7 +307,8 @@ export class Domain implements Replayed, AssembledFor {
     sliceAgain(this.topology.operators, count);
   }
 
-  restartCountdowns(): void {
+  goLive(timersPerTurn = this.parts.later.perTurn): void {
+    this.parts.later.perTurn = timersPerTurn;
     for (const source of this.topology.sources) source.restartCountdown();
   }
 
@@ -326,11 +328,12 @@ export class Domain implements Replayed, AssembledFor {
   cut(epoch: number): OpenCheckpoint {
     invariant(this.#replayed, 'I4: a checkpoint covers all turns that the journal holds');
     invariant(!this.turns.running, 'I4: a checkpoint is the state between two turns');
-    const { dictionary, workingSet, work } = this.parts;
+    const { dictionary, workingSet, work, later } = this.parts;
     const journal = this.parts.journal.cut();
     this.parts.early?.cut(journal.turns);
     const finished = this.#finished;
     const branch = this.#branch;
+    const timersPerTurn = later.perTurn;
     const leftOver = leftOverAtCut(this, this.#options.logger, this.#options.metrics);
     const garbage = work.cutGarbage();
     const cut = cutTopology({
@@ -354,6 +357,7 @@ export class Domain implements Replayed, AssembledFor {
           journal,
           ...(journalPosition === undefined ? {} : { journalPosition }),
           ...(leftOver && { leftOver }),
+          timersPerTurn,
           finished,
           nextNumber: dictionary.nextNumber,
           nodes: cut.nodes(sealed),

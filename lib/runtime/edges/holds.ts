@@ -56,8 +56,7 @@ export interface HoldQueueOptions<O> extends HoldOptions {
   readonly holds: MapState<number, number>;
   readonly held: MapState<number, HeldRow>;
   readonly out: HoldsReceiver<O>;
-  /** Results that leave in one turn; the rest is left for slices. @defaultValue all */
-  readonly perTurn?: number | undefined;
+  /** What is left for slices. Without it all leaves in one turn. */
   readonly later?: Later | undefined;
 }
 
@@ -278,8 +277,8 @@ export class HoldQueue<O> implements Holds<O>, Unfinished {
 
   /** Lets go of every segment that is done, and of what waited behind it, as far as one turn may. */
   #advance(): void {
-    const { perTurn = Number.POSITIVE_INFINITY } = this.#options;
-    if (!this.#stopped && this.#first?.open === 0) this.goOn(perTurn);
+    const { later } = this.#options;
+    if (!this.#stopped && this.#first?.open === 0) this.goOn(later?.perTurn ?? Number.POSITIVE_INFINITY);
   }
 
   /** A stop is in front of a result or behind a watermark, so that a count of results says where (`Unfinished`). */

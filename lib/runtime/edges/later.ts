@@ -6,11 +6,17 @@
 import type { Place } from '../../core/operator.ts';
 
 export class Later {
+  /**
+   * How many timers of an operator fire, or results leave it, in one turn. It changes between two turns only, and is
+   * recorded, since it follows from it what a turn leaves.
+   */
+  perTurn: number;
   readonly #place: Place;
   #opened = 0;
 
-  constructor(place: Place) {
+  constructor(place: Place, perTurn: number) {
     this.#place = place;
+    this.perTurn = perTurn;
   }
 
   get isOpen(): boolean {

@@ -2,7 +2,7 @@
  * What has come to an operator in front of which its timers fire first: watermarks, the clock, idleness; in order.
  * Timers that are due may be many, so they fire in parts, and the rest is left for turns of its own (I20):
  *
- *  - In the turn that brings an advance at most `timersPerTurn` timers fire, none when their order is not known yet.
+ *  - In the turn that brings an advance at most `Later.perTurn` timers fire, none when their order is not known yet.
  *    What is left is done in slices: turns that fire so many timers, recorded with their number, so that a replay does
  *    the same whatever the machine.
  *  - An advance is over when no timer is left that is due; then it goes on to what stands behind the operator. So the
@@ -41,11 +41,9 @@ export interface AdvancesSnapshot {
 
 export interface AdvancesOptions {
   readonly timers: FiringTimers;
-  /** Timers that fire in the turn that brings an advance. */
-  readonly timersPerTurn: number;
   /** Goes on behind the operator. */
   readonly passOn: (advance: Advance) => void;
-  /** Open from when the first advance stays open until the last is over. */
+  /** Open from when the first advance stays open until the last is over. Without it all fire in one turn. */
   readonly later?: Later | undefined;
 }
 
@@ -66,7 +64,7 @@ export class Advances implements Unfinished {
 
   /** Something has come. */
   add(advance: Advance): void {
-    const { timers, timersPerTurn } = this.#options;
+    const { timers, later } = this.#options;
     if (advance.kind === 'processing' && !this.gate.isClosed) {
       // The clock ticks often and mostly for others.
       timers.begin('processing', advance.to);
@@ -75,7 +73,8 @@ export class Advances implements Unfinished {
     this.#open.push(advance);
     if (this.#open.length > 1) return;
     this.#begin(advance);
-    this.#run(timersPerTurn, timersPerTurn === Number.POSITIVE_INFINITY ? undefined : always);
+    if (later === undefined) this.#run(Number.POSITIVE_INFINITY, undefined);
+    else this.#run(later.perTurn, always);
     if (this.#open.length > 0) this.#setOpen(true);
   }
 

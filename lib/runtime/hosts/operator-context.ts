@@ -44,12 +44,7 @@ export interface HostServices {
   readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */
   now(): Timestamp;
-  /**
-   * Timers that fire, and results that leave, in the turn that makes them due; the rest is left for slices.
-   * @defaultValue all
-   */
-  readonly timersPerTurn?: number | undefined;
-  /** What is left for slices. */
+  /** What is left for slices, when more is due than a turn takes. Without it a turn takes all. */
   readonly later?: Later | undefined;
 }
 
@@ -227,8 +222,8 @@ export class HostContext<O> implements OperatorContext<O> {
     };
     // What the engine's own operators emit in a hold has come out of their work, and is theirs.
     const held = this.state(foreign ? heldRows : unshared(heldRows));
-    const { later, timersPerTurn: perTurn } = this.#options.services;
-    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held, out, later, perTurn });
+    const { later } = this.#options.services;
+    const holds = new HoldQueue({ ...options, keys, holds: this.state(holdRows), held, out, later });
     this.#asked.holds = holds;
     return foreign ? checkedHolds(this.uid, holds) : holds;
   }

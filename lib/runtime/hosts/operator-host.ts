@@ -206,12 +206,12 @@ export class OperatorHost<I, O> implements Receiver<I> {
   }
 
   #makeAdvances(timers: FiringTimers): Advances {
-    const { timersPerTurn = Number.POSITIVE_INFINITY, later } = this.#options.services;
+    const { later } = this.#options.services;
     const passOn = (advance: Advance): void => {
       if (advance.kind === 'event') this.#passWatermark(advance.to);
       else if (advance.kind === 'status') this.#downstream.status(advance.idle);
     };
-    return new Advances({ timers, timersPerTurn, passOn, later });
+    return new Advances({ timers, passOn, later });
   }
 
   #passWatermark(timestamp: Timestamp): void {

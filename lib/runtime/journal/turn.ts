@@ -31,8 +31,8 @@ export type Turn =
   | (Marks & { readonly kind: 'slice'; readonly count: number })
   /** The clock ticks, for timers and for these splits. */
   | TickTurn
-  /** A process goes live: countdowns of idleness begin anew. */
-  | { readonly kind: 'start' };
+  /** A process goes live: countdowns of idleness begin anew, and so many timers of an operator fire in one turn. */
+  | { readonly kind: 'start'; readonly timersPerTurn?: number | undefined };
 
 export type TickTurn = Marks & {
   readonly kind: 'tick';
@@ -165,7 +165,15 @@ const kinds: { readonly [K in Turn['kind']]: TurnKind<Extract<Turn, { readonly k
       ...(isAbsent(cut) ? {} : { cut: true }),
     }),
   },
-  start: { letter: 'l', moves: false, pack: () => [], unpack: () => ({ kind: 'start' }) },
+  start: {
+    letter: 'l',
+    moves: false,
+    pack: ({ timersPerTurn }) => packed([timersPerTurn]),
+    unpack: ([timersPerTurn]) => ({
+      kind: 'start',
+      ...(isAbsent(timersPerTurn) ? {} : { timersPerTurn: number(timersPerTurn) }),
+    }),
+  },
 };
 
 // Given what they unpack.
@@ -219,7 +227,7 @@ const unpackSplits = (splits: readonly (readonly [source: number, split: string,
 
 /** What is not there at the end takes no room. */
 const packed = (fields: unknown[]): PackedTurn => {
-  while (fields.at(-1) === undefined) fields.pop();
+  while (fields.length > 0 && fields.at(-1) === undefined) fields.pop();
   for (let at = 0; at < fields.length; at += 1) fields[at] ??= null;
   return fields;
 };

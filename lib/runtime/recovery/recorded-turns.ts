@@ -131,8 +131,8 @@ const kinds: { readonly [K in Turn['kind']]: RecordedTurn<Extract<Turn, { readon
     cause: ofClock,
   },
   start: {
-    again(job) {
-      job.turns.replay(undefined, () => job.restartCountdowns());
+    again(job, { timersPerTurn }) {
+      job.turns.replay(undefined, () => job.goLive(timersPerTurn));
       return undefined;
     },
     cause: ofClock,

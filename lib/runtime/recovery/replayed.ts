@@ -30,7 +30,8 @@ export interface Replayed {
   readonly isHeld: boolean;
   /** So many of them fire. */
   slice(count: number): void;
-  restartCountdowns(): void;
+  /** What a process does when it goes live, with this number from then on; without one it stays. */
+  goLive(timersPerTurn?: number): void;
 }
 
 export interface ReplayedTurns {

@@ -240,7 +240,8 @@ export class Life implements Replayed, AssembledFor {
     sliceAgain(this.topology.operators, count);
   }
 
-  restartCountdowns(): void {
+  goLive(timersPerTurn = this.parts.later.perTurn): void {
+    this.parts.later.perTurn = timersPerTurn;
     for (const source of this.topology.sources) source.restartCountdown();
   }
 

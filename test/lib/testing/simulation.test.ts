@@ -33,7 +33,7 @@ test('a whole pipeline passes, and says what happened', async () => {
   expect(result).toMatchObject({ seed: 7, crashes: 3 });
   expect(result.executions).toBeGreaterThanOrEqual(12);
   expect(result.lives).toHaveLength(4);
-  expect(result.history.at(0)).toEqual({ kind: 'start' });
+  expect(result.history.at(0)).toEqual({ kind: 'start', timersPerTurn: 128 });
   expect(lines.filter((line) => line.startsWith('----'))).toHaveLength(4);
 });
 

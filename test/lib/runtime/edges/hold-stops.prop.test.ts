@@ -61,7 +61,7 @@ class Driving {
   readonly slices: number[] = [];
   readonly behind = new Map<string, Timestamp>();
   readonly #open: { readonly hold: Hold; readonly key: string; readonly watermark: Timestamp }[] = [];
-  readonly #later = new Later(new Places().make({ name: 'later', max: 1 }));
+  readonly #later: Later;
   readonly #keys = new KeyContext();
   readonly #state = new WorkingSet({ store: emptyStore, maxParallelism: 8, restored: false, cacheMax: 1e6 }).operator(
     1,
@@ -78,6 +78,7 @@ class Driving {
   constructor(options: HoldOptions, how: How) {
     this.#options = options;
     this.#how = how;
+    this.#later = new Later(new Places().make({ name: 'later', max: 1 }), how.perTurn ?? 0);
     this.#queue = this.#make();
   }
 
@@ -113,7 +114,7 @@ class Driving {
       },
       status: () => {},
     };
-    return new HoldQueue({ ...this.#options, ...this.#rows, keys: this.#keys, out, perTurn, later });
+    return new HoldQueue({ ...this.#options, ...this.#rows, keys: this.#keys, out, later });
   }
 
   #act(action: Action): void {

@@ -37,6 +37,8 @@ const steps = fc.array(
   { maxLength: 60 },
 );
 
+const laterOf = (perTurn: number): Later => new Later(new Places().make({ name: 'later', max: 1 }), perTurn);
+
 /** Everything that can be seen of an operator whose timers register others while they fire. */
 const run = (history: readonly Step[], timersPerTurn: number, derived: boolean): { log: string[]; sliced: number } => {
   const log: string[] = [];
@@ -58,13 +60,8 @@ const run = (history: readonly Step[], timersPerTurn: number, derived: boolean):
       if (at % 2 === 0) timers.register(at, namespace, 'processing');
     } else timers.register(at, namespace);
   };
-  const later = new Later(new Places().make({ name: 'later', max: 1 }));
-  const advances = new Advances({
-    timers,
-    timersPerTurn,
-    passOn: (advance) => log.push(JSON.stringify(advance)),
-    later,
-  });
+  const later = laterOf(timersPerTurn);
+  const advances = new Advances({ timers, passOn: (advance) => log.push(JSON.stringify(advance)), later });
   let [watermark, clock, sliced] = [0, 0, 0];
   for (const step of history) {
     expect(later.isOpen).toBe(advances.gate.isClosed);
@@ -127,7 +124,7 @@ test('a great many timers of one time are put in order outside a turn, in steps,
     timers.register(10, 0);
     keys.leave();
   }
-  const advances = new Advances({ timers, timersPerTurn: 100, passOn: () => {} });
+  const advances = new Advances({ timers, later: laterOf(100), passOn: () => {} });
   advances.add({ kind: 'event', to: 10 });
   expect(fired.length).toBe(0);
   let preparing = 0;
@@ -155,7 +152,7 @@ test.each(['derived', 'registered'])(
       else timers.register(10, 0, 'event');
       keys.leave();
     }
-    const advances = new Advances({ timers, timersPerTurn: 100, passOn: () => {} });
+    const advances = new Advances({ timers, later: laterOf(100), passOn: () => {} });
     advances.add({ kind: 'event', to: 10 });
     expect(fired).toBe(0);
     let preparing = 0;

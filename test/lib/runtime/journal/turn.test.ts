@@ -37,6 +37,7 @@ describe('a turn in the log', () => {
       ],
     },
     { kind: 'start' },
+    { kind: 'start', timersPerTurn: 3 },
   ];
 
   test.each(turns.map((turn) => [turn]))('%j comes back as it was', (turn) =>

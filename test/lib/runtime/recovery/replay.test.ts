@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../../../lib/core/clock.ts';
 import type { JournalEntry } from '../../../../lib/core/journal.ts';
 import { decodeJournalEntry, encodeWork } from '../../../../lib/runtime/journal/journal-format.ts';
+import { emptyHeader } from '../../../../lib/runtime/checkpoint/header.ts';
 import type { Turn } from '../../../../lib/runtime/journal/turn.ts';
 import { acceptAgain, replay } from '../../../../lib/runtime/recovery/replay.ts';
 import { Life, type LifeOptions } from '../life.ts';
@@ -222,6 +223,38 @@ describe('a replay by the same code', () => {
       { timersPerTurn: 2 },
     );
     expect([found, again, life.isHeld]).toEqual([undefined, fired, false]);
+  });
+
+  test('fires as many timers in a turn as the process that has recorded it, whatever this one would', async () => {
+    const build = (env: StreamExecutionEnvironment): void =>
+      void env
+        .fromSource(
+          listed({ s: Array.from({ length: 20 }, (_, n) => n) }, { batchSize: 5 }),
+          WatermarkStrategy.monotonous<number>()
+            .withTimestamps((n) => n)
+            .withEmitEvery(5),
+        )
+        .keyBy((n) => n)
+        .process<number>({
+          process: (n, ctx) => ctx.timers.register(n),
+          onTimer: (_timer, ctx) => ctx.emit(Number(ctx.key)),
+        })
+        .asyncMap(async (n) => n)
+        .sinkTo(callbackSink(() => {}));
+    const { storage, turns } = await recorded(build, async (life) => {
+      for (const timersPerTurn of [1, 3]) {
+        const start = { kind: 'start', timersPerTurn } as const;
+        life.turns.run(() => life.goLive(timersPerTurn), start);
+        await life.records(10);
+        await life.parts.slices.finish();
+      }
+    });
+    const submitted = turns.flatMap((turn) => (turn.kind === 'records' ? [turn.submitted?.length] : []));
+    expect(submitted).toEqual([1, 1, 3, 3]);
+    const { life, found } = await replayed(build, storage, { timersPerTurn: 100 });
+    expect([found, life.isHeld, life.parts.later.perTurn]).toEqual([undefined, false, 3]);
+    const header = { ...emptyHeader(128), timersPerTurn: 7 };
+    expect((await Life.on(build, { header, timersPerTurn: 100 })).parts.later.perTurn).toBe(7);
   });
 
   test('fires the rest where so many timers fired in one turn that are too many by now', async () => {
