@@ -237,7 +237,8 @@ export interface RunnerContext<O = unknown> {
   /**
    * Runs `fn` once and journals its outcome before the action goes on. Asynchronous actions only. An action that ends
    * with a call that it never awaited fails. One that it looked at and then left behind, as the loser of a race, runs
-   * to its end and its outcome is lost.
+   * to its end and its outcome is lost. Throws where no call can be made (a synchronous action, one that has ended,
+   * inside of a durable function); whatever else is wrong with a call its promise says.
    */
   durableExecute<R>(id: string, fn: DurableFunction<R>, options?: DurableOptions<R>): Promise<R>;
   durableExecute<R>(callable: DurableCallable<R>): Promise<R>;

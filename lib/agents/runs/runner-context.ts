@@ -12,11 +12,10 @@ import type { Timestamp } from '../../core/element.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { MetricGroup } from '../../core/metric.ts';
-import type { CallContext, CallOptions } from '../../core/call.ts';
+import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
 import type { WorkContext } from '../../core/work.ts';
-import { durationMs, knownOptions, refusal, type OptionNames } from '../../core/options.ts';
+import { refusal } from '../../core/options.ts';
 import { ownCopy } from '../../core/own-copy.ts';
-import { checkRetry } from '../../core/retry-options.ts';
 import type {
   ActionEffects,
   ActionHost,
@@ -32,6 +31,7 @@ import type {
 import { noteSent } from '../schemas/asked-schemas.ts';
 import { actionFacts } from './action-facts.ts';
 import { bodyOf, runBody } from './durable-body.ts';
+import { checkDurable, noOptions } from './durable-options.ts';
 import { classOf } from '../events/event-classes.ts';
 import type { EventClass, EventJson } from '../events/event.ts';
 import { Event, eventToJson, fieldCount, OutputEvent, stampEvent } from '../events/event.ts';
@@ -44,15 +44,6 @@ const noChanges: readonly MemoryChange[] = [];
 
 /** What an event has of its own; all else is in its attributes. */
 const eventFieldCount = fieldCount(new Event('any'));
-
-const durableOptionNames = {
-  args: true,
-  reconciler: true,
-  timeout: true,
-  retry: true,
-} as const satisfies OptionNames<DurableOptions<unknown>>;
-
-const noOptions: DurableOptions<never> = {};
 
 /** The context of one execution. */
 export class ActionContext implements RunnerContext {
@@ -240,8 +231,8 @@ export class ActionContext implements RunnerContext {
    * actions.
    */
   callDurably<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R>): Promise<R> {
-    if (this.#host.isOver === true) throw runIsOver(this.#host, id);
-    return this.#work('durableExecute').call(id, fn, options);
+    const work = this.#work('durableExecute');
+    return this.#host.isOver === true ? Promise.reject(runIsOver(this.#host, id)) : work.call(id, fn, options);
   }
 
   /** Warns whoever runs the job, once per topic. */
@@ -278,25 +269,27 @@ export class ActionContext implements RunnerContext {
     }
   }
 
+  /** Throws where an action may make no call at all; whatever else becomes of a call its promise says. */
   #durable<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
-    if (typeof id !== 'string' || id === '') throw refusal('id', 'a non-empty string', id);
-    if (typeof fn !== 'function') throw refusal('fn', 'a function', fn);
     this.#checkOutside('durableExecute');
-    const { args, reconciler, timeout, retry } = options;
-    if (options !== noOptions) {
-      knownOptions('durableExecute', options, durableOptionNames);
-      if (retry !== undefined) checkRetry('retry', retry);
-      if (reconciler !== undefined && typeof reconciler !== 'function')
-        throw refusal('reconciler', 'a function', reconciler);
-    }
+    this.#work('durableExecute');
     const calls = (this.#calls ??= new StartedCalls());
-    const promise = this.callDurably(id, (call) => this.#runBody(id, fn, call), {
-      args,
-      reconciler: reconciler === undefined ? undefined : (call) => this.#runBody(id, reconciler, call),
-      timeout: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
-      retry,
-    });
-    return calls.watch(id, promise);
+    return calls.watch(id, this.#started(id, fn, options));
+  }
+
+  #started<R>(id: string, fn: DurableFunction<R> | undefined, options: DurableOptions<R>): Promise<R> {
+    try {
+      const body = checkDurable(id, fn, options);
+      const { args, reconciler, retry } = options;
+      return this.callDurably(id, (call) => this.#runBody(id, body, call), {
+        args,
+        reconciler: reconciler === undefined ? undefined : (call) => this.#runBody(id, reconciler, call),
+        timeout: timeoutMsOf(options),
+        retry,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #runBody<R>(id: string, fn: DurableFunction<R>, call: CallContext): R | Promise<R> {

@@ -131,12 +131,12 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
   }
 
   call<R>(id: string, fn: (call: CallContext) => R | Promise<R>, options: CallOptions<R> = {}): Promise<R> {
-    const refusal = this.#refusal(id);
-    if (refusal !== undefined) return Promise.reject(refusal);
-    timeoutMsOf(options); // What is no duration is refused here, not in an attempt.
-    const args = digestOf(id, options.args);
-    const number = this.item.calls++;
     return new Promise<R>((resolve, reject) => {
+      const refusal = this.#refusal(id);
+      if (refusal !== undefined) throw refusal;
+      timeoutMsOf(options); // What is no duration is refused here, not in an attempt.
+      const args = digestOf(id, options.args);
+      const number = this.item.calls++;
       const found = this.#recorded?.find(number, id, args);
       if (found === 'other') this.#void(number);
       const replaces = this.#recorded?.replaces(number) === true;

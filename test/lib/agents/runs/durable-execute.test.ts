@@ -111,9 +111,9 @@ describe('durableExecute', () => {
     [{ retry: { retryOn: true } }, /`retry.retryOn`/],
     [{ retry: { maxAttempts: 1 } }, /`retry`.*`maxAttempts`/],
     [{ reconciler: 'ask' }, /`reconciler`/],
-  ])('refuses the options %j', (options, words) => {
+  ])('refuses the options %j', async (options, words) => {
     const { work, context } = working();
-    expect(() => context.durableExecute('a', () => 1, options as never)).toThrow(words);
+    await expect(context.durableExecute('a', () => 1, options as never)).rejects.toThrow(words);
     expect(work.asked).toEqual([]);
   });
 
@@ -137,11 +137,11 @@ describe('durableExecute', () => {
     }
   });
 
-  it('refuses a call without id or function', () => {
+  it('refuses a call without id or function', async () => {
     const { context } = working();
-    expect(() => context.durableExecute('', () => 1)).toThrow(/`id`/);
-    expect(() => context.durableExecute('a', undefined as never)).toThrow(/`fn`/);
-    expect(() => context.durableExecute('a', () => 1, { timeout: 'soon' as never })).toThrow(/`timeout`/);
+    await expect(context.durableExecute('', () => 1)).rejects.toThrow(/`id`/);
+    await expect(context.durableExecute('a', undefined as never)).rejects.toThrow(/`fn`/);
+    await expect(context.durableExecute('a', () => 1, { timeout: 'soon' as never })).rejects.toThrow(/`timeout`/);
   });
 });
 
