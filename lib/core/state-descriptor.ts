@@ -18,6 +18,8 @@ export interface StateDescriptor<H> {
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /** Maps only: keep an index, so that keys and entries can be listed. */
   readonly indexed?: boolean | undefined;
+  /** @internal See `scattered`. */
+  readonly scattered?: boolean | undefined;
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
   /** @internal Who else may hold the values; see `givenAway` and `unshared`. @defaultValue anybody: both are copies */
@@ -48,6 +50,17 @@ export const givenAway = <H>(descriptor: StateDescriptor<H>): StateDescriptor<H>
  * @internal
  */
 export const unshared = <H>(descriptor: StateDescriptor<H>): StateDescriptor<H> => ({ ...descriptor, copies: 'none' });
+
+/**
+ * The same map, without an index, for keys of the map that keys of the stream do not share (numbers that are given
+ * once, say): each entry stands by itself.
+ *
+ * @internal
+ */
+export const scattered = <H>(descriptor: StateDescriptor<H>): StateDescriptor<H> => ({
+  ...descriptor,
+  scattered: true,
+});
 
 export interface StateOptions {
   /** Version of the stored form; state of a newer version is refused with `STATE_INCOMPATIBLE`. @defaultValue 1 */

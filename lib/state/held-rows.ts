@@ -2,9 +2,10 @@
  * A look at all keys of a state, in `open` alone: before the first turn nothing changes but by who looks.
  */
 import { mapKeyOf, type Key, type MapKey } from '../core/key.ts';
+import { gone } from './column.ts';
 import { keyOfMapKey, parseStateRow, stateRange, type Sub } from './layout.ts';
-import type { HandleOwner } from './state-handle.ts';
-import type { Cell, StateTable } from './state-table.ts';
+import { given, type HandleOwner } from './state-handle.ts';
+import type { StateTable } from './state-table.ts';
 
 interface HeldRow {
   readonly mapKey: MapKey;
@@ -16,28 +17,33 @@ interface HeldRow {
 /**
  * Every row that exists: those in memory, then those that only the store knows, in the order of the store. Each once.
  */
-export const heldRows = async function* <C extends Cell>(table: StateTable<C>): AsyncGenerator<HeldRow, void> {
+const heldRows = async function* (table: StateTable): AsyncGenerator<HeldRow, void> {
   const { store, operator, state } = table.options;
   const storedToo = !table.complete;
-  const cells = new Set(table.cellsInMemory());
-  for (const cell of cells) {
-    if (cell.value !== undefined)
-      yield { mapKey: cell.key, sub: table.subOf(cell), inMemory: true, value: () => cell.value };
+  const seen = new Map<Sub, Set<MapKey>>();
+  for (const { mapKey, sub } of table.held()) {
+    const keys = seen.get(sub);
+    if (keys === undefined) seen.set(sub, new Set([mapKey]));
+    else keys.add(mapKey);
+    const value = table.peek(mapKey, sub);
+    // A visitor may have removed the row, or changed it, since.
+    if (value !== undefined && value !== gone)
+      yield { mapKey, sub, inMemory: true, value: () => table.peek(mapKey, sub) };
   }
   if (!storedToo) return;
   for await (const [rowKey, bytes] of store.entries(stateRange(operator, state))) {
     const { key, sub } = parseStateRow(rowKey);
     const mapKey = mapKeyOf(key);
-    // A visitor may have read or removed the row since.
-    const cell = table.peek(mapKey, sub);
-    if (cell === undefined) yield { mapKey, sub, inMemory: false, value: () => table.decode(bytes, sub) };
-    else if (!cells.has(cell) && cell.value !== undefined)
-      yield { mapKey, sub, inMemory: false, value: () => cell.value };
+    if (seen.get(sub)?.has(mapKey) === true) continue;
+    // A visitor may have read or removed it since.
+    const value = table.peek(mapKey, sub);
+    if (value === undefined) yield { mapKey, sub, inMemory: false, value: () => table.decode(bytes, sub) };
+    else if (value !== gone) yield { mapKey, sub, inMemory: false, value: () => value };
   }
 };
 
 /** Calls `visit` while the key is the current one. */
-export const visitRow = (owner: HandleOwner, key: Key, visit: () => void): void => {
+const visitRow = (owner: HandleOwner, key: Key, visit: () => void): void => {
   owner.keys.enter(key);
   try {
     visit();
@@ -46,13 +52,13 @@ export const visitRow = (owner: HandleOwner, key: Key, visit: () => void): void 
   }
 };
 
-export const assertOpenPhase = (owner: HandleOwner, method: string): void => {
+const assertOpenPhase = (owner: HandleOwner, method: string): void => {
   if (!owner.openPhase) throw new TypeError(`Expected \`${method}\` to be called in \`open\`, before the first turn`);
 };
 
 /** Visits each key that has anything in the state, once. */
-export const forEachKey = async <C extends Cell>(
-  table: StateTable<C>,
+export const forEachKey = async (
+  table: StateTable,
   owner: HandleOwner,
   visit: (key: Key) => void,
 ): Promise<void> => {
@@ -66,5 +72,20 @@ export const forEachKey = async <C extends Cell>(
     else last = mapKey;
     const key = keyOfMapKey(mapKey);
     visitRow(owner, key, () => visit(key));
+  }
+};
+
+/** Visits each entry of a map, once. */
+export const forEachEntry = async <K extends string | number, V>(
+  table: StateTable,
+  owner: HandleOwner,
+  visit: (key: Key, subKey: K, value: () => V) => void,
+): Promise<void> => {
+  assertOpenPhase(owner, 'forEachEntry');
+  for await (const { mapKey, sub, value } of heldRows(table)) {
+    if (sub === undefined) continue;
+    const key = keyOfMapKey(mapKey);
+    // The handle of the map alone puts entries in.
+    visitRow(owner, key, () => visit(key, sub as K, () => given(table, value()) as V));
   }
 };

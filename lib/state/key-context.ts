@@ -4,6 +4,7 @@
  */
 import type { Key, MapKey } from '../core/key.ts';
 import { keyGroupOf, mapKeyOf } from '../core/key.ts';
+import { KeyNumbers } from './key-numbers.ts';
 
 export class KeyContext {
   /** Changes at each `enter` and `leave`, and never takes a value again. */
@@ -14,7 +15,11 @@ export class KeyContext {
   readOnly = false;
   /** The canonical form of the current key; meaningless while none is current. */
   mapKey: MapKey = '';
+  /** Of the keys of which anything is in memory in columns. */
+  readonly numbers = new KeyNumbers();
   #key: Key = '';
+  #number = -1;
+  #numberVersion = -1;
   #group = 0;
   #groupVersion = -1;
 
@@ -37,6 +42,27 @@ export class KeyContext {
   leave(): void {
     this.active = false;
     this.version += 1;
+  }
+
+  /** The number of the current key, -1 when it has none. */
+  get number(): number {
+    if (this.#numberVersion !== this.version) {
+      this.#number = this.numbers.find(this.mapKey);
+      this.#numberVersion = this.version;
+    }
+    return this.#number;
+  }
+
+  /** One cell more of the current key is in memory. Gives its number. */
+  hold(): number {
+    this.#number = this.numbers.hold(this.mapKey);
+    this.#numberVersion = this.version;
+    return this.#number;
+  }
+
+  /** One cell less of some key. */
+  release(number: number): void {
+    if (this.numbers.release(number)) this.#numberVersion = -1;
   }
 
   /** Runs `body` under `key`, then makes the key current again that was current before. */

@@ -9,12 +9,14 @@
  *
  * Keeps I2, I4 and I12.
  */
-import type { Cell, StateTable, TableOptions } from './state-table.ts';
+import type { StateTable, TableOptions } from './state-table.ts';
 import type { HandleOwner } from './state-handle.ts';
 import type { KeyContext } from './key-context.ts';
 import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
 import type { Store, StoreBatch } from './store.ts';
-import { CutSink, Epochs, ValueTable } from './state-table.ts';
+import { ColumnMapState } from './column-map-handle.ts';
+import { ColumnTable } from './column-table.ts';
+import { CutSink, Epochs } from './state-table.ts';
 import { KeyedListState, listCodec } from './list-handle.ts';
 import { KeyedMapState, mapCodec } from './map-handle.ts';
 import { KeyedValueState } from './value-handle.ts';
@@ -59,15 +61,12 @@ export interface RegisteredState {
 /** Share of `cacheMax` that is left after an eviction. */
 const evictTo = 0.9;
 
-/** Cells between two yields of a cut. */
-const sliceMax = 64;
-
 export class WorkingSet {
   readonly #options: WorkingSetOptions;
   readonly #cacheMax: number;
   readonly #epochs = new Epochs();
   readonly #operators = new Map<number, OperatorState>();
-  readonly #tables: StateTable<Cell>[] = [];
+  readonly #tables: StateTable[] = [];
 
   constructor(options: WorkingSetOptions) {
     const { maxParallelism, cacheMax = 1_000_000 } = options;
@@ -157,7 +156,7 @@ export class WorkingSet {
   }
 
   /** Lets go of the tombstones of a durable cut, then of what is beyond the bound. */
-  *#forgetting(tables: readonly StateTable<Cell>[]): Generator<void, void> {
+  *#forgetting(tables: readonly StateTable[]): Generator<void, void> {
     yield* inSlices(tables, (table) => table.bury());
     const { entries } = this.#epochs;
     if (entries <= this.#cacheMax) return;
@@ -177,12 +176,12 @@ export class OperatorState implements HandleOwner {
   /** Set by the runtime while it calls `open`: `forEachKey` works only then. */
   openPhase = false;
   readonly #options: Omit<TableOptions, 'state' | 'descriptor'>;
-  readonly #add: (table: StateTable<Cell>) => void;
+  readonly #add: (table: StateTable) => void;
   readonly #names = new Map<string, number>();
 
   constructor(
     keys: KeyContext,
-    parts: { options: Omit<TableOptions, 'state' | 'descriptor'>; add: (table: StateTable<Cell>) => void },
+    parts: { options: Omit<TableOptions, 'state' | 'descriptor'>; add: (table: StateTable) => void },
   ) {
     this.keys = keys;
     this.#options = parts.options;
@@ -202,26 +201,25 @@ export class OperatorState implements HandleOwner {
     return this.#make({ ...this.#options, state: stateNumber, descriptor }, descriptor) as H;
   }
 
-  #make(options: TableOptions, { kind, indexed = true }: StateDescriptor<unknown>): unknown {
+  #make(options: TableOptions, descriptor: StateDescriptor<unknown>): unknown {
+    const { kind, indexed = true, scattered = false } = descriptor;
     switch (kind) {
-      case 'value': {
-        const table = new ValueTable(options);
-        this.#add(table);
-        return new KeyedValueState(table, this);
-      }
-      case 'list': {
-        const table = new RowTable(options, listCodec);
-        this.#add(table as unknown as StateTable<Cell>); // a table is given back its own cells only
-        return new KeyedListState(table, this);
-      }
-      case 'map': {
-        const table = new RowTable(options, mapCodec(indexed));
-        this.#add(table as unknown as StateTable<Cell>); // as above
-        return new KeyedMapState(table, this);
-      }
+      case 'value':
+        return new KeyedValueState(this.#added(new ColumnTable(options, this.keys, true)), this);
+      case 'list':
+        return new KeyedListState(this.#added(new RowTable(options, listCodec)), this);
+      case 'map':
+        return indexed || scattered
+          ? new KeyedMapState(this.#added(new RowTable(options, mapCodec(indexed))), this)
+          : new ColumnMapState(this.#added(new ColumnTable(options, this.keys, false)), this);
       default:
         return unreachable(kind);
     }
+  }
+
+  #added<T extends StateTable>(table: T): T {
+    this.#add(table);
+    return table;
   }
 
   #nextNumber(): number {
@@ -229,18 +227,12 @@ export class OperatorState implements HandleOwner {
   }
 }
 
-/** Does something with table after table; yields now and then, and calls `done` behind the last. */
+/** Does something with table after table, each of which yields now and then, and calls `done` behind the last. */
 const inSlices = function* (
-  tables: readonly StateTable<Cell>[],
-  work: (table: StateTable<Cell>) => Iterable<void>,
+  tables: readonly StateTable[],
+  work: (table: StateTable) => Iterable<void>,
   done: () => void = () => {},
 ): Generator<void, void> {
-  let cells = 0;
-  for (const table of tables) {
-    for (const _ of work(table)) {
-      cells += 1;
-      if (cells % sliceMax === 0) yield;
-    }
-  }
+  for (const table of tables) yield* work(table);
   done();
 };

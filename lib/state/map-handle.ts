@@ -3,13 +3,13 @@
  */
 import type { Key } from '../core/key.ts';
 import type { MapState } from '../core/state-descriptor.ts';
-import { assertOpenPhase, heldRows, visitRow } from './held-rows.ts';
-import { keyOfMapKey } from './layout.ts';
+import { forEachEntry } from './held-rows.ts';
 import type { RowCodec, RowTable } from './row-table.ts';
 import { missing, RowsHandle } from './rows-handle.ts';
 import { given } from './state-handle.ts';
+import type { StateTable } from './state-table.ts';
 
-type MapSub = string | number;
+export type MapSub = string | number;
 
 export const mapCodec = (indexed: boolean): RowCodec => ({
   rooted: indexed,
@@ -32,7 +32,7 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     }
     const rows = this.ownRows();
     const sub = mapSub(key);
-    const own = this.own(value, rows.inMemory(sub));
+    const own = this.own(value, this.table.inPlace ? rows.inMemory(sub) : undefined);
     if (!this.table.rooted) {
       rows.set(sub, own);
       return;
@@ -74,13 +74,8 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     });
   }
 
-  async forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void> {
-    assertOpenPhase(this.owner, 'forEachEntry');
-    for await (const { mapKey, sub, value } of heldRows(this.table)) {
-      if (sub === undefined) continue;
-      const key = keyOfMapKey(mapKey);
-      visitRow(this.owner, key, () => visit(key, sub as K, () => given(this.table, value()) as V)); // as in `get`
-    }
+  forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void> {
+    return forEachEntry(this.table, this.owner, visit);
   }
 
   clear(): void {
@@ -97,15 +92,17 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
   }
 
   #needIndex(method: string): void {
-    if (this.table.rooted) return;
-    throw new TypeError(
-      `Expected a map with an index for \`${method}()\`; state '${this.table.options.descriptor.name}' is \`{ indexed: false }\``,
-    );
+    if (!this.table.rooted) throw needIndex(this.table, method);
   }
 }
 
+export const needIndex = (table: StateTable, method: string): TypeError =>
+  new TypeError(
+    `Expected a map with an index for \`${method}()\`; state '${table.options.descriptor.name}' is \`{ indexed: false }\``,
+  );
+
 /** A map's key as its row is named. -0 is 0. */
-const mapSub = (key: MapSub): MapSub => {
+export const mapSub = (key: MapSub): MapSub => {
   if (typeof key === 'string') return key;
   if (typeof key !== 'number' || Number.isNaN(key))
     throw new TypeError(`Expected a map's key to be a string or a number, got \`${String(key)}\``);

@@ -1,34 +1,27 @@
 /**
- * Where the rows of a list or map state hang in memory, in two forms. By key first, for states whose rows of one key
- * belong together: a short chain, because a key mostly has few of them; a longer one gets an index. By sub-key first,
- * for maps whose sub-keys are shared by many keys and never listed (a window's panes): a record then costs one look-up
- * in the rows of its window, and a window goes as a whole.
+ * Where the rows of a list or map state hang in memory, by key: in a short chain, because a key mostly has few of them;
+ * a longer one gets an index.
  */
 import type { MapKey } from '../core/key.ts';
 import type { Sub } from './layout.ts';
-import { Cell } from './state-table.ts';
 
-export class Row extends Cell {
+/** One row in memory. What its fields mean is its table's (`row-table.ts`); a handle reads `value` and nothing else. */
+export class Row {
+  readonly key: MapKey;
   readonly sub: Sub;
+  /** Undefined: the row does not exist any more. */
+  value: unknown;
+  epoch = 0;
+  stored: boolean;
   next: Row | undefined = undefined;
 
   constructor(key: MapKey, sub: Sub, value: unknown, stored: boolean) {
-    super(key, value, stored);
+    this.key = key;
     this.sub = sub;
+    this.value = value;
+    this.stored = stored;
   }
 }
-
-export interface Rows {
-  find(key: MapKey, sub: Sub): Row | undefined;
-  /** Adds a row that is not there. */
-  add(row: Row): void;
-  /** Takes out a row that is there. */
-  remove(row: Row): void;
-  /** All rows; the one that was given last may be removed. */
-  all(): Iterable<Row>;
-}
-
-// ---------- by key first
 
 /** Rows of one key in a chain before they get an index. */
 const chainMax = 8;
@@ -38,7 +31,7 @@ class RowIndex {
   readonly rows = new Map<Sub, Row>();
 }
 
-export class RowsByKey implements Rows {
+export class RowsByKey {
   /** What is in memory of each key: the first of its chain, or its index. */
   readonly #keys = new Map<MapKey, Row | RowIndex>();
   /** The key that was sought last, and what `#keys` holds of it. */
@@ -117,64 +110,4 @@ const without = (found: Row | RowIndex, row: Row): Row | RowIndex | undefined =>
 function* rowsOf(found: Row | RowIndex): Generator<Row, void> {
   if (found instanceof RowIndex) yield* found.rows.values();
   else for (let row: Row | undefined = found; row !== undefined; row = row.next) yield row;
-}
-
-// ---------- by sub-key first
-
-export class RowsBySub implements Rows {
-  /** What is in memory of each sub-key: the row of its only key, or those of its keys. */
-  readonly #subs = new Map<Sub, Row | Map<MapKey, Row>>();
-  /** The sub-key that was sought last, and what `#subs` holds of it. */
-  #sub: Sub;
-  #found: Row | Map<MapKey, Row> | undefined;
-
-  find(key: MapKey, sub: Sub): Row | undefined {
-    const found = this.#seek(sub);
-    if (found instanceof Row) return found.key === key ? found : undefined;
-    return found?.get(key);
-  }
-
-  add(row: Row): void {
-    const found = this.#seek(row.sub);
-    if (found === undefined) this.#put(row.sub, row);
-    else if (found instanceof Row)
-      this.#put(
-        row.sub,
-        new Map([
-          [found.key, found],
-          [row.key, row],
-        ]),
-      );
-    else found.set(row.key, row);
-  }
-
-  remove(row: Row): void {
-    const found = this.#seek(row.sub);
-    if (found instanceof Map) {
-      found.delete(row.key);
-      if (found.size > 0) return;
-    } else if (found !== row) return;
-    this.#subs.delete(row.sub);
-    this.#found = undefined;
-  }
-
-  *all(): Generator<Row, void> {
-    for (const found of this.#subs.values()) {
-      if (found instanceof Row) yield found;
-      else yield* found.values();
-    }
-  }
-
-  #seek(sub: Sub): Row | Map<MapKey, Row> | undefined {
-    if (sub !== this.#sub || this.#found === undefined) {
-      this.#sub = sub;
-      this.#found = this.#subs.get(sub);
-    }
-    return this.#found;
-  }
-
-  #put(sub: Sub, found: Row | Map<MapKey, Row>): void {
-    this.#subs.set(sub, found);
-    this.#found = found;
-  }
 }

@@ -5,8 +5,7 @@
 import { deepFreeze, ownCopy } from '../core/own-copy.ts';
 import { assertStorable, ownStorable } from '../core/storable.ts';
 import type { KeyContext } from './key-context.ts';
-import type { RowTable } from './row-table.ts';
-import type { ValueTable } from './state-table.ts';
+import type { StateTable } from './state-table.ts';
 
 /** What a handle needs of its operator. */
 export interface HandleOwner {
@@ -19,7 +18,7 @@ export interface HandleOwner {
  * A value that becomes part of a state; throws `NOT_SERIALISABLE` for what can't be stored. `kept` is what stands
  * there: an object that is changed in place was looked at when it came, and what it has become is when it is stored.
  */
-export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, value: V, kept: unknown): V => {
+export const ownValue = <V>(table: StateTable, keys: KeyContext, value: V, kept: unknown): V => {
   const type = typeof value;
   if (type !== 'object' && type !== 'function' && type !== 'symbol') return value;
   if (table.inPlace && value === kept) return value;
@@ -30,5 +29,5 @@ export const ownValue = <V>(table: ValueTable | RowTable, keys: KeyContext, valu
 };
 
 /** A value of a state, as it is handed out. */
-export const given = (table: ValueTable | RowTable, value: unknown): unknown =>
+export const given = (table: StateTable, value: unknown): unknown =>
   typeof value === 'object' && table.givesCopies ? ownCopy(value) : value;

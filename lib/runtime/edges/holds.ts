@@ -22,7 +22,7 @@ import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { mapKeyOf, type Key, type MapKey } from '../../core/key.ts';
 import type { Hold, HoldOptions, Holds } from '../../core/hold.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
-import { mapState, unshared, type MapState } from '../../core/state-descriptor.ts';
+import { mapState, scattered, unshared, type MapState } from '../../core/state-descriptor.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import {
   behind,
@@ -47,9 +47,9 @@ export interface HoldsReceiver<O> extends Receiver<O> {
 }
 
 /** The segment of each open hold. */
-export const holdRows = unshared(mapState<number, number>('holds', { indexed: false }));
+export const holdRows = scattered(unshared(mapState<number, number>('holds', { indexed: false })));
 /** Copies of what waits, unless nobody else holds it (`unshared`). */
-export const heldRows = mapState<number, HeldRow>('held-results', { indexed: false });
+export const heldRows = scattered(mapState<number, HeldRow>('held-results', { indexed: false }));
 
 export interface HoldQueueOptions<O> extends HoldOptions {
   readonly keys: KeyContext;

@@ -10,7 +10,7 @@ import { Fifo } from '../../core/fifo.ts';
 import type { WorkId } from '../../core/journal.ts';
 import type { Key } from '../../core/key.ts';
 import type { Place } from '../../core/operator.ts';
-import { mapState, unshared, type MapState } from '../../core/state-descriptor.ts';
+import { mapState, scattered, unshared, type MapState } from '../../core/state-descriptor.ts';
 import type { Outcome, Work, Worker, WorkOptions } from '../../core/work.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import type { KeyContext } from '../../state/key-context.ts';
@@ -19,7 +19,7 @@ import { WorkItem, type KnownWorker, type WorkRow } from './work-item.ts';
 import type { BodyOwner, BodyServices } from './body-services.ts';
 import { WorkBody } from './work-body.ts';
 
-export const workRows = unshared(mapState<number, WorkRow>('work', { indexed: false }));
+export const workRows = scattered(unshared(mapState<number, WorkRow>('work', { indexed: false })));
 
 export interface WorkServices extends BodyServices {
   readonly branch: number;

@@ -142,15 +142,18 @@ const copyStore = async (store: Store): Promise<Store> => {
 
 // ---------- operations
 
+type PaneChange = 'setPane' | 'growPane' | 'setPaneAgain';
+
 type Operation =
   | { readonly kind: 'update' | 'add' | 'mutate'; readonly key: Key; readonly count: number }
   | { readonly kind: 'read' | 'clearValue' | 'clearList' | 'clearMap'; readonly key: Key }
   | { readonly kind: 'shift'; readonly key: Key; readonly count: number }
   | { readonly kind: 'set' | 'mutateEntry'; readonly key: Key; readonly sub: string | number; readonly count: number }
   | { readonly kind: 'delete'; readonly key: Key; readonly sub: string | number }
-  | { readonly kind: 'setPane' | 'growPane'; readonly key: Key; readonly sub: number; readonly count: number }
+  | { readonly kind: PaneChange; readonly key: Key; readonly sub: number; readonly count: number }
   | { readonly kind: 'deletePane'; readonly key: Key; readonly sub: number }
   | { readonly kind: 'bulk'; readonly count: number }
+  | { readonly kind: 'bulkPanes' | 'dropBulkPanes'; readonly sub: number; readonly from: number; readonly to: number }
   | { readonly kind: 'cut' | 'write' | 'slice' | 'durable' | 'forget' | 'crash' };
 
 const key = fc.constantFrom(...keyPool);
@@ -178,9 +181,15 @@ const stateOperation = fc.oneof(
   }),
   fc.record({ kind: fc.constantFrom('set' as const, 'mutateEntry' as const), key, sub, count }),
   fc.record({ kind: fc.constant('delete' as const), key, sub }),
-  fc.record({ kind: fc.constantFrom('setPane' as const, 'growPane' as const), key, sub: pane, count }),
+  fc.record({ kind: fc.constantFrom<PaneChange>('setPane', 'growPane', 'setPaneAgain'), key, sub: pane, count }),
   fc.record({ kind: fc.constant('deletePane' as const), key, sub: pane }),
   fc.record({ kind: fc.constant('bulk' as const), count }),
+  fc.record({
+    kind: fc.constantFrom('bulkPanes' as const, 'bulkPanes' as const, 'dropBulkPanes' as const),
+    sub: pane,
+    from: fc.nat(150),
+    to: fc.nat(150),
+  }),
 );
 
 const cutOperation = fc.record({
@@ -207,6 +216,9 @@ const operations: fc.Arbitrary<Operation[]> = fc.array(
 
 const bulkKeys = Array.from({ length: 90 }, (_, i) => `bulk-${i}`);
 
+/** So many that the column of a pane is now an index of few of them, now a list of all. */
+const paneKeys = Array.from({ length: 150 }, (_, i) => `pane-${i}`);
+
 /** Does it to the system; `freeze` says that values must not be changed in place. */
 const applyToSystem = (system: System, operation: Operation, freeze: boolean): void => {
   const inPlace = (box: Box, by: number): Box => {
@@ -216,6 +228,14 @@ const applyToSystem = (system: System, operation: Operation, freeze: boolean): v
   const grown = (box: Box, by: number): Box => (freeze ? { count: box.count + by } : inPlace(box, by));
   if (operation.kind === 'bulk') {
     for (const name of bulkKeys) system.with(name, () => system.handles.value.update({ count: operation.count }));
+  } else if (operation.kind === 'bulkPanes' || operation.kind === 'dropBulkPanes') {
+    const { sub: at, from, to, kind } = operation;
+    for (const name of paneKeys.slice(from, to)) {
+      system.with(name, () => {
+        if (kind === 'bulkPanes') system.handles.panes.set(at, { count: from });
+        else system.handles.panes.delete(at);
+      });
+    }
   } else if ('key' in operation) {
     const { value, list, map, panes } = system.handles;
     system.with(operation.key, () => {
@@ -254,6 +274,11 @@ const applyToSystem = (system: System, operation: Operation, freeze: boolean): v
           const box = panes.get(operation.sub);
           return box === undefined ? undefined : panes.set(operation.sub, inPlace(box, operation.count));
         }
+        case 'setPaneAgain':
+          panes.delete(operation.sub);
+          panes.set(operation.sub, { count: 0 });
+          panes.delete(operation.sub);
+          return panes.set(operation.sub, { count: operation.count });
         case 'deletePane':
           return panes.delete(operation.sub);
       }
@@ -264,6 +289,11 @@ const applyToSystem = (system: System, operation: Operation, freeze: boolean): v
 const applyToModel = (model: Model, operation: Operation): void => {
   if (operation.kind === 'bulk') {
     for (const name of bulkKeys) model.at(name).value = { count: operation.count };
+  } else if (operation.kind === 'bulkPanes' || operation.kind === 'dropBulkPanes') {
+    for (const name of paneKeys.slice(operation.from, operation.to)) {
+      if (operation.kind === 'bulkPanes') model.at(name).panes.set(operation.sub, { count: operation.from });
+      else model.at(name).panes.delete(operation.sub);
+    }
   } else if ('key' in operation) {
     const state = model.at(operation.key);
     switch (operation.kind) {
@@ -302,6 +332,7 @@ const applyToModel = (model: Model, operation: Operation): void => {
         state.map.delete(operation.sub);
         break;
       case 'setPane':
+      case 'setPaneAgain':
         state.panes.set(operation.sub, { count: operation.count });
         break;
       case 'growPane': {
@@ -351,6 +382,12 @@ const compareKey = (system: System, model: Model, at: Key): void => {
 const compareAll = (system: System, model: Model): void => {
   for (const at of keyPool) compareKey(system, model, at);
   for (const at of bulkKeys) system.with(at, () => equal(system.handles.value.value(), model.keys.get(at)?.value));
+  for (const at of paneKeys) {
+    const { panes = new Map<number, Box>() } = model.keys.get(at) ?? {};
+    system.with(at, () => {
+      for (const number of paneNumbers) equal(system.handles.panes.get(number), panes.get(number));
+    });
+  }
 };
 
 /** What iteration over all keys finds, in the open phase. */

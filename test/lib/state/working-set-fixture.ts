@@ -13,7 +13,7 @@ export const setUp = (store: Store, options: Partial<WorkingSetOptions> = {}) =>
   const keys = new KeyContext();
   const set = new WorkingSet({ store, maxParallelism: 128, restored: false, ...options });
   const operator = set.operator(1, keys);
-  const state = <H>(descriptor: StateDescriptor<H>): H => operator.state(descriptor);
+  const state = <H>(descriptor: StateDescriptor<H>, number?: number): H => operator.state(descriptor, number);
   const at = <R>(key: Key, fn: () => R): R => {
     keys.enter(key);
     try {

@@ -204,4 +204,29 @@ describe('eviction', () => {
     expect(set.entries).toBe(90);
     for (let i = 0; i < 300; i += 1) expect(at(i, () => value.value())).toBe(i < 120 ? -1 - i : i);
   });
+
+  it('I4: a cut holds what there was, also of a column whose cells move while it is written', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const value = state(valueState<number>('value'));
+    const panes = state(mapState<number, number>('panes', { indexed: false }));
+    for (let key = 0; key < 2000; key += 1) at(key, () => value.update(key));
+    await save(set, store);
+    // Few of many keys, more than are written in one step; those that come last have the smallest numbers.
+    for (let key = 1900; key < 1964; key += 1) at(key, () => panes.set(7, 1));
+    for (let key = 0; key < 36; key += 1) at(key, () => panes.set(7, 1));
+    const cut = set.cut();
+    const batch = store.batch();
+    const steps = cut.write(batch);
+    steps.next();
+    for (let key = 36; key < 1900; key += 1) at(key, () => panes.set(7, 2)); // By now it holds something of most.
+    toEnd(steps);
+    expect(batch.length).toBe(100);
+    await batch.write();
+    await batch.close();
+    const restored = setUp(store, { restored: true });
+    const kept = restored.state(mapState<number, number>('panes', { indexed: false }), 1);
+    const read = (key: number): unknown => restored.at(key, () => kept.get(7));
+    expect([read(0), read(35), read(36), read(1900)]).toEqual([1, 1, undefined, 1]);
+  });
 });

@@ -1,0 +1,299 @@
+/**
+ * The table of states that hold one value of a key, or one for each sub-key that many keys share (the panes of
+ * windows): a column for each sub-key, all of them by the numbers of the operator's keys. It works on the key that is
+ * current in its context.
+ *
+ *  - A column knows the epoch that its changes belong to. At a cut nothing is touched; whoever looks at a column first
+ *    after it turns what had changed by then into what is frozen.
+ *  - A cell of the frozen epoch is serialised once: by the slicer, or before its handle lets anybody touch it (I4).
+ *  - A cell that is cleared stays as `gone` while the store may hold its row; else it vanishes. It goes when the cut
+ *    that deletes the row is durable, so a miss never resurrects it.
+ *
+ * Keeps I4, I11 and I12.
+ */
+import { invariant } from '../core/errors.ts';
+import type { MapKey } from '../core/key.ts';
+import { Column, flag, gone } from './column.ts';
+import type { KeyContext } from './key-context.ts';
+import type { Sub } from './layout.ts';
+import { StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
+
+/** Slots that are looked through in one step, if nothing is to be done. */
+const scanMax = 4096;
+const dirty = flag.changed | flag.frozen;
+
+export class ColumnTable extends StateTable {
+  readonly rooted: boolean;
+  readonly #keys: KeyContext;
+  readonly #columns = new Map<Sub, Column>();
+  /** What was sought last: the version of the key context, and the sub-key. */
+  #soughtIn = -1;
+  #sub: Sub;
+  /** Its column, if there is one, and the slot in it, -1 when nothing is in memory. */
+  #column: Column | undefined;
+  #slot = -1;
+  /** The store was asked for it and does not hold it. */
+  #isMissing = false;
+  /** Columns that have changed in the current epoch; some more than once. */
+  #noted: Column[] = [];
+  /** Those of the open cut, or of the last one until it is buried. */
+  #frozen: readonly Column[] = [];
+  #size = 0;
+
+  /** `rooted`: there is one value for each key, under no sub-key. */
+  constructor(options: TableOptions, keys: KeyContext, rooted: boolean) {
+    super(options);
+    this.#keys = keys;
+    this.rooted = rooted;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  // ---------- the current key
+
+  /** The value, ready to be touched; read from the store when it isn't in memory. */
+  read(sub: Sub): unknown {
+    if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
+    const column = this.#column;
+    if (column === undefined || this.#slot < 0) return this.complete ? undefined : this.#miss(sub);
+    if (this.epochs.frozen !== -1) this.#thaw(column, this.#slot);
+    const value = column.values[this.#slot];
+    return value === gone ? undefined : value;
+  }
+
+  /** The value as far as it is in memory. */
+  inMemory(sub: Sub): unknown {
+    if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
+    return this.#slot < 0 ? undefined : this.#column?.values[this.#slot];
+  }
+
+  set(sub: Sub, value: unknown): void {
+    if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
+    const column = this.#slot < 0 ? this.#addCell(value, this.#mayBeStored(sub)) : this.#column;
+    if (column === undefined) return; // There is one where there is a slot.
+    if (column.epoch !== this.epochs.current || ((column.flags[this.#slot] ?? 0) & flag.changed) === 0)
+      this.#change(column, this.#slot);
+    column.values[this.#slot] = value;
+  }
+
+  /** Removes the value, also one that was never read. */
+  delete(sub: Sub): void {
+    if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
+    const column = this.#column;
+    const slot = this.#slot;
+    if (column === undefined || slot < 0) {
+      if (this.#mayBeStored(sub)) this.#change(this.#addCell(gone, true), this.#slot);
+      return;
+    }
+    if (column.values[slot] === gone) return;
+    this.#thaw(column, slot);
+    if (((column.flags[slot] ?? 0) & flag.stored) !== 0) {
+      this.#change(column, slot);
+      column.values[slot] = gone;
+      return;
+    }
+    // The store has never seen it, so it was made in this epoch and nobody needs to hear of it.
+    column.changed -= 1;
+    this.unmarked();
+    this.#remove(column, slot);
+  }
+
+  // ---------- all keys
+
+  *held(): Generator<HeldRow, void> {
+    for (const { sub, values, numberOf } of this.#views()) {
+      for (const [slot, value] of values.entries())
+        if (value !== undefined && value !== gone) yield { mapKey: this.#keys.numbers.keyOf(numberOf(slot)), sub };
+    }
+  }
+
+  peek(mapKey: MapKey, sub: Sub): unknown {
+    const column = this.#columns.get(sub);
+    const slot = column?.slotOf(this.#keys.numbers.find(mapKey)) ?? -1;
+    return slot < 0 ? undefined : column?.values[slot];
+  }
+
+  /** Lists stay as they are while a visitor changes the table. */
+  #views(): { sub: Sub; values: unknown[]; numberOf: (slot: number) => number }[] {
+    return [...this.#columns.values()].map((column) => {
+      const values = column.values.slice();
+      const numbers = values.map((_, slot) => column.numberOf(slot));
+      return { sub: column.sub, values, numberOf: (slot) => numbers[slot] ?? -1 };
+    });
+  }
+
+  // ---------- the cut
+
+  protected override swap(): void {
+    this.#frozen = this.#noted;
+    this.#noted = [];
+  }
+
+  *writeFrozen(): Generator<void, void> {
+    for (const column of this.#frozen) {
+      this.#turnOver(column);
+      yield* this.#each(column, flag.frozen, (slot) => this.#write(column, slot));
+    }
+  }
+
+  *bury(): Generator<void, void> {
+    for (const column of this.#frozen) {
+      yield* this.#each(column, flag.written, (slot) => {
+        const flags = (column.flags[slot] ?? 0) & ~flag.written;
+        column.flags[slot] = flags;
+        if (column.values[slot] === gone && (flags & dirty) === 0) this.#remove(column, slot);
+      });
+    }
+    this.#frozen = [];
+  }
+
+  *evict(count: number): Generator<void, void> {
+    let left = count;
+    for (const column of this.#columns.values()) {
+      // Numbers are given anew, so where it stopped stand the oldest.
+      for (let looked = 0; looked < column.values.length && left > 0; looked += 1) {
+        const slot = column.hand < column.values.length ? column.hand : 0;
+        column.hand = slot + 1;
+        const value = column.values[slot];
+        // One that is gone says that the store may still hold the row.
+        if (value !== undefined && value !== gone && ((column.flags[slot] ?? 0) & dirty) === 0) {
+          this.complete = false;
+          this.#remove(column, slot);
+          left -= 1;
+        }
+        if (looked % stepMax === stepMax - 1) yield;
+      }
+      if (left <= 0) return;
+    }
+  }
+
+  /** Does something to each cell that has a flag; turns may run in between, and slots may move. */
+  *#each(column: Column, bit: number, visit: (slot: number) => void): Generator<void, void> {
+    let { layout } = column;
+    let looked = 0;
+    let visited = 0;
+    for (let slot = 0; slot < column.values.length; slot += 1) {
+      if (((column.flags[slot] ?? 0) & bit) !== 0) {
+        visit(slot);
+        visited += 1;
+      }
+      looked += 1;
+      if (visited < stepMax && looked < scanMax) continue;
+      [looked, visited] = [0, 0];
+      yield;
+      if (layout !== column.layout) {
+        layout = column.layout;
+        slot = -1; // What was visited has lost its flag.
+      }
+    }
+  }
+
+  /** What had changed when the cut was taken is frozen. */
+  #turnOver(column: Column): void {
+    const { epochs } = this;
+    if (column.epoch === epochs.current) return;
+    if (column.changed > 0) {
+      invariant(column.epoch === epochs.frozen, 'I4: a change is written by the next cut');
+      const { flags } = column;
+      for (let slot = 0; slot < flags.length; slot += 1) {
+        const flagsNow = flags[slot] ?? 0;
+        if ((flagsNow & flag.changed) !== 0) flags[slot] = (flagsNow & ~flag.changed) | flag.frozen;
+      }
+      column.changed = 0;
+    }
+    column.epoch = epochs.current;
+  }
+
+  /** Serialises a cell of the frozen epoch before it is touched. */
+  #thaw(column: Column, slot: number): void {
+    if (column.epoch !== this.epochs.current) this.#turnOver(column);
+    if (((column.flags[slot] ?? 0) & flag.frozen) !== 0) this.#write(column, slot);
+  }
+
+  #write(column: Column, slot: number): void {
+    const value = column.values[slot];
+    this.writeRow(this.#keys.numbers.keyOf(column.numberOf(slot)), column.sub, value === gone ? undefined : value);
+    column.flags[slot] = ((column.flags[slot] ?? 0) & ~flag.frozen) | flag.written | flag.stored;
+  }
+
+  // ---------- cells
+
+  /** Finds what there is in memory of the current key. */
+  #seek(sub: Sub): void {
+    const keys = this.#keys;
+    if (this.#column === undefined || this.#sub !== sub) this.#column = this.#columns.get(sub);
+    this.#sub = sub;
+    this.#soughtIn = keys.version;
+    this.#isMissing = false;
+    const slot = this.#column?.slotOf(keys.number) ?? -1;
+    this.#slot = slot < 0 || this.#column?.values[slot] === undefined ? -1 : slot;
+  }
+
+  /** Notes that a cell is changed, after what was there is written. */
+  #change(column: Column, slot: number): void {
+    this.#thaw(column, slot);
+    const flags = column.flags[slot] ?? 0;
+    if ((flags & flag.changed) !== 0) return;
+    column.flags[slot] = flags | flag.changed;
+    column.changed += 1;
+    if (column.notedIn !== column.epoch) {
+      column.notedIn = column.epoch;
+      this.#noted.push(column);
+    }
+    this.marked();
+  }
+
+  /** Adds a cell for what was sought. Gives its column. */
+  #addCell(value: unknown, stored: boolean): Column {
+    const keys = this.#keys;
+    this.checkKey(keys.mapKey);
+    const column = this.#column ?? new Column(this.#sub);
+    if (this.#column === undefined) this.#columns.set(column.sub, column);
+    this.#column = column;
+    this.#slot = column.add(keys.hold(), value, keys.numbers.end);
+    if (stored) column.flags[this.#slot] = flag.stored;
+    this.#size += 1;
+    this.epochs.entries += 1;
+    return column;
+  }
+
+  #remove(column: Column, slot: number): void {
+    const number = column.numberOf(slot);
+    column.remove(slot);
+    this.#keys.release(number);
+    this.#size -= 1;
+    this.epochs.entries -= 1;
+    this.#soughtIn = -1;
+    if (column.size > 0) return;
+    this.#columns.delete(column.sub);
+    if (this.#column === column) this.#column = undefined;
+  }
+
+  /** Reads a row that is not in memory. */
+  #miss(sub: Sub): unknown {
+    if (this.#isMissing) return undefined;
+    const value = this.load(this.#keys.mapKey, sub);
+    if (value === undefined) this.#isMissing = true;
+    else this.#addCell(value, true);
+    return value;
+  }
+
+  /** Asks the store, because a row it doesn't hold can vanish later without a write. */
+  #mayBeStored(sub: Sub): boolean {
+    return !this.complete && !this.#isMissing && this.isStored(this.#keys.mapKey, sub);
+  }
+
+  protected override sample(): unknown {
+    const column = this.#noted.findLast(({ changed }) => changed > 0);
+    if (column === undefined) return undefined;
+    const slot = column.flags.findLastIndex((flags) => (flags & flag.changed) !== 0);
+    const value = column.values[slot];
+    return value === gone ? undefined : value;
+  }
+
+  protected fromStored(value: unknown, _sub: Sub, read: (old: unknown) => unknown): unknown {
+    return read(value);
+  }
+}
