@@ -6,11 +6,13 @@ import { runInNewContext } from 'node:vm';
 import {
   agent,
   callbackSink,
+  fixedDelay,
   InputEvent,
   MemoryStorage,
   noRestart,
   StreamError,
   StreamExecutionEnvironment,
+  systemClock,
   TumblingEventTimeWindows,
   WatermarkStrategy,
   type DataStream,
@@ -47,6 +49,7 @@ interface Hook {
   readonly reader?: (fail: Fails) => object;
   readonly strategy?: (fail: Fails) => WatermarkStrategy<number>;
   readonly options?: (fail: Fails) => EnvironmentOptions;
+  readonly services?: (fail: Fails) => Fails;
   readonly code: ErrorCode;
   readonly uid?: string;
   /** It is synchronous, so that a promise is refused. */
@@ -110,6 +113,8 @@ const storage = (where: 'state' | 'journal', part: string, fail: Fails): Environ
     },
   },
 });
+
+const echo = () => agent<number, number>('a').on(InputEvent, ({ input }, ctx) => ctx.output(input));
 
 const source = { code: 'SOURCE_FAILED', uid: 'src' } as const;
 const operator = (uid: string) => ({ code: 'OPERATOR_FAILED', uid, sync: true }) as const;
@@ -189,6 +194,20 @@ const hooks: Readonly<Record<string, Hook>> = {
     uid: 'a',
     build: (numbers, fail) => keyed(numbers).applyAgent(agent<number, number>('a').on(InputEvent, async () => fail())),
   },
+  'the factory of a resource': {
+    code: 'AGENT_INVALID',
+    build: (numbers, fail) => keyed(numbers).applyAgent(echo().resource('text', 'greeting', { factory: fail })),
+  },
+  'a function of services': {
+    code: 'AGENT_INVALID',
+    services: (fail) => fail,
+    build: (numbers) => keyed(numbers).applyAgent(echo()),
+  },
+  'now of a clock': {
+    code: 'OPERATOR_FAILED',
+    neverAsync: true,
+    options: (fail) => ({ clock: { ...systemClock, now: fail } }),
+  },
   onTurn: { code: 'OPERATOR_FAILED', sync: true, options: (fail) => ({ onTurn: fail }) },
   'make of a restart strategy': {
     code: 'RESTARTS_EXHAUSTED',
@@ -267,6 +286,7 @@ const logger = { ...silent, child: () => logger } as unknown as Logger;
 
 const endOf = async (hook: Hook, fail: Fails): Promise<unknown> => {
   const env = StreamExecutionEnvironment.create({ logger, restart: noRestart(), ...hook.options?.(fail) });
+  if (hook.services !== undefined) env.services(hook.services(fail));
   const numbers = env.fromSource(numbersSource(hook, fail), hook.strategy?.(fail) ?? WatermarkStrategy.none());
   const built = hook.build === undefined ? numbers : hook.build(numbers, fail);
   built?.sinkTo(callbackSink(() => {}));
@@ -289,4 +309,17 @@ test.each(cases)('$name $way', async ({ hook, way, fail, says }) => {
   const { message, details } = error as StreamError;
   if (code === hook.code) expect(message).toContain(says);
   if (hook.uid !== undefined && code === hook.code) expect(details['uid']).toBe(hook.uid);
+});
+
+test.each([
+  ['throws', fails(new Error('boom'))],
+  ['gives nothing', () => undefined],
+])('a logger whose `child` %s fails nobody, and logs itself', async (_way, child) => {
+  const lines: string[] = [];
+  const plain = { ...silent, warn: (_facts: object, message: string) => void lines.push(message), child };
+  const logger = plain as unknown as Logger; // a program without types has any
+  const env = StreamExecutionEnvironment.create({ logger, restart: fixedDelay({ attempts: 1, delay: 1 }) });
+  env.fromCollection([1]).map(fails(new Error('boom'))).sinkTo(callbackSink(() => {}));
+  await expect(env.execute('logging')).rejects.toThrow('boom');
+  expect(lines).toContainEqual(expect.stringContaining('starting again'));
 });

@@ -7,6 +7,7 @@
  * There is a container only where services or an agent with parameters ask for one: who has neither needs no inversify.
  */
 import { messageOf, StreamError } from '../../core/errors.ts';
+import { namedAsync } from '../../core/failures.ts';
 import type { ChatModelConnection } from '../../core/model.ts';
 import { nearestFirst } from '../../core/nearest.ts';
 import { refusal } from '../../core/options.ts';
@@ -124,7 +125,11 @@ export class JobResources {
 
   async #make(): Promise<Scope> {
     const scope = new Scope();
-    for (const configure of this.#configure) await configure(await scope.services());
+    const failing = { code: 'AGENT_INVALID', what: 'a function of `services` failed' } as const;
+    for (const configure of this.#configure) {
+      const services = await scope.services();
+      await namedAsync(failing, () => configure(services));
+    }
     await scope.resolve([...this.#definitions.values()], undefined);
     scope.put(limitsId, new CallLimits());
     return scope;

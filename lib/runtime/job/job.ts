@@ -184,7 +184,7 @@ export class Job {
       await this.#lives();
     } catch (error) {
       if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
-      else throw error;
+      else throw operatorFailure(undefined, error); // What fails on the way out has a code too.
     } finally {
       this.#options.graph.unlock();
       this.#log.over(this.status);

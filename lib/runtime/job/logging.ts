@@ -5,7 +5,7 @@
 import { pino, stdSerializers, symbols } from 'pino';
 import { harmless } from '../../core/listener.ts';
 import type { LogFunction, Logger } from '../../core/logger.ts';
-import { oneOf, refusal } from '../../core/options.ts';
+import { oneOf, refusal, resultWith } from '../../core/options.ts';
 
 const levelNames = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -33,7 +33,7 @@ export const makeLogger = (option: Logger | LogLevel | undefined): Logger => {
   if (typeof option !== 'object' || option === null || typeof option.child !== 'function') {
     throw refusal('logger', 'a pino logger or the name of a level', option);
   }
-  return harmlessLogger(option.child({}, { serializers: missingSerializers(option) }));
+  return harmlessLogger(childOf(option, {}, { serializers: missingSerializers(option) }));
 };
 
 /**
@@ -55,8 +55,17 @@ const harmlessLogger = (logger: Logger): Logger => {
     warn: guarded('warn'),
     error: guarded('error'),
     fatal: guarded('fatal'),
-    child: (bindings, options) => harmlessLogger(logger.child(bindings, options)),
+    child: (bindings, options) => harmlessLogger(childOf(logger, bindings, options)),
   };
+};
+
+/** In the place of one that can not be made the logger itself logs; that is told too. */
+const childOf = (logger: Logger, ...how: Parameters<Logger['child']>): Logger => {
+  let child = logger;
+  harmless('`child` of the logger of a job', () => {
+    child = resultWith('child', logger.child(...how), ['debug', 'info', 'warn', 'error']);
+  })();
+  return child;
 };
 
 /** Plain data that says all of an error. Anything else that was thrown stays as it is. */
