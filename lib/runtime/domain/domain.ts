@@ -212,7 +212,7 @@ export class Domain implements Replayed, AssembledFor {
 
   /** The first failure ends the domain. */
   fail(error: unknown): void {
-    if (this.#failure !== undefined || this.#abort.signal.aborted) return;
+    if (this.signal.aborted) return;
     this.#failure = { error };
     this.kill(error);
     this.#options.onFailure(error);

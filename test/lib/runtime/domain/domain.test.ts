@@ -1,7 +1,10 @@
 import { defineSink, MemoryStorage, type Source, type StreamExecutionEnvironment } from 'millrace';
 import { describe, expect, test } from 'vitest';
+import { decodeJournalEntry } from '../../../../lib/runtime/journal/journal-format.ts';
 import { Divergence } from '../../../../lib/runtime/recovery/replay.ts';
 import { settled } from '../../../../lib/testing/clock.ts';
+import { doneOf, idOf, itemOf } from '../recovery/records.ts';
+import { HeldStorage } from '../work/working.ts';
 import { openDomain, type OpenDomainOptions } from './open-domain.ts';
 
 const never = (): Promise<never> => new Promise(() => {});
@@ -15,7 +18,10 @@ class World {
   /** By number: what is committed again is there once. */
   readonly committed: number[] = [];
   commits = 0;
-  readonly opened: unknown[] = [];
+  /** Positions of which the source is told that they are durable. */
+  readonly acknowledged: unknown[] = [];
+  /** What a commit waits for. */
+  commitsWhen = Promise.resolve();
   /** Whether calls come to an end. */
   answers = true;
 
@@ -24,7 +30,6 @@ class World {
     replayable: true,
     splits: async () => ['s'],
     open: async (_split, position = 0) => {
-      this.opened.push(position);
       let next = position;
       return {
         read: async () => {
@@ -34,6 +39,7 @@ class World {
           if (values.length === 0 && !this.ends) return never();
           return values.length === 0 ? undefined : { values, position: (count) => first + count };
         },
+        committed: async (position) => void this.acknowledged.push(position),
         close: async () => {},
       };
     },
@@ -49,7 +55,8 @@ class World {
       .sinkTo(
         defineSink<number>({
           guarantee: 'exactly-once',
-          write: (values, { firstNumber }) => {
+          write: async (values, { firstNumber }) => {
+            await this.commitsWhen;
             this.commits += 1;
             values.forEach((value, at) => (this.committed[firstNumber + at] = value));
           },
@@ -111,6 +118,10 @@ describe('a life', () => {
       [2, 4, 6, 8, 10],
       [1, 2, 3, 4, 5],
     ]);
+    // What the lives before had recorded is covered too.
+    const kinds = [];
+    for await (const entry of third.storage?.journal.rebuildState() ?? []) kinds.push(decodeJournalEntry(entry).kind);
+    expect([kinds, world.acknowledged]).toEqual([[], [3, 5]]);
   });
 
   test('keeps nothing without a storage, and commits all the same', async () => {
@@ -253,6 +264,33 @@ describe('an end from outside (I18)', () => {
   });
 });
 
+test('once it is over, nothing is written and no timer begins (I14)', async () => {
+  const storage = new HeldStorage();
+  const world = new World();
+  world.ends = false;
+  const { domain, storage: opened, clock } = await begun(world, { storage });
+  await quiet();
+  const { journal } = domain.parts;
+  storage.hold();
+  domain.turns.run(() => {}, { kind: 'start' });
+  const stopped = domain.quiesce(1000);
+  await quiet();
+  const reason = new Error('cancelled');
+  domain.kill(reason);
+  await expect(stopped).rejects.toBe(reason); // Though the disk does not answer.
+  storage.release();
+  await quiet();
+  const before = journal.state.lsn;
+  let acknowledged = false;
+  journal.append(doneOf(itemOf('x', idOf(1)), 99), () => (acknowledged = true));
+  domain.drain(1000);
+  await quiet();
+  const kinds = [];
+  for await (const entry of opened?.journal.rebuildState() ?? []) kinds.push(decodeJournalEntry(entry).kind);
+  expect([acknowledged, journal.state.lsn, clock.waiting]).toEqual([false, before, 0]);
+  expect(new Set(kinds)).toEqual(new Set(['turns'])); // What was under way with the disk.
+});
+
 describe('a drain', () => {
   test('ends when what has come is done, without the end of the input', async () => {
     const world = new World();
@@ -284,10 +322,32 @@ describe('a checkpoint', () => {
     const { domain } = await openDomain(new World().build);
     expect(() => domain.cut(1)).toThrow('I4: a checkpoint covers all turns that the journal holds');
     await domain.start();
-    domain.turns.run(
-      () => expect(() => domain.cut(1)).toThrow('I4: a checkpoint is the state between two turns'),
-      { kind: 'start' },
-    );
+    let refused: unknown;
+    const cut = (): void => {
+      try {
+        domain.cut(1);
+      } catch (error) {
+        refused = error;
+      }
+    };
+    domain.turns.run(cut, { kind: 'start' });
+    expect(String(refused)).toContain('I4: a checkpoint is the state between two turns');
+  });
+
+  test('is durable before its effects are there, and committed when they are (I7)', async () => {
+    const world = new World();
+    let commit = (): void => {};
+    world.commitsWhen = new Promise((resolve) => (commit = resolve));
+    const { domain } = await begun(world);
+    await domain.run();
+    await domain.durableCheckpoint();
+    let committed = false;
+    const over = domain.committed().then(() => (committed = true));
+    await quiet();
+    expect([committed, world.committed, world.acknowledged]).toEqual([false, [], [3]]);
+    commit();
+    await over;
+    expect(world.committed).toEqual([2, 4, 6]);
   });
 
   test('that is asked for while the domain starts comes when it has', async () => {
