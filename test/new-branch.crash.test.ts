@@ -91,7 +91,10 @@ interface Keyed {
   readonly v: number;
 }
 
-/** A job of which only key `a` changes. Gives what each life has asked, and what came out in all. */
+/**
+ * A job of which only key `a` changes. Gives what each life has asked, and what came out in all. A life that does not
+ * end dies when all outcomes have taken effect: so each is durable.
+ */
 const keyed = (records: readonly Keyed[]) => {
   const [storage, lines, out, names]: [MemoryStorage, Line[], string[], Map<string, string>] = [
     new MemoryStorage(),
@@ -103,6 +106,7 @@ const keyed = (records: readonly Keyed[]) => {
     string[]
   > => {
     const calls: string[] = [];
+    const answered = new Set<string>();
     const env = StreamExecutionEnvironment.create({ ...once, logger: logged(lines), storage });
     env
       .fromSource(listed(records, ends))
@@ -115,11 +119,12 @@ const keyed = (records: readonly Keyed[]) => {
         return `${k}${v}`;
       })
       .uid('ask')
+      .map((value) => (answered.add(value), value))
       .sinkTo(collect(out));
     const job = await env.executeAsync();
     if (ends) await job.done;
     else {
-      await stillness(job);
+      await until(() => answered.size === records.length);
       await job.cancel();
     }
     return calls;
@@ -251,16 +256,18 @@ test('a pending call that a new branch claims asks its reconciler by the key und
 test('a source that stands somewhere else behind the same records has changed', async () => {
   const storage = new MemoryStorage();
   const lines: Line[] = [];
+  let answered = 0;
   const start = (positionOf: (index: number) => unknown, ends: boolean) => {
     const env = StreamExecutionEnvironment.create({ ...once, logger: logged(lines), storage });
     env
       .fromSource(listed([1, 2], ends, positionOf))
       .asyncMap(async () => {})
+      .map(() => (answered += 1))
       .sinkTo(collect([]));
     return env.executeAsync();
   };
   const job = await start((index) => index, false);
-  await stillness(job);
+  await until(() => answered === 2); // Their outcomes are durable, and so are the turns before them.
   await job.cancel();
   await (
     await start((index) => index * 10, true)

@@ -139,10 +139,12 @@ export const until = async (what: () => boolean): Promise<void> => {
 };
 
 /**
- * Waits until a job on a storage in memory does nothing more by itself: what it has done is journaled, and what is open
- * waits for something from outside. Turns are left that nobody waits for.
+ * Waits until a job with its storage in memory runs and does nothing more by itself: what it did is journaled, and what
+ * is open waits for something from outside. Turns are left that nobody waits for. A start may load packages, so it is
+ * not over when nothing moves. What a test counts on it better waits for itself (`until`).
  */
 export const stillness = async (job: Job): Promise<void> => {
+  await until(() => job.status.state !== 'starting' && job.status.state !== 'restarting');
   let [before, still] = ['', 0];
   while (still < 3) {
     for (let round = 0; round < 10; round += 1) await new Promise((resolve) => setImmediate(resolve));
