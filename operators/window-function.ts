@@ -3,7 +3,7 @@
  * call. Keeps I2 (per-window state is that of the key and window in hand) and I13 (a promise is refused).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { refuseThenable } from '../lib/core/errors.ts';
+import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
@@ -12,6 +12,7 @@ import type { OutputTag } from '../lib/core/output-tag.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
 import { givenAway, mapState, type MapState } from '../lib/core/state-descriptor.ts';
 import type { DerivedTimers } from '../lib/core/timer.ts';
+import { tooManyValues, valuesMaxDefault } from '../lib/core/values-bound.ts';
 import { openStates, type StateHandles, type StateSpec } from './process.ts';
 import type { TimeWindow } from './window-assigners.ts';
 
@@ -72,6 +73,8 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   readonly #user: ProcessWindowObject<C, O, W, S, K>;
   readonly #windowStates: MapState<number, W> | undefined;
   #start = MIN_TIMESTAMP;
+  /** What the user's function may still send; undefined while none runs. */
+  #left: number | undefined;
   #windowState: W | undefined;
 
   constructor({ context, timers, sizeMs, fn }: WindowCallOptions<C, O, W, S, K>) {
@@ -87,7 +90,9 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
 
   fire(start: Timestamp, contents: C): void {
     this.#enter(start);
-    const result = refuseThenable(this.#user.process(contents, this), 'the window function', this.#context.uid);
+    const returned = this.#user.process(contents, this);
+    this.#left = undefined; // What throws need not come here: the job is over.
+    const result = refuseThenable(returned, 'the window function', this.#context.uid);
     if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
     if (result !== undefined) this.#context.output.emit(result, start + this.#sizeMs - 1);
   }
@@ -95,7 +100,9 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   clear(start: Timestamp): void {
     if (this.#user.clear !== undefined) {
       this.#enter(start);
-      refuseThenable<unknown>(this.#user.clear(this), '`clear`', this.#context.uid);
+      const returned: unknown = this.#user.clear(this);
+      this.#left = undefined;
+      refuseThenable(returned, '`clear`', this.#context.uid);
     }
     this.#windowStates?.delete(start);
   }
@@ -124,11 +131,31 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
 
   // Bound, so that a function may take it out of its context.
   readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void => {
+    if (this.#left === undefined || isThenable(value)) throw this.#refusal(value);
+    this.#left -= 1;
+    if (this.#left < 0) throw this.#tooMany();
     checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
     this.#context.output.side(tag, value, timestamp);
   };
 
   readonly now = (): Timestamp => this.#context.now();
+
+  #refusal(value: unknown): StreamError {
+    const { uid } = this.#context;
+    if (isThenable(value)) return refusedPromise(`operator \`${uid}\``, value, { did: 'emitted', details: { uid } });
+    return new StreamError('EMIT_OUTSIDE_TURN', `operator \`${uid}\` emitted while its window function did not run`, {
+      hint: 'use `side` before the window function returns',
+      details: { uid },
+    });
+  }
+
+  #tooMany(): StreamError {
+    const { uid } = this.#context;
+    return tooManyValues(`a window of operator \`${uid}\``, valuesMaxDefault, {
+      uid,
+      hint: 'what a window gives leaves at once, and nothing else happens meanwhile: send fewer',
+    });
+  }
 
   /** A copy: it may be one object for all windows, and user code changes it (I21). */
   #newState(): W | undefined {
@@ -137,6 +164,7 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
 
   #enter(start: Timestamp): void {
     this.#start = start;
+    this.#left = valuesMaxDefault;
     this.#windowState = this.#windowStates?.get(start) ?? this.#newState();
   }
 }

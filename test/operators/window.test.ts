@@ -366,3 +366,29 @@ describe('window functions', () => {
     expect(() => processWindow({ assigner, allowedLateness: -1 }, () => 1)).toThrow('`allowedLateness`');
   });
 });
+
+describe('a window function that sends', () => {
+  it('without end is refused', async () => {
+    const endless = processWindow({ assigner }, (_elements: readonly Reading[], { side }) => {
+      for (;;) side(late, reading(1));
+    });
+    const harness = await OperatorHarness.open(endless, { keyOf });
+    harness.element(reading(1), 1);
+    const details = { uid: 'operator', valuesMax: 1_000_000 };
+    expect(() => harness.watermark(10)).toThrow(expect.objectContaining({ code: 'VALUES_EXCEEDED', details }));
+  });
+
+  it('when it has returned, or a promise, is refused', async () => {
+    let kept: (() => void) | undefined;
+    const later = processWindow({ assigner }, ([first]: readonly Reading[], { side }) => {
+      kept = () => side(late, reading(2));
+      if (first?.value === 7) side(late, Promise.resolve(reading(7)) as never);
+    });
+    const harness = await OperatorHarness.open(later, { keyOf, sides: [late] });
+    harness.element(reading(1), 1);
+    harness.watermark(10);
+    expect(() => kept?.()).toThrow(expect.objectContaining({ code: 'EMIT_OUTSIDE_TURN' }));
+    harness.element(reading(7), 11);
+    expect(() => harness.watermark(20)).toThrow(expect.objectContaining({ code: 'ASYNC_IN_TURN' }));
+  });
+});

@@ -8,6 +8,7 @@ import { Subject, type OperatorFunction } from 'rxjs';
 import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import { StreamError } from '../../core/errors.ts';
 import { resultWith } from '../../core/options.ts';
+import { tooManyValues, valuesMaxDefault } from '../../core/values-bound.ts';
 import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Receiver } from './receiver.ts';
@@ -28,6 +29,7 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
   const output = new Results<O>({
     to,
     refusal: () => outsideTurn('emitted while it handled no value'),
+    tooMany: () => tooManyValues(`the RxJS operator of \`${uid}\``, valuesMaxDefault, { uid, hint: fewer }),
     fail: (error) => fail(operatorFailure(uid, error)),
   });
   let watermark = MIN_TIMESTAMP;
@@ -40,6 +42,7 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
     // What was held back until now must not be late for the watermarks that have passed meanwhile.
     if (output.timestamp !== MIN_TIMESTAMP) output.timestamp = Math.max(output.timestamp, watermark + 1);
     output.handling = true;
+    output.left = Number.POSITIVE_INFINITY; // What was held is not what one value gives.
     input.complete();
     leave();
     if (!output.completed)
@@ -58,6 +61,7 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
     record(value, timestamp) {
       output.handling = true;
       output.timestamp = timestamp;
+      output.left = valuesMaxDefault;
       input.next(value);
       leave();
     },
@@ -70,10 +74,14 @@ export const rxSegment = <I, O>({ uid, operator, to, signal, fail }: RxSegmentOp
   };
 };
 
+const fewer =
+  'what one value gives leaves at once, and nothing else happens meanwhile: give fewer, or let a source read them';
+
 interface ResultsOptions<O> {
   readonly to: Receiver<O>;
   /** The error of what is emitted while nothing is handled. */
   readonly refusal: () => StreamError;
+  readonly tooMany: () => StreamError;
   readonly fail: (error: unknown) => void;
 }
 
@@ -85,6 +93,8 @@ class Results<O> extends DirectObserver<O> {
   /** That of the value in hand. */
   timestamp: Timestamp = MIN_TIMESTAMP;
   thrown: { readonly error: unknown } | undefined;
+  /** Values that may still come of the one in hand. */
+  left = 0;
   readonly #options: ResultsOptions<O>;
 
   constructor(options: ResultsOptions<O>) {
@@ -93,9 +103,12 @@ class Results<O> extends DirectObserver<O> {
   }
 
   protected override onNext(value: O): void {
-    const { to, refusal } = this.#options;
-    if (this.handling) to.record(value, this.timestamp);
-    else this.error(refusal());
+    const { to, refusal, tooMany } = this.#options;
+    if (!this.handling) return this.error(refusal());
+    this.left -= 1;
+    if (this.left >= 0) return to.record(value, this.timestamp);
+    this.error(tooMany());
+    this.unsubscribe(); // Else what has no end goes on.
   }
 
   protected override onError(error: unknown): void {

@@ -10,6 +10,7 @@ import {
   Observable,
   of,
   pairwise,
+  range,
   reduce,
   startWith,
   Subject,
@@ -261,4 +262,16 @@ test('what it has begun ends with the job, and nothing comes out any more', () =
   receiver.record(1, 1);
   late.next(2);
   expect([out, failures]).toEqual([[], []]);
+});
+
+test('an operator that gives without end for one value is refused, and ended', () => {
+  const { receiver } = segment(mergeMap(() => range(0, Number.POSITIVE_INFINITY)));
+  const refused = { code: 'VALUES_EXCEEDED', details: { uid: 'pipe', valuesMax: 1_000_000 } };
+  expect(() => receiver.record(1, 0)).toThrow(expect.objectContaining(refused));
+});
+
+test('the bound is that of one value, and not of all', () => {
+  const { receiver, out } = segment(mergeMap(() => range(0, 600_000)));
+  for (const value of [1, 2]) receiver.record(value, 0);
+  expect(out.length).toBe(1_200_000);
 });
