@@ -3,6 +3,7 @@
  * not hold the failed calls, so that the next start makes them again.
  */
 import { InvariantError, isMistake, messageOf, StreamError } from '../../core/errors.ts';
+import type { Rejection, Worker } from '../../core/work.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { WorkItem } from './work-item.ts';
 
@@ -26,6 +27,19 @@ export const voidFailedCalls = (calls: readonly FailedCall[], item: WorkItem, jo
     journal.append({ kind: 'called', lsn, ...item.facts(), call, id, args, outcome: undefined }, () => {});
   }
   return again.length > 0;
+};
+
+/** What its worker says of a rejection. One that throws fails the job with what it throws: nobody else would hear. */
+export const rejectionOf = (
+  { onRejection = 'fail' }: Pick<Worker<unknown, unknown>, 'onRejection'>,
+  error: unknown,
+): { readonly kind: Rejection; readonly error: unknown } => {
+  if (typeof onRejection !== 'function') return { kind: onRejection, error };
+  try {
+    return { kind: onRejection(error), error };
+  } catch (thrown) {
+    return { kind: 'fail', error: thrown };
+  }
 };
 
 /** What a body rejected with, as an error with a code that says whose it is. */

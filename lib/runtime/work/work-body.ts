@@ -19,7 +19,7 @@ import type { Lsn, WorkRecord } from '../journal/work-record.ts';
 import type { BodyOwner, BodyServices } from './body-services.ts';
 import { digestOf } from './call-arguments.ts';
 import { DurableCall, type CallingBody } from './durable-call.ts';
-import { noFailedCalls, voidFailedCalls, workFailure, type FailedCall } from './failed-calls.ts';
+import { noFailedCalls, rejectionOf, voidFailedCalls, workFailure, type FailedCall } from './failed-calls.ts';
 import { fixed, handOver, isImmutable, type HandedOver } from './hand-over.ts';
 import { noteOutside } from './outside.ts';
 import { PlacedAttempt } from './placed-attempt.ts';
@@ -348,9 +348,9 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     };
   }
 
-  #reject(error: unknown): void {
-    const { onRejection = 'fail' } = this.item.worker;
-    if ((typeof onRejection === 'function' ? onRejection(error) : onRejection) === 'fail') this.#fail(error);
+  #reject(rejected: unknown): void {
+    const { kind, error } = rejectionOf(this.item.worker, rejected);
+    if (kind === 'fail') this.#fail(error);
     else this.#appendEnd({ ok: false, error });
   }
 

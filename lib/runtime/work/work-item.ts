@@ -54,13 +54,15 @@ export class WorkItem {
     return workName(this.id);
   }
 
-  /** Names it in messages. */
+  /** Names it in messages. A worker that fails to leaves them without its words, and breaks nothing. */
   get title(): string {
     const { worker, uid } = this.#known;
-    return (
-      worker.describe?.(this.shown, this.key) ??
-      `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`
-    );
+    const plain = `work \`${worker.name}\` of operator \`${uid}\`${this.key === '' ? '' : ` for key ${keyText(this.key)}`}`;
+    try {
+      return worker.describe?.(this.shown, this.key) ?? plain;
+    } catch {
+      return plain;
+    }
   }
 
   /** Facts about it for errors. */

@@ -176,6 +176,21 @@ describe('what is journaled is not done again (I8)', () => {
     await expect(second.life.quiet()).rejects.toMatchObject({ code: 'WORK_FAILED', cause: { message: 'broken' } });
   });
 
+  test('a worker that throws when it is asked what a rejection is fails the job with that', async () => {
+    const onRejection = (): never => {
+      throw new RangeError('who knows');
+    };
+    const { life } = await Working.begun({
+      tasks: oneTask,
+      worker: { onRejection },
+      run: async () => {
+        throw new Error('503');
+      },
+    });
+    await life.records(1);
+    await expect(life.quiet()).rejects.toMatchObject({ code: 'WORK_FAILED', cause: { message: 'who knows' } });
+  });
+
   test('but a call that failed with its body is made again, and those before it are not', async () => {
     const storage = new MemoryStorage();
     const calls: string[] = [];

@@ -32,6 +32,10 @@ describe('what names an item', () => {
     expect(made({}).title).toBe('work `ask` of operator `op` for key "k"');
     expect(made({}, undefined, '').title).toBe('work `ask` of operator `op`'); // A stream without keys.
     expect(made({ describe: ({ id }, key) => `ask ${id} of ${String(key)}` }).title).toBe('ask 7 of k');
+    const describe = (): never => {
+      throw new RangeError('no words');
+    };
+    expect(made({ describe }).title).toBe(made({}).title); // What tells of a failure must not hide it.
     expect(made({}).details).toEqual({ uid: 'op', work: '0.1.2.3', key: 'k' });
   });
 
