@@ -2,12 +2,24 @@
  * Small numbers for the keys of one operator of which anything is in memory: what its states hold of a key stands in
  * lists, at the number of the key, so that one look-up serves all states of a record. A number is given anew when
  * nothing is left of its key, so that lists are no longer than the keys that there were at once.
+ *
+ * Keys that are whole numbers and lie close together are found in a list, which is much smaller than the table of a
+ * `Map`: of 100,000 keys it stays in the processor's cache.
  */
 import { invariant } from '../core/errors.ts';
 import type { MapKey } from '../core/key.ts';
 
+/** Places of that list at first, and for each such key at most. */
+const placesMin = 64;
+const placesPerKey = 8;
+
 export class KeyNumbers {
+  /** Numbers of keys. Those that `#places` has are not in here. */
   readonly #numbers = new Map<MapKey, number>();
+  /** By a key that is a whole number: its number and one, 0 where it has none. */
+  #places = new Int32Array(placesMin);
+  /** Keys that are whole numbers from 0. */
+  #whole = 0;
   #keys: MapKey[] = [];
   /** What is in memory of each number. */
   #cells: number[] = [];
@@ -20,11 +32,13 @@ export class KeyNumbers {
 
   /** Keys that have a number. */
   get size(): number {
-    return this.#numbers.size;
+    return this.#keys.length - this.#free.length;
   }
 
   /** The number of a key, -1 when nothing is in memory of it. */
   find(key: MapKey): number {
+    if (typeof key === 'number' && (key | 0) === key && key >= 0 && key < this.#places.length)
+      return (this.#places[key] ?? 0) - 1;
     return this.#numbers.get(key) ?? -1;
   }
 
@@ -34,15 +48,15 @@ export class KeyNumbers {
 
   /** One cell more of a key is in memory. Gives the key's number. */
   hold(key: MapKey): number {
-    const known = this.#numbers.get(key);
-    if (known !== undefined) {
+    const known = this.find(key);
+    if (known >= 0) {
       this.#cells[known] = (this.#cells[known] ?? 0) + 1;
       return known;
     }
     const number = this.#free.pop() ?? this.#keys.length;
-    this.#numbers.set(key, number);
     this.#keys[number] = key;
     this.#cells[number] = 1;
+    this.#note(key, number);
     return number;
   }
 
@@ -52,9 +66,40 @@ export class KeyNumbers {
     invariant(left >= 0, 'I2: a cell is let go of that is held');
     this.#cells[number] = left;
     if (left > 0) return false;
-    this.#numbers.delete(this.keyOf(number));
+    const key = this.keyOf(number);
+    if (isWhole(key)) this.#whole -= 1;
+    if (isWhole(key) && key < this.#places.length) this.#places[key] = 0;
+    else this.#numbers.delete(key);
     this.#free.push(number);
-    if (this.#numbers.size === 0) [this.#keys, this.#cells, this.#free] = [[], [], []];
+    if (this.size === 0) {
+      [this.#keys, this.#cells, this.#free] = [[], [], []];
+      if (this.#places.length > placesMin) this.#places = new Int32Array(placesMin);
+    }
     return true;
   }
+
+  #note(key: MapKey, number: number): void {
+    if (!isWhole(key)) {
+      this.#numbers.set(key, number);
+      return;
+    }
+    this.#whole += 1;
+    if (key >= this.#places.length && key < this.#whole * placesPerKey) this.#grow(key);
+    if (key < this.#places.length) this.#places[key] = number + 1;
+    else this.#numbers.set(key, number);
+  }
+
+  /** Makes a place for `key`, and takes in what has one then. */
+  #grow(key: number): void {
+    const places = new Int32Array(Math.max(this.#places.length * 2, key + 1));
+    places.set(this.#places);
+    this.#places = places;
+    for (const [each, number] of this.#numbers) {
+      if (!isWhole(each) || each >= places.length) continue;
+      places[each] = number + 1;
+      this.#numbers.delete(each);
+    }
+  }
 }
+
+const isWhole = (key: MapKey): key is number => typeof key === 'number' && (key | 0) === key && key >= 0;
