@@ -16,9 +16,9 @@ import type { ActionEffects, ActionHost, ActionResult, PlannedAction } from '../
 import { eventFromJson } from '../lib/agents/events/event-classes.ts';
 import type { Event } from '../lib/agents/events/event.ts';
 import type { CompiledAgent } from '../lib/agents/plan/plan.ts';
-import { AsyncAction, runSyncAction } from '../lib/agents/plan/run-action.ts';
+import { AsyncAction, noEffects, runSyncAction } from '../lib/agents/plan/run-action.ts';
 import { toolActionName } from '../lib/agents/actions/tool-action.ts';
-import { Execution, type ExecutionOptions } from './agent-execution.ts';
+import { Execution, type ExecutingOperator } from './agent-execution.ts';
 import type { AgentOperatorOptions } from './agent-options.ts';
 import type { ActionTask, Run } from './agent-run.ts';
 
@@ -30,38 +30,19 @@ export interface AgentActionsOptions<I> {
   readonly options: AgentOperatorOptions;
   readonly onError: FailureStrategy;
   readonly eventsMax: number;
-  readonly memory: ExecutionOptions<I>['memory'];
+  readonly memory: ExecutingOperator<I>['memory'];
   /** The open run of a key. */
   readonly runOf: (key: Key) => Run<I> | undefined;
   /** An asynchronous action of the current key has ended. */
   readonly apply: (task: ActionTask, outcome: Outcome<ActionEffects>) => void;
 }
 
-/** What an action brings whose run has ended or begins anew. */
-const nothing: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
-
 /** Nothing but our own code stands behind their durable calls. */
 const builtInActions: ReadonlySet<string> = new Set([chatActionName, toolActionName]);
 
-class ActionOfRun extends AsyncAction {
-  readonly #run: Run<unknown>;
-
-  constructor(run: Run<unknown>, ...args: ConstructorParameters<typeof AsyncAction>) {
-    super(...args);
-    this.#run = run;
-  }
-
-  override ended(code: Outcome<unknown>): Outcome<ActionResult> {
-    const outcome = super.ended(code);
-    // Nobody waits for it: what it was refused since is no failure of anybody.
-    return !outcome.ok && this.#run.isOver ? { ok: true, value: nothing } : outcome;
-  }
-}
-
 export class AgentActions<I> {
   readonly #options: AgentActionsOptions<I>;
-  /** What every execution has of the operator. */
-  readonly #operator: ExecutionOptions<I>['operator'];
+  readonly #operator: ExecutingOperator<I>;
   readonly #work: Work<ActionTask>;
   /** What the name of every run has in it, and what such a name looks like. */
   readonly #runName: string;
@@ -70,10 +51,10 @@ export class AgentActions<I> {
   readonly #meters = new Map<string, Meter>();
 
   constructor(options: AgentActionsOptions<I>) {
-    const { context, agent, resources, warnings, eventsMax } = options;
+    const { context, agent, resources, warnings, eventsMax, memory } = options;
     const { uid, jobId, metrics } = context;
     this.#options = options;
-    this.#operator = { uid, jobId, metrics, resources, warnings, now: () => context.now(), eventsMax };
+    this.#operator = { uid, jobId, metrics, resources, warnings, now: () => context.now(), eventsMax, memory };
     this.#runName = `.${uid}.`;
     this.#runNames = new RegExp(`\\d+\\.${uid.replaceAll(/[^\w-]/g, '\\$&')}\\.\\d+\\.\\d+r*`, 'g');
     this.#executed = metrics.getMeter('numOfActionsExecuted');
@@ -82,35 +63,24 @@ export class AgentActions<I> {
 
   /** Runs a synchronous action. */
   runNow(run: Run<I>, action: PlannedAction, event: Event): ActionEffects {
-    const { agent, memory } = this.#options;
-    const [shortTermView, sensoryView] = [run.shortTerm?.length ?? 0, run.sensory?.length ?? 0];
-    const step = run.steps++;
+    const place = run.nextPlace();
     return runSyncAction(
-      agent,
-      new Execution({
-        operator: this.#operator,
-        run,
-        step,
-        action,
-        event,
-        work: undefined,
-        memory,
-        shortTermView,
-        sensoryView,
-      }),
+      this.#options.agent,
+      new Execution({ operator: this.#operator, run, place, action, event, work: undefined }),
     );
   }
 
   /** Submits an asynchronous one. */
   submit(run: Run<I>, action: PlannedAction, event: Event): void {
     run.open += 1;
+    const { step, shortTermView, sensoryView } = run.nextPlace();
     this.#work.submit({
       run: run.id,
-      step: run.steps++,
+      step,
       action: action.name,
       event: event.toJSON(),
-      shortTermView: run.shortTerm?.length ?? 0,
-      sensoryView: run.sensory?.length ?? 0,
+      shortTermView,
+      sensoryView,
     });
   }
 
@@ -148,21 +118,19 @@ export class AgentActions<I> {
 
   /** The body of an asynchronous action. */
   #run(task: ActionTask, work: WorkContext): Promise<ActionResult> | Running<ActionResult> {
-    const { context, agent, memory, runOf } = this.#options;
+    const { context, agent, runOf } = this.#options;
     const { plan, eventClasses } = agent;
     const run = runOf(work.key);
-    if (run === undefined || run.id !== task.run || run.isOver) return Promise.resolve(nothing);
+    if (run === undefined || run.id !== task.run || run.isOver) return Promise.resolve(noEffects);
     const action = plan.actions.get(task.action);
     if (action === undefined)
       throw new StreamError('PLAN_CHANGED', `agent "${plan.agentName}" has no action "${task.action}" any more`, {
         hint: "put the action back, or set `onPlanChange` to 'restart-run'",
       });
     const event = eventFromJson(task.event, eventClasses, context.handOver(task.event.attributes));
-    const { step, shortTermView, sensoryView } = task;
-    return new ActionOfRun(
-      run,
+    return new AsyncAction(
       agent,
-      new Execution({ operator: this.#operator, run, step, action, event, work, memory, shortTermView, sensoryView }),
+      new Execution({ operator: this.#operator, run, place: task, action, event, work }),
     );
   }
 

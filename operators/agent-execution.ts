@@ -7,21 +7,24 @@ import type { ActionHost, MemorySnapshot, PlannedAction } from '../lib/agents/co
 import type { Event } from '../lib/agents/events/event.ts';
 import type { MemoryChange } from '../lib/agents/memory/memory.ts';
 import type { MemoryBase } from '../lib/agents/memory/memory-index.ts';
-import type { Run } from './agent-run.ts';
+import type { ActionTask, Run } from './agent-run.ts';
 
 export interface ExecutionOptions<I> {
-  readonly operator: Pick<ActionHost, 'uid' | 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now' | 'eventsMax'>;
+  readonly operator: ExecutingOperator<I>;
   readonly run: Run<I>;
-  readonly step: number;
+  /** Which action of the run it is, and how many of the run's changes it sees. */
+  readonly place: Pick<ActionTask, 'step' | 'shortTermView' | 'sensoryView'>;
   readonly action: PlannedAction;
   readonly event: Event;
   /** Undefined for a synchronous action. */
   readonly work: WorkContext | undefined;
+}
+
+/** What every execution has of the operator. */
+export interface ExecutingOperator<I>
+  extends Pick<ActionHost, 'uid' | 'jobId' | 'metrics' | 'resources' | 'warnings' | 'now' | 'eventsMax'> {
   /** The key's memory; asked for when the action looks at it. */
   readonly memory: (run: Run<I>, work: WorkContext | undefined) => MemoryBase;
-  /** How many of the run's changes the action sees. */
-  readonly shortTermView: number;
-  readonly sensoryView: number;
 }
 
 const noChanges: readonly MemoryChange[] = [];
@@ -32,12 +35,9 @@ export class Execution<I> implements ActionHost {
   readonly action: PlannedAction;
   readonly event: Event;
   readonly work: WorkContext | undefined;
-  readonly #operator: ExecutionOptions<I>['operator'];
+  readonly #operator: ExecutingOperator<I>;
   readonly #run: Run<I>;
-  readonly #step: number;
-  readonly #memory: ExecutionOptions<I>['memory'];
-  readonly #shortTermView: number;
-  readonly #sensoryView: number;
+  readonly #place: ExecutionOptions<I>['place'];
 
   constructor(options: ExecutionOptions<I>) {
     this.action = options.action;
@@ -45,14 +45,11 @@ export class Execution<I> implements ActionHost {
     this.work = options.work;
     this.#operator = options.operator;
     this.#run = options.run;
-    this.#step = options.step;
-    this.#memory = options.memory;
-    this.#shortTermView = options.shortTermView;
-    this.#sensoryView = options.sensoryView;
+    this.#place = options.place;
   }
 
   get id(): string {
-    return `${this.#run.id}.${this.#step}`;
+    return `${this.#run.id}.${this.#place.step}`;
   }
 
   get uid(): string | undefined {
@@ -74,12 +71,12 @@ export class Execution<I> implements ActionHost {
 
   get shortTermMemory(): MemorySnapshot {
     const run = this.#run;
-    const base = this.#memory(run, this.work);
-    return { base: run.shortTerm?.at(this.#shortTermView, base) ?? base, changes: noChanges };
+    const base = this.#operator.memory(run, this.work);
+    return { base: run.shortTerm?.at(this.#place.shortTermView, base) ?? base, changes: noChanges };
   }
 
   get sensoryMemory(): MemorySnapshot {
-    return { base: this.#run.sensory?.at(this.#sensoryView, noMemory) ?? noMemory, changes: noChanges };
+    return { base: this.#run.sensory?.at(this.#place.sensoryView, noMemory) ?? noMemory, changes: noChanges };
   }
 
   get isOver(): boolean {

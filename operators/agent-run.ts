@@ -74,6 +74,8 @@ export class Run<I> {
    * run's own.
    */
   borrows = false;
+  /** A copy of that value which no code has been given: it is kept, where the run is. */
+  spare: { readonly value: I } | undefined;
   /** It is stored, and its key is taken. */
   kept = false;
   hold: Hold | undefined;
@@ -121,6 +123,12 @@ export class Run<I> {
     this.#over ??= makeAbort();
     if (this.isOver) this.#over.abort();
     return AbortSignal.any([signal, this.#over.signal]);
+  }
+
+  /** That of the action which starts now: it sees what has been changed so far. */
+  nextPlace(): Pick<ActionTask, 'step' | 'shortTermView' | 'sensoryView'> {
+    const step = this.steps++;
+    return { step, shortTermView: this.shortTerm?.length ?? 0, sensoryView: this.sensory?.length ?? 0 };
   }
 
   stored(): StoredRun<I> {

@@ -39,17 +39,11 @@ export class AgentState<I> {
 
   /** Keeps an open run as it is now. */
   keep(run: Run<I>): void {
-    if (run.borrows) this.keepInput(run);
+    if (run.borrows) keepInput(run);
     run.shortTermKept = addNew(this.#shortTerm, run.shortTerm, run.shortTermKept);
     run.sensoryKept = addNew(this.#sensory, run.sensory, run.sensoryKept);
     run.kept = true;
     this.run.update(run.stored());
-  }
-
-  /** Makes the value of the run's input its own. */
-  keepInput(run: Run<I>): void {
-    run.input = { ...run.input, value: ownCopy(run.input.value) };
-    run.borrows = false;
   }
 
   /** The open run of the current key, after a restart. */
@@ -115,6 +109,15 @@ export class AgentState<I> {
     return eventFromJson(json, this.#eventClasses, this.#context.handOver(json.attributes));
   }
 }
+
+/** Makes the value of the run's input its own. */
+const keepInput = <I>(run: Run<I>): void => {
+  const { spare, input } = run;
+  const { number, key, timestamp, hold } = input;
+  run.input = { number, key, value: spare === undefined ? ownCopy(input.value) : spare.value, timestamp, hold };
+  run.borrows = false;
+  run.spare = undefined;
+};
 
 /** Adds what a run has changed and is not stored. Gives how much is. */
 const addNew = (list: ListState<MemoryChange>, history: MemoryHistory | undefined, kept: number): number => {

@@ -191,9 +191,10 @@ class AgentOperator<I, O> implements Processor<I> {
     const id = before === undefined ? `${branch}.${uid}.${this.#context.keyGroup()}.${input.number}` : `${before.id}r`;
     const run = new Run<I>({ id, input, planHash: this.#agent.plan.hash });
     if (before !== undefined) Object.assign(run, { hold: before.hold, kept: before.kept });
-    run.borrows = this.#given !== undefined;
     // Actions may change what they are given, and the input of a run is kept beside: for its letter, or to begin anew.
     const value = this.#given?.value ?? this.#context.handOver(input.value);
+    run.borrows = this.#given !== undefined;
+    run.spare = this.#given;
     this.#given = undefined;
     const sourceTimestamp = input.timestamp === MIN_TIMESTAMP ? undefined : input.timestamp;
     return this.#advance(run, [
@@ -325,10 +326,11 @@ class AgentOperator<I, O> implements Processor<I> {
   #trigger(run: Run<I>, event: Event, events: Event[]): boolean {
     const actions = this.#agent.plan.actionsFor(event);
     if (actions.length === 0) this.#notices.unhandled(event);
+    const alone = actions.length === 1;
+    if (alone && actions[0]?.kind === 'sync') run.spare = undefined; // It is given the event itself.
     for (const action of actions) {
       if (action.kind === 'async') this.#actions.submit(run, action, event);
-      else if (this.#runNow(run, action, { event: actions.length === 1 ? event : this.#ownEvent(event), events }))
-        return true;
+      else if (this.#runNow(run, action, { event: alone ? event : this.#ownEvent(event), events })) return true;
     }
     return false;
   }
@@ -361,13 +363,9 @@ class AgentOperator<I, O> implements Processor<I> {
   /** The event for one of several readers. */
   #ownEvent(event: Event): Event {
     const { type, attributes } = event;
+    const { eventClasses } = this.#agent;
     // It was stamped when it was sent.
-    return stampEvent(
-      event,
-      event as EventStamp,
-      this.#context.handOver(attributes),
-      classOf(type, this.#agent.eventClasses),
-    );
+    return stampEvent(event, event as EventStamp, this.#context.handOver(attributes), classOf(type, eventClasses));
   }
 
   // ---------- failures
@@ -391,8 +389,8 @@ class AgentOperator<I, O> implements Processor<I> {
     if (!takesFailure(this.#onError, error, accessErrorOf(this.#agent.plan.config))) throw error;
     this.#context.metrics.getCounter('numOfActionsFailed').inc();
     if (this.#onError === 'ignore') return false;
-    if (run.borrows) this.#state.keepInput(run);
-    const { key, value: input } = run.input;
+    const { key, value } = run.input;
+    const input = this.#context.handOver(value); // The run and its open actions may be stored later.
     this.#outputs.letter(run, letterOf({ key, input, action, error }));
     return true; // The key's memory stays as it was.
   }

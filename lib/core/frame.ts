@@ -12,14 +12,20 @@ const frameVersion = 1;
 /** Bytes before the body of a framed value: CRC-32 (big endian) of all that follows, then the version. */
 const headBytes = 5;
 
-/** As text, before they are known. */
-const headRoom = '\0'.repeat(headBytes);
+/** The version as text, and its checksum, with which that of a body goes on. */
+const versionText = String.fromCharCode(frameVersion);
+const versionCrc = crc32(versionText);
+
+/** As text, before the checksum is known. */
+const headRoom = `${'\0'.repeat(headBytes - 1)}${versionText}`;
 
 /** @internal Puts checksum and version before the body. */
 export const frame = (body: Uint8Array): Buffer => {
   const bytes = Buffer.allocUnsafe(headBytes + body.length);
   bytes.set(body, headBytes);
-  return writeHead(bytes);
+  bytes[4] = frameVersion;
+  bytes.writeUInt32BE(crc32(body, versionCrc), 0);
+  return bytes;
 };
 
 /**
@@ -45,12 +51,10 @@ export const unframe = (bytes: Uint8Array, what: string): Buffer => {
 export const frameValue = (value: unknown): Buffer => frameText(encodeText(value));
 
 /** @internal The same of a value that is text already. */
-export const frameText = (text: string): Buffer => writeHead(Buffer.from(headRoom + text, 'utf8'));
-
-export const unframeValue = (bytes: Uint8Array, what: string): unknown => decode(unframe(bytes, what));
-
-const writeHead = (bytes: Buffer): Buffer => {
-  bytes[4] = frameVersion;
-  bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
+export const frameText = (text: string): Buffer => {
+  const bytes = Buffer.from(headRoom + text, 'utf8');
+  bytes.writeUInt32BE(crc32(text, versionCrc), 0);
   return bytes;
 };
+
+export const unframeValue = (bytes: Uint8Array, what: string): unknown => decode(unframe(bytes, what));

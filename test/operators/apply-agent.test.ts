@@ -6,6 +6,7 @@ import { Event, InputEvent, OutputEvent } from '../../lib/agents/events/event.ts
 import { InvariantError, StreamError } from '../../lib/core/errors.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
 import { WorkHarness } from './work-fixture.ts';
+import type { DeadLetter } from '../../operators/dead-letter.ts';
 import { type Ask, ask, Gate, letters, open, waiting, clerk, shown, settled, quiet } from './agent-fixture.ts';
 
 describe('applyAgent', () => {
@@ -205,6 +206,34 @@ describe('an action that fails', () => {
         },
       },
     ]);
+  });
+});
+
+describe('the input of a run', () => {
+  const fails = async (): Promise<never> => {
+    throw new RangeError('broken');
+  };
+
+  it('stands in its letter as it came, whatever an action has made of what it was given', async () => {
+    const changing = clerk((input, ctx) => {
+      Object.assign(input, { n: 99 });
+      ctx.sendEvent(new Event('next', {}));
+    }).on('next', fails);
+    const { harness } = await open(changing, { deadLetters: letters });
+    harness.element(ask('a', 1), 1);
+    await settled(() => expect(shown(harness)).toMatchObject([{ letters: { input: ask('a', 1) } }]));
+  });
+
+  it('I21: stays as it is in what is stored, whatever becomes of the letter', async () => {
+    const gate = new Gate();
+    const { harness } = await open(waiting(gate).on(InputEvent, 'fail', fails), { deadLetters: letters });
+    harness.element(ask('a', 1), 1);
+    await settled(() => expect(harness.outputs).toHaveLength(1));
+    const [letter] = shown(harness) as [{ readonly letters: DeadLetter<Ask> }];
+    Object.assign(letter.letters.input, { n: 99 });
+    const stored = await harness.stored();
+    expect(stored).toContain('answer');
+    expect(stored).not.toContain('99');
   });
 });
 

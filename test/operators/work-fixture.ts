@@ -56,6 +56,11 @@ export class WorkHarness<I, O> {
     return (await this.#open().snapshot()).rows.length;
   }
 
+  /** What is stored, as text. */
+  async stored(): Promise<string> {
+    return JSON.stringify((await this.#open().snapshot()).rows.map(([, value]) => Buffer.from(value).toString()));
+  }
+
   get open(): number {
     return this.#open().host.workQueue?.open ?? 0;
   }

@@ -40,6 +40,9 @@ export const runSyncAction = (agent: CompiledAgent, host: ActionHost): ActionEff
   }
 };
 
+/** What an action brings whose run has ended without it. */
+export const noEffects: ActionResult = { events: [], shortTermChanges: [], sensoryChanges: [] };
+
 /**
  * An asynchronous action that runs as the body of work. One object and no async function: thousands may wait at once,
  * and each would keep a frame and a promise of its own beside the action's.
@@ -77,8 +80,10 @@ export class AsyncAction implements Running<ActionResult> {
     }
   }
 
-  #failed(error: unknown): Outcome<never> {
+  #failed(error: unknown): Outcome<ActionResult> {
     this.#context.end();
+    // Nobody waits for it: what it was refused since is no failure of anybody.
+    if (this.#host.isOver === true) return { ok: true, value: noEffects };
     return { ok: false, error: actionFailed(this.#agent, this.#host, error) };
   }
 }

@@ -57,7 +57,8 @@ export class ActionContext implements RunnerContext {
   #draws = 0;
   /** Made with the first durable call. */
   #calls: StartedCalls | undefined;
-  readonly #sent = new SentBound();
+  /** Made with the first event that is sent. */
+  #sent: SentBound | undefined;
 
   constructor(host: ActionHost, agent: RunningAgent) {
     this.#host = host;
@@ -102,7 +103,7 @@ export class ActionContext implements RunnerContext {
       );
     }
     const type = this.#arrivingAs(event);
-    this.#sent.count(event.type, this.#host, this.#agent);
+    (this.#sent ??= new SentBound()).count(event.type, this.#host, this.#agent);
     const stamp = {
       id: `${id}:${this.#events?.length ?? 0}`,
       upstreamEventId: trigger.id,

@@ -202,8 +202,9 @@ export class DurableCall implements LogEntry, DurableCallFacts {
     this.#taken = true;
     if (this.#appended === undefined) return undefined;
     const { lsn, recorded, again } = this.#appended;
-    const { work, key, digest: ofItem } = this.body.item.facts();
     const { number, id, args } = this;
+    const { item } = this.body;
+    const [work, key, ofItem] = [item.id, item.key, item.digest()];
     return { kind: 'called', lsn, work, key, digest: ofItem, call: number, id, args, outcome: recorded, again };
   }
 

@@ -249,8 +249,7 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
   }
 
   outcomeDurable(call: DurableCall, key: Uint8Array | undefined): void {
-    const at = this.#undurable?.indexOf(call) ?? -1;
-    if (at >= 0) this.#undurable?.splice(at, 1);
+    if (this.#undurable?.[0] === call) this.#undurable.shift(); // They become durable in the order of the log.
     this.#journaled(key);
     if (this.#durability === 'call' && call.given !== undefined && !this.isOver) this.#give(call, call.given);
     if (this.#hasUndurable || this.#gated === undefined) return;
@@ -377,14 +376,15 @@ export class WorkBody extends PlacedAttempt<BodyOwner> implements WorkContext, C
     this.#end = { lsn: journal.nextLsn(), recorded, given };
     journal.enqueue(this);
     // It stands for the outcomes that are in no write yet.
-    this.#undurable = this.#undurable?.filter((call) => !call.supersede());
+    if (this.#hasUndurable) this.#undurable = this.#undurable?.filter((call) => !call.supersede());
   }
 
   takeRecord(): WorkRecord | undefined {
     if (this.#end === undefined) return undefined;
-    const { calls } = this.item;
+    const { item } = this;
     const { lsn, recorded } = this.#end;
-    return { kind: 'done', lsn, ...this.item.facts(), calls, outcome: recorded };
+    const [work, key, digest] = [item.id, item.key, item.digest()];
+    return { kind: 'done', lsn, work, key, digest, calls: item.calls, outcome: recorded };
   }
 
   onDurable(key: Uint8Array | undefined): void {

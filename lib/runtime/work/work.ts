@@ -78,12 +78,13 @@ export class WorkQueue implements BodyOwner {
     if (this.#workers.has(worker.name))
       throw new TypeError(`Expected workers of one operator to have different names, got \`${worker.name}\` twice`);
     // The queue keeps items as unknown; each goes back to the worker that took it as W.
-    this.#workers.set(worker.name, {
+    const known = {
       worker: worker as Worker<unknown, unknown>,
       uid: this.#options.uid,
       timeoutMs: timeoutMsOf(options),
-    });
-    return { submit: (item) => this.#submit(worker.name, item) };
+    };
+    this.#workers.set(worker.name, known);
+    return { submit: (item) => this.#submit(known, item) };
   }
 
   /** Finds the items that were open in the checkpoint. */
@@ -91,7 +92,7 @@ export class WorkQueue implements BodyOwner {
     await this.#options.rows.forEachEntry((key, number, stored) => {
       const row = stored();
       const id = { branch: row.branch, operator: this.#options.operator, keyGroup: this.#options.keyGroup(), number };
-      this.#add(id, key, row);
+      this.#add(this.#workerOf(row), { id, key, row });
     });
   }
 
@@ -130,28 +131,34 @@ export class WorkQueue implements BodyOwner {
     });
   }
 
-  #submit(worker: string, item: unknown): void {
+  #submit(known: KnownWorker, item: unknown): void {
     const { operator, keys, rows, sequence, keyGroup, now, services } = this.#options;
-    const { owned } = this.#workers.get(worker)?.worker ?? {};
+    const { name, owned } = known.worker;
     // Who submitted it may change it later, and its row is stored later (I21).
     const kept = owned === true ? item : ownCopy(item);
     const number = sequence();
-    const row: WorkRow = { worker, item: kept, submittedAt: now(), branch: services.branch };
+    const { branch } = services;
+    const row: WorkRow = { worker: name, item: kept, submittedAt: now(), branch };
     rows.set(number, row);
-    const id = { branch: services.branch, operator, keyGroup: keyGroup(), number };
-    const added = this.#add(id, keys.key, row);
+    const added = this.#add(known, { id: { branch, operator, keyGroup: keyGroup(), number }, key: keys.key, row });
     added.digest(); // In the turn, which fails when the item can't be stored.
     services.submitted(this, added);
   }
 
-  #add(id: WorkId, key: Key, row: WorkRow): WorkItem {
-    const known = this.#workers.get(row.worker);
-    if (known === undefined)
-      throw new StreamError(
-        'STATE_INCOMPATIBLE',
-        `open work names a worker \`${row.worker}\` that the operator does not have`,
-        { hint: 'go on with the code that has it until its work is done, or put it back' },
-      );
+  #workerOf({ worker }: WorkRow): KnownWorker {
+    const known = this.#workers.get(worker);
+    if (known !== undefined) return known;
+    throw new StreamError(
+      'STATE_INCOMPATIBLE',
+      `open work names a worker \`${worker}\` that the operator does not have`,
+      { hint: 'go on with the code that has it until its work is done, or put it back' },
+    );
+  }
+
+  #add(
+    known: KnownWorker,
+    { id, key, row }: { readonly id: WorkId; readonly key: Key; readonly row: WorkRow },
+  ): WorkItem {
     const item = new WorkItem({ id, key, keys: this.#options.keys, known, row });
     this.#open.set(this.#slot(id), item);
     this.#options.place.add(1);
