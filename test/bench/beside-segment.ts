@@ -101,9 +101,9 @@ const run = async (workload: Workload, directory: string | undefined): Promise<r
   const env = StreamExecutionEnvironment.create({ checkpoint });
   const disorder = WatermarkStrategy.boundedOutOfOrderness<Item>(disorderMs).withTimestamps(({ ts }) => ts);
   const strategy = workload.pipeline === 'tumbling' ? disorder : undefined;
-  pipeline(env.generate({ generate: makeItem(keys) }, strategy), workload.pipeline).sinkTo(
-    voidSink(() => (results += 1)),
-  );
+  // As objects go from operator to operator in the peer.
+  const items = env.generate({ generate: makeItem(keys), fresh: true }, strategy);
+  pipeline(items, workload.pipeline).sinkTo(voidSink(() => (results += 1)));
   const job = await env.executeAsync(workload.pipeline);
   await sleep(warmSeconds * 1000);
   const measurements: Measurement[] = [];

@@ -137,3 +137,16 @@ test('options that make no sense are refused', () => {
   expect(() => generator({ generate, count: -1 })).toThrow('count');
   expect(() => generator({ generate: 1 as unknown as () => number })).toThrow('generate');
 });
+
+test('what it is given is copied, unless that is made anew for each index', async () => {
+  const one = { changed: false };
+  const generateOne = (): { changed: boolean } => one;
+  const valuesOf = async (fresh?: boolean): Promise<readonly { changed: boolean }[] | undefined> => {
+    const reader = await generator({ count: 2, generate: generateOne, fresh }).open('generator', undefined, signal);
+    return (await reader.read(signal))?.values;
+  };
+  const [first, second] = (await valuesOf()) ?? [];
+  expect(first).toEqual(one);
+  expect(first === one || second === one || first === second).toBe(false);
+  expect((await valuesOf(true))?.every((value) => value === one)).toBe(true);
+});
