@@ -34,10 +34,10 @@ export class ColumnTable extends StateTable {
   #slot = -1;
   /** The store was asked for it and does not hold it. */
   #isMissing = false;
-  /** Columns that have changed in the current epoch; some more than once. */
-  #noted: Column[] = [];
+  /** Columns with cells that have changed in the current epoch: of what came and went in it none. */
+  #noted = new Set<Column>();
   /** Those of the open cut, or of the last one until it is buried. */
-  #frozen: readonly Column[] = [];
+  #frozen: ReadonlySet<Column> = new Set();
   #size = 0;
 
   /** `rooted`: there is one value for each key, under no sub-key. */
@@ -96,6 +96,7 @@ export class ColumnTable extends StateTable {
     }
     // The store has never seen it, so it was made in this epoch and nobody needs to hear of it.
     column.changed -= 1;
+    if (column.changed === 0) this.#noted.delete(column);
     this.unmarked();
     this.#remove(column, slot);
   }
@@ -128,32 +129,28 @@ export class ColumnTable extends StateTable {
 
   protected override swap(): void {
     this.#frozen = this.#noted;
-    this.#noted = [];
+    this.#noted = new Set();
   }
 
-  *writeFrozen(): Generator<void, void> {
-    for (const column of this.#frozen) {
-      this.#turnOver(column);
-      yield* this.#each(column, flag.frozen, (slot) => this.#write(column, slot));
-    }
+  writeFrozen(): Iterable<void> {
+    return this.#eachFrozen(flag.frozen, (column, slot) => this.#write(column, slot));
   }
 
   *bury(): Generator<void, void> {
-    for (const column of this.#frozen) {
-      yield* this.#each(column, flag.written, (slot) => {
-        const flags = (column.flags[slot] ?? 0) & ~flag.written;
-        column.flags[slot] = flags;
-        if (column.values[slot] === gone && (flags & dirty) === 0) this.#remove(column, slot);
-      });
-    }
-    this.#frozen = [];
+    yield* this.#eachFrozen(flag.written, (column, slot) => {
+      const flags = (column.flags[slot] ?? 0) & ~flag.written;
+      column.flags[slot] = flags;
+      if (column.values[slot] === gone && (flags & dirty) === 0) this.#remove(column, slot);
+    });
+    this.#frozen = new Set();
   }
 
   *evict(count: number): Generator<void, void> {
     let left = count;
+    let looked = 0;
     for (const column of this.#columns.values()) {
       // Numbers are given anew, so where it stopped stand the oldest.
-      for (let looked = 0; looked < column.values.length && left > 0; looked += 1) {
+      for (let at = 0; at < column.values.length && left > 0; at += 1) {
         const slot = column.hand < column.values.length ? column.hand : 0;
         column.hand = slot + 1;
         const value = column.values[slot];
@@ -163,29 +160,36 @@ export class ColumnTable extends StateTable {
           this.#remove(column, slot);
           left -= 1;
         }
-        if (looked % stepMax === stepMax - 1) yield;
+        looked += 1;
+        if (looked % stepMax === 0) yield;
       }
       if (left <= 0) return;
     }
   }
 
-  /** Does something to each cell that has a flag; turns may run in between, and slots may move. */
-  *#each(column: Column, bit: number, visit: (slot: number) => void): Generator<void, void> {
-    let { layout } = column;
+  /**
+   * Does something to each cell of the cut that has a flag; turns may run in between, and slots may move. A step counts
+   * over columns, of which there may be as many as cells.
+   */
+  *#eachFrozen(bit: number, visit: (column: Column, slot: number) => void): Generator<void, void> {
     let looked = 0;
     let visited = 0;
-    for (let slot = 0; slot < column.values.length; slot += 1) {
-      if (((column.flags[slot] ?? 0) & bit) !== 0) {
-        visit(slot);
-        visited += 1;
-      }
-      looked += 1;
-      if (visited < stepMax && looked < scanMax) continue;
-      [looked, visited] = [0, 0];
-      yield;
-      if (layout !== column.layout) {
-        layout = column.layout;
-        slot = -1; // What was visited has lost its flag.
+    for (const column of this.#frozen) {
+      this.#turnOver(column);
+      let { layout } = column;
+      for (let slot = 0; slot < column.values.length; slot += 1) {
+        if (((column.flags[slot] ?? 0) & bit) !== 0) {
+          visit(column, slot);
+          visited += 1;
+        }
+        looked += 1;
+        if (visited < stepMax && looked < scanMax) continue;
+        [looked, visited] = [0, 0];
+        yield;
+        if (layout !== column.layout) {
+          layout = column.layout;
+          slot = -1; // What was visited has lost its flag.
+        }
       }
     }
   }
@@ -238,10 +242,7 @@ export class ColumnTable extends StateTable {
     if ((flags & flag.changed) !== 0) return;
     column.flags[slot] = flags | flag.changed;
     column.changed += 1;
-    if (column.notedIn !== column.epoch) {
-      column.notedIn = column.epoch;
-      this.#noted.push(column);
-    }
+    if (column.changed === 1) this.#noted.add(column);
     this.marked();
   }
 
@@ -286,7 +287,7 @@ export class ColumnTable extends StateTable {
   }
 
   protected override sample(): unknown {
-    const column = this.#noted.findLast(({ changed }) => changed > 0);
+    const [column] = this.#noted;
     if (column === undefined) return undefined;
     const slot = column.flags.findLastIndex((flags) => (flags & flag.changed) !== 0);
     const value = column.values[slot];

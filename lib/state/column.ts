@@ -66,8 +66,6 @@ export class Column {
   epoch = 0;
   /** Cells that have changed in it. */
   changed = 0;
-  /** The epoch in which its table has noted last that it has changed. */
-  notedIn = 0;
   /** Counts how often slots have moved. */
   layout = 0;
   /** The slot at which its table goes on to look for cells to forget. */

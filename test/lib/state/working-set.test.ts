@@ -185,6 +185,51 @@ describe('the cut', () => {
   });
 });
 
+describe('many sub-keys of one key each', () => {
+  const panesOf = () => mapState<number, number>('panes', { indexed: false });
+  /** By how much a step changes a number at most, the last one too. */
+  const longestStep = (steps: Iterator<void>, of: () => number): number => {
+    let most = 0;
+    for (let isDone = false; !isDone; ) {
+      const before = of();
+      isDone = steps.next().done === true;
+      most = Math.max(most, Math.abs(of() - before));
+    }
+    return most;
+  };
+
+  it('I20: a step writes and forgets a few of them', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store, { cacheMax: 10 });
+    const panes = state(panesOf());
+    const count = 20_000;
+    for (let start = 0; start < count; start += 1) at(start % 7, () => panes.set(start, 1));
+    const cut = set.cut();
+    const batch = store.batch();
+    expect(longestStep(cut.write(batch), () => batch.length)).toBeLessThanOrEqual(64);
+    expect(batch.length).toBe(count);
+    await batch.write();
+    expect(longestStep(cut.durable(), () => set.entries)).toBeLessThanOrEqual(64);
+    expect(set.entries).toBeLessThanOrEqual(10);
+    for (let start = 0; start < count; start += 999) expect(at(start % 7, () => panes.get(start))).toBe(1);
+  });
+
+  it('I10: nothing is kept of what comes and goes, be there never a cut', async () => {
+    const store = await openStore();
+    const { set, state, at } = setUp(store);
+    const panes = state(panesOf());
+    for (let start = 0; start < 20_000; start += 1) {
+      at('a', () => panes.set(start, 1));
+      at('a', () => panes.delete(start));
+    }
+    at('a', () => panes.set(-1, 1));
+    const batch = store.batch();
+    const steps = set.cut().write(batch);
+    expect(steps.next().done).toBe(true); // It meets what is there, in one step.
+    expect(batch.length).toBe(1);
+  });
+});
+
 describe('eviction', () => {
   it('goes 10 % below the bound, leaves dirty entries alone, and loses nothing', async () => {
     const store = await openStore();
