@@ -41,18 +41,20 @@ export const checkKey = (key: Key): void => {
 /**
  * A key as the engine holds it from where it enters: checked, and a tuple as a frozen copy of its own, since the list
  * stays with the code that made it, and whoever is told a key holds on to what the engine works by (I21). A primitive
- * stands for itself.
+ * stands for itself, but that there is one zero: the store can't tell -0 from 0.
  */
 export const ownKey = (key: Key): Key => {
   if (typeof key !== 'object') {
     checkKey(key);
-    return key;
+    return oneZero(key);
   }
   // What is no list is refused by the check; a list is read once, and what is checked is what is kept.
-  const own: Key = Array.isArray(key) ? Object.freeze(Array.from<KeyPart>(key)) : key;
+  const own: Key = Array.isArray(key) ? Object.freeze(Array.from<KeyPart, KeyPart>(key, oneZero)) : key;
   checkKey(own);
   return own;
 };
+
+const oneZero = (part: KeyPart): KeyPart => (part === 0 ? 0 : part);
 
 /** A key as messages show it. */
 export const keyText = (key: Key): string =>

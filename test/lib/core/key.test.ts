@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { keyBytes, keyFromBytes, keyGroupOf, mapKeyOf, murmur2 } from '../../../lib/core/key.ts';
+import { keyBytes, keyFromBytes, keyGroupOf, mapKeyOf, murmur2, ownKey } from '../../../lib/core/key.ts';
 
 const invalid = expect.objectContaining({ code: 'KEY_INVALID' }) as unknown;
 
@@ -46,6 +46,9 @@ describe('bytes of a key', () => {
     expect(keyBytes(-0)).toEqual(keyBytes(0));
     expect(keyBytes([-0])).toEqual(keyBytes([0]));
     expect(keyGroupOf(-0, 128)).toBe(keyGroupOf(0, 128));
+    // What user code is told is what it is told after a restart, when keys come from their bytes.
+    expect(ownKey(-0)).toBe(0);
+    expect(ownKey([-0, 'a', -1])).toEqual(keyFromBytes(keyBytes([-0, 'a', -1])));
   });
 
   test('a lone surrogate is not its replacement character', () => {
