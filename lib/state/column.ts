@@ -36,6 +36,7 @@ class SlotIndex {
   #slots: Map<number, number> | undefined;
 
   find(number: number): number {
+    if (number < 0) return -1; // As the empty slots say.
     return this.#slots === undefined ? this.numbers.indexOf(number) : (this.#slots.get(number) ?? -1);
   }
 

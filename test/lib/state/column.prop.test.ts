@@ -68,6 +68,8 @@ it('a column of few among many keys takes little room', () => {
   column.add(900_000, 'b', 1_000_000);
   expect(column.values.length).toBeLessThan(10);
   expect(column.slotOf(900_000)).toBeGreaterThanOrEqual(0);
+  column.remove(column.slotOf(900_000));
+  expect(column.slotOf(-1)).toBe(-1); // A key without a number has no cell in the slot that is empty now.
 });
 
 it('a key has one number while anything is held of it, and numbers are given anew', () => {
