@@ -49,7 +49,7 @@ const wrappers: readonly (readonly [
 ])[] = [
   ['paced', (source) => paced(source, 1_000_000), []],
   // Positions of the engine are unknown to it, and those of this source are numbers.
-  ['namedSource', (source) => namedSource('uid', source as Source<number>) as Source<number, number>, ['close']],
+  ['namedSource', (source) => namedSource(source, { uid: 'uid', jobId: 'job' }) as Source<number, number>, ['close']],
 ];
 
 describe.each(wrappers)('a source in %s', (_name, wrap, without) => {

@@ -196,8 +196,9 @@ export class OperatorHost<I, O> implements Receiver<I> {
   async open(): Promise<void> {
     this.#state.openPhase = true;
     const { uid } = this;
+    const { jobId } = this.#options.services;
     const open = (): unknown => this.#processor?.open?.();
-    await namedAsync(failingOperator(uid), () => waitFor({ what: `operator \`${uid}\``, uid }, open));
+    await namedAsync(failingOperator(uid), () => waitFor({ jobId, what: `operator \`${uid}\``, uid }, open));
     this.#state.openPhase = false;
   }
 

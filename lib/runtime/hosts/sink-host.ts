@@ -295,7 +295,8 @@ export class SinkHost<T> implements Receiver<T> {
   }
 
   #waitFor<R>(call: () => R | PromiseLike<R>): Promise<R> {
-    return waitFor({ what: `sink \`${this.uid}\``, uid: this.uid }, call);
+    const { jobId } = this.#services;
+    return waitFor({ jobId, what: `sink \`${this.uid}\``, uid: this.uid }, call);
   }
 
   #failing(to: string): Failing {

@@ -11,14 +11,20 @@ import { ownBatch } from '../../core/own-batch.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import { waitFor } from './waited-code.ts';
 
+/** Where it stands. */
+export interface NamedFor {
+  readonly uid: string;
+  readonly jobId: string;
+}
+
 /**
  * The source as it is, except that it shares no position and no list of a batch with the engine, and that what it
  * rejects with says which source it was, and whether a restart can help.
  */
-export const namedSource = <T>(uid: string, source: Source<T>): Source<T> => {
+export const namedSource = <T>(source: Source<T>, { uid, jobId }: NamedFor): Source<T> => {
   const failing = (to: string): Failing => ({ code: 'SOURCE_FAILED', what: `source \`${uid}\` failed to ${to}`, uid });
   const waited = <R>(to: string, signal: AbortSignal, ask: () => Promise<R>): Promise<R> =>
-    unlessAborted(failing(to), signal, () => waitFor({ what: `source \`${uid}\``, uid }, ask));
+    unlessAborted(failing(to), signal, () => waitFor({ jobId, what: `source \`${uid}\``, uid }, ask));
   return {
     name: source.name,
     replayable: source.replayable,

@@ -34,6 +34,7 @@ export interface SourceSnapshot {
 export interface SourceHostOptions<T> {
   readonly uid: string;
   readonly number: number;
+  readonly jobId: string;
   readonly source: Source<T>;
   readonly strategy: WatermarkStrategy<T>;
   readonly output: Receiver<T>;
@@ -95,7 +96,7 @@ export class SourceHost<T> {
   constructor(options: SourceHostOptions<T>) {
     this.uid = options.uid;
     this.number = options.number;
-    this.source = namedSource(options.uid, options.source);
+    this.source = namedSource(options.source, options);
     this.#options = options;
     const { output, sides } = options;
     // Here they are only told of time, whatever they receive.

@@ -82,6 +82,7 @@ class Compiler {
         this.#sources.push(
           new SourceHost({
             ...at,
+            jobId: this.#services.jobId,
             source: body.source,
             strategy,
             places,

@@ -7,6 +7,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { StreamError } from '../../core/errors.ts';
 
 export interface WaitedCode {
+  /** The job whose checkpoint waits: it may wait for that of another one. */
+  readonly jobId: string;
   /** Whose code it is. */
   readonly what: string;
   readonly uid?: string | undefined;
@@ -37,12 +39,12 @@ export const waitFor = async <R>(code: WaitedCode, call: () => R | PromiseLike<R
 };
 
 /**
- * Asks for a checkpoint, for code of anybody. Asked for inside of code that it waits for it is taken as well, and the
- * promise is a refusal for whoever awaits it: one that only asks hears of nothing.
+ * Asks for a checkpoint of a job, for code of anybody. Asked for inside of code that it waits for it is taken as well,
+ * and the promise is a refusal for whoever awaits it: one that only asks hears of nothing.
  */
-export const askForCheckpoint = (ask: () => Promise<void>): Promise<void> => {
+export const askForCheckpoint = (jobId: string, ask: () => Promise<void>): Promise<void> => {
   const waited = calls.getStore();
-  if (waited?.isOpen !== true) return ask();
+  if (waited?.isOpen !== true || waited.code.jobId !== jobId) return ask();
   const { what, uid } = waited.code;
   // What comes of it, listeners of the job too, belongs to that code no more.
   const taken = calls.run(undefined, ask);

@@ -71,7 +71,8 @@ export class Job {
   readonly #status = new BehaviorSubject<JobStatus>({ state: 'starting', restarts: 0 });
   readonly #checkpoints = new Subject<CheckpointStats>();
   readonly #wayOut: WayOut;
-  readonly #memoryId: string;
+  /** That of the place for state, once it is open. */
+  #id: string;
   #domain: Domain | undefined;
   #restarts = 0;
   #stopTimeoutMs: number;
@@ -85,7 +86,7 @@ export class Job {
     this.#log = new JobLog(options.logger, options.name);
     this.name = options.name;
     this.metrics = options.metrics;
-    this.#memoryId = options.storage === undefined ? memoryId(options.clock) : '';
+    this.#id = options.storage === undefined ? memoryId(options.clock) : '';
     this.#stopTimeoutMs = options.stopTimeoutMs;
     options.graph.check();
     options.graph.lock(options.name);
@@ -120,7 +121,7 @@ export class Job {
    * await job.stop();
    */
   checkpoint(): Promise<void> {
-    return askForCheckpoint(() => this.#checkpoint());
+    return askForCheckpoint(this.#id, () => this.#checkpoint());
   }
 
   async #checkpoint(): Promise<void> {
@@ -265,13 +266,15 @@ export class Job {
       return this.#leaveEarly();
     }
     opened.storage = await opening;
-    const openResources = waitFor({ what: 'the resources of the agents' }, () => resources?.open());
+    this.#id = opened.storage?.jobId ?? this.#id;
+    const code = { jobId: this.#id, what: 'the resources of the agents' };
+    const openResources = waitFor(code, () => resources?.open());
     if (!(await this.#wayOut.inTime(openResources))) return this.#leaveEarly();
     // Reads the newest checkpoint and the whole journal.
     const opens = Domain.open({
       ...this.#options,
       storage: opened.storage,
-      memoryId: this.#memoryId,
+      memoryId: this.#id,
       divergence,
       metrics: this.metrics.root,
       onCheckpoint: (stats) => this.#onCheckpoint(stats),

@@ -88,12 +88,12 @@ test('a field that the values do not have, taken for their position, ends the jo
 
 test('errors with a code, and the reason of an abort, pass as they are', async () => {
   const signal = AbortSignal.abort(new Error('stop'));
-  const source = namedSource('numbers', new Sluice<number>([]).source);
+  const source = namedSource(new Sluice<number>([]).source, { uid: 'numbers', jobId: 'job' });
   const reader = await source.open('only', undefined, new AbortController().signal);
   expect(reader.committed).toBeUndefined();
   const aborted = namedSource(
-    'numbers',
     failing('read', 1, () => signal.reason),
+    { uid: 'numbers', jobId: 'job' },
   );
   await expect((await aborted.open('only', undefined, signal)).read(signal)).rejects.toThrow('stop');
 });

@@ -28,6 +28,7 @@ export class HostedSource<T> {
   constructor(strategy: WatermarkStrategy<T>, source: Source<T> = collection<T>([])) {
     const note = (_facts: unknown, message?: string): void => void this.lines.push(message ?? '');
     this.host = new SourceHost<T>({
+      jobId: 'job',
       uid: 'src',
       number: 1,
       source,

@@ -113,6 +113,21 @@ test.each(Object.entries(opening))('%s may not await a checkpoint', async (_name
   expect([failure, (failure as Error).cause]).toContainEqual(expect.objectContaining({ code: 'WAITS_FOR_ITSELF' }));
 });
 
+test('code that a checkpoint waits for may await that of another job', async () => {
+  const other = environment();
+  other.generate({ generate: (index) => index, perSecond: 500 }).sinkTo(callbackSink(() => {}));
+  const behind = await other.executeAsync('behind');
+  const env = environment();
+  env.generate({ generate: (index) => index, perSecond: 500 }).sinkTo(
+    sinkOf('exactly-once', { commit: () => behind.checkpoint() }),
+  );
+  const job = await env.executeAsync('in front');
+  await job.checkpoint();
+  await job.stop();
+  await behind.stop();
+  expect([job.status.state, behind.status.state]).toEqual(['stopped', 'stopped']);
+});
+
 test('a checkpoint that nobody awaits is taken, and what a sink has started and left behind may await one', async () => {
   const env = environment();
   const running: { job?: Job } = {};
