@@ -56,6 +56,8 @@ export class TaskLoop {
   /** Hands over what can't be read again, and takes nothing else. */
   #draining = false;
   #wake: (() => void) | undefined;
+  /** Something has woken it since it looked: a source that it asks may end the job, before the loop waits. */
+  #isWoken = false;
   readonly #ready = new ReadySplits();
   #turnStart = 0;
   readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < turnMs };
@@ -67,6 +69,7 @@ export class TaskLoop {
 
   /** Looks again whether there is something to do. */
   wake(): void {
+    this.#isWoken = true;
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
@@ -126,6 +129,7 @@ export class TaskLoop {
     for (const host of sources) for (const split of host.splits.values()) this.#ready.add({ host, split });
     const slice = new LoopSlice(clock);
     while (!this.#stopped || slices.isOpen) {
+      this.#isWoken = false;
       if (!this.#stopped) this.#read();
       if (slices.isOpen) {
         if (!slices.step()) return false;
@@ -137,7 +141,7 @@ export class TaskLoop {
           this.#ready.look(next.split);
           if (!done) return false;
         } else if (this.#isDone && !workOpen()) return true;
-        else if (!this.#ready.wantRead && !accepted) {
+        else if (!this.#ready.wantRead && !accepted && !this.#isWoken) {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });

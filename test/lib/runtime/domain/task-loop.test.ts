@@ -250,6 +250,23 @@ test('a read that fails is told, and one that fails because the job is over is n
   expect(abort.signal.aborted).toBe(false);
 });
 
+test('a read that stops the job before it returns, and brings nothing any more, does not keep the loop', async () => {
+  const stopping: Source<string> = {
+    ...once(),
+    open: async () => ({
+      read: () => {
+        loop.stop();
+        return new Promise(() => {});
+      },
+      close: async () => {},
+    }),
+  };
+  const { loop, open } = looping(stopping);
+  await open();
+  const timeout = settled().then(() => 'hangs');
+  expect(await Promise.race([loop.run(), timeout])).toBe(false);
+});
+
 describe('the event loop is given back (I20)', () => {
   const endless = <T>(value: T, size: number): Source<T, number> => ({
     name: 'endless',
