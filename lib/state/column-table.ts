@@ -22,6 +22,8 @@ import { StateTable, stepMax, type HeldRow, type TableOptions } from './state-ta
 const scanMax = 4096;
 const dirty = flag.changed | flag.frozen;
 
+const exists = (value: unknown): boolean => value !== undefined && value !== gone;
+
 export class ColumnTable extends StateTable {
   readonly rooted: boolean;
   readonly #keys: KeyContext;
@@ -103,26 +105,20 @@ export class ColumnTable extends StateTable {
 
   // ---------- all keys
 
+  /** Those that exist when it begins: a visitor may change the table, and a number be another key's behind that. */
   *held(): Generator<HeldRow, void> {
-    for (const { sub, values, numberOf } of this.#views()) {
-      for (const [slot, value] of values.entries())
-        if (value !== undefined && value !== gone) yield { mapKey: this.#keys.numbers.keyOf(numberOf(slot)), sub };
-    }
+    const { numbers } = this.#keys;
+    const rows = [...this.#columns.values()].map((column) => {
+      const slots = [...column.values.keys()].filter((slot) => exists(column.values[slot]));
+      return { sub: column.sub, mapKeys: slots.map((slot) => numbers.keyOf(column.numberOf(slot))) };
+    });
+    for (const { sub, mapKeys } of rows) for (const mapKey of mapKeys) yield { mapKey, sub };
   }
 
   peek(mapKey: MapKey, sub: Sub): unknown {
     const column = this.#columns.get(sub);
     const slot = column?.slotOf(this.#keys.numbers.find(mapKey)) ?? -1;
     return slot < 0 ? undefined : column?.values[slot];
-  }
-
-  /** Lists stay as they are while a visitor changes the table. */
-  #views(): { sub: Sub; values: unknown[]; numberOf: (slot: number) => number }[] {
-    return [...this.#columns.values()].map((column) => {
-      const values = column.values.slice();
-      const numbers = values.map((_, slot) => column.numberOf(slot));
-      return { sub: column.sub, values, numberOf: (slot) => numbers[slot] ?? -1 };
-    });
   }
 
   // ---------- the cut
@@ -155,7 +151,7 @@ export class ColumnTable extends StateTable {
         column.hand = slot + 1;
         const value = column.values[slot];
         // One that is gone says that the store may still hold the row.
-        if (value !== undefined && value !== gone && ((column.flags[slot] ?? 0) & dirty) === 0) {
+        if (exists(value) && ((column.flags[slot] ?? 0) & dirty) === 0) {
           this.complete = false;
           this.#remove(column, slot);
           left -= 1;

@@ -70,6 +70,7 @@ export class KeyNumbers {
     if (isWhole(key)) this.#whole -= 1;
     if (isWhole(key) && key < this.#places.length) this.#places[key] = 0;
     else this.#numbers.delete(key);
+    if (typeof key === 'string') this.#keys[number] = ''; // Texts may be long; a list of numbers stays one.
     this.#free.push(number);
     if (this.size === 0) {
       [this.#keys, this.#cells, this.#free] = [[], [], []];
