@@ -24,6 +24,9 @@ const dirty = flag.changed | flag.frozen;
 
 const exists = (value: unknown): boolean => value !== undefined && value !== gone;
 
+/** In the place of a column that isn't there. */
+const nowhere = new Column(undefined);
+
 export class ColumnTable extends StateTable {
   readonly rooted: boolean;
   readonly #keys: KeyContext;
@@ -31,9 +34,12 @@ export class ColumnTable extends StateTable {
   /** What was sought last: the version of the key context, and the sub-key. */
   #soughtIn = -1;
   #sub: Sub;
-  /** Its column, if there is one, and the slot in it, -1 when nothing is in memory. */
-  #column: Column | undefined;
+  /** Its column, the slot in it, -1 when nothing is in memory, and the value there. */
+  #column = nowhere;
   #slot = -1;
+  #value: unknown;
+  /** Its cell is one of those that have changed in the current epoch. */
+  #isChanged = false;
   /** The store was asked for it and does not hold it. */
   #isMissing = false;
   /** Columns with cells that have changed in the current epoch: of what came and went in it none. */
@@ -58,41 +64,40 @@ export class ColumnTable extends StateTable {
   /** The value, ready to be touched; read from the store when it isn't in memory. */
   read(sub: Sub): unknown {
     if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
-    const column = this.#column;
-    if (column === undefined || this.#slot < 0) return this.complete ? undefined : this.#miss(sub);
-    if (this.epochs.frozen !== -1) this.#thaw(column, this.#slot);
-    const value = column.values[this.#slot];
-    return value === gone ? undefined : value;
+    return this.#slot < 0 && !this.complete ? this.#miss(sub) : this.#value;
   }
 
   /** The value as far as it is in memory. */
   inMemory(sub: Sub): unknown {
     if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
-    return this.#slot < 0 ? undefined : this.#column?.values[this.#slot];
+    return this.#value;
   }
 
   set(sub: Sub, value: unknown): void {
     if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
-    const column = this.#slot < 0 ? this.#addCell(value, this.#mayBeStored(sub)) : this.#column;
-    if (column === undefined) return; // There is one where there is a slot.
-    if (column.epoch !== this.epochs.current || ((column.flags[this.#slot] ?? 0) & flag.changed) === 0)
-      this.#change(column, this.#slot);
-    column.values[this.#slot] = value;
+    if (!this.#isChanged) {
+      if (this.#slot < 0) this.#addCell(value, this.#mayBeStored(sub));
+      this.#change();
+    }
+    this.#value = value;
+    this.#column.values[this.#slot] = value;
   }
 
   /** Removes the value, also one that was never read. */
   delete(sub: Sub): void {
     if (this.#soughtIn !== this.#keys.version || this.#sub !== sub) this.#seek(sub);
-    const column = this.#column;
-    const slot = this.#slot;
-    if (column === undefined || slot < 0) {
-      if (this.#mayBeStored(sub)) this.#change(this.#addCell(gone, true), this.#slot);
+    if (this.#slot < 0) {
+      if (!this.#mayBeStored(sub)) return;
+      this.#addCell(gone, true);
+      this.#change();
       return;
     }
+    const column = this.#column;
+    const slot = this.#slot;
     if (column.values[slot] === gone) return;
-    this.#thaw(column, slot);
     if (((column.flags[slot] ?? 0) & flag.stored) !== 0) {
-      this.#change(column, slot);
+      if (!this.#isChanged) this.#change();
+      this.#value = undefined;
       column.values[slot] = gone;
       return;
     }
@@ -220,40 +225,53 @@ export class ColumnTable extends StateTable {
 
   // ---------- cells
 
-  /** Finds what there is in memory of the current key. */
+  /** Finds what there is in memory of the current key, ready to be touched. */
   #seek(sub: Sub): void {
     const keys = this.#keys;
-    if (this.#column === undefined || this.#sub !== sub) this.#column = this.#columns.get(sub);
+    if (this.#column === nowhere || this.#sub !== sub) this.#column = this.#columns.get(sub) ?? nowhere;
     this.#sub = sub;
     this.#soughtIn = keys.version;
     this.#isMissing = false;
-    const slot = this.#column?.slotOf(keys.number) ?? -1;
-    this.#slot = slot < 0 || this.#column?.values[slot] === undefined ? -1 : slot;
+    const column = this.#column;
+    const slot = column.slotOf(keys.number);
+    const value = slot < 0 ? undefined : column.values[slot];
+    if (value === undefined) {
+      this.#slot = -1;
+      this.#value = undefined;
+      this.#isChanged = false;
+      return;
+    }
+    if (this.epochs.frozen !== -1) this.#thaw(column, slot);
+    this.#slot = slot;
+    this.#value = value === gone ? undefined : value;
+    this.#isChanged = ((column.flags[slot] ?? 0) & flag.changed) !== 0;
   }
 
-  /** Notes that a cell is changed, after what was there is written. */
-  #change(column: Column, slot: number): void {
-    this.#thaw(column, slot);
-    const flags = column.flags[slot] ?? 0;
-    if ((flags & flag.changed) !== 0) return;
-    column.flags[slot] = flags | flag.changed;
+  /** Notes that the cell which was sought is changed. */
+  #change(): void {
+    const column = this.#column;
+    if (column.epoch !== this.epochs.current) this.#turnOver(column);
+    column.flags[this.#slot] = (column.flags[this.#slot] ?? 0) | flag.changed;
     column.changed += 1;
     if (column.changed === 1) this.#noted.add(column);
     this.marked();
+    this.#isChanged = true;
   }
 
-  /** Adds a cell for what was sought. Gives its column. */
-  #addCell(value: unknown, stored: boolean): Column {
+  /** Adds a cell for what was sought. */
+  #addCell(value: unknown, stored: boolean): void {
     const keys = this.#keys;
     this.checkKey(keys.mapKey);
-    const column = this.#column ?? new Column(this.#sub);
-    if (this.#column === undefined) this.#columns.set(column.sub, column);
-    this.#column = column;
-    this.#slot = column.add(keys.hold(), value, keys.numbers.end);
-    if (stored) column.flags[this.#slot] = flag.stored;
+    if (this.#column === nowhere) {
+      this.#column = new Column(this.#sub);
+      this.#columns.set(this.#sub, this.#column);
+    }
+    this.#slot = this.#column.add(keys.hold(), value, keys.numbers.end);
+    if (stored) this.#column.flags[this.#slot] = flag.stored;
+    this.#value = value === gone ? undefined : value;
+    this.#isChanged = false;
     this.#size += 1;
     this.epochs.entries += 1;
-    return column;
   }
 
   #remove(column: Column, slot: number): void {
@@ -265,7 +283,7 @@ export class ColumnTable extends StateTable {
     this.#soughtIn = -1;
     if (column.size > 0) return;
     this.#columns.delete(column.sub);
-    if (this.#column === column) this.#column = undefined;
+    if (this.#column === column) this.#column = nowhere;
   }
 
   /** Reads a row that is not in memory. */
