@@ -92,10 +92,11 @@ export const keyFromBytes = (bytes: Uint8Array): Key => {
 
 /**
  * murmur2 of the key's bytes modulo `maxParallelism`, as Kafka's default partitioner does it: a string key falls where
- * a Kafka producer would put it if the topic had `maxParallelism` partitions.
+ * a Kafka producer would put it if the topic had `maxParallelism` partitions. `bytes`: those of the key, for who has
+ * them.
  */
-export const keyGroupOf = (key: Key, maxParallelism: number): number =>
-  ((typeof key === 'string' ? murmur2OfString(key) : murmur2(keyBytes(key))) & 0x7fffffff) % maxParallelism;
+export const keyGroupOf = (key: Key, maxParallelism: number, bytes?: Uint8Array): number =>
+  ((typeof key === 'string' ? murmur2OfString(key) : murmur2(bytes ?? keyBytes(key))) & 0x7fffffff) % maxParallelism;
 
 /** Where short strings are spelt out, so that a key's group costs no allocation. */
 const scratch = new Uint8Array(64);

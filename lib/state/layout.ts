@@ -61,7 +61,8 @@ export const byteTextOf = (mapKey: MapKey): string =>
 
 export const storedKeyOf = (mapKey: MapKey, maxParallelism: number): StoredKey => {
   const key = keyOfMapKey(mapKey);
-  return { group: keyGroupOf(key, maxParallelism), bytes: keyBytes(key) };
+  const bytes = keyBytes(key);
+  return { group: keyGroupOf(key, maxParallelism, bytes), bytes };
 };
 
 // ---------- keyed state
