@@ -8,7 +8,7 @@ import type { Timestamp } from '../lib/core/element.ts';
 import type { Duration } from '../lib/core/options.ts';
 import { sleep, systemClock } from '../lib/core/clock.ts';
 import { StreamError } from '../lib/core/errors.ts';
-import { durationMs, knownOptions, refusal } from '../lib/core/options.ts';
+import { durationMs, knownOptions, refusal, refusedResult } from '../lib/core/options.ts';
 import { ownPosition } from '../lib/core/own-batch.ts';
 import { LoopSlice } from '../lib/core/slice.ts';
 import { looseCopy, ownCopy } from '../lib/core/own-copy.ts';
@@ -75,7 +75,7 @@ export const defineSource = <T, P>(definition: SourceDefinition<T, P>, clock?: C
       signal.throwIfAborted();
       const page = await definition.read(ownCopy(position), signal);
       if (page === undefined) return undefined;
-      checkPage(page);
+      checkPage(page, name);
       const { timestamps } = page;
       onPage(page.values.length > 0);
       const values = page.values.slice();
@@ -142,12 +142,12 @@ interface Reading {
 }
 
 /** What is no page now is none at the next attempt either. */
-const checkPage = (page: SourcePage<unknown, unknown>): void => {
+const checkPage = (page: SourcePage<unknown, unknown>, name: string): void => {
   const isPage = typeof page === 'object' && Array.isArray(page?.values) && typeof page.position === 'function';
   if (isPage) return;
   const rule = 'a page `{ values, position: (count) => ... }`, or undefined at the end of the input';
-  const cause = refusal('read', `a function that gives ${rule}`, page);
-  throw new StreamError('SOURCE_FAILED', cause.message, {
+  const cause = refusedResult('read', rule, page);
+  throw new StreamError('SOURCE_FAILED', `source \`${name}\`: ${cause.message}`, {
     cause,
     retryable: false,
     hint: '`values` are those right behind the position, and `position(count)` says where to read on behind the first `count`',

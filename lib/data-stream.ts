@@ -378,7 +378,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * console.log(await largest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
    */
   window(assigner: WindowAssigner): WindowedStream<T, K> {
-    withMethods('assigner', assigner, 'a WindowAssigner', ['lastStart']);
+    withMethods('assigner', assigner, 'a WindowAssigner; `TumblingEventTimeWindows.of(size)` makes one', ['lastStart']);
     return new WindowedStream<T, K>(this, { assigner });
   }
 

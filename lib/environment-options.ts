@@ -155,7 +155,7 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
     freeze = false,
     onTurn,
   } = options;
-  if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy', ['make']);
+  if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy; `exponentialDelay()` makes one', ['make']);
   if (onTurn !== undefined) callable('onTurn', onTurn);
   const storage = placeOf(options);
   return {

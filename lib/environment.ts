@@ -80,7 +80,9 @@ export class StreamExecutionEnvironment {
     name?: string,
   ): DataStream<T> {
     withMethods('source', source, 'a Source; `fromCollection` takes an array', ['splits', 'open']);
-    if (!(strategy instanceof WatermarkStrategy)) throw refusal('strategy', 'a WatermarkStrategy', strategy);
+    if (!(strategy instanceof WatermarkStrategy)) {
+      throw refusal('strategy', 'a WatermarkStrategy; `WatermarkStrategy.monotonous()` is one', strategy);
+    }
     return this.#stream(name ?? source.name, source, strategy);
   }
 

@@ -23,34 +23,38 @@ export const mapKeyOf = (key: Key): MapKey => {
   return `\0t${Buffer.from(keyBytes(key)).toString('latin1')}`;
 };
 
-/** Throws `KEY_INVALID` for what can't be a key. Costs next to nothing for the keys that are common. */
-export const checkKey = (key: Key): void => {
+/**
+ * Throws `KEY_INVALID` for what can't be a key, and names the operator `uid` where one is known. Costs next to nothing
+ * for the keys that are common.
+ */
+export const checkKey = (key: Key, uid?: string): void => {
   switch (typeof key) {
     case 'string':
     case 'boolean':
     case 'bigint':
       return;
     case 'number':
-      if (!Number.isFinite(key)) throw invalid(key);
+      if (!Number.isFinite(key)) throw invalid(key, uid);
       return;
     default:
-      keyBytes(key);
+      keyBytes(key, uid);
   }
 };
 
 /**
  * A key as the engine holds it from where it enters: checked, and a tuple as a frozen copy of its own, since the list
  * stays with the code that made it, and whoever is told a key holds on to what the engine works by (I21). A primitive
- * stands for itself, but that there is one zero: the store can't tell -0 from 0.
+ * stands for itself, but that there is one zero: the store can't tell -0 from 0. An error names the
+ * operator `uid`, whose records have the key.
  */
-export const ownKey = (key: Key): Key => {
+export const ownKey = (key: Key, uid?: string): Key => {
   if (typeof key !== 'object') {
-    checkKey(key);
+    checkKey(key, uid);
     return oneZero(key);
   }
   // What is no list is refused by the check; a list is read once, and what is checked is what is kept.
   const own: Key = Array.isArray(key) ? Object.freeze(Array.from<KeyPart, KeyPart>(key, oneZero)) : key;
-  checkKey(own);
+  checkKey(own, uid);
   return own;
 };
 
@@ -66,12 +70,12 @@ const tags = { text: 1, number: 2, bigint: 3, false: 4, true: 5, tuple: 6, rawTe
  * The canonical bytes of a key. No two keys share them; numbers sort by value, strings by their UTF-8 bytes. Throws
  * `KEY_INVALID`.
  */
-export const keyBytes = (key: Key): Uint8Array => {
-  if (!Array.isArray(key)) return partBytes(key as KeyPart); // `isArray` does not narrow readonly lists.
+export const keyBytes = (key: Key, uid?: string): Uint8Array => {
+  if (!Array.isArray(key)) return partBytes(key as KeyPart, uid); // `isArray` does not narrow readonly lists.
   const parts: Uint8Array[] = [Uint8Array.of(tags.tuple)];
   // A list, as was just seen.
   for (const part of key as readonly KeyPart[]) {
-    const bytes = partBytes(part);
+    const bytes = partBytes(part, uid);
     parts.push(lengthBytes(bytes.length), bytes);
   }
   return Buffer.concat(parts);
@@ -135,12 +139,12 @@ export const murmur2 = (bytes: Uint8Array, length: number = bytes.length): numbe
   return h ^ (h >>> 15);
 };
 
-const partBytes = (part: KeyPart): Uint8Array => {
+const partBytes = (part: KeyPart, uid?: string): Uint8Array => {
   switch (typeof part) {
     case 'string':
       return textBytes(part, tags);
     case 'number': {
-      if (!Number.isFinite(part)) throw invalid(part);
+      if (!Number.isFinite(part)) throw invalid(part, uid);
       return numberBytes(part);
     }
     case 'bigint':
@@ -148,7 +152,7 @@ const partBytes = (part: KeyPart): Uint8Array => {
     case 'boolean':
       return Uint8Array.of(part ? tags.true : tags.false);
     default:
-      throw invalid(part);
+      throw invalid(part, uid);
   }
 };
 
@@ -182,10 +186,11 @@ const lengthBytes = (length: number): Uint8Array => {
   return bytes;
 };
 
-const invalid = (key: unknown): StreamError => {
-  if (isThenable(key)) return refusedPromise('the function that gives the key', key);
+const invalid = (key: unknown, uid: string | undefined): StreamError => {
+  const whose = uid === undefined ? '' : ` of operator \`${uid}\``;
+  if (isThenable(key)) return refusedPromise(`the function that gives the key${whose}`, key);
   return new StreamError(
     'KEY_INVALID',
-    `key \`${messageOf(key)}\` (${key === null ? 'null' : typeof key}) can not be a key`,
+    `key \`${messageOf(key)}\` (${key === null ? 'null' : typeof key})${whose} can not be a key`,
   );
 };

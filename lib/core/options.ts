@@ -141,11 +141,18 @@ const textOf = (value: unknown): string => {
     if (typeof value === 'string') return value;
     if (typeof value === 'function') return shownFunction(value);
     const text = JSON.stringify(value) ?? String(value);
-    const { name } = (value as object | null)?.constructor ?? {}; // only read
-    return text === '{}' && name !== 'Object' && name !== undefined ? `${name} {}` : text;
+    return text === '{}' ? `${kindOf(value)}{}` : text;
   } catch {
     return String(value);
   }
+};
+
+/** The class of an object that shows nothing of itself as JSON; none for a plain one. */
+const kindOf = (value: unknown): string => {
+  const { name } = (value as object | null)?.constructor ?? {}; // only read
+  // Nobody names the class of a generator: its tag says what it is.
+  const kind = name === undefined || name === '' ? Object.prototype.toString.call(value).slice(8, -1) : name;
+  return kind === 'Object' ? '' : `${kind} `;
 };
 
 /** Its name, or its source if that is short. */

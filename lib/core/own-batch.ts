@@ -39,6 +39,6 @@ const valuesRule = 'an object whose `values` are an array';
 const ownTimestamps = <E>(timestamps: readonly E[], count: number): readonly E[] => {
   const own = Array.isArray(timestamps) ? timestamps.slice() : undefined;
   if (own?.length === count) return own;
-  const found = own === undefined ? timestamps : `${own.length} entries`;
-  throw refusal('timestamps', `an array with an entry for each of the ${count} values`, found);
+  const found = own === undefined ? '' : ` (it has ${own.length})`;
+  throw refusal('timestamps', `an array with an entry for each of the ${count} values${found}`, timestamps);
 };

@@ -1,3 +1,4 @@
+import { StreamExecutionEnvironment } from 'millrace';
 import { expect, test } from 'vitest';
 import { defineSource } from '../../connectors/define-source.ts';
 import { sourceSuite } from '../../lib/core/source-suite.ts';
@@ -110,11 +111,23 @@ test.each([
   ['no position', { values: [1] }, '{"values":[1]}'],
   ['null', null, 'null'],
 ])('a page that is none fails for good and says what one is: %s', async (_what, page, shown) => {
-  const reader = await defineSource({ start: 0, read: () => page as never }).open('source', undefined, signal);
+  const source = defineSource({ name: 'orders', start: 0, read: () => page as never });
+  const reader = await source.open('orders', undefined, signal);
   const error: unknown = await reader.read(signal).catch((caught: unknown) => caught);
   expect(error).toMatchObject({ code: 'SOURCE_FAILED', retryable: false });
+  expect((error as Error).message).toMatch(/^source `orders`: /);
   expect((error as Error).message).toContain('a page `{ values, position: (count) => ... }`');
   expect((error as Error).message).toContain(`got \`${shown}\``);
+});
+
+test.each([
+  [[1], '2 values (it has 1), got `[1]`'],
+  [new Set([1, 2]), '2 values, got `Set {}`'],
+])('timestamps that are not as many as the values are refused, and shown: case %#', async (timestamps, says) => {
+  const page = { values: ['a', 'b'], timestamps: timestamps as readonly number[], position: (): number => 1 };
+  const source = defineSource({ start: 0, read: (after: number) => (after === 0 ? page : undefined) });
+  const stream = StreamExecutionEnvironment.create({ logger: 'silent' }).fromSource(source);
+  await expect(stream.executeAndCollect()).rejects.toThrow(says);
 });
 
 test('a long page is copied in slices, and a stop ends that (I20)', async () => {

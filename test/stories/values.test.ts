@@ -96,7 +96,7 @@ describe('a key that is none', () => {
       (stream, isBad) => countByKey(stream.keyBy((item) => (isBad(item) ? wrong(key) : item.id))),
       'KEY_INVALID',
     );
-    expect(error.message).toMatch(/can not be a key/);
+    expect(error.message).toMatch(/ of operator `.+` can not be a key/);
   });
 
   test('also at the edge of an operator that keeps no state', async () => {

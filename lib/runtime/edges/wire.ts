@@ -119,7 +119,7 @@ export const keyedEdge = <T>(options: {
     counter[0] = (counter[0] ?? 0) + 1;
     try {
       const key = keyOf(value);
-      keys.enter(typeof key === 'string' ? key : ownKey(key));
+      keys.enter(typeof key === 'string' ? key : ownKey(key, uid));
       record(value, timestamp);
     } catch (error) {
       throw operatorFailure(uid, error); // The key stays current: the job is over.

@@ -125,6 +125,11 @@ test.each([
   [() => 1, '`() => 1` (function)'],
   ['x'.repeat(201), `\`${'x'.repeat(200)}...\` (string)`],
   ['', '`` (string)'],
+  [{}, '`{}` (object)'],
+  [Object.create(null), '`{}` (object)'],
+  [new Set([1]), '`Set {}` (object)'],
+  [new (class {})(), '`{}` (object)'],
+  [(async function* () {})(), '`AsyncGenerator {}` (object)'],
 ])('refusal shows %s', (value, shown) => {
   expect(refusal('x', 'good', value).message).toBe(`Expected \`x\` to be good, got ${shown}`);
 });
