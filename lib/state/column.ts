@@ -99,7 +99,7 @@ export class Column {
     if (this.#index === undefined) {
       const isSparse = number >= denseBelow && number >= this.values.length && this.#size < number * sparseBelow;
       if (isSparse) this.#toSparse();
-    } else if (this.#size >= end * denseFrom) this.#toDense();
+    } else if (this.#size >= end * denseFrom) this.#toDense(end);
     const slot = this.#index?.add(number) ?? number;
     this.#grow(slot);
     this.values[slot] = value;
@@ -125,20 +125,20 @@ export class Column {
 
   #toSparse(): void {
     const index = new SlotIndex();
-    this.#move((number) => index.add(number));
+    this.#move((number) => index.add(number), 0);
     this.#index = index;
   }
 
-  #toDense(): void {
-    this.#move((number) => number);
+  #toDense(end: number): void {
+    this.#move((number) => number, end);
     this.#index = undefined;
   }
 
-  /** Gives each cell another slot. */
-  #move(slotFor: (number: number) => number): void {
+  /** Gives each cell another slot. `room`: slots there will be, made at once since they may be a million (I20). */
+  #move(slotFor: (number: number) => number, room: number): void {
     const { values, flags } = this;
-    this.values = [];
-    this.flags = new Uint8Array(8);
+    this.values = new Array<unknown>(room).fill(undefined);
+    this.flags = new Uint8Array(Math.max(8, room));
     this.layout += 1;
     for (let slot = 0; slot < values.length; slot += 1) {
       if (values[slot] === undefined) continue;
