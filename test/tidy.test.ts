@@ -194,6 +194,14 @@ describe('the style', () => {
     ).toEqual([]);
   });
 
+  test('a number of what always holds is one that lib/README.md explains', () => {
+    const explained = new Set(readFileSync(`${root}lib/README.md`, 'utf8').match(/(?<=^\| )I\d+(?= \|)/gm));
+    const unexplained = published.flatMap(({ path, text }) =>
+      (text.match(/\bI\d{1,2}\b/g) ?? []).flatMap((number) => (explained.has(number) ? [] : `${path} ${number}`)),
+    );
+    expect(unexplained).toEqual([]);
+  });
+
   test('names say what a thing does', () => {
     expect(findings(all, rules.names)).toEqual([]);
     const files = ['lib', 'operators', 'connectors', 'examples', 'test'].flatMap(filesBelow);
