@@ -43,7 +43,7 @@ export const unfitAnswer = (
 ): StreamError =>
   new StreamError('MODEL_RESPONSE', `the answer of model '${model}' does not fit the output schema: ${reason}`, {
     retryable: false,
-    hint: "the answer is journaled: let the model be asked again, told what was wrong (`errorHandling: 'retry'`, `maxRetries`), or change what is asked",
+    hint: "the answer is journaled: with `errorHandling: 'retry'` the model is asked again, told what was wrong, at most `maxRetries` times; raise that, or change what is asked",
     details: { model, reason, content: excerpt(content) },
   });
 
