@@ -13,10 +13,10 @@
  */
 import { invariant } from '../core/errors.ts';
 import type { MapKey } from '../core/key.ts';
-import { Column, flag, gone } from './column.ts';
+import { Column, flag } from './column.ts';
 import type { KeyContext } from './key-context.ts';
 import type { Sub } from './layout.ts';
-import { StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
+import { gone, StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
 
 /** Slots that are looked through in one step, if nothing is to be done. */
 const scanMax = 4096;

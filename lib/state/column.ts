@@ -5,9 +5,6 @@
  */
 import type { Sub } from './layout.ts';
 
-/** The value of a cell whose row does not exist any more: it says that the store may still hold it. */
-export const gone = Symbol('gone');
-
 /** What is known of a cell, as bits. */
 export const flag = {
   /** It has changed in the epoch of its column. */

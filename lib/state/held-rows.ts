@@ -2,14 +2,11 @@
  * A look at all keys of a state, in `open` alone: before the first turn nothing changes but by who looks.
  */
 import { mapKeyOf, type Key, type MapKey } from '../core/key.ts';
-import { gone } from './column.ts';
 import { keyOfMapKey, parseStateRow, stateRange, type Sub } from './layout.ts';
 import { given, type HandleOwner } from './state-handle.ts';
-import type { StateTable } from './state-table.ts';
+import { gone, type HeldRow, type StateTable } from './state-table.ts';
 
-interface HeldRow {
-  readonly mapKey: MapKey;
-  readonly sub: Sub;
+interface FoundRow extends HeldRow {
   readonly inMemory: boolean;
   readonly value: () => unknown;
 }
@@ -17,7 +14,7 @@ interface HeldRow {
 /**
  * Every row that exists: those in memory, then those that only the store knows, in the order of the store. Each once.
  */
-const heldRows = async function* (table: StateTable): AsyncGenerator<HeldRow, void> {
+const rowsOf = async function* (table: StateTable): AsyncGenerator<FoundRow, void> {
   const { store, operator, state } = table.options;
   const storedToo = !table.complete;
   const seen = new Map<Sub, Set<MapKey>>();
@@ -65,7 +62,7 @@ export const forEachKey = async (
   assertOpenPhase(owner, 'forEachKey');
   const visited = new Set<MapKey>();
   let last: MapKey | undefined;
-  for await (const { mapKey, sub, inMemory } of heldRows(table)) {
+  for await (const { mapKey, sub, inMemory } of rowsOf(table)) {
     // The rows of one key are neighbours in the store, so the last key is enough to visit each once.
     if ((table.rooted && sub !== undefined) || mapKey === last || visited.has(mapKey)) continue;
     if (inMemory) visited.add(mapKey);
@@ -82,7 +79,7 @@ export const forEachEntry = async <K extends string | number, V>(
   visit: (key: Key, subKey: K, value: () => V) => void,
 ): Promise<void> => {
   assertOpenPhase(owner, 'forEachEntry');
-  for await (const { mapKey, sub, value } of heldRows(table)) {
+  for await (const { mapKey, sub, value } of rowsOf(table)) {
     if (sub === undefined) continue;
     const key = keyOfMapKey(mapKey);
     // The handle of the map alone puts entries in.

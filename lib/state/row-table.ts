@@ -13,10 +13,9 @@
  * Keeps I4, I11 and I12.
  */
 import type { MapKey } from '../core/key.ts';
-import { gone } from './column.ts';
 import type { Sub } from './layout.ts';
 import { Row, RowsByKey } from './rows.ts';
-import { StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
+import { gone, StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
 
 /** How a kind of state turns a row's value into plain data and back. */
 export interface RowCodec {

@@ -67,6 +67,9 @@ export interface TableOptions {
 /** Cells that are handled between two yields of what is done in slices. */
 export const stepMax = 64;
 
+/** What stands in memory for a row that does not exist any more, while the store may still hold it. */
+export const gone = Symbol('gone');
+
 /** A row that is in memory and exists. */
 export interface HeldRow {
   readonly mapKey: MapKey;
