@@ -178,8 +178,8 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
 /**
  * Names a state of a map per key, each entry stored by itself. `name` is the stored one, unique within the operator;
  * values are plain data. `indexed: false` (default true) saves the index of a map whose keys are never listed. It is
- * meant for maps whose keys are shared by many keys of the stream (the windows of panes, say): its rows are kept by
- * them first.
+ * meant for maps whose keys are shared by many keys of the stream (the windows of panes, say): entries are kept by them
+ * first, and one that shares its key with no other takes several times the memory of one in a map with an index.
  *
  * @example
  * const firsts = orders.keyBy(() => 'all').process({
