@@ -4,7 +4,7 @@
  */
 import { makeAbort } from './abort.ts';
 import type { Cancel, Clock } from './clock.ts';
-import { StreamError } from './errors.ts';
+import { StreamError, thrown } from './errors.ts';
 import type { Outcome } from './work.ts';
 
 /**
@@ -62,12 +62,12 @@ export abstract class Attempt {
     try {
       result = this.invoke();
     } catch (error) {
-      this.#settle({ ok: false, error });
+      this.#settle({ ok: false, error: thrown(error) });
       return;
     }
     Promise.resolve(result).then(
       (value) => this.#settle(this.outcomeOf({ ok: true, value })),
-      (error: unknown) => this.#settle(this.outcomeOf({ ok: false, error })),
+      (error: unknown) => this.#settle(this.outcomeOf({ ok: false, error: thrown(error) })),
     );
   }
 

@@ -255,6 +255,16 @@ export const messageOf = (error: unknown): string => {
   }
 };
 
+/** What somebody else's code threw; an error that says so where it can not even be asked what it is. */
+export const thrown = (error: unknown): unknown => {
+  try {
+    Object.getPrototypeOf(Object(error));
+    return error;
+  } catch (cause) {
+    return new Error(`what was thrown can not be looked at: ${messageOf(cause)}`, { cause });
+  }
+};
+
 /** Whether a value is a promise of any make: query builders and libraries have their own. */
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   // Any object may have it, or not.

@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Attempt, ChildAbort } from '../../../lib/core/attempt.ts';
 import type { Clock } from '../../../lib/core/clock.ts';
+import { messageOf } from '../../../lib/core/errors.ts';
 import { systemClock } from '../../../lib/core/clock.ts';
 import type { Outcome } from '../../../lib/core/work.ts';
 
@@ -94,6 +95,24 @@ describe('an attempt ends once', () => {
     expect(trial.outcomes).toEqual([outcome]);
     expect(trial.isOver).toBe(true);
     expect(trial.held).toBe(0);
+  });
+
+  test('with an error of ours when what was thrown can not even be looked at', async () => {
+    const { proxy, revoke } = Proxy.revocable(new Error('hidden'), {});
+    revoke();
+    const failing = [
+      () => {
+        throw proxy;
+      },
+      () => Promise.reject(proxy),
+    ];
+    for (const fail of failing) {
+      const trial = new Trial().run(fail);
+      await Promise.resolve();
+      await Promise.resolve();
+      const [outcome] = trial.outcomes;
+      expect(outcome?.ok === false && messageOf(outcome.error)).toMatch(/^what was thrown can not be looked at: /);
+    }
   });
 
   test('with its time, and what comes later is refused', async () => {
