@@ -16,7 +16,7 @@ import type { MapKey } from '../core/key.ts';
 import { Column, flag } from './column.ts';
 import type { KeyContext } from './key-context.ts';
 import type { Sub } from './layout.ts';
-import { gone, StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
+import { gone, StateTable, stepMax, type RowName, type TableOptions } from './state-table.ts';
 
 /** Slots that are looked through in one step, if nothing is to be done. */
 const scanMax = 4096;
@@ -111,7 +111,7 @@ export class ColumnTable extends StateTable {
   // ---------- all keys
 
   /** Those that exist when it begins: a visitor may change the table, and a number be another key's behind that. */
-  *held(): Generator<HeldRow, void> {
+  *held(): Generator<RowName, void> {
     const { numbers } = this.#keys;
     const rows = [...this.#columns.values()].map((column) => {
       const slots = [...column.values.keys()].filter((slot) => exists(column.values[slot]));
@@ -290,7 +290,8 @@ export class ColumnTable extends StateTable {
   #miss(sub: Sub): unknown {
     if (this.#isMissing) return undefined;
     const value = this.load(this.#keys.mapKey, sub);
-    if (value === undefined) this.#isMissing = true;
+    // What `migrate` makes nothing of is there all the same.
+    if (value === undefined) this.#isMissing = this.options.descriptor.migrate === undefined;
     else this.#addCell(value, true);
     return value;
   }

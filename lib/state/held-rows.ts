@@ -4,9 +4,9 @@
 import { mapKeyOf, type Key, type MapKey } from '../core/key.ts';
 import { keyOfMapKey, parseStateRow, stateRange, type Sub } from './layout.ts';
 import { given, type HandleOwner } from './state-handle.ts';
-import { gone, type HeldRow, type StateTable } from './state-table.ts';
+import { gone, type RowName, type StateTable } from './state-table.ts';
 
-interface FoundRow extends HeldRow {
+interface FoundRow extends RowName {
   readonly inMemory: boolean;
   readonly value: () => unknown;
 }

@@ -15,7 +15,7 @@
 import type { MapKey } from '../core/key.ts';
 import type { Sub } from './layout.ts';
 import { Row, RowsByKey } from './rows.ts';
-import { gone, StateTable, stepMax, type HeldRow, type TableOptions } from './state-table.ts';
+import { gone, StateTable, stepMax, type RowName, type TableOptions } from './state-table.ts';
 
 /** How a kind of state turns a row's value into plain data and back. */
 export interface RowCodec {
@@ -107,7 +107,7 @@ export class RowTable extends StateTable {
 
   // ---------- all keys
 
-  *held(): Generator<HeldRow, void> {
+  *held(): Generator<RowName, void> {
     for (const { key: mapKey, sub, value } of [...this.#rows.all()]) if (value !== undefined) yield { mapKey, sub };
   }
 

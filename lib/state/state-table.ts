@@ -71,7 +71,7 @@ export const stepMax = 64;
 export const gone = Symbol('gone');
 
 /** A row that is in memory and exists. */
-export interface HeldRow {
+export interface RowName {
   readonly mapKey: MapKey;
   readonly sub: Sub;
 }
@@ -118,7 +118,7 @@ export abstract class StateTable {
   /** Whether a key that holds something has a root row. */
   abstract readonly rooted: boolean;
   /** The rows that are in memory and exist, as they are now. Nothing is touched. */
-  abstract held(): Iterable<HeldRow>;
+  abstract held(): Iterable<RowName>;
   /** A row's value as it is in memory, untouched: undefined when it isn't there, `gone` when it does not exist. */
   abstract peek(mapKey: MapKey, sub: Sub): unknown;
   /** Writes what is dirty in the frozen epoch; yields every few cells. */

@@ -274,4 +274,20 @@ describe('eviction', () => {
     const read = (key: number): unknown => restored.at(key, () => kept.get(7));
     expect([read(0), read(35), read(36), read(1900)]).toEqual([1, 1, undefined, 1]);
   });
+
+  it('removes a row of which `migrate` makes nothing', async () => {
+    const store = await openStore();
+    const old = setUp(store);
+    const numbers = old.state(valueState<number>('number'));
+    old.at('a', () => numbers.update(1));
+    await save(old.set, store);
+    const { set, state, at } = setUp(store, { restored: true });
+    const value = state(valueState<number | undefined>('number', { version: 2, migrate: () => undefined }));
+    at('a', () => {
+      expect(value.value()).toBeUndefined();
+      value.clear();
+    });
+    await save(set, store);
+    expect(await rowCount(store)).toBe(0);
+  });
 });
