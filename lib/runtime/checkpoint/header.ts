@@ -64,6 +64,8 @@ export const headerFormat = 2;
 export interface Header {
   readonly format: typeof headerFormat;
   readonly maxParallelism: number;
+  /** The name of the job that wrote it. */
+  readonly job?: string | undefined;
   readonly branch: number;
   /** The journal as of the instant: turns it covers and the newest LSN. */
   readonly journal: JournalState;

@@ -49,6 +49,8 @@ export interface DomainSettings {
 }
 
 export interface DomainOptions {
+  /** Of the job. */
+  readonly name: string;
   readonly graph: StreamGraph;
   readonly settings: DomainSettings;
   /** Undefined: state is in memory and nothing survives. */

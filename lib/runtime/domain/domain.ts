@@ -28,6 +28,8 @@ import type { Turns } from './turns.ts';
 export interface Resumed extends Recorded {
   /** Undefined when none was taken before the process died. */
   readonly checkpoint: number | undefined;
+  /** The name that the job had then, where it is known and was another. */
+  readonly formerName?: string | undefined;
 }
 
 export class Domain implements Replayed, AssembledFor {
@@ -68,8 +70,11 @@ export class Domain implements Replayed, AssembledFor {
     this.recovery = found.recovery;
     this.#branch = found.header.branch;
     const { recorded } = found.recovery;
-    if (found.newest !== undefined || recorded.turns > 0 || recorded.outcomes > 0)
-      this.resumed = { checkpoint: found.newest?.id, ...recorded };
+    const { job: formerName = options.name } = found.header;
+    if (found.newest !== undefined || recorded.turns > 0 || recorded.outcomes > 0) {
+      const facts = { checkpoint: found.newest?.id, ...recorded };
+      this.resumed = formerName === options.name ? facts : { ...facts, formerName };
+    }
     this.parts = assemble(options, found, this);
     this.topology = this.parts.topology;
     this.turns = this.parts.turns;
@@ -347,12 +352,13 @@ export class Domain implements Replayed, AssembledFor {
       state: cut.state,
       seals: cut.seals,
       body: async (sealed): Promise<Header> => {
-        const { storage, settings } = this.#options;
+        const { name, storage, settings } = this.#options;
         const journalPosition =
           storage?.journal.reaches === undefined ? undefined : await storage.journal.getRecoveryMarker();
         return {
           format: headerFormat,
           maxParallelism: settings.maxParallelism,
+          job: name,
           branch,
           journal,
           ...(journalPosition === undefined ? {} : { journalPosition }),

@@ -22,7 +22,11 @@ export class JobLog {
       this.#logger.info(facts, `job "${job}" starts`);
       return;
     }
-    const { checkpoint, turns, records, outcomes } = resumed;
+    const { checkpoint, turns, records, outcomes, formerName } = resumed;
+    if (formerName !== undefined) {
+      const what = `the state that job "${job}" goes on from is that of job "${formerName}"`;
+      this.#logger.warn({ job, formerName }, `${what}: if that is another job, give each a directory of its own`);
+    }
     const from = checkpoint === undefined ? 'the beginning' : `checkpoint ${checkpoint}`;
     const again = `${turns} turns with ${records} records to do again, and the journal has ${outcomes} outcomes`;
     this.#logger.info({ job, ...resumed }, `job "${job}" goes on from ${from}: ${again} of calls`);

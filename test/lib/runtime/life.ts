@@ -62,6 +62,7 @@ export class Life implements Replayed, AssembledFor {
     build(env);
     this.parts = assemble(
       {
+        name: 'job',
         graph: env.graph,
         settings: settingsOf({ timersPerTurn }).domain,
         storage,

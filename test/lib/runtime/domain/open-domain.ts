@@ -38,6 +38,7 @@ export const openDomain = async (
   build(env);
   const storage = place === null ? undefined : opened(await place.open());
   const domain = await Domain.open({
+    name: 'job',
     graph: env.graph,
     settings: { ...settingsOf({}).domain, ...settings },
     ...{ storage, clock, logger, memoryId: 'memory' },

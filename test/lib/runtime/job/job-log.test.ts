@@ -10,6 +10,8 @@ import { MemoryStorage } from '../../../../lib/state/memory-storage.ts';
 type Line = Readonly<Record<string, unknown>>;
 
 interface Run {
+  /** @defaultValue 'told' */
+  readonly name?: string;
   readonly storage?: MemoryStorage;
   /** How many values there are. */
   readonly count: number;
@@ -19,7 +21,7 @@ interface Run {
 }
 
 /** Runs a job of the same pipeline and gives its lines of level `info`. */
-const linesOf = async ({ storage, count, then, failsAt }: Run): Promise<readonly Line[]> => {
+const linesOf = async ({ name = 'told', storage, count, then, failsAt }: Run): Promise<readonly Line[]> => {
   const lines: Line[] = [];
   const logger = pino(
     { level: 'info', base: null, timestamp: false },
@@ -36,10 +38,10 @@ const linesOf = async ({ storage, count, then, failsAt }: Run): Promise<readonly
     })
     .asyncMap(async (value) => value, { order: 'arrival' })
     .sinkTo(callbackSink(() => seen()));
-  const job = await env.executeAsync('told');
+  const job = await env.executeAsync(name);
   if (then !== undefined) await first.then(() => then(job));
   await job.done.catch(() => {});
-  return lines.filter(({ level }) => level === 30);
+  return lines.filter(({ level }) => level === 30 || level === 40);
 };
 
 test('of a job that runs to its end', async () => {
@@ -78,4 +80,16 @@ test('of one that is stopped, of one that is cancelled, and of those that go on'
   >;
   expect(checkpoint).toBe(resumed?.['checkpoint']);
   expect([turns > 0, records > 0, outcomes > 0]).toEqual([true, true, true]);
+});
+
+test('of one that goes on from the state of a job with another name', async () => {
+  const storage = new MemoryStorage();
+  await linesOf({ name: 'billing', storage, count: 1000, then: (job) => job.stop() });
+  const warned = async (name: string): Promise<readonly unknown[]> => {
+    const lines = await linesOf({ name, storage, count: 1000, then: (job) => job.stop() });
+    return lines.flatMap(({ formerName }) => (formerName === undefined ? [] : [formerName]));
+  };
+  expect(await warned('billing')).toEqual([]);
+  expect((await warned('marketing'))[0]).toBe('billing');
+  expect(await warned('marketing')).toEqual([]); // By now it is its own.
 });
