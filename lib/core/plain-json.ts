@@ -20,7 +20,7 @@
  * | an instance of a class | its own properties, as long as it has any |
  */
 import { types } from 'node:util';
-import { classNameOf, isPlainObject } from './plain-object.ts';
+import { classNameOf, isPlainObject, isTooLong } from './plain-object.ts';
 import { depthMax, propertyStep, ValueWalk } from './value-path.ts';
 
 /**
@@ -52,6 +52,7 @@ const isJson = (value: unknown, depth: number): boolean => {
   if (value === null) return true;
   // Any object may have it, or not.
   if (depth >= depthMax || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
+  if (isTooLong(value)) return false;
   if (Array.isArray(value)) {
     // Their types are what is asked.
     for (const member of value as readonly unknown[]) if (!isJson(member, depth + 1)) return false;
@@ -95,6 +96,7 @@ class JsonWriter {
   }
 
   #object(value: object): string {
+    if (isTooLong(value)) throw this.#walk.refusal('a list that is too long');
     if (Array.isArray(value)) return this.#list(value);
     if (types.isMap(value)) return this.#map(value);
     if (types.isSet(value)) return this.#list([...value]);

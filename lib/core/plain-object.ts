@@ -21,9 +21,21 @@ export const isPlainObject = (value: unknown): value is Record<string, unknown> 
   return prototype === Object.prototype || prototype === null || isRoot(prototype);
 };
 
-/** Made by `[]` and not by a class that extends `Array`: the prototype of arrays is an array itself, in every realm. */
+/**
+ * Members of a list at most. A longer one is an array that was used as a map of large numbers (`byId[id] = ...`): the
+ * holes in it are members to whoever copies or writes it, until V8 ends the process.
+ */
+const membersMax = 2 ** 25;
+
+/** Whether an array is longer than anything that can be kept, for messages too. */
+export const isTooLong = (value: object): boolean => Array.isArray(value) && value.length > membersMax;
+
+/**
+ * Made by `[]` and not by a class that extends `Array`: the prototype of arrays is an array itself, in every realm. One
+ * that is too long to be kept is none.
+ */
 export const isPlainArray = (value: unknown): value is readonly unknown[] => {
-  if (!Array.isArray(value)) return false;
+  if (!Array.isArray(value) || isTooLong(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Array.prototype || Array.isArray(prototype);
 };

@@ -16,6 +16,7 @@ import {
   isPlainMap,
   isPlainObject,
   isPlainSet,
+  isTooLong,
 } from './plain-object.ts';
 import { revive } from './revive.ts';
 import { depthMax, propertyStep, ValueWalk } from './value-path.ts';
@@ -161,6 +162,7 @@ class TaggedWriter {
       return tagged(Buffer.isBuffer(value) ? 'buffer' : 'bytes', `"${asBuffer(value).toString('base64')}"`);
     }
     if (isError(value)) return this.#error(value);
+    if (isTooLong(value)) throw this.#walk.refusal('a list that is too long');
     const name = classNameOf(value);
     throw this.#walk.refusal(name === undefined ? 'an object with a prototype' : `an instance of \`${name}\``);
   }

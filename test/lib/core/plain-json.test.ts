@@ -86,6 +86,7 @@ describe('the JSON of plain data', () => {
     ['a weak map', new WeakMap(), 'an instance of `WeakMap` without properties'],
     ['a pattern', /a/, 'an instance of `RegExp` without properties'],
     ['an instance that shows nothing', new Hidden(), 'an instance of `Hidden` without properties'],
+    ['an array used as a map', Object.assign([], { 1_700_000_000: 1 }), 'a list that is too long'],
     ['a cycle', cycle, 'a cycle: it contains itself'],
   ])('%s is refused with its path', (_name, value, found) => {
     expect(() => plainJson({ a: [{ b: value }] })).toThrowError(
