@@ -1,4 +1,5 @@
 /** The way to a part of a value, as errors tell it: `.order.items[3]`; and how far a walk into a value goes. */
+import { types } from 'node:util';
 import { StreamError } from './errors.ts';
 
 /** Levels of a value that can be stored or written as JSON. */
@@ -35,6 +36,8 @@ export class ValueWalk {
   enter(value: object): void {
     if (this.#around.includes(value)) throw this.refusal('a cycle: it contains itself');
     if (this.#around.length >= depthMax) throw this.refusal(`nested deeper than ${depthMax} levels`);
+    // It is refused, and what it rejects with later must not end the process as well.
+    if (types.isPromise(value)) value.catch(() => {});
     this.#around.push(value);
   }
 

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainJson, plainText } from '../../../lib/core/plain-json.ts';
 import { isPlainObject } from '../../../lib/core/plain-object.ts';
+import { encodeText } from '../../../lib/core/serde.ts';
 
 class Point {
   readonly x = 1;
@@ -95,6 +96,13 @@ describe('the JSON of plain data', () => {
         details: expect.objectContaining({ found, path: expect.stringMatching(/^\.a\[0\]\.b/) }),
       }),
     );
+  });
+
+  it('a promise that is refused ends no process when it rejects', async () => {
+    // A rejection that nobody takes fails the test.
+    expect(() => plainJson({ later: Promise.reject(new Error('gone')) })).toThrow(/`Promise`/);
+    expect(() => encodeText({ later: Promise.reject(new Error('gone')) })).toThrow(/`Promise`/);
+    await new Promise((resolve) => void setImmediate(resolve));
   });
 
   it('refuses what is too deep instead of ending the process', () => {
