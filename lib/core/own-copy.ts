@@ -14,6 +14,7 @@ import {
   isPlainSet,
 } from './plain-object.ts';
 import { decodeText, encodeOnce } from './serde.ts';
+import { depthMax as storedDepthMax } from './value-path.ts';
 
 const notPlain = Symbol('not plain');
 
@@ -110,6 +111,7 @@ const memberCopy = (member: unknown, symbols: Symbols, depth: number): unknown =
 class LooseCopy {
   readonly #copies = new Map<object, unknown>();
   readonly #other: (value: unknown) => unknown;
+  #depth = 0;
 
   constructor(other: (value: unknown) => unknown) {
     this.#other = other;
@@ -118,7 +120,15 @@ class LooseCopy {
   of(value: unknown): unknown {
     if (typeof value === 'function' || typeof value === 'symbol') return this.#other(value);
     if (typeof value !== 'object' || value === null) return value;
-    return this.#copies.get(value) ?? this.#copyOf(value);
+    const copy = this.#copies.get(value);
+    if (copy !== undefined) return copy;
+    if (this.#depth === storedDepthMax) return this.#other(value); // No store takes it, and the stack has an end.
+    this.#depth += 1;
+    try {
+      return this.#copyOf(value);
+    } finally {
+      this.#depth -= 1;
+    }
   }
 
   #copyOf(value: object): unknown {

@@ -194,3 +194,18 @@ test.each([
 });
 
 const everything = () => ({ a: { b: 1 }, list: [1], map: new Map([['k', 1]]), set: new Set([1]), date: new Date(5) });
+
+test('what lies deeper than any store takes is passed on as it is', () => {
+  interface Level {
+    next?: Level;
+  }
+  const deepest: Level = {};
+  let value = deepest;
+  for (let depth = 0; depth < 50_000; depth += 1) value = { next: value };
+  const copy = looseCopy(value);
+  expect(copy === value || copy.next === value.next).toBe(false);
+  let found: Level = copy;
+  while (found.next !== undefined) found = found.next;
+  expect(found === deepest).toBe(true);
+  expect(() => storableCopy(value)).not.toThrow();
+});
