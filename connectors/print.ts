@@ -37,7 +37,15 @@ const textOf = (value: unknown): string => {
     return value === undefined ? 'undefined' : plainText(value);
   } catch {
     // A job does not fail of what somebody wants to look at.
+    return shown(value);
+  }
+};
+
+const shown = (value: unknown): string => {
+  try {
     return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
+  } catch {
+    return '[a value that can not be shown]'; // It throws when it is looked at.
   }
 };
 
