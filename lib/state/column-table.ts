@@ -16,13 +16,11 @@ import type { MapKey } from '../core/key.ts';
 import { Column, flag } from './column.ts';
 import type { KeyContext } from './key-context.ts';
 import type { Sub } from './layout.ts';
-import { gone, StateTable, stepMax, type RowName, type TableOptions } from './state-table.ts';
+import { existing, gone, StateTable, stepMax, type RowName, type TableOptions } from './state-table.ts';
 
 /** Slots that are looked through in one step, if nothing is to be done. */
 const scanMax = 4096;
 const dirty = flag.changed | flag.frozen;
-
-const exists = (value: unknown): boolean => value !== undefined && value !== gone;
 
 /** In the place of a column that isn't there. */
 const nowhere = new Column(undefined);
@@ -114,7 +112,7 @@ export class ColumnTable extends StateTable {
   *held(): Generator<RowName, void> {
     const { numbers } = this.#keys;
     const rows = [...this.#columns.values()].map((column) => {
-      const slots = [...column.values.keys()].filter((slot) => exists(column.values[slot]));
+      const slots = [...column.values.keys()].filter((slot) => existing(column.values[slot]) !== undefined);
       return { sub: column.sub, mapKeys: slots.map((slot) => numbers.keyOf(column.numberOf(slot))) };
     });
     for (const { sub, mapKeys } of rows) for (const mapKey of mapKeys) yield { mapKey, sub };
@@ -154,9 +152,8 @@ export class ColumnTable extends StateTable {
       for (let at = 0; at < column.values.length && left > 0; at += 1) {
         const slot = column.hand < column.values.length ? column.hand : 0;
         column.hand = slot + 1;
-        const value = column.values[slot];
         // One that is gone says that the store may still hold the row.
-        if (exists(value) && ((column.flags[slot] ?? 0) & dirty) === 0) {
+        if (existing(column.values[slot]) !== undefined && ((column.flags[slot] ?? 0) & dirty) === 0) {
           this.complete = false;
           this.#remove(column, slot);
           left -= 1;
@@ -218,8 +215,7 @@ export class ColumnTable extends StateTable {
   }
 
   #write(column: Column, slot: number): void {
-    const value = column.values[slot];
-    this.writeRow(this.#keys.numbers.keyOf(column.numberOf(slot)), column.sub, value === gone ? undefined : value);
+    this.writeRow(this.#keys.numbers.keyOf(column.numberOf(slot)), column.sub, existing(column.values[slot]));
     column.flags[slot] = ((column.flags[slot] ?? 0) & ~flag.frozen) | flag.written | flag.stored;
   }
 
@@ -243,7 +239,7 @@ export class ColumnTable extends StateTable {
     }
     if (this.epochs.frozen !== -1) this.#thaw(column, slot);
     this.#slot = slot;
-    this.#value = value === gone ? undefined : value;
+    this.#value = existing(value);
     this.#isChanged = ((column.flags[slot] ?? 0) & flag.changed) !== 0;
   }
 
@@ -268,7 +264,7 @@ export class ColumnTable extends StateTable {
     }
     this.#slot = this.#column.add(keys.hold(), value, keys.numbers.end);
     if (stored) this.#column.flags[this.#slot] = flag.stored;
-    this.#value = value === gone ? undefined : value;
+    this.#value = existing(value);
     this.#isChanged = false;
     this.#size += 1;
     this.epochs.entries += 1;
@@ -305,8 +301,7 @@ export class ColumnTable extends StateTable {
     const [column] = this.#noted;
     if (column === undefined) return undefined;
     const slot = column.flags.findLastIndex((flags) => (flags & flag.changed) !== 0);
-    const value = column.values[slot];
-    return value === gone ? undefined : value;
+    return existing(column.values[slot]);
   }
 
   protected fromStored(value: unknown, _sub: Sub, read: (old: unknown) => unknown): unknown {

@@ -4,7 +4,7 @@
 import { mapKeyOf, type Key, type MapKey } from '../core/key.ts';
 import { keyOfMapKey, parseStateRow, stateRange, type Sub } from './layout.ts';
 import { given, type HandleOwner } from './state-handle.ts';
-import { gone, type RowName, type StateTable } from './state-table.ts';
+import { existing, gone, type RowName, type StateTable } from './state-table.ts';
 
 interface FoundRow extends RowName {
   readonly inMemory: boolean;
@@ -22,9 +22,8 @@ const rowsOf = async function* (table: StateTable): AsyncGenerator<FoundRow, voi
     const keys = seen.get(sub);
     if (keys === undefined) seen.set(sub, new Set([mapKey]));
     else keys.add(mapKey);
-    const value = table.peek(mapKey, sub);
     // A visitor may have removed the row, or changed it, since.
-    if (value !== undefined && value !== gone)
+    if (existing(table.peek(mapKey, sub)) !== undefined)
       yield { mapKey, sub, inMemory: true, value: () => table.peek(mapKey, sub) };
   }
   if (!storedToo) return;

@@ -37,8 +37,7 @@ export class KeyNumbers {
 
   /** The number of a key, -1 when nothing is in memory of it. */
   find(key: MapKey): number {
-    if (typeof key === 'number' && (key | 0) === key && key >= 0 && key < this.#places.length)
-      return (this.#places[key] ?? 0) - 1;
+    if (this.#hasPlace(key)) return (this.#places[key] ?? 0) - 1;
     return this.#numbers.get(key) ?? -1;
   }
 
@@ -68,7 +67,7 @@ export class KeyNumbers {
     if (left > 0) return false;
     const key = this.keyOf(number);
     if (isWhole(key)) this.#whole -= 1;
-    if (isWhole(key) && key < this.#places.length) this.#places[key] = 0;
+    if (this.#hasPlace(key)) this.#places[key] = 0;
     else this.#numbers.delete(key);
     if (typeof key === 'string') this.#keys[number] = ''; // Texts may be long; a list of numbers stays one.
     this.#free.push(number);
@@ -80,14 +79,16 @@ export class KeyNumbers {
   }
 
   #note(key: MapKey, number: number): void {
-    if (!isWhole(key)) {
-      this.#numbers.set(key, number);
-      return;
+    if (isWhole(key)) {
+      this.#whole += 1;
+      if (!this.#hasPlace(key) && key < this.#whole * placesPerKey) this.#grow(key);
     }
-    this.#whole += 1;
-    if (key >= this.#places.length && key < this.#whole * placesPerKey) this.#grow(key);
-    if (key < this.#places.length) this.#places[key] = number + 1;
+    if (this.#hasPlace(key)) this.#places[key] = number + 1;
     else this.#numbers.set(key, number);
+  }
+
+  #hasPlace(key: MapKey): key is number {
+    return isWhole(key) && key < this.#places.length;
   }
 
   /** Makes a place for `key`, and takes in what has one then. */
@@ -96,7 +97,7 @@ export class KeyNumbers {
     places.set(this.#places);
     this.#places = places;
     for (const [each, number] of this.#numbers) {
-      if (!isWhole(each) || each >= places.length) continue;
+      if (!this.#hasPlace(each)) continue;
       places[each] = number + 1;
       this.#numbers.delete(each);
     }

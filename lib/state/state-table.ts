@@ -70,6 +70,9 @@ export const stepMax = 64;
 /** What stands in memory for a row that does not exist any more, while the store may still hold it. */
 export const gone = Symbol('gone');
 
+/** The value of a cell as who reads it sees it: undefined where there is none. */
+export const existing = (value: unknown): unknown => (value === gone ? undefined : value);
+
 /** A row that is in memory and exists. */
 export interface RowName {
   readonly mapKey: MapKey;
