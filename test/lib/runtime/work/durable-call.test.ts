@@ -4,11 +4,10 @@ import type { CallContext, CallLimit, CallOptions } from '../../../../lib/core/c
 import { systemClock } from '../../../../lib/core/clock.ts';
 import { decodeJournalEntry, workKey } from '../../../../lib/runtime/journal/journal-format.ts';
 import { emptyJournal, Journal } from '../../../../lib/runtime/journal/journal.ts';
-import { replay } from '../../../../lib/runtime/recovery/replay.ts';
 import { DurableCall, type CallingBody } from '../../../../lib/runtime/work/durable-call.ts';
 import { ManualClock } from '../../../../lib/testing/clock.ts';
 import { idOf, itemOf } from '../recovery/records.ts';
-import { Gates, tasks, Working, type WorkingOptions } from './working.ts';
+import { again, Gates, tasks, Working, type WorkingOptions } from './working.ts';
 
 const retry = { attempts: 3, initialInterval: '1m', jitter: 0 } as const;
 
@@ -34,18 +33,6 @@ const calling = async (
     else await working.life.quiet();
   };
   return { clock, working, life: working.life, advance };
-};
-
-/** Another life on what the first one has left. */
-const again = async (options: WorkingOptions) => {
-  const working = await Working.on(options);
-  const { life } = working;
-  const turns = life.recovery.takeTurns();
-  expect(await replay(life, turns, turns.length, systemClock)).toBeUndefined();
-  life.recovery.endReplay(life.openItems());
-  life.parts.work.resume(life.queues());
-  await life.quiet();
-  return working;
 };
 
 /** Fails with these errors, then gives `ok`; notes what each attempt is. */

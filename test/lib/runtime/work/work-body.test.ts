@@ -5,10 +5,9 @@ import { CallNotExecuted } from '../../../../lib/core/errors.ts';
 import type { WorkContext } from '../../../../lib/core/work.ts';
 import { callsMax, decodeJournalEntry, type JournalRecord } from '../../../../lib/runtime/journal/journal-format.ts';
 import { Macrotasks } from '../../../../lib/runtime/work/macrotasks.ts';
-import { replay } from '../../../../lib/runtime/recovery/replay.ts';
 import { systemClock } from '../../../../lib/core/clock.ts';
 import { until } from '../../../stories/story.ts';
-import { Gates, HeldStorage, tasks, Working, type Task, type WorkingOptions } from './working.ts';
+import { again, Gates, HeldStorage, tasks, Working, type Task, type WorkingOptions } from './working.ts';
 
 /** What the journal holds of work: kind and call of each record, in the order of the log. */
 const journaled = async (storage: MemoryStorage): Promise<readonly string[]> => {
@@ -22,18 +21,6 @@ const journaled = async (storage: MemoryStorage): Promise<readonly string[]> => 
   return records
     .toSorted((a, b) => a.lsn - b.lsn)
     .map((record) => ('id' in record ? `${record.kind} ${record.id}` : record.kind));
-};
-
-/** Another life of the same worker: it replays what is recorded, and then goes on. */
-const again = async (options: WorkingOptions) => {
-  const working = await Working.on(options);
-  const { life } = working;
-  const turns = life.recovery.takeTurns();
-  expect(await replay(life, turns, turns.length, systemClock)).toBeUndefined();
-  life.recovery.endReplay(life.openItems());
-  life.parts.work.resume(life.queues());
-  await life.quiet();
-  return working;
 };
 
 const oneTask = tasks('a');

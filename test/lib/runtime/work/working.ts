@@ -1,6 +1,9 @@
 /** One worker by hand: a life in which each value that comes is submitted to it, on a journal that can be held up. */
 import { callbackSink, MemoryStorage, type Operator, type Source } from 'millrace';
+import { expect } from 'vitest';
+import { systemClock } from '../../../../lib/core/clock.ts';
 import type { Outcome, Worker, WorkContext, WorkOptions } from '../../../../lib/core/work.ts';
+import { replay } from '../../../../lib/runtime/recovery/replay.ts';
 import type { OpenStorage, Storage } from '../../../../lib/state/store.ts';
 import { Life, type LifeOptions } from '../life.ts';
 
@@ -138,3 +141,15 @@ export class Gates {
     this.#open.get(name)?.(value);
   }
 }
+
+/** Another life of the same worker: it replays what is recorded, and then goes on. */
+export const again = async (options: WorkingOptions): Promise<Begun> => {
+  const working = await Working.on(options);
+  const { life } = working;
+  const turns = life.recovery.takeTurns();
+  expect(await replay(life, turns, turns.length, systemClock)).toBeUndefined();
+  life.recovery.endReplay(life.openItems());
+  life.parts.work.resume(life.queues());
+  await life.quiet();
+  return working;
+};
