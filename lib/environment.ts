@@ -15,10 +15,11 @@ import type { AgentOperatorOptions } from '../operators/agent-options.ts';
 import { collection } from '../connectors/collection.ts';
 import { generator, type GeneratorOptions } from '../connectors/generator.ts';
 import { observableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
-import { DataStream } from './data-stream.ts';
+import { DataStream } from './streams/data-stream.ts';
 import { settingsOf, type EnvironmentOptions, type EnvironmentSettings } from './environment-options.ts';
 import { PipelineAgents, type AgentNode } from './pipeline-agents.ts';
-import { Origin } from './stream-origin.ts';
+import { Origin } from './streams/origin.ts';
+import { streamKinds } from './streams/stream-kinds.ts';
 
 export type ApplyAgentOptions = AgentOperatorOptions;
 
@@ -40,6 +41,8 @@ const startMaxMs = 30_000;
 export class StreamExecutionEnvironment {
   /** @internal */
   readonly graph = new StreamGraph();
+  /** @internal */
+  readonly kinds = streamKinds;
   readonly #settings: EnvironmentSettings;
   readonly #agents: PipelineAgents;
   readonly #onEnd = new Set<(error: unknown) => void>();

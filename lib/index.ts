@@ -11,9 +11,11 @@ export type {
   StateInStorage,
 } from './environment-options.ts';
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
-export { DataStream, KeyedStream, WindowedStream } from './data-stream.ts';
-export type { PipeOptions } from './stream-parts.ts';
-export { DataStreamSink } from './data-stream-sink.ts';
+export { DataStream } from './streams/data-stream.ts';
+export { KeyedStream } from './streams/keyed-stream.ts';
+export { WindowedStream } from './streams/windowed-stream.ts';
+export type { PipeOptions } from './streams/parts.ts';
+export { DataStreamSink } from './streams/data-stream-sink.ts';
 export type { Quiet } from './runtime/edges/watermark-generator.ts';
 export { WatermarkStrategy } from './runtime/edges/watermark-strategy.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';

@@ -4,7 +4,7 @@
  * for each segment to the process that asked, or prints it.
  */
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
-import type { DataStream } from '../../lib/data-stream.ts';
+import type { DataStream } from '../../lib/streams/data-stream.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';

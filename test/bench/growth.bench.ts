@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
-import type { DataStream } from '../../lib/data-stream.ts';
+import type { DataStream } from '../../lib/streams/data-stream.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { LevelStorage } from '../../lib/state/level-storage.ts';
 import { type } from '../../operators/process.ts';

@@ -4,18 +4,20 @@
  * have no operator to name).
  */
 import { Observable } from 'rxjs';
-import type { Key } from './core/key.ts';
-import type { Operator, Step } from './core/operator.ts';
-import { looseCopy } from './core/own-copy.ts';
-import type { SideWrites } from './runtime/edges/side-output-notes.ts';
-import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from './runtime/edges/graph.ts';
-import type { Agent, AgentClass } from './agents/definition/agent.ts';
-import type { AgentOperatorOptions } from '../operators/agent-options.ts';
-import type { AgentNode } from './pipeline-agents.ts';
+import type { Key } from '../core/key.ts';
+import type { Operator, Step } from '../core/operator.ts';
+import { looseCopy } from '../core/own-copy.ts';
+import type { SideWrites } from '../runtime/edges/side-output-notes.ts';
+import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from '../runtime/edges/graph.ts';
+import type { Agent, AgentClass } from '../agents/definition/agent.ts';
+import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
+import type { AgentNode } from '../pipeline-agents.ts';
+import type { StreamKinds } from './stream-kinds.ts';
 
 /** What streams need of the environment that they belong to. */
 export interface PipelineOwner {
   readonly graph: StreamGraph;
+  readonly kinds: StreamKinds;
   /** The operator that runs an agent, and what it is called. */
   agentOperator<I, O>(agent: Agent<I, O> | AgentClass<I, O>, options: AgentOperatorOptions): AgentNode;
   execute(name?: string): Promise<void>;

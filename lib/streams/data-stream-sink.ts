@@ -1,5 +1,5 @@
 /** The end of a stream: what can still be said about the sink that was put there. */
-import type { GraphNode, StreamGraph } from './runtime/edges/graph.ts';
+import type { GraphNode, StreamGraph } from '../runtime/edges/graph.ts';
 
 /**
  * A sink of the pipeline, as `sinkTo` gives it.

@@ -1,10 +1,10 @@
 /** The parts that a stream is given: what each must be, and a refusal by name of what it is not. */
 import type { Observable, OperatorFunction } from 'rxjs';
-import type { Operator, Step } from './core/operator.ts';
-import { callable, callableOr, knownOptions, refusal, withMethods } from './core/options.ts';
-import type { OutputTag } from './core/output-tag.ts';
-import type { SideWrites } from './runtime/edges/side-output-notes.ts';
-import type { AggregateFunction } from '../operators/aggregate.ts';
+import type { Operator, Step } from '../core/operator.ts';
+import { callable, callableOr, knownOptions, refusal, withMethods } from '../core/options.ts';
+import type { OutputTag } from '../core/output-tag.ts';
+import type { SideWrites } from '../runtime/edges/side-output-notes.ts';
+import type { AggregateFunction } from '../../operators/aggregate.ts';
 
 /** What can be said of RxJS operators in a stream. */
 export interface PipeOptions {

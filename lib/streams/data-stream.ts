@@ -1,0 +1,297 @@
+/**
+ * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the
+ * environment executes. Other kinds of streams come from `StreamKinds`, since a class can not import its subclass.
+ */
+import type { Observable, OperatorFunction as Rx } from 'rxjs';
+import type { CallContext } from '../core/call.ts';
+import type { Sink } from '../core/connector.ts';
+import type { Key } from '../core/key.ts';
+import type { Operator, Step } from '../core/operator.ts';
+import { refusal, withMethods } from '../core/options.ts';
+import type { OutputTag } from '../core/output-tag.ts';
+import { asyncMap, type AsyncMapOptions } from '../../operators/async-map.ts';
+import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
+import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
+import { filter, flatMap, map, type FlatMapOptions } from '../../operators/stateless.ts';
+import { collectSink } from '../../connectors/collect.ts';
+import { printSink, type PrintOptions } from '../../connectors/print.ts';
+import { DataStreamSink } from './data-stream-sink.ts';
+import type { KeyedStream } from './keyed-stream.ts';
+import type { OperatorPlace, Origin } from './origin.ts';
+import { joined, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
+import type { PipeOptions } from './parts.ts';
+
+/**
+ * A stream of records. Each method that transforms it puts an operator behind it and gives that operator's output; a
+ * stream may have several.
+ *
+ * @example
+ * const names = orders.filter(({ euros }) => euros >= 10).map(({ customer }) => customer);
+ * console.log(await names.executeAndCollect()); // prints [ 'ann', 'ann' ]
+ */
+export class DataStream<T> {
+  readonly #origin: Origin;
+
+  /** @internal */
+  constructor(origin: Origin) {
+    this.#origin = origin;
+  }
+
+  /** @internal Where it starts. */
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  /**
+   * Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are
+   * refused with `UID_CLASH` when the job starts.
+   *
+   * @example
+   * const names = orders.map(({ customer }) => customer).uid('names');
+   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
+   */
+  uid(uid: string): this {
+    this.#origin.environment.graph.pin(this.#origin.operatorFor('uid'), uid);
+    return this;
+  }
+
+  /**
+   * Names the operator that makes this stream, in messages and metrics.
+   *
+   * @example
+   * const names = orders.map(({ customer }) => customer).name('customers');
+   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
+   */
+  name(name: string): this {
+    this.#origin.environment.graph.rename(this.#origin.operatorFor('name'), name);
+    return this;
+  }
+
+  /**
+   * Gives what `fn` makes of each value.
+   *
+   * @example
+   * console.log(await orders.map(({ euros }) => euros * 100).executeAndCollect()); // prints [ 2500, 500, 4000 ]
+   */
+  map<O>(fn: (value: T) => O): DataStream<O> {
+    return this.apply('map', map(fn));
+  }
+
+  /**
+   * Keeps the values for which `keep` is true; a type guard narrows the stream.
+   *
+   * @example
+   * const large = orders.filter(({ euros }) => euros > 10);
+   * console.log(await large.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
+   */
+  filter<S extends T>(keep: (value: T) => value is S): DataStream<S>;
+  filter(keep: (value: T) => boolean): DataStream<T>;
+  filter(keep: (value: T) => boolean): DataStream<T> {
+    return this.apply('filter', filter(keep));
+  }
+
+  /**
+   * Gives all that `fn` makes of each value.
+   *
+   * @example
+   * const words = env.fromCollection(['to be', 'or not']).flatMap((line) => line.split(' '));
+   * console.log(await words.executeAndCollect()); // prints [ 'to', 'be', 'or', 'not' ]
+   */
+  flatMap<O>(fn: (value: T) => Iterable<O>, options?: FlatMapOptions): DataStream<O> {
+    return this.apply('flat-map', flatMap(fn, options));
+  }
+
+  /**
+   * Runs a process function; on a stream that is not keyed its state has one key. What it emits can't be inferred, so
+   * say it: `process<Summary>((review, ctx) => ctx.emit(...))`, or `emits: type<Summary>()` in an object with state.
+   *
+   * @example
+   * const seconds = orders.process<number>((_order, ctx) => ctx.emit(ctx.timestamp / 1000));
+   * console.log(await seconds.executeAndCollect()); // prints [ 1, 2, 12 ]
+   */
+  process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S>): DataStream<O> {
+    return this.apply('process', process(processFunction(fn)));
+  }
+
+  /**
+   * Runs an operator of your own, called `name` in messages and metrics. Timestamps that it hands on must be finite
+   * numbers, or those of records that have none; else the job fails with `TIMESTAMP_INVALID`.
+   *
+   * @example
+   * const doubled = orders.map(({ euros }) => euros).transform<number>('twice', ({ output }) => ({
+   *   process(value, timestamp) {
+   *     for (const each of [value, value]) output.emit(each, timestamp);
+   *   },
+   * }));
+   * console.log(await doubled.executeAndCollect()); // prints [ 25, 25, 5, 5, 40, 40 ]
+   */
+  transform<O>(name: string, operator: Operator<T, O> | Step<T, O>): DataStream<O> {
+    return this.apply(name, operatorOrStep(operator), { foreign: true });
+  }
+
+  /** @internal Runs an operator, under the records' keys if they have some. */
+  apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, place?: OperatorPlace): DataStream<O> {
+    return new DataStream<O>(this.#origin.addOperator(name, operator, place));
+  }
+
+  /**
+   * Waits for `fn`, many values at once; what it gave is journaled, so that it is not asked again after a crash. A call
+   * that fails for good fails the job, unless `onError` or `deadLetters` say otherwise.
+   *
+   * @example
+   * const rates = new Map([['ann', 0.5]]);
+   * const prices = orders.asyncMap(async ({ customer, euros }) => euros * (rates.get(customer) ?? 1), {
+   *   order: 'arrival',
+   *   timeout: '10s',
+   *   retry: { attempts: 3 },
+   * });
+   * console.log(await prices.executeAndCollect()); // prints [ 12.5, 5, 20 ]
+   */
+  asyncMap<O, D = DeadLetter<T>>(
+    fn: (value: T, call: CallContext) => O | Promise<O>,
+    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<Awaited<O>> {
+    // as above: the tag takes what is written to it
+    const operator = asyncMap(fn, options as AsyncMapOptions | undefined);
+    if (options?.perKey === true && !this.#origin.isKeyed) {
+      const why = 'the records of this stream have no key, so no call could have the turn of one';
+      throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);
+    }
+    return this.apply('async-map', operator, { boundary: true, writes: onlyTo(options?.deadLetters) });
+  }
+
+  /**
+   * This stream and others as one, of all their types. Throws a `TypeError` for a stream of another environment, and
+   * for one given twice.
+   *
+   * @example
+   * const both = orders.map(({ id }) => id).union(orders.map(({ customer }) => customer));
+   * console.log((await both.executeAndCollect()).length); // prints 6
+   */
+  union<U extends readonly unknown[]>(
+    ...others: { readonly [N in keyof U]: DataStream<U[N]> }
+  ): DataStream<T | U[number]> {
+    const origins = others.map((other: unknown) => {
+      if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
+      return other.origin;
+    });
+    return new DataStream(this.#origin.union(origins));
+  }
+
+  /**
+   * What the operator that makes this stream sends to a side output: take it in front of `map` and what else follows.
+   * What goes to one that nobody reads is counted as `numSideRecordsDropped` and told once in the log.
+   *
+   * @example
+   * const large = outputTag<Order>('large');
+   * const rest = orders.process<Order>((order, ctx) => (order.euros > 30 ? ctx.side(large, order) : ctx.emit(order)));
+   * console.log(await rest.sideOutput(large).map(({ id }) => id).executeAndCollect()); // prints [ 3 ]
+   */
+  sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
+    return new DataStream<S>(this.#origin.side(tagId(tag)));
+  }
+
+  /**
+   * Puts records with equal keys in the hands of one owner, in order. A key is a string, a finite number, a bigint, a
+   * boolean, or an array of these; another is refused with `KEY_INVALID`.
+   *
+   * @example
+   * const latest = orders.keyBy(({ customer }) => customer).reduce((_before, order) => order);
+   * console.log(await latest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
+    return this.#origin.environment.kinds.keyed<T, K>(this.#origin.keyed(keyOf));
+  }
+
+  /**
+   * Puts RxJS operators into the stream, up to six, with the options behind them. They must emit while they handle a
+   * value, or when their input completes, which it does with the last value of a bounded input: what they hold then
+   * (`reduce`, a buffer) comes out with the timestamp of that value, or behind the watermark if that is later. What
+   * they keep is in no checkpoint, and lost by a stop or a restart: with a state directory they must be declared `{
+   * stateless: true }`.
+   *
+   * @example
+   * import { map as rxMap } from 'rxjs';
+   * const ids = orders.pipe(rxMap(({ id }) => id), { stateless: true });
+   * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  pipe<A>(a: Rx<T, A>, options?: PipeOptions): DataStream<A>;
+  pipe<A, B>(a: Rx<T, A>, b: Rx<A, B>, options?: PipeOptions): DataStream<B>;
+  pipe<A, B, C>(a: Rx<T, A>, b: Rx<A, B>, c: Rx<B, C>, options?: PipeOptions): DataStream<C>;
+  pipe<A, B, C, D>(a: Rx<T, A>, b: Rx<A, B>, c: Rx<B, C>, d: Rx<C, D>, options?: PipeOptions): DataStream<D>;
+  pipe<A, B, C, D, E>(
+    a: Rx<T, A>,
+    b: Rx<A, B>,
+    c: Rx<B, C>,
+    d: Rx<C, D>,
+    e: Rx<D, E>,
+    options?: PipeOptions,
+  ): DataStream<E>;
+  pipe<A, B, C, D, E, F>(
+    a: Rx<T, A>,
+    b: Rx<A, B>,
+    c: Rx<B, C>,
+    d: Rx<C, D>,
+    e: Rx<D, E>,
+    f: Rx<E, F>,
+    options?: PipeOptions,
+  ): DataStream<F>;
+  pipe(...parts: readonly (Rx<never, unknown> | PipeOptions | undefined)[]): DataStream<unknown> {
+    return new DataStream<unknown>(this.#origin.add('pipe', { kind: 'pipe', ...joined(parts) }));
+  }
+
+  /**
+   * Values as they pass while the job runs: at least once, and before any checkpoint. Completes with the job or fails
+   * with it, at once for who subscribes when it is over.
+   *
+   * @example
+   * orders.map(({ id }) => id).asObservable().subscribe((id) => console.log(id));
+   * await env.execute();
+   * // prints 1
+   * // prints 2
+   * // prints 3
+   */
+  asObservable(): Observable<T> {
+    return this.#origin.observe<T>();
+  }
+
+  /**
+   * Prints each value as a line of the standard output, strings as they are and others as JSON: at least once.
+   *
+   * @example
+   * orders.map(({ id }) => id).print({ prefix: 'order ' });
+   * // prints order 1
+   * // prints order 2
+   * // prints order 3
+   */
+  print(options: PrintOptions = {}): DataStreamSink {
+    return this.sinkTo(printSink(options), 'print');
+  }
+
+  /**
+   * Ends the stream in a sink, called `name` in messages, metrics and, unless it is pinned, its uid. A stream may have
+   * several.
+   *
+   * @example
+   * orders.sinkTo(jsonLinesSink('orders.jsonl'));
+   * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
+   */
+  sinkTo(sink: Sink<T>, name?: string): DataStreamSink {
+    withMethods('sink', sink, 'a Sink; `callbackSink(fn)` makes one of a function', ['open']);
+    const node = this.#origin.addNode(name ?? sink.name, { kind: 'sink', sink });
+    return new DataStreamSink(this.#origin.environment.graph, node);
+  }
+
+  /**
+   * Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data.
+   *
+   * @example
+   * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  async executeAndCollect(name?: string): Promise<T[]> {
+    const values: T[] = [];
+    this.sinkTo(collectSink(values));
+    await this.#origin.environment.execute(name);
+    return values;
+  }
+}

@@ -1,0 +1,118 @@
+/** Streams of records with a key, and what needs one: state, windows and agents. */
+import type { CallContext } from '../core/call.ts';
+import type { Key } from '../core/key.ts';
+import { callable, withMethods } from '../core/options.ts';
+import type { Agent, AgentClass } from '../agents/definition/agent.ts';
+import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
+import { aggregate, reduce, type AggregateFunction, type ReduceFunction } from '../../operators/aggregate.ts';
+import type { AsyncMapOptions } from '../../operators/async-map.ts';
+import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
+import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
+import type { WindowAssigner } from '../../operators/window-assigners.ts';
+import { DataStream } from './data-stream.ts';
+import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
+import { WindowedStream } from './windowed-stream.ts';
+
+/**
+ * A stream whose records have a key: their operators have state per key.
+ *
+ * @example
+ * const totals = orders.keyBy(({ customer }) => customer).aggregate({
+ *   createAccumulator: () => 0,
+ *   add: ({ euros }, total) => total + euros,
+ *   getResult: (total) => total,
+ * });
+ * console.log(await totals.executeAndCollect()); // prints [ 25, 5, 65 ]
+ */
+export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
+  /**
+   * Waits for `fn`, many values at once, those of one key too: `order: 'arrival'` orders the results, and only `perKey:
+   * true` lets the call for a key's value end before that for its next begins. What a call gave is journaled, so that
+   * it is not made again after a crash.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const ids = customers.asyncMap(async ({ id }) => id, { perKey: true, order: 'arrival' });
+   * console.log(await ids.executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  override asyncMap<O, D = DeadLetter<T>>(
+    fn: (value: T, call: CallContext) => O | Promise<O>,
+    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<Awaited<O>> {
+    return super.asyncMap(fn, options);
+  }
+
+  /**
+   * Runs a process function with state and timers per key; `ctx.key` is the key of the record or timer in hand.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const named = customers.process<string>(({ euros }, ctx) => ctx.emit(`${ctx.key} ${euros}`));
+   * console.log(await named.executeAndCollect()); // prints [ 'ann 25', 'bob 5', 'ann 40' ]
+   */
+  override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
+    return this.apply('process', process(processFunction(fn)));
+  }
+
+  /**
+   * Folds the values of each key into one; gives the result after each value.
+   *
+   * @example
+   * const euros = orders.map(({ customer, euros }) => ({ customer, euros }));
+   * const totals = euros.keyBy(({ customer }) => customer).reduce((a, b) => ({ ...b, euros: a.euros + b.euros }));
+   * console.log(await totals.map((total) => total.euros).executeAndCollect()); // prints [ 25, 5, 65 ]
+   */
+  reduce(fn: ReduceFunction<T>): DataStream<T> {
+    return this.apply('reduce', reduce(callable('fn', fn)), { writes: onlyTo() });
+  }
+
+  /**
+   * Folds the values of each key into an accumulator; gives its result after each value.
+   *
+   * @example
+   * const counts = orders.keyBy(({ customer }) => customer).aggregate({
+   *   createAccumulator: () => 0,
+   *   add: (_order, count) => count + 1,
+   *   getResult: (count) => count,
+   * });
+   * console.log(await counts.executeAndCollect()); // prints [ 1, 1, 2 ]
+   */
+  aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
+    return this.apply('aggregate', aggregate(aggregateFunction(fn)), { writes: onlyTo() });
+  }
+
+  /**
+   * Cuts each key's values into windows. A record without a timestamp is refused with `TIMESTAMP_MISSING`.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('10s'));
+   * const largest = windows.reduce((a, b) => (a.euros > b.euros ? a : b));
+   * console.log(await largest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
+   */
+  window(assigner: WindowAssigner): WindowedStream<T, K> {
+    withMethods('assigner', assigner, 'a WindowAssigner; `TumblingEventTimeWindows.of(size)` makes one', ['lastStart']);
+    return new WindowedStream<T, K>(this, { assigner });
+  }
+
+  /**
+   * Runs an agent: one input of a key at a time, many keys at once. Throws `AGENT_INVALID` for an agent that can not
+   * run, here or when the job starts.
+   *
+   * @example
+   * const clerk = agent<Order, string>('clerk').on(InputEvent, ({ input }, ctx) => ctx.output(`bill ${input.id}`));
+   * const bills = orders.keyBy(({ customer }) => customer).applyAgent(clerk, { outputOrder: 'arrival' });
+   * console.log(await bills.executeAndCollect()); // prints [ 'bill 1', 'bill 2', 'bill 3' ]
+   */
+  applyAgent<I, O, D = DeadLetter<T>>(
+    this: DataStream<I>,
+    agent: Agent<I, O> | AgentClass<I, O>,
+    options?: AgentOperatorOptions<D> & FitsDeadLetters<T, D>,
+  ): DataStream<O> {
+    const { environment } = this.origin;
+    // The tag takes what the operator writes to it, as the type of the options says.
+    const { name, label, operator } = environment.agentOperator(agent, (options ?? {}) as AgentOperatorOptions);
+    return new DataStream<O>(
+      this.origin.addOperator(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) }),
+    ).name(label);
+  }
+}
