@@ -28,7 +28,7 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
-export type { AggregateFunction, ReduceFunction } from '../operators/aggregate.ts';
+export type { AggregateFunction, ReduceFunction } from './core/aggregate-function.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';
@@ -56,8 +56,10 @@ export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
 export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
 export type { OutputTag } from './core/output-tag.ts';
 export type {
+  AggregatingState,
   ListState,
   MapState,
+  ReducingState,
   StateDescriptor,
   StateKind,
   StateOptions,
@@ -66,7 +68,7 @@ export type {
 export type { DerivedTimer, DerivedTimers, TimeDomain, Timer, TimerOptions, Timers } from './core/timer.ts';
 export type { Outcome, Rejection, Running, Work, WorkContext, Worker, WorkOptions, Durability } from './core/work.ts';
 export { outputTag } from './core/output-tag.ts';
-export { listState, mapState, valueState } from './core/state-descriptor.ts';
+export { aggregatingState, listState, mapState, reducingState, valueState } from './core/state-descriptor.ts';
 
 // ---------- agents
 export { agent, Agent, AgentBuilder, type AgentClass, type EventOf, type OutputOf } from './agents/definition/agent.ts';

@@ -65,6 +65,7 @@ test('millrace', () => {
     WatermarkStrategy
     WindowedStream
     agent
+    aggregatingState
     callName
     callbackSink
     collection
@@ -88,6 +89,7 @@ test('millrace', () => {
     outputTag
     paced
     printSink
+    reducingState
     registerErrorType
     resourceToken
     systemClock
@@ -103,6 +105,7 @@ test('millrace', () => {
     type AgentOperatorOptions
     type AgentOptions
     type AggregateFunction
+    type AggregatingState
     type AlignedWindows
     type ApplyAgentOptions
     type AsyncMapOptions
@@ -227,6 +230,7 @@ test('millrace', () => {
     type Quiet
     type RecordedInput
     type ReduceFunction
+    type ReducingState
     type Rejection
     type RequestedToolCall
     type ResourceDefinition

@@ -5,10 +5,14 @@
  * back.
  */
 import type { Key } from './key.ts';
+import { aggregator, type AggregateFunction, type ReduceFunction } from './aggregate-function.ts';
+import { isThenable, refusedPromise } from './errors.ts';
+import { callable, withMethods } from './options.ts';
+import { looseCopy } from './own-copy.ts';
 
-export type StateKind = 'value' | 'list' | 'map';
+export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating';
 
-/** Names a keyed state and carries the type of its handle. Make it with `valueState`, `listState` or `mapState`. */
+/** Names a keyed state and carries the type of its handle. Make it with `valueState` and its like. */
 export interface StateDescriptor<H> {
   readonly kind: StateKind;
   readonly name: string;
@@ -18,6 +22,8 @@ export interface StateDescriptor<H> {
   readonly migrate?: ((value: unknown, version: number) => unknown) | undefined;
   /** Maps only: keep an index, so that keys and entries can be listed. */
   readonly indexed?: boolean | undefined;
+  /** @internal Reducing and aggregating states only. */
+  readonly combine?: Combine | undefined;
   /** @internal See `scattered`. */
   readonly scattered?: boolean | undefined;
   /** See `StateOptions`. */
@@ -26,6 +32,18 @@ export interface StateDescriptor<H> {
   readonly copies?: Copies | undefined;
   /** Carries the type only; never present at run time. */
   readonly handle?: H;
+}
+
+/**
+ * What a state keeps of the values that are added to it.
+ *
+ * @internal
+ */
+export interface Combine {
+  /** What is kept with one value more. `kept` is undefined before the first. */
+  add(kept: unknown, value: unknown): unknown;
+  /** What is read. */
+  result(kept: unknown): unknown;
 }
 
 /**
@@ -106,6 +124,20 @@ export interface ListState<T> extends KeyedHandle {
   values(): Iterable<T>;
 }
 
+export interface ReducingState<T> extends KeyedHandle {
+  /** Gives what the values of the current key come to; undefined before the first. */
+  get(): T | undefined;
+  /** Takes one value more in. Throws `NOT_SERIALISABLE` for what is no plain data. */
+  add(value: T): void;
+}
+
+export interface AggregatingState<T, R> extends KeyedHandle {
+  /** Gives the result over the values of the current key; undefined before the first. */
+  get(): R | undefined;
+  /** Takes one value more in. Throws `NOT_SERIALISABLE` for an accumulator that is no plain data. */
+  add(value: T): void;
+}
+
 export interface MapState<K extends string | number, V> extends KeyedHandle {
   /** Gives the value of an entry; undefined when there is none. */
   get(key: K): V | undefined;
@@ -149,6 +181,95 @@ export const valueState = <T>(name: string, options: StateOptions = {}): StateDe
   migrate: options.migrate,
   inPlace: options.inPlace,
 });
+
+/**
+ * Names a state that keeps one value per key, into which each value that is added is reduced. `name` is the stored one,
+ * unique within the operator; values are plain data.
+ *
+ * @example
+ * const largest = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<number>(),
+ *   state: { most: reducingState<number>('most', (a, b) => Math.max(a, b)) },
+ *   process({ euros }, ctx) {
+ *     ctx.state.most.add(euros);
+ *     ctx.emit(ctx.state.most.get() ?? 0);
+ *   },
+ * });
+ * console.log(await largest.executeAndCollect()); // prints [ 25, 5, 40 ]
+ */
+export const reducingState = <T>(
+  name: string,
+  reduce: ReduceFunction<T>,
+  options: StateOptions = {},
+): StateDescriptor<ReducingState<T>> => {
+  callable('reduce', reduce);
+  return {
+    kind: 'reducing',
+    name,
+    version: options.version ?? 1,
+    migrate: options.migrate,
+    inPlace: options.inPlace,
+    combine: {
+      add: (kept, value) =>
+        // Only `add` of this state and the store put values in.
+        kept === undefined ? value : synchronous(reduce(kept as T, value as T), '`reduce`', name),
+      result: (kept) => kept,
+    },
+  };
+};
+
+/**
+ * Names a state that keeps one accumulator per key, and gives a result of it. `name` is the stored one, unique within
+ * the operator; accumulators are plain data. A `migrate` reads accumulators.
+ *
+ * @example
+ * const sumAndCount: AggregateFunction<number, { sum: number; count: number }, number> = {
+ *   createAccumulator: () => ({ sum: 0, count: 0 }),
+ *   add: (value, { sum, count }) => ({ sum: sum + value, count: count + 1 }),
+ *   getResult: ({ sum, count }) => sum / count,
+ * };
+ * const means = orders.keyBy(({ customer }) => customer).process({
+ *   emits: type<number>(),
+ *   state: { mean: aggregatingState('mean', sumAndCount) },
+ *   process({ euros }, ctx) {
+ *     ctx.state.mean.add(euros);
+ *     ctx.emit(ctx.state.mean.get() ?? 0);
+ *   },
+ * });
+ * console.log(await means.executeAndCollect()); // prints [ 25, 5, 32.5 ]
+ */
+export const aggregatingState = <T, A, R>(
+  name: string,
+  aggregate: AggregateFunction<T, A, R>,
+  options: StateOptions = {},
+): StateDescriptor<AggregatingState<T, R>> => {
+  withMethods('aggregate', aggregate, 'an aggregate function', ['createAccumulator', 'add', 'getResult']);
+  const { mutable, createAccumulator, add, getResult } = aggregator(aggregate, (returned, what) =>
+    synchronous(returned, what, name),
+  );
+  const inPlace = options.inPlace ?? mutable;
+  return {
+    kind: 'aggregating',
+    name,
+    version: options.version ?? 1,
+    migrate: options.migrate,
+    inPlace,
+    combine: {
+      // Only `add` of this state and the store put accumulators in.
+      add: (kept, value) => add(value as T, kept === undefined ? createAccumulator() : (kept as A)),
+      result(kept) {
+        const result = getResult(kept as A); // As above.
+        return inPlace ? looseCopy(result) : result; // It may be part of what is kept (I21).
+      },
+    },
+  };
+};
+
+/** Refuses a promise (I13). `what` names the function that has returned it. */
+const synchronous = <V>(returned: V, what: string, name: string): V => {
+  if (isThenable(returned)) throw refusedPromise(`${what} of state '${name}'`, returned);
+  return returned;
+};
 
 /**
  * Names a state of a list per key: elements are added at the end and taken from the front, each stored by itself.

@@ -16,6 +16,7 @@ import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
 import type { Store, StoreBatch } from './store.ts';
 import { ColumnMapState } from './column-map-handle.ts';
 import { ColumnTable } from './column-table.ts';
+import { KeyedCombiningState } from './combining-handle.ts';
 import { CutSink, Epochs } from './state-table.ts';
 import { KeyedListState, listCodec } from './list-handle.ts';
 import { KeyedMapState, mapCodec } from './map-handle.ts';
@@ -202,10 +203,14 @@ export class OperatorState implements HandleOwner {
   }
 
   #make(options: TableOptions, descriptor: StateDescriptor<unknown>): unknown {
-    const { kind, indexed = true, scattered = false } = descriptor;
+    const { kind, combine, indexed = true, scattered = false } = descriptor;
     switch (kind) {
       case 'value':
         return new KeyedValueState(this.#added(new ColumnTable(options, this.keys, true)), this);
+      case 'reducing':
+      case 'aggregating':
+        invariant(combine !== undefined, 'a state that combines values says how');
+        return new KeyedCombiningState(this.#added(new ColumnTable(options, this.keys, true)), this, combine);
       case 'list':
         return new KeyedListState(this.#added(new RowTable(options, listCodec)), this);
       case 'map':

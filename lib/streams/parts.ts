@@ -4,7 +4,7 @@ import type { Operator, Step } from '../core/operator.ts';
 import { callable, callableOr, knownOptions, refusal, withMethods } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { SideWrites } from '../runtime/edges/side-output-notes.ts';
-import type { AggregateFunction } from '../../operators/aggregate.ts';
+import type { AggregateFunction } from '../core/aggregate-function.ts';
 
 /** What can be said of RxJS operators in a stream. */
 export interface PipeOptions {

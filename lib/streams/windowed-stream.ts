@@ -3,7 +3,7 @@ import type { Key } from '../core/key.ts';
 import type { Operator } from '../core/operator.ts';
 import { callable, durationMs, type Duration } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
-import type { AggregateFunction, ReduceFunction } from '../../operators/aggregate.ts';
+import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
 import type { StateSpec } from '../../operators/process.ts';
 import type { ProcessWindowFunction } from '../../operators/window-function.ts';
 import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../../operators/window.ts';
