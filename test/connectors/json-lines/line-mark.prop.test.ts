@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JsonLinesPosition } from '../../../connectors/json-lines/json-lines-reader.ts';
+import type { FilePosition } from '../../../connectors/files/file-position.ts';
 import { jsonLines } from '../../../connectors/json-lines/json-lines-source.ts';
 
 let directory = '';
@@ -40,7 +40,7 @@ test('of any file', async () => {
         // With or without a break at its end.
         await writeFile(path, whole ? bytes : bytes.subarray(0, -1));
         const source = jsonLines<unknown>(path, { batchSize, onMalformed: 'side-output' });
-        const positions: JsonLinesPosition[] = [];
+        const positions: FilePosition[] = [];
         const reader = await source.open(path, undefined, signal);
         for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal))
           for (let count = 0; count <= batch.values.length; count += 1) positions.push(batch.position(count));
