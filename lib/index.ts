@@ -128,6 +128,7 @@ export { jsonLinesSink, type JsonLinesSinkOptions } from '../connectors/json-lin
 export type { JsonLinesCommittable } from '../connectors/json-lines/json-lines-output.ts';
 export { jsonLines, type JsonLinesOptions } from '../connectors/json-lines/json-lines-source.ts';
 export type { Compression } from '../connectors/files/compression.ts';
+export { directory, type DirectoryOptions, type DirectoryPosition } from '../connectors/files/directory.ts';
 export type { FilePosition } from '../connectors/files/file-position.ts';
 export type { FileSource, FileSourceOptions, SchemaOptions } from '../connectors/files/file-source.ts';
 export type { LineMark } from '../connectors/files/line-mark.ts';

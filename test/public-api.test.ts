@@ -72,6 +72,7 @@ test('millrace', () => {
     decodeJournalEntry
     defineSink
     defineSource
+    directory
     errorTable
     exponentialDelay
     failureRate
@@ -137,6 +138,8 @@ test('millrace', () => {
     type DeadLetter
     type DerivedTimer
     type DerivedTimers
+    type DirectoryOptions
+    type DirectoryPosition
     type DoneRecord
     type Durability
     type DurableCallable

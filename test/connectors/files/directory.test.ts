@@ -1,0 +1,227 @@
+/** Directories: the suite of sources, files that come, go and change, and restarts that read each file once. */
+import type { Source, SourceReader } from '../../../lib/core/connector.ts';
+import type { DirectoryPosition } from '../../../connectors/files/directory.ts';
+import type { FilePosition } from '../../../connectors/files/file-position.ts';
+import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { StreamExecutionEnvironment } from 'millrace';
+import { directory, type DirectoryOptions } from '../../../connectors/files/directory.ts';
+import { globTest } from '../../../connectors/files/glob.ts';
+import { textLines } from '../../../connectors/files/text-lines.ts';
+import { makeAbort } from '../../../lib/core/abort.ts';
+import { sourceSuite } from '../../../lib/core/source-suite.ts';
+import { StepClock } from '../manual-clock.ts';
+import { readAll, signal, temporaryFiles } from './files-fixture.ts';
+
+const { freshPath } = temporaryFiles();
+
+const format = (path: string) => textLines(path, { batchSize: 2 });
+type Options = Partial<DirectoryOptions<string, FilePosition>>;
+type Position = DirectoryPosition<FilePosition>;
+
+/** A directory with files, the later ones younger. */
+const makeDirectory = async (files: Readonly<Record<string, string | Uint8Array>>): Promise<string> => {
+  const path = freshPath();
+  await mkdir(path);
+  for (const [index, [name, content]] of Object.entries(files).entries()) await put(path, name, content, 1000 + index);
+  return path;
+};
+
+/** Whole, as who renames it there. */
+const put = async (path: string, name: string, content: string | Uint8Array, seconds: number): Promise<void> => {
+  const file = join(path, name);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(`${path}.aside`, content);
+  await utimes(`${path}.aside`, seconds, seconds);
+  await rename(`${path}.aside`, file);
+};
+
+const sourceOf = (path: string, options: Options = {}): Source<string, Position> =>
+  directory(path, { format, ...options });
+
+for (const readers of [1, 3]) {
+  for (const { name, run } of sourceSuite(`directory (${readers} readers)`, async () => {
+    const path = await makeDirectory({ c: '1\n2\n3\n', b: '', a: '4', '.hidden': '5', 'd/e': '6' });
+    const source = sourceOf(path, { readers });
+    const expected: string[] = [];
+    for (const split of await source.splits(signal)) expected.push(...(await takeAll(source, split)));
+    if (readers === 1) expect(expected).toEqual(['1', '2', '3', '4']);
+    expect(expected.toSorted()).toEqual(['1', '2', '3', '4']);
+    return { source, expected, cleanup: async () => {} };
+  })) {
+    test(name, run);
+  }
+}
+
+const takeAll = async (source: Source<string, Position>, split: string): Promise<string[]> => {
+  const reader = await source.open(split, undefined, signal);
+  const values: string[] = [];
+  for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal))
+    values.push(...batch.values);
+  await reader.close();
+  return values;
+};
+
+test('by name or by time, compressed or not, in directories below', async () => {
+  const path = await makeDirectory({ 'x/b.txt': 'b\n', 'a.txt.gz': gzipSync('a\n'), 'c.log': 'c\n' });
+  const all = async (options: Options) => (await readAll(sourceOf(path, options))).values;
+  expect(await all({ match: '**' })).toEqual(['b', 'a', 'c']);
+  expect(await all({ match: '**', order: 'name' })).toEqual(['a', 'c', 'b']);
+  expect(await all({ match: '**/*.{txt,txt.gz}' })).toEqual(['b', 'a']);
+  expect(await all({ match: 'none' })).toEqual([]);
+});
+
+test('patterns', () => {
+  const cases: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+    ['*', ['a', 'a.b'], ['a/b', '.a']],
+    ['**/*.csv', ['a.csv', 'x/y/a.csv'], ['a.csv.gz', 'x/.y/a.csv']],
+    ['a?[0-9].{gz,z[st]t}', ['ab1.gz', 'a.9.zst'], ['a1.gz', 'ab1.zat']],
+    ['[!a]b(1)+$.txt', ['cb(1)+$.txt'], ['ab(1)+$.txt', 'cb1.txt']],
+    ['.x/*', ['.x/a', '.x/.b'], ['x/a']],
+  ];
+  for (const [pattern, yes, no] of cases) {
+    expect(yes.filter((path) => !globTest(pattern)(path)), pattern).toEqual([]);
+    expect(no.filter((path) => globTest(pattern)(path)), pattern).toEqual([]);
+  }
+});
+
+describe('watched', () => {
+  const next = async (reader: SourceReader<string, Position>) => (await reader.read(signal)) ?? fail();
+  const fail = (): never => {
+    throw new Error('the source has ended');
+  };
+
+  test('files that come are read when those before are; the wait goes by the clock and takes the signal', async () => {
+    const path = await makeDirectory({ a: '1\n' });
+    const clock = new StepClock();
+    const source = sourceOf(path, { watch: '5s' });
+    const reader = await source.open('reader 0', undefined, signal, clock);
+    expect((await next(reader)).values).toEqual(['1']);
+    const waiting = reader.read(signal);
+    await expect.poll(() => reader.waiting).toBe(true);
+    await put(path, 'b', '2\n', 900);
+    clock.advance(5000);
+    expect((await waiting)?.values).toEqual(['2']);
+    const controller = makeAbort();
+    const cut = reader.read(controller.signal);
+    await expect.poll(() => reader.waiting).toBe(true);
+    controller.abort(new Error('enough'));
+    await expect(cut).rejects.toThrow('enough');
+    await reader.close();
+  });
+
+  test('a file that settles is read when it has', async () => {
+    const path = await makeDirectory({ a: '1\n' });
+    const clock = new StepClock();
+    await utimes(join(path, 'a'), clock.now() / 1000, clock.now() / 1000);
+    const reader = await sourceOf(path, { settle: '2s' }).open('reader 0', undefined, signal, clock);
+    const reading = reader.read(signal);
+    await expect.poll(() => reader.waiting).toBe(true);
+    clock.advance(2000);
+    expect((await reading)?.values).toEqual(['1']);
+    expect(await reader.read(signal)).toBeUndefined();
+    await reader.close();
+  });
+});
+
+describe('what was read', () => {
+  test('is not read again, is forgotten when it is gone, and may be gone behind its last record', async () => {
+    const path = await makeDirectory({ a: '1\n2\n3\n', b: '4\n' });
+    const source = sourceOf(path);
+    const { values, positions } = await readAll(source);
+    expect(values).toEqual(['1', '2', '3', '4']);
+    expect(positions[1]).toMatchObject({ file: 'a', finished: '' });
+    expect(positions[2]).toEqual({ finished: expect.stringContaining('a\0') });
+    await rm(join(path, 'a'));
+    expect((await readAll(source, positions[2])).values).toEqual(['4']);
+    await put(path, 'c', '5\n', 2000);
+    const more = await readAll(source, positions[3]);
+    expect(more.values).toEqual(['5']);
+    expect(more.positions[0]?.finished.split('\0').filter((_, index) => index % 2 === 0)).toEqual(['b', 'c', '']);
+    await put(path, 'a', '6\n', 2001);
+    expect((await readAll(source, more.positions[0])).values).toEqual(['6']);
+  });
+
+  test('gone in the middle of it is an error', async () => {
+    const path = await makeDirectory({ a: '1\n2\n3\n' });
+    const { positions } = await readAll(sourceOf(path));
+    await rm(join(path, 'a'));
+    await expect(readAll(sourceOf(path), positions[0])).rejects.toMatchObject({ code: 'INPUT_NOT_FOUND' });
+  });
+
+  test('and has changed since: an error, a new file, or nothing', async () => {
+    const path = await makeDirectory({ a: '1\n' });
+    const [position] = (await readAll(sourceOf(path))).positions;
+    await put(path, 'a', '1\n2\n', 1500);
+    await expect(readAll(sourceOf(path), position)).rejects.toMatchObject({
+      code: 'INPUT_CHANGED',
+      details: { file: join(path, 'a') },
+    });
+    expect((await readAll(sourceOf(path, { onChanged: 'read' }), position)).values).toEqual(['1', '2']);
+    expect((await readAll(sourceOf(path, { onChanged: 'ignore' }), position)).values).toEqual([]);
+  });
+});
+
+test('a malformed line comes behind what stands before it, and skipped ones of all files are counted', async () => {
+  const path = await makeDirectory({ a: '1\nlong\n', b: 'long\n2\n' });
+  const bounded = (onMalformed: 'fail' | 'skip') =>
+    directory(path, { format: (file) => textLines(file, { lineBytesMax: 1, onMalformed }) });
+  const reader = await bounded('fail').open('reader 0', undefined, signal);
+  expect((await reader.read(signal))?.values).toEqual(['1']);
+  await expect(reader.read(signal)).rejects.toMatchObject({ code: 'INPUT_MALFORMED' });
+  await reader.close();
+  const skipping = bounded('skip');
+  expect((await readAll(skipping)).values).toEqual(['1', '2']);
+  expect(skipping.dropped).toBe(2);
+});
+
+test('any files that come at any time, with restarts at any record, are read once each', async () => {
+  const file = fc.record({ lines: fc.nat(4), arrives: fc.nat(6) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(file, { maxLength: 6 }), fc.array(fc.nat(5), { maxLength: 8 }), async (files, cuts) => {
+      const path = await makeDirectory({});
+      const arrive = async (now: number): Promise<void> => {
+        for (const [index, { lines, arrives }] of files.entries()) {
+          const content = Array.from({ length: lines }, (_, line) => `${index}.${line}\n`).join('');
+          if (arrives === now) await put(path, `f${index}`, content, 1000 + ((index * 7) % 5));
+        }
+      };
+      let position: Position | undefined;
+      const seen: string[] = [];
+      for (let now = 0; now <= 7; now += 1) {
+        await arrive(now);
+        const reader = await sourceOf(path).open('reader 0', position, signal);
+        const batch = await reader.read(signal);
+        const count = Math.min(cuts[now] ?? 9, batch?.values.length ?? 0);
+        seen.push(...(batch?.values.slice(0, count) ?? []));
+        if (batch !== undefined) position = structuredClone(batch.position(count));
+        await reader.close();
+      }
+      seen.push(...(await readAll(sourceOf(path), position)).values);
+      const expected = files.flatMap(({ lines }, index) =>
+        Array.from({ length: lines }, (_, line) => `${index}.${line}`),
+      );
+      expect(seen.toSorted()).toEqual(expected.toSorted());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('in a job', async () => {
+  const path = await makeDirectory({ a: '1\n2\n', b: '3\n' });
+  const env = StreamExecutionEnvironment.create({ logger: 'silent' });
+  expect(await env.fromSource(sourceOf(path)).executeAndCollect()).toEqual(['1', '2', '3']);
+});
+
+test('what is no directory, and options that make no sense', async () => {
+  const missing = sourceOf(freshPath());
+  await expect(readAll(missing)).rejects.toMatchObject({ code: 'INPUT_NOT_FOUND', retryable: false });
+  expect(() => directory('', { format })).toThrow('path');
+  expect(() => directory('a', { format: 1 as never })).toThrow('format');
+  expect(() => directory('a', { format, watch: 0 })).toThrow('watch');
+  expect(() => directory('a', { format, readers: 0 })).toThrow('readers');
+  expect(() => directory('a', { format, order: 'size' as 'name' })).toThrow('order');
+});
