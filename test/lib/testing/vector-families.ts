@@ -1,0 +1,133 @@
+/**
+ * The families of recorded vectors, and how each is compared: where Flink itself is arbitrary, where Millrace differs
+ * on purpose, and what has no runner yet. `vectors.test.ts` runs them and keeps the table in `test/golden/README.md`.
+ */
+import { readFileSync } from 'node:fs';
+import type { VectorCase, VectorConfig, VectorOutput } from '../../../lib/testing/vector-form.ts';
+
+export interface RecordedCase extends VectorCase {
+  readonly expected: readonly (readonly VectorOutput[])[];
+  readonly counts?: readonly (readonly [event: number, processing: number, state: number])[];
+}
+
+type Outputs = readonly VectorOutput[];
+
+/** How the outputs of a step are made comparable: applied to what was recorded and to what came. */
+export type Leniency = (outputs: Outputs) => Outputs;
+
+export interface Family {
+  /** Its file in `test/golden`. */
+  readonly file: string;
+  /** Absent while no runner plays it. */
+  readonly runs?: {
+    /** Applied one after the other. @defaultValue as recorded */
+    readonly compare?: readonly Leniency[];
+    /** The numbers of timers after each step are compared too. @defaultValue false */
+    readonly timers?: boolean;
+    /** Cases that no runner plays yet. @defaultValue none */
+    readonly notYet?: (each: RecordedCase) => boolean;
+    /** Why a case comes out otherwise on purpose; it must. @defaultValue none does */
+    readonly differs?: (each: RecordedCase) => string | undefined;
+    /** The step from which a case is not compared, and why: before it, it must come out as recorded. */
+    readonly until?: (each: RecordedCase) => { readonly step: number; readonly reason: string } | undefined;
+  };
+}
+
+/** Errors have other messages and classes. */
+export const errorsAlike: Leniency = (outputs) =>
+  outputs.map((output) => (output.type === 'error' ? { type: 'error' } : output));
+
+/** Timers of one time and different keys fire in the order of a binary heap in the recording, in that of keys here. */
+export const equalTimesAsSet: Leniency = (outputs) => {
+  const rank = ({ ts, key }: VectorOutput): string => `${String(ts)} ${String(key)}`;
+  const sorted: VectorOutput[] = [];
+  for (let at = 0; at < outputs.length;) {
+    let end = at + 1;
+    while (end < outputs.length && outputs[end]?.['ts'] === outputs[at]?.['ts'] && outputs[end]?.type === 'record')
+      end += 1;
+    sorted.push(...outputs.slice(at, end).sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0)));
+    at = end;
+  }
+  return sorted;
+};
+
+/** Watermarks that wait together leave one by one in the recording and as one here. */
+export const watermarksAsOne: Leniency = (outputs) =>
+  outputs.filter(({ type }, at) => !(type === 'watermark' && outputs[at + 1]?.type === 'watermark'));
+
+export const families: readonly Family[] = [
+  {
+    file: '01-tumbling-event.json',
+    runs: { compare: [errorsAlike, equalTimesAsSet], timers: true },
+  },
+
+  {
+    file: '02-sliding-event.json',
+  },
+
+  {
+    file: '03-session-event.json',
+  },
+
+  {
+    file: '04-processing-time-windows.json',
+  },
+
+  {
+    file: '05-triggers-evictors.json',
+  },
+
+  {
+    file: '06-timers.json',
+    runs: { compare: [errorsAlike, equalTimesAsSet], timers: true },
+  },
+
+  {
+    file: '07-two-inputs.json',
+  },
+
+  {
+    file: '08-state-ttl.json',
+  },
+
+  {
+    file: '09-watermarks.json',
+    runs: {},
+  },
+
+  {
+    file: '10-key-group-ranges.json',
+  },
+
+  {
+    file: '10-key-groups.json',
+  },
+
+  {
+    file: '11-async.json',
+    runs: {
+      compare: [watermarksAsOne],
+      notYet: ({ config: { retry, timeout } }) => retry !== undefined || Number(timeout) < 1000,
+    },
+  },
+
+  {
+    file: '12-rolling.json',
+  },
+
+  {
+    file: '13-restart.json',
+  },
+];
+
+export interface FamilyFile {
+  readonly family: string;
+  readonly config: VectorConfig;
+  readonly cases: readonly RecordedCase[];
+}
+
+export const goldenUrl = new URL('../../golden/', import.meta.url);
+
+export const readFamily = ({ file }: Family): FamilyFile =>
+  // The files are recorded in this form.
+  JSON.parse(readFileSync(new URL(file, goldenUrl), 'utf8')) as FamilyFile;
