@@ -133,6 +133,7 @@ export type { FilePosition } from '../connectors/files/file-position.ts';
 export type { FileSource, FileSourceOptions, SchemaOptions } from '../connectors/files/file-source.ts';
 export type { LineMark } from '../connectors/files/line-mark.ts';
 export { malformedLines, type MalformedLine, type RecordSchema } from '../connectors/files/malformed.ts';
+export { tail, type TailOptions, type TailPosition } from '../connectors/files/tail.ts';
 export { textLines } from '../connectors/files/text-lines.ts';
 export type { FileRange } from '../connectors/json-lines/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';

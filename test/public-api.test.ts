@@ -94,6 +94,7 @@ test('millrace', () => {
     registerErrorType
     resourceToken
     systemClock
+    tail
     textLines
     type
     type AccessError
@@ -282,6 +283,8 @@ test('millrace', () => {
     type StreamErrorOptions
     type StreamRecord
     type StreamStatus
+    type TailOptions
+    type TailPosition
     type TickTurn
     type TickedSplit
     type TimeDomain

@@ -1,7 +1,7 @@
 /** Which files are compressed, and how their content is made: gzip by Node, zstd by a package. */
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip, type Gunzip } from 'node:zlib';
-import { openInput, plainInput, type ByteInput } from './byte-input.ts';
+import { plainInput, type ByteInput } from './byte-input.ts';
 import { CompressedInput, type Decoder } from './compressed-input.ts';
 import { zstdDecoders } from './zstd-decoder.ts';
 
@@ -11,12 +11,15 @@ export type Compression = 'auto' | 'none' | 'gzip' | 'zstd';
 /** @internal */
 export const compressions: readonly Compression[] = ['auto', 'none', 'gzip', 'zstd'];
 
-/** @internal The content of a file. */
-export const openContent = async (file: string, compression: Compression): Promise<ByteInput> => {
-  const kind = compression === 'auto' ? kindOf(file) : compression;
-  const makeDecoder = kind === 'none' ? undefined : await decoders[kind]();
-  const handle: FileHandle = await openInput(file);
-  return makeDecoder === undefined ? plainInput(handle) : new CompressedInput(file, handle, makeDecoder);
+/** @internal The content of a file that was opened. The handle is the input's own, also when this rejects. */
+export const contentOf = async (file: string, handle: FileHandle, compression: Compression): Promise<ByteInput> => {
+  try {
+    const kind = compression === 'auto' ? kindOf(file) : compression;
+    return kind === 'none' ? await plainInput(handle) : new CompressedInput(file, handle, await decoders[kind]());
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 };
 
 const kindOf = (file: string): Exclude<Compression, 'auto'> =>

@@ -19,6 +19,11 @@ export interface FileReaderOptions {
   readonly batchSize: number;
   /** Longest record, in bytes. */
   readonly lineBytesMax: number;
+  /**
+   * The end is where more may come: a record that it cuts waits, and `read` resolves with undefined for now, until
+   * `endsHere` says that nothing comes any more. @defaultValue false
+   */
+  readonly follows?: boolean | undefined;
 }
 
 /** A record and where it ends. */
@@ -99,9 +104,28 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
       const batch = this.#take();
       if (batch !== undefined) return batch;
       if (this.#failure !== undefined) continue;
-      if (this.#ended) return undefined;
-      await this.#fill();
+      if (this.#ended || !(await this.#fill())) return undefined;
     }
+  }
+
+  /** Nothing comes any more: the next reads give what is left. */
+  endsHere(): void {
+    this.#ended = true;
+  }
+
+  /** Whether the next read has to ask the file: no end of a line is left of what was read before. */
+  get isDrained(): boolean {
+    return this.#buffer.subarray(this.#start, this.#end).indexOf(newline) < 0;
+  }
+
+  /** Behind what was read of the file, whole records or not. */
+  get readTo(): number {
+    return this.#offset + this.#end - this.#start;
+  }
+
+  /** Behind the last record that came out of it. */
+  get position(): FilePosition {
+    return this.#position();
   }
 
   async close(): Promise<void> {
@@ -263,8 +287,11 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
     this.#long = undefined;
   }
 
-  /** Reads the next chunk behind what is there, growing the buffer for a record that is longer than it. */
-  async #fill(): Promise<void> {
+  /**
+   * Reads the next chunk behind what is there, growing the buffer for a record that is longer than it. False when what
+   * is followed has no more for now.
+   */
+  async #fill(): Promise<boolean> {
     if (this.#start > 0) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
       this.#end -= this.#start;
@@ -283,11 +310,13 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
         throw unreadable(file, error);
       });
     this.#end += read;
-    if (read > 0) return;
+    if (read > 0) return true;
+    if (this.#options.follows === true) return false;
     const [size, before] = [this.#offset + this.#end, this.#input.size];
     if (before !== undefined && size < before)
       this.#failure = inputChanged(file, `was cut from ${before} to ${size} bytes while it was read`);
     this.#ended = true;
+    return true;
   }
 }
 

@@ -5,9 +5,10 @@
 import type { Source } from '../../lib/core/connector.ts';
 import { harmless } from '../../lib/core/listener.ts';
 import { callable, integer, oneOf, refusal } from '../../lib/core/options.ts';
-import { compressions, openContent, type Compression } from './compression.ts';
+import { openInput } from './byte-input.ts';
+import { compressions, contentOf, type Compression } from './compression.ts';
 import type { FilePosition } from './file-position.ts';
-import { FileReader } from './file-reader.ts';
+import { FileReader, type FileReaderOptions } from './file-reader.ts';
 import type { MalformedLine, RecordSchema } from './malformed.ts';
 import type { LineFormat } from './record-format.ts';
 
@@ -76,36 +77,45 @@ const defaultLineBytesMax = 256 * 1024 * 1024;
 
 /** @internal */
 export const fileSource = <T>(parts: FileSourceParts<T>): FileSource<T> => {
-  const { user, name, path, format, onMalformed = 'fail', onSkipped, batchSize = 256 } = parts;
-  const { lineBytesMax = defaultLineBytesMax, compression = 'auto' } = parts;
-  oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
+  const { user, name, path, format, compression = 'auto' } = parts;
+  const { settings, skipped } = readerSettings(user, parts);
   oneOf('compression', compression, compressions);
+  const paths = pathsOf(path);
+  return {
+    name,
+    replayable: true,
+    get skipped() {
+      return skipped();
+    },
+    get dropped() {
+      return skipped();
+    },
+    splits: async () => paths,
+    async open(file, position, signal) {
+      signal.throwIfAborted();
+      const parser = await format.open(file);
+      const input = await contentOf(file, await openInput(file), compression);
+      return FileReader.open({ ...settings, file }, { input, parser }, position);
+    },
+  };
+};
+
+/** @internal The options of `user` as its readers take them, and how many records they have skipped. */
+export const readerSettings = (
+  user: string,
+  options: FileSourceOptions,
+): { readonly settings: Omit<FileReaderOptions, 'file'>; readonly skipped: () => number } => {
+  const { onMalformed = 'fail', onSkipped, batchSize = 256, lineBytesMax = defaultLineBytesMax } = options;
+  oneOf('onMalformed', onMalformed, ['fail', 'skip', 'side-output']);
   integer('batchSize', batchSize, { min: 1 });
   integer('lineBytesMax', lineBytesMax, { min: 1, max: defaultLineBytesMax });
-  const paths = pathsOf(path);
   const tell = onSkipped && harmless(`\`onSkipped\` of \`${user}\``, callable('onSkipped', onSkipped));
   let skipped = 0;
   const skip = (line: MalformedLine): void => {
     skipped += 1;
     tell?.(line);
   };
-  return {
-    name,
-    replayable: true,
-    get skipped() {
-      return skipped;
-    },
-    get dropped() {
-      return skipped;
-    },
-    splits: async () => paths,
-    async open(file, position, signal) {
-      signal.throwIfAborted();
-      const parser = await format.open(file);
-      const input = await openContent(file, compression);
-      return FileReader.open({ file, onMalformed, skip, batchSize, lineBytesMax }, { input, parser }, position);
-    },
-  };
+  return { settings: { onMalformed, skip, batchSize, lineBytesMax }, skipped: () => skipped };
 };
 
 /** @internal */

@@ -9,8 +9,13 @@ import type { SuiteCase } from './suite-case.ts';
 
 export interface SourceUnderTest<T> {
   readonly source: Source<T>;
-  /** All values of all splits, in the order of the splits. A few dozen are enough; the source must end. */
+  /** All values of all splits, in the order of the splits. A few dozen are enough. */
   readonly expected: readonly T[];
+  /**
+   * The source has one split, which waits for more behind these values: its end is not looked at.
+   * @defaultValue false: it ends
+   */
+  readonly endless?: boolean | undefined;
   /** Runs when the case is over, whatever came of it. */
   cleanup(): Promise<void>;
 }
@@ -44,10 +49,11 @@ export const sourceSuite = <T>(name: string, make: () => Promise<SourceUnderTest
   ];
 };
 
-const readsAll = async <T>({ source, expected }: SourceUnderTest<T>): Promise<void> => {
+const readsAll = async <T>(test: SourceUnderTest<T>): Promise<void> => {
+  const { source, expected } = test;
   const values: T[] = [];
   for (const split of await source.splits(signal)) {
-    for (const batch of await batchesOf(source, split, undefined)) {
+    for (const batch of await batchesOf(test, split, undefined, 0)) {
       values.push(...batch.values);
       if (batch.timestamps !== undefined)
         assert.equal(batch.timestamps.length, batch.values.length, 'one timestamp per value');
@@ -65,18 +71,19 @@ const namesSplits = async <T>({ source }: SourceUnderTest<T>): Promise<void> => 
   assert.deepEqual(await source.splits(signal), names);
 };
 
-const resumes = async <T>({ source }: SourceUnderTest<T>): Promise<void> => {
+const resumes = async <T>(test: SourceUnderTest<T>): Promise<void> => {
+  const { source } = test;
   // A source that can't replay gives each value to one reader only; the engine journals them instead.
   if (!source.replayable) return;
   for (const split of await source.splits(signal)) {
-    const batches = await batchesOf(source, split, undefined);
+    const batches = await batchesOf(test, split, undefined, 0);
     const all = batches.flatMap(({ values }) => values);
     let before = 0;
     for (const batch of batches) {
       for (let count = 0; count <= batch.values.length; count += 1) {
         // A checkpoint stores a position, so it has to survive being copied.
         const position: unknown = structuredClone(batch.position(count));
-        const rest = (await batchesOf(source, split, position)).flatMap(({ values }) => values);
+        const rest = (await batchesOf(test, split, position, before + count)).flatMap(({ values }) => values);
         assert.deepEqual(rest, all.slice(before + count), `split "${split}" resumed behind value ${before + count}`);
       }
       before += batch.values.length;
@@ -84,7 +91,8 @@ const resumes = async <T>({ source }: SourceUnderTest<T>): Promise<void> => {
   }
 };
 
-const staysAtEnd = async <T>({ source }: SourceUnderTest<T>): Promise<void> => {
+const staysAtEnd = async <T>({ source, endless = false }: SourceUnderTest<T>): Promise<void> => {
+  if (endless) return;
   for (const split of await source.splits(signal)) {
     await withReader(source, split, async (reader) => {
       while ((await reader.read(signal)) !== undefined);
@@ -135,16 +143,23 @@ const withReader = async <T>(
   }
 };
 
+/** What a split gives behind a position, before which there are so many values. */
 const batchesOf = async <T>(
-  source: Source<T>,
+  { source, expected, endless = false }: SourceUnderTest<T>,
   split: string,
   position: unknown,
+  before: number,
 ): Promise<readonly SourceBatch<T>[]> => {
   const reader = await source.open(split, position, signal);
   const batches: SourceBatch<T>[] = [];
+  let count = before;
   try {
-    for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal))
+    while (!endless || count < expected.length) {
+      const batch = await reader.read(signal);
+      if (batch === undefined) break;
       batches.push(batch);
+      count += batch.values.length;
+    }
   } finally {
     await reader.close();
   }
