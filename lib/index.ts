@@ -29,6 +29,7 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from './core/aggregate-function.ts';
+export type { ByOptions, FieldOf, Ordered } from '../operators/rolling.ts';
 export { type AsyncMapOptions } from '../operators/async-map.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';

@@ -112,6 +112,7 @@ test('millrace', () => {
     type AlignedWindows
     type ApplyAgentOptions
     type AsyncMapOptions
+    type ByOptions
     type CallContext
     type CallLimit
     type CallOptions
@@ -159,6 +160,7 @@ test('millrace', () => {
     type EventOf
     type EventStamp
     type ExponentialDelayOptions
+    type FieldOf
     type FilePosition
     type FileRange
     type FileSource
@@ -208,6 +210,7 @@ test('millrace', () => {
     type OpenStorage
     type Operator
     type OperatorContext
+    type Ordered
     type Outcome
     type Output
     type OutputOf

@@ -1,6 +1,7 @@
 /** Streams of records with a key, and what needs one: state, windows and agents. */
 import type { CallContext } from '../core/call.ts';
 import type { Key } from '../core/key.ts';
+import type { Operator } from '../core/operator.ts';
 import { callable, withMethods } from '../core/options.ts';
 import type { Agent, AgentClass } from '../agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
@@ -10,6 +11,7 @@ import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import type { WindowAssigner } from '../../operators/window-assigners.ts';
+import { count, max, maxBy, min, minBy, sum, type ByOptions, type FieldOf, type Ordered } from '../../operators/rolling.ts';
 import { DataStream } from './data-stream.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
 import { WindowedStream } from './windowed-stream.ts';
@@ -80,6 +82,84 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    */
   aggregate<A, O>(fn: AggregateFunction<T, A, O>): DataStream<O> {
     return this.apply('aggregate', aggregate(aggregateFunction(fn)), { writes: onlyTo() });
+  }
+
+  /**
+   * Adds up a field of each key's values; gives the sum after each value. By name: the key's first value with the sum
+   * in place of the field, as in Flink; by a function: the sum itself. Numbers and bigints.
+   *
+   * @example
+   * const euros = orders.keyBy(({ customer }) => customer).sum(({ euros }) => euros);
+   * console.log(await euros.executeAndCollect()); // prints [ 25, 5, 65 ]
+   */
+  sum<N extends number | bigint>(field: (value: T) => N): DataStream<N>;
+  sum(field: FieldOf<T, number | bigint>): DataStream<T>;
+  sum(field: string | ((value: T) => unknown)): DataStream<unknown> {
+    return this.#rolling('sum', sum(field));
+  }
+
+  /**
+   * Gives the least of a field of each key's values so far, after each value. By name: the key's first value with the
+   * least in place of the field, as in Flink; by a function: the least itself. Numbers, bigints, texts.
+   *
+   * @example
+   * const least = orders.keyBy(({ customer }) => customer).min(({ euros }) => euros);
+   * console.log(await least.executeAndCollect()); // prints [ 25, 5, 25 ]
+   */
+  min<V extends Ordered>(field: (value: T) => V): DataStream<V>;
+  min(field: FieldOf<T, Ordered>): DataStream<T>;
+  min(field: string | ((value: T) => unknown)): DataStream<unknown> {
+    return this.#rolling('min', min(field));
+  }
+
+  /**
+   * Gives the greatest of a field of each key's values so far, after each value; else like `min`.
+   *
+   * @example
+   * const most = orders.keyBy(({ customer }) => customer).max(({ euros }) => euros);
+   * console.log(await most.executeAndCollect()); // prints [ 25, 5, 40 ]
+   */
+  max<V extends Ordered>(field: (value: T) => V): DataStream<V>;
+  max(field: FieldOf<T, Ordered>): DataStream<T>;
+  max(field: string | ((value: T) => unknown)): DataStream<unknown> {
+    return this.#rolling('max', max(field));
+  }
+
+  /**
+   * Gives the whole value that has the least of a field so far, after each value of a key.
+   *
+   * @example
+   * const cheapest = orders.keyBy(({ customer }) => customer).minBy('euros');
+   * console.log(await cheapest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 1 ]
+   */
+  minBy(field: FieldOf<T, Ordered> | ((value: T) => Ordered), options?: ByOptions): DataStream<T> {
+    return this.#rolling('minBy', minBy(field, options));
+  }
+
+  /**
+   * Gives the whole value that has the greatest of a field so far, after each value of a key.
+   *
+   * @example
+   * const dearest = orders.keyBy(({ customer }) => customer).maxBy('euros');
+   * console.log(await dearest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  maxBy(field: FieldOf<T, Ordered> | ((value: T) => Ordered), options?: ByOptions): DataStream<T> {
+    return this.#rolling('maxBy', maxBy(field, options));
+  }
+
+  /**
+   * Counts the values of each key; gives the count after each value.
+   *
+   * @example
+   * const counts = orders.keyBy(({ customer }) => customer).count();
+   * console.log(await counts.executeAndCollect()); // prints [ 1, 1, 2 ]
+   */
+  count(): DataStream<number> {
+    return this.#rolling('count', count<T>());
+  }
+
+  #rolling<R>(name: string, operator: Operator<T, R>): DataStream<R> {
+    return this.apply(name, operator, { writes: onlyTo() });
   }
 
   /**

@@ -8,11 +8,16 @@ export interface VectorStep {
   readonly op: string;
   readonly key?: string;
   readonly value?: unknown;
+  readonly id?: number;
   readonly ts?: VectorTime;
   readonly channel?: number;
   readonly output?: string;
   readonly deferred?: boolean;
   readonly results?: number;
+  readonly fatal?: boolean;
+  readonly javaType?: string;
+  readonly maxParallelism?: number;
+  readonly parallelism?: number;
 }
 
 export type VectorConfig = Readonly<Record<string, unknown>>;
@@ -23,7 +28,8 @@ export interface VectorCase {
   readonly steps: readonly VectorStep[];
 }
 
-export type VectorOutput = Readonly<Record<string, unknown>> & { readonly type: string };
+/** Key groups have no type. */
+export type VectorOutput = Readonly<Record<string, unknown>> & { readonly type?: string };
 
 export const timeOf = (ts: VectorTime | undefined): Timestamp =>
   ts === 'MAX' ? MAX_TIMESTAMP : ts === 'MIN' || ts === null || ts === undefined ? MIN_TIMESTAMP : ts;

@@ -26,13 +26,13 @@ import {
 } from './vector-form.ts';
 
 /** A record's value together with its key. */
-interface Keyed {
+export interface Keyed {
   readonly key: string;
   readonly value: unknown;
 }
 
 /** A recorded output without its type and timestamp. */
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 // ---------- 01: tumbling windows
 
@@ -177,17 +177,23 @@ const setTimer = ({ cmd, t, dt = 0, until = 0 }: Command, timers: Timers, at: Ti
 
 // ---------- the harness in the recorded form
 
-const harnessRunner = async <V extends Keyed>(operator: Operator<V, Fields>): Promise<VectorRunner> => {
+/** Runs an operator of records with a key; `made` makes one of a step. */
+export const harnessRunner = async <V extends Keyed>(
+  operator: Operator<V, Fields>,
+  // The file's values are what the operator's functions expect.
+  made: (step: VectorStep) => V = ({ key = '', value }) => ({ key, value }) as V,
+): Promise<VectorRunner> => {
   const harness = await OperatorHarness.open<V, Fields>(operator, { keyOf: ({ key }) => key, sides: [lateTag] });
   /** The recorded runtime does not keep the watermark in a checkpoint. */
   const restore = async (): Promise<void> => {
     const snapshot = await harness.snapshot();
     await harness.restore({ ...snapshot, host: { ...snapshot.host, watermark: MIN_TIMESTAMP } });
   };
-  const outputsOf = async ({ op, key = '', value, ts }: VectorStep): Promise<readonly HarnessOutput<Fields>[]> => {
+  const outputsOf = async (step: VectorStep): Promise<readonly HarnessOutput<Fields>[]> => {
+    const { op, ts } = step;
     switch (op) {
-      case 'element': // The file's values are what the operator's functions expect.
-        return harness.element({ key, value } as V, timeOf(ts));
+      case 'element':
+        return harness.element(made(step), timeOf(ts));
       case 'watermark':
         // It also handles a watermark again that equals the last one; ours would drop it.
         if (timeOf(ts) === harness.host.currentWatermark) await restore();

@@ -10,6 +10,9 @@ import { WatermarkCombiner, WatermarkValve } from '../runtime/edges/watermark-me
 import { WatermarkStrategy } from '../runtime/edges/watermark-strategy.ts';
 import { forward } from '../runtime/edges/wire.ts';
 import { asyncVectorRunner } from './vector-async.ts';
+import { keyGroupVectorRunner } from './vector-key-groups.ts';
+import { restartVectorRunner } from './vector-restart.ts';
+import { rollingVectorRunner } from './vector-rolling.ts';
 import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';
 import {
   timeOf,
@@ -147,7 +150,10 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '01': windowVectorRunner,
   '06': timerVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
+  '10': keyGroupVectorRunner,
   '11': asyncVectorRunner,
+  '12': rollingVectorRunner,
+  '13': restartVectorRunner,
 };
 
 /**
@@ -169,7 +175,8 @@ export const openVector = async (
 
 /**
  * Runs one recorded case of an operator and gives what came out after each step. A case ends at its error. `family`
- * begins with the number of a kind of cases: `01` tumbling windows, `06` timers, `09` watermarks.
+ * begins with the number of a kind of cases: `01` tumbling windows, `06` timers, `09` watermarks, `10` key groups, `11`
+ * asynchronous I/O, `12` rolling aggregates, `13` restarts.
  *
  * @example
  * const vector = { name: 'one channel', config: {}, steps: [{ op: 'watermark', ts: 5, channel: 0 }] };
