@@ -45,13 +45,58 @@ export type { AgentOperatorOptions } from '../operators/agent-options.ts';
 export type { DeadLetter, FitsDeadLetters } from '../operators/dead-letter.ts';
 export type { ErrorFacts } from './core/error-facts.ts';
 export type { AccessError } from './core/own-failure.ts';
-export type { ProcessWindowFunction, ProcessWindowObject, WindowContext } from '../operators/window-function.ts';
+export type {
+  ProcessWindowFunction,
+  ProcessWindowObject,
+  WindowContext,
+} from '../operators/windows/window-function.ts';
+export type {
+  AssignContext,
+  Evictor,
+  FixedWindows,
+  Slices,
+  TimestampedValue,
+  TimeWindow,
+  Trigger,
+  TriggerContext,
+  TriggerResult,
+  WindowAssigner,
+  WindowNaming,
+} from '../operators/windows/contract.ts';
 export {
+  CalendarWindows,
+  type CalendarUnit,
+  type CalendarWindowsOptions,
+  type Weekday,
+} from '../operators/windows/calendar-windows.ts';
+export type { CountWindowOptions } from '../operators/windows/count-windows.ts';
+export { CumulativeEventTimeWindows } from '../operators/windows/cumulative-windows.ts';
+export { CountEvictor, DeltaEvictor, TimeEvictor, type EvictorOptions } from '../operators/windows/evictors.ts';
+export {
+  SlidingEventTimeWindows,
+  SlidingProcessingTimeWindows,
   TumblingEventTimeWindows,
-  type AlignedWindows,
-  type TimeWindow,
-  type WindowAssigner,
-} from '../operators/window-assigners.ts';
+  TumblingProcessingTimeWindows,
+} from '../operators/windows/fixed-windows.ts';
+export { GlobalWindows } from '../operators/windows/global-windows.ts';
+export { EventTimeSessionWindows, ProcessingTimeSessionWindows } from '../operators/windows/session-windows.ts';
+export {
+  ContinuousEventTimeTrigger,
+  ContinuousProcessingTimeTrigger,
+  EndOfStreamTrigger,
+  EventTimeTrigger,
+  NeverTrigger,
+  ProcessingTimeTrigger,
+  type EventTimeTriggerOptions,
+} from '../operators/windows/time-triggers.ts';
+export {
+  CountTrigger,
+  DeltaTrigger,
+  ProcessingTimeoutTrigger,
+  PurgingTrigger,
+  type CountTriggerOptions,
+  type ProcessingTimeoutOptions,
+} from '../operators/windows/triggers.ts';
 export type { CallContext, CallLimit, CallOptions, RetryOptions } from './core/call.ts';
 export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
 export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
@@ -92,7 +137,7 @@ export type {
   RetrySettings,
   RunnerContext,
   Sendable,
-  Trigger,
+  Trigger as ActionTrigger,
   UnfitAnswer,
 } from './agents/contract.ts';
 export { Action, ChatModel, ChatModelConnection, Prompt, Resource, Tool } from './agents/definition/decorators.ts';

@@ -25,7 +25,7 @@ export { aggregate, reduce } from '../operators/aggregate.ts';
 export { asyncMap } from '../operators/async-map.ts';
 export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';
-export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/window.ts';
+export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/windows/window.ts';
 
 // ---------- conformance of one's own store, source and sink
 export { actionStateStoreSuite } from './state/action-state-store-suite.ts';

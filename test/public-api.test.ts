@@ -35,16 +35,28 @@ test('millrace', () => {
     Agent
     AgentBuilder
     AgentPlan
+    CalendarWindows
     CallNotExecuted
     ChatErrorEvent
     ChatModel
     ChatModelConnection
     ChatRequestEvent
     ChatResponseEvent
+    ContinuousEventTimeTrigger
+    ContinuousProcessingTimeTrigger
+    CountEvictor
+    CountTrigger
+    CumulativeEventTimeWindows
     DataStream
     DataStreamSink
+    DeltaEvictor
+    DeltaTrigger
+    EndOfStreamTrigger
     Event
+    EventTimeSessionWindows
+    EventTimeTrigger
     EventType
+    GlobalWindows
     InputEvent
     InvariantError
     Job
@@ -53,15 +65,24 @@ test('millrace', () => {
     MAX_TIMESTAMP
     MIN_TIMESTAMP
     MemoryStorage
+    NeverTrigger
     OutputEvent
+    ProcessingTimeSessionWindows
+    ProcessingTimeTrigger
+    ProcessingTimeoutTrigger
     Prompt
+    PurgingTrigger
     Resource
+    SlidingEventTimeWindows
+    SlidingProcessingTimeWindows
     StreamError
     StreamExecutionEnvironment
+    TimeEvictor
     Tool
     ToolRequestEvent
     ToolResponseEvent
     TumblingEventTimeWindows
+    TumblingProcessingTimeWindows
     WatermarkStrategy
     WindowedStream
     agent
@@ -103,16 +124,19 @@ test('millrace', () => {
     type ActionKind
     type ActionOptions
     type ActionStateStore
+    type ActionTrigger
     type AgentClass
     type AgentDefinition
     type AgentOperatorOptions
     type AgentOptions
     type AggregateFunction
     type AggregatingState
-    type AlignedWindows
     type ApplyAgentOptions
+    type AssignContext
     type AsyncMapOptions
     type ByOptions
+    type CalendarUnit
+    type CalendarWindowsOptions
     type CallContext
     type CallLimit
     type CallOptions
@@ -136,6 +160,8 @@ test('millrace', () => {
     type CompiledAgent
     type Compression
     type ConfigureServices
+    type CountTriggerOptions
+    type CountWindowOptions
     type Counter
     type DeadLetter
     type DerivedTimer
@@ -159,6 +185,9 @@ test('millrace', () => {
     type EventJson
     type EventOf
     type EventStamp
+    type EventTimeTriggerOptions
+    type Evictor
+    type EvictorOptions
     type ExponentialDelayOptions
     type FieldOf
     type FilePosition
@@ -166,6 +195,7 @@ test('millrace', () => {
     type FileSource
     type FileSourceOptions
     type FitsDeadLetters
+    type FixedWindows
     type FlatMapOptions
     type Gauge
     type GeneratorOptions
@@ -232,6 +262,7 @@ test('millrace', () => {
     type ProcessObject
     type ProcessWindowFunction
     type ProcessWindowObject
+    type ProcessingTimeoutOptions
     type Processor
     type PromptArgs
     type PromptJson
@@ -266,6 +297,7 @@ test('millrace', () => {
     type SinkContext
     type SinkDefinition
     type SinkWriter
+    type Slices
     type Source
     type SourceBatch
     type SourceDefinition
@@ -296,6 +328,7 @@ test('millrace', () => {
     type TimerOptions
     type Timers
     type Timestamp
+    type TimestampedValue
     type ToolArguments
     type ToolCall
     type ToolDefinition
@@ -303,6 +336,8 @@ test('millrace', () => {
     type ToolOptions
     type ToolResponseOptions
     type Trigger
+    type TriggerContext
+    type TriggerResult
     type Turn
     type TurnsRecord
     type TypeOf
@@ -312,8 +347,10 @@ test('millrace', () => {
     type VoidedRecord
     type Watermark
     type WatermarkHolder
+    type Weekday
     type WindowAssigner
     type WindowContext
+    type WindowNaming
     type Work
     type WorkContext
     type WorkId

@@ -227,7 +227,7 @@ describe('the rules find', () => {
     ['lib/state/a.ts', "let a: import('../runtime/job/job.ts').Job;"],
     ['lib/runtime/job/a.ts', "export { z } from 'zod';"],
     ['lib/runtime/hosts/a.ts', "import type { Logger } from 'pino';"],
-    ['lib/runtime/work/a.ts', "export * from '../../../operators/window.ts';"],
+    ['lib/runtime/work/a.ts', "export * from '../../../operators/windows/window.ts';"],
     ['lib/runtime/work/a.ts', "import { Domain } from '../domain/domain.ts';"],
     ['lib/runtime/recovery/a.ts', "import type { Domain } from '../domain/domain.ts';"],
     ['lib/agents/a.ts', "import { ClassicLevel } from 'classic-level';"],

@@ -34,7 +34,11 @@ export interface AggregateFunction<T, A, R> {
   add(value: T, accumulator: A): A;
   /** Gives what leaves, of the accumulator so far. */
   getResult(accumulator: A): R;
-  /** Needed only by windows that merge. */
+  /**
+   * Gives one accumulator of two, the values of the second behind those of the first. Windows that merge need it, and
+   * sliding ones whose function has it add a value once, however many of them hold it. Both may be changed and given
+   * back.
+   */
   merge?(first: A, second: A): A;
 }
 
@@ -42,7 +46,8 @@ export interface AggregateFunction<T, A, R> {
 export type ReduceFunction<T> = (accumulated: T, value: T) => T;
 
 /** An aggregate as the engine calls it. */
-export type Aggregator<T, A, R> = Required<Omit<AggregateFunction<T, A, R>, 'merge'>>;
+export type Aggregator<T, A, R> = Required<Omit<AggregateFunction<T, A, R>, 'merge'>> &
+  Pick<AggregateFunction<T, A, R>, 'merge'>;
 
 /** Gives back what a user's function has returned, or refuses it; `what` names the function. */
 export type RefusePromise = <V>(returned: V, what: string) => V;
@@ -57,11 +62,15 @@ export const aggregator = <T, A, R>(
 ): Aggregator<T, A, R> => {
   const { mutable = false } = fn;
   const add = (value: T, accumulator: A): A => refusePromise(fn.add(value, accumulator), '`add`');
+  // What is merged may go on beside: a mutable accumulator may take parts of it in. Only called where there is one.
+  const merge = (first: A, second: A): A =>
+    refusePromise(fn.merge?.(first, mutable ? looseCopy(second) : second) as A, '`merge`');
   return {
     mutable,
     createAccumulator: () => looseCopy(refusePromise(fn.createAccumulator(), '`createAccumulator`')),
     add: mutable ? takingOwn(add) : add,
     getResult: (accumulator) => refusePromise(fn.getResult(accumulator), '`getResult`'),
+    ...(fn.merge && { merge }),
   };
 };
 

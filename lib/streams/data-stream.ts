@@ -13,10 +13,13 @@ import { asyncMap, type AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import { filter, flatMap, map, type FlatMapOptions } from '../../operators/stateless.ts';
+import type { WindowAssigner } from '../../operators/windows/contract.ts';
+import type { CountWindowOptions } from '../../operators/windows/count-windows.ts';
 import { collectSink } from '../../connectors/collect.ts';
 import { printSink, type PrintOptions } from '../../connectors/print.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
 import type { KeyedStream } from './keyed-stream.ts';
+import type { WindowedStream } from './windowed-stream.ts';
 import type { OperatorPlace, Origin } from './origin.ts';
 import { joined, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
 import type { PipeOptions } from './parts.ts';
@@ -201,6 +204,28 @@ export class DataStream<T> {
    */
   keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
     return this.#origin.environment.kinds.keyed<T, K>(this.#origin.keyed(keyOf));
+  }
+
+  /**
+   * Cuts all values of the stream into windows, whatever their key: the windows of one key that all share.
+   *
+   * @example
+   * const counts = orders.windowAll(TumblingEventTimeWindows.of('10s')).process((values) => values.length);
+   * console.log(await counts.executeAndCollect()); // prints [ 2, 1 ]
+   */
+  windowAll(assigner: WindowAssigner<T>): WindowedStream<T, ''> {
+    return this.keyBy(() => '' as const).window(assigner);
+  }
+
+  /**
+   * Cuts all values of the stream into windows of `size` values; see `KeyedStream.countWindow`.
+   *
+   * @example
+   * const pairs = orders.countWindowAll(2).process((values) => values.length);
+   * console.log(await pairs.executeAndCollect()); // prints [ 2 ]
+   */
+  countWindowAll(size: number, options: CountWindowOptions = {}): WindowedStream<T, ''> {
+    return this.keyBy(() => '' as const).countWindow(size, options);
   }
 
   /**

@@ -10,8 +10,19 @@ import { aggregate, reduce } from '../../operators/aggregate.ts';
 import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
-import type { WindowAssigner } from '../../operators/window-assigners.ts';
-import { count, max, maxBy, min, minBy, sum, type ByOptions, type FieldOf, type Ordered } from '../../operators/rolling.ts';
+import {
+  count,
+  max,
+  maxBy,
+  min,
+  minBy,
+  sum,
+  type ByOptions,
+  type FieldOf,
+  type Ordered,
+} from '../../operators/rolling.ts';
+import type { WindowAssigner } from '../../operators/windows/contract.ts';
+import { countWindowOptions, type CountWindowOptions } from '../../operators/windows/count-windows.ts';
 import { DataStream } from './data-stream.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
 import { WindowedStream } from './windowed-stream.ts';
@@ -170,9 +181,21 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * const largest = windows.reduce((a, b) => (a.euros > b.euros ? a : b));
    * console.log(await largest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
    */
-  window(assigner: WindowAssigner): WindowedStream<T, K> {
-    withMethods('assigner', assigner, 'a WindowAssigner; `TumblingEventTimeWindows.of(size)` makes one', ['lastStart']);
+  window(assigner: WindowAssigner<T>): WindowedStream<T, K> {
+    withMethods('assigner', assigner, 'a WindowAssigner; `TumblingEventTimeWindows.of(size)` makes one', ['assign']);
     return new WindowedStream<T, K>(this, { assigner });
+  }
+
+  /**
+   * Cuts each key's values into windows of `size` values. With `slide`, a window of the last `size` values, or as many
+   * as there are, fires at each `slide`th value. What is left at the end of the input fires only with `tail: true`.
+   *
+   * @example
+   * const pairs = orders.keyBy(() => 'all').countWindow(2, { tail: true });
+   * console.log(await pairs.process((values) => values.length).executeAndCollect()); // prints [ 2, 1 ]
+   */
+  countWindow(size: number, options: CountWindowOptions = {}): WindowedStream<T, K> {
+    return new WindowedStream<T, K>(this, countWindowOptions(size, options));
   }
 
   /**

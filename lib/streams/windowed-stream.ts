@@ -1,12 +1,13 @@
 /** Windows of a stream: how they are set up, and what makes a result of them. */
 import type { Key } from '../core/key.ts';
 import type { Operator } from '../core/operator.ts';
-import { callable, durationMs, type Duration } from '../core/options.ts';
+import { callable, durationMs, withMethods, type Duration } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
 import type { StateSpec } from '../../operators/process.ts';
-import type { ProcessWindowFunction } from '../../operators/window-function.ts';
-import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../../operators/window.ts';
+import type { Evictor, Trigger } from '../../operators/windows/contract.ts';
+import type { ProcessWindowFunction } from '../../operators/windows/window-function.ts';
+import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../../operators/windows/window.ts';
 import type { DataStream } from './data-stream.ts';
 import type { KeyedStream } from './keyed-stream.ts';
 import { aggregateFunction, onlyTo, processFunction, tagId } from './parts.ts';
@@ -43,6 +44,33 @@ export class WindowedStream<T, K extends Key = Key> {
   }
 
   /**
+   * Says when a window gives a result, in place of what the assigner says: with `CountTrigger.of(3)` a tumbling window
+   * fires at each third value, and no more at its end.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('1m')).trigger(CountTrigger.of(1));
+   * console.log(await windows.process((values) => values.length).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  trigger(trigger: Trigger<T>): WindowedStream<T, K> {
+    withMethods('trigger', trigger, 'a Trigger; `CountTrigger.of(n)` makes one', ['onElement']);
+    return new WindowedStream(this.#stream, { ...this.#options, trigger });
+  }
+
+  /**
+   * Says which values stay in a window when it fires: before its function sees them, or behind that. Every value is
+   * kept until then, also for `reduce` and `aggregate`.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('1m')).evictor(CountEvictor.of(2));
+   * console.log(await windows.process((values) => values.length).executeAndCollect()); // prints [ 2 ]
+   */
+  evictor(evictor: Evictor<T>): WindowedStream<T, K> {
+    if (typeof evictor?.before !== 'function')
+      withMethods('evictor', evictor, 'an Evictor; `CountEvictor.of(n)` makes one', ['after']);
+    return new WindowedStream(this.#stream, { ...this.#options, evictor });
+  }
+
+  /**
    * Sends records that come after their windows are gone to a side output. Without it, and while nobody reads it,
    * they are dropped, and counted as `numLateRecordsDropped`. It is read of the stream that the window gives.
    *
@@ -75,7 +103,7 @@ export class WindowedStream<T, K extends Key = Key> {
     if (fn !== undefined) processFunction(fn);
     const options = this.#options;
     return fn === undefined
-      ? this.#apply<T | O>(reduceWindow(options, reduce))
+      ? this.#apply<T | O>(reduceWindow<T>(options, reduce))
       : this.#apply<T | O>(reduceWindow(options, reduce, fn));
   }
 

@@ -3,7 +3,7 @@ import type { Operator } from '../core/operator.ts';
 import { reduce } from '../../operators/aggregate.ts';
 import { count, max, maxBy, min, minBy, sum } from '../../operators/rolling.ts';
 import type { VectorConfig, VectorRunner } from './vector-form.ts';
-import { harnessRunner, type Fields } from './vector-operators.ts';
+import { harnessRunner, type Fields } from './vector-harness.ts';
 
 interface Row {
   readonly key: string;

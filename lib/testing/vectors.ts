@@ -13,7 +13,8 @@ import { asyncVectorRunner } from './vector-async.ts';
 import { keyGroupVectorRunner } from './vector-key-groups.ts';
 import { restartVectorRunner } from './vector-restart.ts';
 import { rollingVectorRunner } from './vector-rolling.ts';
-import { timerVectorRunner, windowVectorRunner } from './vector-operators.ts';
+import { timerVectorRunner } from './vector-timers.ts';
+import { windowVectorRunner } from './vector-windows.ts';
 import {
   timeOf,
   vectorTime,
@@ -148,6 +149,10 @@ const watermarkRunner = (config: VectorConfig): StepRunner => {
 
 const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | Promise<VectorRunner>>> = {
   '01': windowVectorRunner,
+  '02': windowVectorRunner,
+  '03': windowVectorRunner,
+  '04': windowVectorRunner,
+  '05': windowVectorRunner,
   '06': timerVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
   '10': keyGroupVectorRunner,

@@ -8,7 +8,7 @@ import type { DataStream } from '../../lib/streams/data-stream.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';
-import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
+import { TumblingEventTimeWindows } from '../../operators/windows/fixed-windows.ts';
 import type { Measurement, Workload } from './beside.ts';
 import { voidSink, withDirectory } from './places.ts';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { callbackSink } from '../../connectors/callback-sink.ts';
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
-import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
+import { TumblingEventTimeWindows } from '../../operators/windows/fixed-windows.ts';
 import { atMost, short, type BenchCase } from './case.ts';
 
 /** Values behind the watermark, whose results wait for it. */

@@ -9,7 +9,7 @@ import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';
-import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
+import { TumblingEventTimeWindows } from '../../operators/windows/fixed-windows.ts';
 import { alternate, gapOf, atMost, makeDraw, short, type BenchCase, type Row, type Scale } from './case.ts';
 import { laps, voidSink, withDirectory } from './places.ts';
 

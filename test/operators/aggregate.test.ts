@@ -9,8 +9,8 @@ import { collection } from '../../connectors/collection.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
 import { process } from '../../operators/process.ts';
 import { flatMap } from '../../operators/stateless.ts';
-import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
-import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
+import { TumblingEventTimeWindows } from '../../operators/windows/fixed-windows.ts';
+import { aggregateWindow, processWindow, reduceWindow } from '../../operators/windows/window.ts';
 
 const valuesOf = <O>(outputs: readonly HarnessOutput<O>[]): O[] =>
   outputs.flatMap((output) => (output.kind === 'record' ? [output.value] : []));

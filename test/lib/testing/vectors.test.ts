@@ -14,7 +14,7 @@ interface Played {
 const play = async ({ runs = {} }: Family, { family, config }: FamilyFile, each: RecordedCase): Promise<Played> => {
   const { compare = [], until } = runs;
   const alike = (outputs: readonly (readonly VectorOutput[])[]) =>
-    outputs.slice(0, until?.(each)?.step).map((step) => compare.reduce((made, lenient) => lenient(made), step));
+    outputs.slice(0, until?.(each)?.step).map((step) => compare.reduce((made, lenient) => lenient(made, each), step));
   return { came: alike(await runVector(family, config, each)), recorded: alike(each.expected) };
 };
 
@@ -43,7 +43,9 @@ for (const entry of families) {
 
   if (runs.timers === true)
     describe(`timers left in ${file}`, () => {
-      const counted = cases.filter((each) => each.counts !== undefined && !differs(each));
+      const counted = cases.filter(
+        (each) => each.counts !== undefined && !differs(each) && runs.timersDiffer?.(each) === undefined,
+      );
       it.each(byName(counted))('%s', async (_, each) => {
         const runner = await openVector(recorded.family, recorded.config, each);
         const counts: unknown[] = [];
@@ -79,6 +81,8 @@ const rowOf = async (entry: Family): Promise<string> => {
     const { came, recorded: expected } = await play(entry, recorded, each);
     if (reason !== undefined) note(reason);
     else if (isDeepStrictEqual(came, expected)) passed += 1;
+    const timers = runs.timersDiffer?.(each);
+    if (timers !== undefined) note(`timers: ${timers}`);
     const until = runs.until?.(each);
     if (until !== undefined) note(`from step ${until.step} on: ${until.reason}`);
   }

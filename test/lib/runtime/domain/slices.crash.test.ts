@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { valueState } from '../../../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../../../operators/process.ts';
-import { TumblingEventTimeWindows } from '../../../../operators/window-assigners.ts';
+import { TumblingEventTimeWindows } from '../../../../operators/windows/fixed-windows.ts';
 
 type Pipeline = Parameters<typeof simulate>[0]['pipeline'];
 

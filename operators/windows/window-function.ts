@@ -2,34 +2,35 @@
  * What a user's window function is given and how it is called. One context object per operator is used again for every
  * call. Keeps I2 (per-window state is that of the key and window in hand) and I13 (a promise is refused).
  */
-import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { isThenable, refusedPromise, refuseThenable, StreamError } from '../lib/core/errors.ts';
-import type { Key } from '../lib/core/key.ts';
-import { checkTimestamp } from '../lib/core/timestamp.ts';
-import type { MetricGroup } from '../lib/core/metric.ts';
-import type { OperatorContext } from '../lib/core/operator.ts';
-import type { OutputTag } from '../lib/core/output-tag.ts';
-import { looseCopy } from '../lib/core/own-copy.ts';
-import { givenAway, mapState, type MapState } from '../lib/core/state-descriptor.ts';
-import type { DerivedTimers } from '../lib/core/timer.ts';
-import { tooManyValues, valuesMaxDefault } from '../lib/core/values-bound.ts';
-import { openStates, type StateHandles, type StateSpec } from './process.ts';
-import type { TimeWindow } from './window-assigners.ts';
+import { MIN_TIMESTAMP, type Timestamp } from '../../lib/core/element.ts';
+import { isThenable, refusedPromise, refuseThenable, StreamError } from '../../lib/core/errors.ts';
+import type { Key } from '../../lib/core/key.ts';
+import { checkTimestamp } from '../../lib/core/timestamp.ts';
+import type { MetricGroup } from '../../lib/core/metric.ts';
+import type { OperatorContext } from '../../lib/core/operator.ts';
+import type { OutputTag } from '../../lib/core/output-tag.ts';
+import { looseCopy } from '../../lib/core/own-copy.ts';
+import { givenAway, mapState, type MapState } from '../../lib/core/state-descriptor.ts';
+import { tooManyValues, valuesMaxDefault } from '../../lib/core/values-bound.ts';
+import { openStates, type StateHandles, type StateSpec } from '../process.ts';
+import { noContents } from './contents.ts';
+import { lastOf, type TimeWindow } from './contract.ts';
 
 /** What a window function may use while it is called. Not to be kept: it is the same object each time. */
 export interface WindowContext<W = unknown, S = object, K = Key> {
   readonly key: K;
+  /** The window that fires. Of one without end `end` is `Infinity`. */
   readonly window: TimeWindow;
   readonly watermark: Timestamp;
   /**
    * State of this key and window, as `ProcessWindowObject.windowState` began it: change its properties. It goes with
-   * the window.
+   * the window. Windows that merge have none.
    */
   readonly windowState: W;
   /** State of this key, shared by its windows. */
   readonly state: StateHandles<S>;
   readonly metrics: MetricGroup;
-  /** `timestamp` @defaultValue the window's last millisecond */
+  /** `timestamp` @defaultValue that of the result: the window's last millisecond */
   side<X>(tag: OutputTag<X>, value: X, timestamp?: Timestamp): void;
   /** Time of this turn in milliseconds; the same in a replay. */
   now(): Timestamp;
@@ -41,8 +42,8 @@ export interface ProcessWindowObject<C, O, W = unknown, S extends StateSpec = St
   readonly windowState?: () => W;
   readonly state?: S;
   /**
-   * Gives what leaves with the window's last millisecond; `undefined` leaves nothing. Called each time that the window
-   * fires.
+   * Gives what leaves with the window's last millisecond, or that of its newest element where the window has no end;
+   * `undefined` leaves nothing. Called each time that the window fires.
    */
   process(contents: C, ctx: WindowContext<W, S, K>): O | undefined;
   /** Runs when the window goes, before its state does. Must not emit. */
@@ -59,8 +60,8 @@ export type ProcessWindowFunction<C, O, W = unknown, S extends StateSpec = State
 
 export interface WindowCallOptions<C, O, W, S extends StateSpec, K extends Key> {
   readonly context: OperatorContext<O>;
-  readonly timers: DerivedTimers;
-  readonly sizeMs: number;
+  /** Says what the watermark is. */
+  readonly timers: { readonly watermark: Timestamp };
   readonly fn: ProcessWindowFunction<C, O, W, S, K>;
 }
 
@@ -68,19 +69,19 @@ export interface WindowCallOptions<C, O, W, S extends StateSpec, K extends Key> 
 export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements WindowContext<W, S, K> {
   readonly state: StateHandles<S>;
   readonly #context: OperatorContext<O>;
-  readonly #timers: DerivedTimers;
-  readonly #sizeMs: number;
+  readonly #timers: { readonly watermark: Timestamp };
   readonly #user: ProcessWindowObject<C, O, W, S, K>;
   readonly #windowStates: MapState<number, W> | undefined;
-  #start = MIN_TIMESTAMP;
+  #window: TimeWindow = { start: MIN_TIMESTAMP, end: MIN_TIMESTAMP };
+  /** That of a result. */
+  #timestamp = MIN_TIMESTAMP;
   /** What the user's function may still send; undefined while none runs. */
   #left: number | undefined;
   #windowState: W | undefined;
 
-  constructor({ context, timers, sizeMs, fn }: WindowCallOptions<C, O, W, S, K>) {
+  constructor({ context, timers, fn }: WindowCallOptions<C, O, W, S, K>) {
     this.#context = context;
     this.#timers = timers;
-    this.#sizeMs = sizeMs;
     // A function is the short form of `process`.
     this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
@@ -88,23 +89,25 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
       this.#windowStates = context.state(givenAway(mapState<number, W>('window-state', { indexed: false })));
   }
 
-  fire(start: Timestamp, contents: C): void {
-    this.#enter(start);
+  /** `slot`: where the window's own state stands. `timestamp`: that of the result. */
+  fire(window: TimeWindow, slot: number, contents: C | typeof noContents, timestamp = lastOf(window)): void {
+    if (contents === noContents) return;
+    this.#enter(window, slot, timestamp);
     const returned = this.#user.process(contents, this);
     this.#left = undefined; // What throws need not come here: the job is over.
     const result = refuseThenable(returned, 'the window function', this.#context.uid);
-    if (this.#windowState !== undefined) this.#windowStates?.set(start, this.#windowState);
-    if (result !== undefined) this.#context.output.emit(result, start + this.#sizeMs - 1);
+    if (this.#windowState !== undefined) this.#windowStates?.set(slot, this.#windowState);
+    if (result !== undefined) this.#context.output.emit(result, timestamp);
   }
 
-  clear(start: Timestamp): void {
+  clear(window: TimeWindow, slot: number, timestamp = lastOf(window)): void {
     if (this.#user.clear !== undefined) {
-      this.#enter(start);
+      this.#enter(window, slot, timestamp);
       const returned: unknown = this.#user.clear(this);
       this.#left = undefined;
       refuseThenable(returned, '`clear`', this.#context.uid);
     }
-    this.#windowStates?.delete(start);
+    this.#windowStates?.delete(slot);
   }
 
   get key(): K {
@@ -112,7 +115,7 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   }
 
   get window(): TimeWindow {
-    return { start: this.#start, end: this.#start + this.#sizeMs };
+    return this.#window;
   }
 
   get watermark(): Timestamp {
@@ -130,11 +133,12 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   }
 
   // Bound, so that a function may take it out of its context.
-  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#start + this.#sizeMs - 1): void => {
+  readonly side = <X>(tag: OutputTag<X>, value: X, timestamp: Timestamp = this.#timestamp): void => {
     if (this.#left === undefined || isThenable(value)) throw this.#refusal(value);
     this.#left -= 1;
     if (this.#left < 0) throw this.#tooMany();
-    checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
+    if (timestamp !== this.#timestamp)
+      checkTimestamp(timestamp, this.#context.uid, `a record that it sends to side output \`${tag.id}\``);
     this.#context.output.side(tag, value, timestamp);
   };
 
@@ -162,9 +166,10 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     return looseCopy(refuseThenable(this.#user.windowState?.(), '`windowState`', this.#context.uid));
   }
 
-  #enter(start: Timestamp): void {
-    this.#start = start;
+  #enter(window: TimeWindow, slot: number, timestamp: Timestamp): void {
+    this.#window = window;
+    this.#timestamp = timestamp;
     this.#left = valuesMaxDefault;
-    this.#windowState = this.#windowStates?.get(start) ?? this.#newState();
+    this.#windowState = this.#windowStates?.get(slot) ?? this.#newState();
   }
 }

@@ -10,14 +10,15 @@ import {
 } from 'millrace';
 import { concat, NEVER, of } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { MAX_TIMESTAMP } from '../../lib/core/element.ts';
-import type { Operator } from '../../lib/core/operator.ts';
-import type { OutputTag } from '../../lib/core/output-tag.ts';
-import { valueState } from '../../lib/core/state-descriptor.ts';
-import { OperatorHarness } from '../../lib/testing/harness.ts';
-import type { HarnessOutput } from '../../lib/testing/harness-outputs.ts';
-import { TumblingEventTimeWindows, type AlignedWindows } from '../../operators/window-assigners.ts';
-import { aggregateWindow, processWindow, reduceWindow } from '../../operators/window.ts';
+import { MAX_TIMESTAMP } from '../../../lib/core/element.ts';
+import type { Operator } from '../../../lib/core/operator.ts';
+import type { OutputTag } from '../../../lib/core/output-tag.ts';
+import { valueState } from '../../../lib/core/state-descriptor.ts';
+import { OperatorHarness } from '../../../lib/testing/harness.ts';
+import type { HarnessOutput } from '../../../lib/testing/harness-outputs.ts';
+import type { WindowAssigner } from '../../../operators/windows/contract.ts';
+import { SlidingEventTimeWindows, TumblingEventTimeWindows } from '../../../operators/windows/fixed-windows.ts';
+import { aggregateWindow, processWindow, reduceWindow } from '../../../operators/windows/window.ts';
 
 interface Reading {
   readonly key: string;
@@ -243,26 +244,16 @@ describe('windows', () => {
   });
 
   it('W-02, W-03: take assigners with several windows for a record, or none', async () => {
-    const sliding = (sizeMs: number, slideMs: number): AlignedWindows => ({
-      kind: 'aligned',
-      isEventTime: true,
-      sizeMs,
-      lastStart: (timestamp) => Math.floor(timestamp / slideMs) * slideMs,
-      *starts(timestamp) {
-        for (let start = Math.floor(timestamp / slideMs) * slideMs; start > timestamp - sizeMs; start -= slideMs)
-          yield start;
-      },
-    });
-    const collect = (windows: AlignedWindows): Operator<Reading, number[]> =>
+    const collect = (windows: WindowAssigner<unknown>): Operator<Reading, number[]> =>
       processWindow({ assigner: windows, lateTag: late }, (elements: readonly Reading[]) =>
         elements.map(({ value }) => value),
       );
-    const harness = await OperatorHarness.open(collect(sliding(10, 5)), { keyOf, sides: [late] });
+    const harness = await OperatorHarness.open(collect(SlidingEventTimeWindows.of(10, 5)), { keyOf, sides: [late] });
     harness.element(reading(1), 7);
     harness.watermark(9);
     expect(harness.element(reading(2), 8)).toEqual([]); // gone from one, taken by the other
     expect(results(harness.watermark(14))).toEqual([[[1, 2], 14]]);
-    const gaps = await OperatorHarness.open(collect(sliding(5, 10)), { keyOf, sides: [late] });
+    const gaps = await OperatorHarness.open(collect(SlidingEventTimeWindows.of(5, 10)), { keyOf, sides: [late] });
     expect(gaps.element(reading(1), 7)).toEqual([]);
     gaps.watermark(7);
     expect(gaps.element(reading(1), 7).length).toBe(1); // behind the watermark, so it is late

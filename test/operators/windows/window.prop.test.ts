@@ -1,11 +1,11 @@
 /** Tumbling windows against a naive model that keeps every record and looks at all of them at each step. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { OutputTag } from '../../lib/core/output-tag.ts';
-import { OperatorHarness } from '../../lib/testing/harness.ts';
-import type { HarnessOutput } from '../../lib/testing/harness-outputs.ts';
-import { TumblingEventTimeWindows } from '../../operators/window-assigners.ts';
-import { aggregateWindow, processWindow } from '../../operators/window.ts';
+import type { OutputTag } from '../../../lib/core/output-tag.ts';
+import { OperatorHarness } from '../../../lib/testing/harness.ts';
+import type { HarnessOutput } from '../../../lib/testing/harness-outputs.ts';
+import { TumblingEventTimeWindows } from '../../../operators/windows/fixed-windows.ts';
+import { aggregateWindow, processWindow } from '../../../operators/windows/window.ts';
 
 interface Item {
   readonly key: string;

@@ -1,0 +1,73 @@
+/** Runs recorded vectors of timers (family 06) on a process function that does what its values say. */
+import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import type { Operator } from '../core/operator.ts';
+import { valueState } from '../core/state-descriptor.ts';
+import type { Timers } from '../core/timer.ts';
+import { process, type, type ProcessContext } from '../../operators/process.ts';
+import { timeOf, vectorTime, type VectorConfig, type VectorRunner, type VectorTime } from './vector-form.ts';
+import { harnessRunner, recordTime, type Fields, type Keyed } from './vector-harness.ts';
+
+interface Command {
+  readonly cmd: string;
+  readonly t?: VectorTime;
+  readonly dt?: number;
+  readonly until?: number;
+  readonly v?: unknown;
+}
+
+export const timerVectorRunner = (config: VectorConfig): Promise<VectorRunner> =>
+  harnessRunner(commandInterpreter(config));
+
+/** A process function that does what its values say, and on each timer what the config says. */
+const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fields> => {
+  const state = { count: valueState<number>('count') };
+  type Context = ProcessContext<Fields, typeof state>;
+  return process({
+    emits: type<Fields>(),
+    state,
+    process({ value }: Keyed, ctx) {
+      // The vectors' inputs are lists of commands.
+      for (const command of value as readonly Command[]) run(command, ctx);
+    },
+    onTimer({ timestamp, domain }, ctx: Context) {
+      ctx.emit({
+        timer: domain,
+        key: ctx.key,
+        at: vectorTime(timestamp),
+        wm: vectorTime(ctx.timers.watermark),
+        pt: ctx.now(),
+      });
+      // The vectors' timers run lists of commands.
+      for (const command of onTimer as readonly Command[]) run(command, ctx, timestamp);
+    },
+  });
+};
+
+const run = (command: Command, ctx: ProcessContext<Fields, CountState>, at: Timestamp = MIN_TIMESTAMP): void => {
+  const { key, timers } = ctx;
+  switch (command.cmd) {
+    case 'now':
+      return ctx.emit({ key, wm: vectorTime(timers.watermark), pt: ctx.now(), elementTs: recordTime(ctx.timestamp) });
+    case 'inc': {
+      const count = (ctx.state.count.value() ?? 0) + 1;
+      ctx.state.count.update(count);
+      return ctx.emit({ key, count });
+    }
+    case 'emit':
+      return ctx.emit({ key, value: command.v });
+    default:
+      return setTimer(command, timers, at);
+  }
+};
+
+interface CountState {
+  readonly count: ReturnType<typeof valueState<number>>;
+}
+
+const setTimer = ({ cmd, t, dt = 0, until = 0 }: Command, timers: Timers, at: Timestamp): void => {
+  const domain = cmd.includes('Proc') ? 'processing' : 'event';
+  if (cmd.endsWith('Rel')) {
+    if (at + dt <= until) timers.register(at + dt, { domain });
+  } else if (cmd.startsWith('reg')) timers.register(timeOf(t), { domain });
+  else timers.delete(timeOf(t), { domain });
+};
