@@ -90,6 +90,7 @@ test('millrace', () => {
     callName
     callbackSink
     collection
+    csvSink
     decodeJournalEntry
     defineSink
     defineSource
@@ -97,6 +98,8 @@ test('millrace', () => {
     errorTable
     exponentialDelay
     failureRate
+    fileFormat
+    fileSink
     fixedDelay
     generator
     journaledCalls
@@ -163,6 +166,8 @@ test('millrace', () => {
     type CountTriggerOptions
     type CountWindowOptions
     type Counter
+    type CsvFormatOptions
+    type CsvSinkOptions
     type DeadLetter
     type DerivedTimer
     type DerivedTimers
@@ -190,8 +195,11 @@ test('millrace', () => {
     type EvictorOptions
     type ExponentialDelayOptions
     type FieldOf
+    type FileCommittable
+    type FileFormat
     type FilePosition
     type FileRange
+    type FileSinkOptions
     type FileSource
     type FileSourceOptions
     type FitsDeadLetters
@@ -210,15 +218,14 @@ test('millrace', () => {
     type JournalEntry
     type JournalPosition
     type JournalRecord
-    type JsonLinesCommittable
     type JsonLinesOptions
-    type JsonLinesSinkOptions
     type JsonSchema
     type Key
     type KeyRange
     type KeyedConcatMapOptions
     type LevelStorageOptions
     type LineMark
+    type LineSinkOptions
     type ListState
     type LogFunction
     type LogLevel
@@ -247,6 +254,7 @@ test('millrace', () => {
     type OutputOrder
     type OutputTag
     type PackedTurn
+    type PartsCommittable
     type PendingRecord
     type PipeOptions
     type Place
@@ -285,6 +293,7 @@ test('millrace', () => {
     type RunnerContext
     type Running
     type SchemaOptions
+    type SealedPart
     type Sendable
     type ServiceBinding
     type ServiceContainer

@@ -1,7 +1,7 @@
 /** Which files are compressed, and how their content is made: gzip by Node, zstd by a package. */
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip, type Gunzip } from 'node:zlib';
-import { plainInput, type ByteInput } from './byte-input.ts';
+import { plainInput, unreadable, type ByteInput } from './byte-input.ts';
 import { CompressedInput, type Decoder } from './compressed-input.ts';
 import { zstdDecoders } from './zstd-decoder.ts';
 
@@ -18,7 +18,7 @@ export const contentOf = async (file: string, handle: FileHandle, compression: C
     return kind === 'none' ? await plainInput(handle) : new CompressedInput(file, handle, await decoders[kind]());
   } catch (error) {
     await handle.close();
-    throw error;
+    throw unreadable(file, error);
   }
 };
 

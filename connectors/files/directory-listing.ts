@@ -1,6 +1,7 @@
 /** The files below a directory that a pattern means. */
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unreadable } from './byte-input.ts';
 import { systemCodeOf, systemError } from '../../lib/core/system-error.ts';
 
 export interface FoundFile {
@@ -38,7 +39,11 @@ export const listFiles = async (
 
 /** @internal Undefined for what is gone, or is no regular file. A link counts as what it leads to. */
 export const fileAt = async (path: string, name: string): Promise<FoundFile | undefined> => {
-  const info = await stat(join(path, name)).catch(goneIsNone);
+  const info = await stat(join(path, name))
+    .catch(goneIsNone)
+    .catch((error: unknown) => {
+      throw unreadable(join(path, name), error);
+    });
   return info?.isFile() === true ? { name, size: info.size, timeMs: info.mtimeMs } : undefined;
 };
 

@@ -7,7 +7,7 @@ import { makeAbort } from '../../lib/core/abort.ts';
 import { StreamError } from '../../lib/core/errors.ts';
 import { openRegular } from '../../lib/core/regular-file.ts';
 import { systemCodeOf, systemError } from '../../lib/core/system-error.ts';
-import type { ByteInput } from './byte-input.ts';
+import { unreadable, type ByteInput } from './byte-input.ts';
 import { contentOf } from './compression.ts';
 import type { FilePosition } from './file-position.ts';
 import { FileReader, type FileReaderOptions } from './file-reader.ts';
@@ -72,7 +72,7 @@ export class Generations<T> {
 
   /** That which came behind one, from its start; undefined when there is none yet. */
   async after(generation: Generation<T>): Promise<Generation<T> | undefined> {
-    const { mtimeNs } = await generation.handle.stat({ bigint: true });
+    const { mtimeNs } = await readable(generation.file, generation.handle.stat({ bigint: true }));
     const { position } = generation.reader;
     for (const { file, info } of await this.#all()) {
       if (String(info.ino) === generation.inode || (file !== this.#path && info.mtimeNs <= mtimeNs)) continue;
@@ -96,14 +96,14 @@ export class Generations<T> {
   /** What has become of one that was read as far as it went. */
   async stateOf(generation: Generation<T>): Promise<'same' | 'grown' | 'emptied' | 'renamed'> {
     const { reader, inode, input, handle, file } = generation;
-    const own = await handle.stat({ bigint: true });
+    const own = await readable(file, handle.stat({ bigint: true }));
     const [size, readTo] = [Number(own.size), reader.readTo];
     // The content of a compressed one has another length, and nobody writes to it.
     if (!isCompressed(file)) {
       if (size < readTo) return 'emptied';
       const { mark, offset } = reader.position;
-      const isOther = own.ctimeNs !== generation.seenNs && mark !== undefined && !(await hasMark(input, mark, offset));
-      if (isOther) return 'emptied';
+      const mayDiffer = own.ctimeNs !== generation.seenNs && mark !== undefined;
+      if (mayDiffer && !(await readable(file, hasMark(input, mark, offset)))) return 'emptied';
       generation.seenNs = own.ctimeNs;
       if (size > readTo) return 'grown';
     }
@@ -160,12 +160,22 @@ export class Generations<T> {
     });
     if (handle === undefined) return undefined;
     const input = await contentOf(file, handle, 'auto');
-    const { ino } = await handle.stat({ bigint: true });
     const parser = await format.open(file);
     const reader = await FileReader.open({ ...settings, file, follows: true }, { input, parser }, position);
-    return { inode: String(ino), file, handle, input, reader, seenNs: 0n };
+    try {
+      const { ino } = await handle.stat({ bigint: true });
+      return { inode: String(ino), file, handle, input, reader, seenNs: 0n };
+    } catch (error) {
+      await reader.close();
+      throw unreadable(file, error);
+    }
   }
 }
+
+const readable = <V>(file: string, looking: Promise<V>): Promise<V> =>
+  looking.catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
 
 const compressed = /\.(gz|zst)$/i;
 const isCompressed = (file: string): boolean => compressed.test(file);

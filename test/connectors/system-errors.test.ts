@@ -2,11 +2,17 @@
  * Whatever the operating system refuses on the way of a file or of a state directory, a user meets an error with a
  * code, what to do, the cause, and whether waiting helps; never a raw one.
  */
+import type { Sink } from '../../lib/core/connector.ts';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { directory } from '../../connectors/files/directory.ts';
+import { fileFormat } from '../../connectors/files/file-format.ts';
+import { fileSink } from '../../connectors/files/file-sink.ts';
+import { tail } from '../../connectors/files/tail.ts';
+import { textLines } from '../../connectors/files/text-lines.ts';
 import { jsonLinesSink } from '../../connectors/json-lines/json-lines-sink.ts';
 import { jsonLines } from '../../connectors/json-lines/json-lines-source.ts';
 import { errorTable, StreamError } from '../../lib/core/errors.ts';
@@ -37,7 +43,8 @@ vi.mock('node:fs/promises', async (original) => {
     return handle;
   };
   const wrapped = { open: failing('open', open) } as Record<string, unknown>;
-  for (const name of ['stat', 'readdir', 'rm', 'mkdir', 'rename'] as const) wrapped[name] = failing(name, real[name]);
+  for (const name of ['stat', 'readdir', 'opendir', 'rm', 'mkdir', 'rename'] as const)
+    wrapped[name] = failing(name, real[name]);
   return { ...real, ...wrapped };
 });
 
@@ -47,6 +54,7 @@ const names = [
   'open',
   'stat',
   'readdir',
+  'opendir',
   'rm',
   'mkdir',
   'rename',
@@ -63,8 +71,22 @@ let root = '';
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'system-errors-'));
   await writeFile(join(root, 'in'), '1\n2\n');
+  await mkdir(join(root, 'files'));
+  await writeFile(join(root, 'files', 'a'), '1\n');
 });
 afterAll(() => rm(root, { recursive: true }));
+
+const write = async <C>(sink: Sink<number, C>): Promise<void> => {
+  const writer = await sink.open({ sinkId: 'a.b.1', pending: [], last: undefined, epoch: 1, signal });
+  try {
+    writer.write(1, 0, 0);
+    const sealed = await writer.seal(1);
+    if (sealed !== undefined) await writer.commit(sealed, signal);
+  } finally {
+    fault.name = ''; // What fails to close is logged by the job.
+    await writer.close();
+  }
+};
 
 const places = {
   source: async () => {
@@ -76,27 +98,33 @@ const places = {
       await reader.close();
     }
   },
-  sink: async () => {
-    const path = join(await mkdtemp(join(root, 'sink-')), 'out');
-    const writer = await jsonLinesSink<number>(path, { onExisting: 'append' }).open({
-      sinkId: 'a.b.1',
-      pending: [],
-      last: undefined,
-      epoch: 1,
-      signal,
-    });
+  'directory of files': async () => {
+    const source = directory(join(root, 'files'), { format: textLines });
+    const reader = await source.open('reader 0', undefined, signal);
     try {
-      writer.write(1, 0, 0);
-      const sealed = await writer.seal(1);
-      if (sealed !== undefined) await writer.commit(sealed, signal);
+      while ((await reader.read(signal)) !== undefined);
     } finally {
-      fault.name = ''; // What fails to close is logged by the job.
-      await writer.close();
+      await reader.close();
     }
   },
-  directory: async () => {
-    const directory = join(await mkdtemp(join(root, 'store-')), 'a');
-    for (const _ of ['made', 'opened again']) await (await new LevelStorage(directory).open()).close();
+  'growing file': async () => {
+    const path = join(root, 'in');
+    const source = tail(path);
+    const reader = await source.open(path, undefined, signal);
+    try {
+      await reader.read(signal);
+    } finally {
+      await reader.close();
+    }
+  },
+  sink: async () => write(jsonLinesSink<number>(join(await mkdtemp(join(root, 'sink-')), 'out'))),
+  parts: async () => {
+    const place = join(await mkdtemp(join(root, 'parts-')), 'out');
+    await write(fileSink<number>({ directory: place, format: fileFormat.jsonLines }));
+  },
+  state: async () => {
+    const path = join(await mkdtemp(join(root, 'store-')), 'a');
+    for (const _ of ['made', 'opened again']) await (await new LevelStorage(path).open()).close();
   },
 } as const;
 

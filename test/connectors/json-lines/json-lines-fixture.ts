@@ -1,6 +1,6 @@
 /** Outputs of JSON Lines in a directory of their own, and writers to them. */
-import type { JsonLinesCommittable } from '../../../connectors/json-lines/json-lines-output.ts';
-import type { JsonLinesSinkOptions } from '../../../connectors/json-lines/json-lines-sink.ts';
+import type { FileCommittable } from '../../../connectors/files/line-output.ts';
+import type { LineSinkOptions } from '../../../connectors/files/line-sink.ts';
 import type { SinkContext, SinkWriter } from '../../../lib/core/connector.ts';
 import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -33,12 +33,12 @@ export const pendingOf = (path: string, epoch: number, id = sinkId): string =>
 export const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
 export const namesBeside = (path: string): Promise<string[]> => readdir(join(path, '..'));
 
-export type Writer = SinkWriter<unknown, JsonLinesCommittable>;
+export type Writer = SinkWriter<unknown, FileCommittable>;
 
 export const openSink = (
   path: string,
-  context: Partial<SinkContext<JsonLinesCommittable>> = {},
-  options?: JsonLinesSinkOptions,
+  context: Partial<SinkContext<FileCommittable>> = {},
+  options?: LineSinkOptions,
 ): Promise<Writer> =>
   jsonLinesSink(path, options).open({ sinkId, pending: [], epoch: 1, last: undefined, signal, ...context });
 
@@ -46,7 +46,7 @@ export const seal = async (
   writer: Writer,
   epoch: number,
   values: readonly unknown[],
-): Promise<JsonLinesCommittable> => {
+): Promise<FileCommittable> => {
   for (const [index, value] of values.entries()) writer.write(value, 0, index);
   const committable = await writer.seal(epoch);
   if (committable === undefined) throw new Error('nothing was sealed');

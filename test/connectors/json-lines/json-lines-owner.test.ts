@@ -1,5 +1,5 @@
 /** The JSON Lines sink when somebody else changes its output, or another job writes to it. */
-import type { JsonLinesCommittable } from '../../../connectors/json-lines/json-lines-output.ts';
+import type { FileCommittable } from '../../../connectors/files/line-output.ts';
 import { appendFile, copyFile, link as hardLink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { freshPath, openSink, pendingOf, seal, signal, textOf, type Writer } from './json-lines-fixture.ts';
 
 describe('an output that somebody changed', () => {
-  const committed = async (): Promise<{ path: string; first: JsonLinesCommittable; writer: Writer }> => {
+  const committed = async (): Promise<{ path: string; first: FileCommittable; writer: Writer }> => {
     const path = await freshPath();
     const writer = await openSink(path);
     const first = await seal(writer, 1, [{ n: 1 }]);

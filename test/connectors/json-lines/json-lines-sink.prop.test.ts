@@ -1,5 +1,5 @@
 /** Random jobs with crashes against the simplest model: the lines of durable epochs, in order. */
-import type { JsonLinesCommittable } from '../../../connectors/json-lines/json-lines-output.ts';
+import type { FileCommittable } from '../../../connectors/files/line-output.ts';
 import type { SinkWriter } from '../../../lib/core/connector.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,14 +30,14 @@ test('the output holds the lines of the durable epochs, each once', async () => 
     fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
       const path = join(directory, `${(count += 1)}.jsonl`);
       const sink = jsonLinesSink<number>(path);
-      const writers: SinkWriter<number, JsonLinesCommittable>[] = [];
+      const writers: SinkWriter<number, FileCommittable>[] = [];
       const durable: number[] = [];
       let open: number[] = [];
-      let pending: JsonLinesCommittable[] = [];
-      let last: JsonLinesCommittable | undefined;
+      let pending: FileCommittable[] = [];
+      let last: FileCommittable | undefined;
       let epoch = 1;
       let serial = 0;
-      const start = async (): Promise<SinkWriter<number, JsonLinesCommittable>> => {
+      const start = async (): Promise<SinkWriter<number, FileCommittable>> => {
         const writer = await sink.open({ sinkId: 'job.sink.1', pending, epoch, last, signal });
         writers.push(writer);
         for (const committable of pending) await writer.commit(committable, signal);

@@ -1,5 +1,5 @@
 /** The exactly-once JSON Lines sink: the suite of sinks, and every state in which a crash can leave its files. */
-import type { JsonLinesCommittable } from '../../../connectors/json-lines/json-lines-output.ts';
+import type { FileCommittable } from '../../../connectors/files/line-output.ts';
 import { appendFile, copyFile, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -45,7 +45,7 @@ test('an output without lines exists and is empty', async () => {
 test('epochs seal side by side, and commit in the order of the calls', async () => {
   const path = await freshPath();
   const writer = await openSink(path);
-  const seals: Promise<JsonLinesCommittable>[] = [];
+  const seals: Promise<FileCommittable>[] = [];
   for (let epoch = 1; epoch <= 3; epoch += 1) seals.push(seal(writer, epoch, [epoch, 'x'.repeat(400_000)]));
   const committables = await Promise.all(seals);
   await Promise.all(committables.map((committable) => writer.commit(committable, signal)));

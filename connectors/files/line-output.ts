@@ -1,6 +1,6 @@
 /**
- * The output file of a JSON Lines sink: where a job begins in it, and the commits that add sealed epochs at its end. It
- * is only ever added to; bytes that this sink has not written are never overwritten or cut, but reported as
+ * The output file of a sink of one file: where a job begins in it, and the commits that add sealed epochs at its end.
+ * It is only ever added to; bytes that this sink has not written are never overwritten or cut, but reported as
  * `OUTPUT_CHANGED`. Keeps I7 (a commit may be repeated).
  */
 import type { FileHandle } from 'node:fs/promises';
@@ -22,7 +22,7 @@ import {
 } from './pending-file.ts';
 
 /** Where the lines of one epoch stand in the output. */
-export interface JsonLinesCommittable extends FileRange {
+export interface FileCommittable extends FileRange {
   /** The output, absolute. */
   readonly path: string;
   readonly epoch: number;
@@ -39,21 +39,21 @@ export interface OutputOptions extends OwnedOutput {
 
 /** The file as the last commit left it. */
 interface Seam {
-  readonly committed: JsonLinesCommittable;
+  readonly committed: FileCommittable;
   readonly dev: bigint;
   readonly ino: bigint;
   readonly mtimeNs: bigint;
 }
 
 /** @internal */
-export class JsonLinesOutput {
+export class LineOutput {
   readonly #options: OutputOptions;
   /** Epochs whose commit may have begun: what stands of them in the output is theirs. */
   readonly #begun: Set<number>;
   #seam: Seam | undefined;
   #committing: Promise<void> = Promise.resolve();
 
-  constructor(options: OutputOptions, pending: readonly JsonLinesCommittable[]) {
+  constructor(options: OutputOptions, pending: readonly FileCommittable[]) {
     this.#options = options;
     this.#begun = new Set(pending.map(({ epoch }) => epoch));
   }
@@ -68,13 +68,13 @@ export class JsonLinesOutput {
   }
 
   /** One at a time and in the order of the calls, whatever became of the one before. */
-  commit(committable: JsonLinesCommittable, signal: AbortSignal): Promise<void> {
+  commit(committable: FileCommittable, signal: AbortSignal): Promise<void> {
     const commit = this.#committing.then(() => this.#commit(committable, signal));
     this.#committing = commit.catch(() => undefined);
     return commit;
   }
 
-  async #commit(committable: JsonLinesCommittable, signal: AbortSignal): Promise<void> {
+  async #commit(committable: FileCommittable, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { path } = this.#options;
     const { epoch } = committable;
@@ -90,7 +90,7 @@ export class JsonLinesOutput {
     }
   }
 
-  async #publish(waiting: FileHandle, committable: JsonLinesCommittable): Promise<void> {
+  async #publish(waiting: FileHandle, committable: FileCommittable): Promise<void> {
     const { path, mode } = this.#options;
     const { epoch, offset, bytes, crc } = committable;
     const pending = pendingPath(this.#options, epoch);
@@ -123,7 +123,7 @@ export class JsonLinesOutput {
   async #thereAlready(
     waiting: FileHandle,
     output: FileHandle,
-    { epoch, offset, bytes }: JsonLinesCommittable,
+    { epoch, offset, bytes }: FileCommittable,
   ): Promise<number> {
     const { path } = this.#options;
     const { size } = await output.stat();
@@ -161,7 +161,7 @@ export const offsetOf = async (
   {
     pending,
     last,
-  }: { readonly pending: readonly JsonLinesCommittable[]; readonly last: JsonLinesCommittable | undefined },
+  }: { readonly pending: readonly FileCommittable[]; readonly last: FileCommittable | undefined },
 ): Promise<number> => {
   const { path } = options;
   const known = [...pending, ...(last === undefined ? [] : [last])];
@@ -217,7 +217,7 @@ const checkSameOutput = async (path: string, before: string): Promise<void> => {
 };
 
 /** Where a job goes on, after checking that what it has committed can still be there. */
-const nextOffset = async (options: OutputOptions, known: readonly JsonLinesCommittable[]): Promise<number> => {
+const nextOffset = async (options: OutputOptions, known: readonly FileCommittable[]): Promise<number> => {
   const { path } = options;
   const waiting = new Set(await pendingEpochs(options));
   // An epoch without a pending file was committed; of one that has it, only the place where it begins must be there.
@@ -256,7 +256,7 @@ const endOfLine = async (handle: FileHandle, size: number): Promise<number> => {
 };
 
 /** With the pending file gone the epoch was committed, unless somebody else removed the file. */
-const checkCommitted = async (path: string, committable: JsonLinesCommittable): Promise<void> => {
+const checkCommitted = async (path: string, committable: FileCommittable): Promise<void> => {
   const output = await openRegular(path, 'read').catch(absent);
   try {
     const crc = output === undefined ? undefined : await crcOfRange(output, committable);
@@ -273,7 +273,7 @@ export const failed = (message: string, cause: unknown, hint?: string): StreamEr
 const changed = (path: string, message: string): StreamError =>
   new StreamError('OUTPUT_CHANGED', `output "${path}" ${message}`, { details: { path } });
 
-const lost = (path: string, { bytes, epoch, offset }: JsonLinesCommittable): StreamError =>
+const lost = (path: string, { bytes, epoch, offset }: FileCommittable): StreamError =>
   changed(path, `does not hold the ${bytes} bytes of epoch ${epoch} at ${offset}`);
 
 const absent = (error: unknown): undefined => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callbackSink } from '../../../connectors/callback-sink.ts';
-import { fileIdentity } from '../../../connectors/json-lines/file-identity.ts';
+import { fileIdentity } from '../../../connectors/files/file-identity.ts';
 import { jsonLinesSink } from '../../../connectors/json-lines/json-lines-sink.ts';
 import { StreamExecutionEnvironment } from '../../../lib/environment.ts';
 

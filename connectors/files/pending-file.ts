@@ -51,6 +51,7 @@ export const removePending = (output: OwnedOutput, epoch: number): Promise<void>
 export class PendingFile {
   readonly epoch: number;
   readonly #path: string;
+  readonly #mode: number;
   /** Lines that are not bytes yet, and bytes that are not in a write yet. */
   #text = '';
   #pieces: Buffer[] = [];
@@ -64,9 +65,11 @@ export class PendingFile {
   #created = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(output: OwnedOutput, epoch: number) {
+  /** Readable by its owner alone, unless another mode is given: what it holds may never be meant to be seen. */
+  constructor(path: string, epoch: number, mode = privateMode) {
+    this.#path = path;
     this.epoch = epoch;
-    this.#path = pendingPath(output, epoch);
+    this.#mode = mode;
   }
 
   /** About as many as wait in memory: text is counted by its length. */
@@ -143,10 +146,9 @@ export class PendingFile {
     this.#writingBytes = 0;
   }
 
-  /** Readable by its owner alone: what it holds may never have been meant to be seen before its time. */
   async #make(): Promise<FileHandle> {
     try {
-      const handle = await openRegular(this.#path, 'make', privateMode);
+      const handle = await openRegular(this.#path, 'make', this.#mode);
       this.#created = true;
       return handle;
     } catch (cause) {
