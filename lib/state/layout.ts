@@ -4,7 +4,10 @@
  *
  *  - `c checkpoint:8`: the header of a checkpoint, see `lib/state/checkpoint.ts`.
  *  - `s operator:2 state:1 group:2 keyLength:4 key sub`: one row of keyed state.
- *  - `i operator:2 domain:1 group:2 time:8 key namespace:8`: one timer; its value is `version:1 crc:4`.
+ *  - `t operator:2 domain:1 page:8`: which times of a page have timers, and which chunks, see `timer-rows.ts`.
+ *  - `u operator:2 domain:1 page:8 chunk:4`: a chunk of timers. Their keys are in its value, together with those of the
+ *    same key group; who needs some groups asks the page which chunks hold them.
+ *  - `i operator:2 domain:1 group:2 time:8 key namespace:8`: one timer of version 0.1.0, see `old-timers.ts`.
  *
  * Their parts:
  *
@@ -20,24 +23,23 @@
  *
  * Keeps I11 and I12: a row says which operator, state and key group it belongs to.
  */
-import { crc32 } from 'node:zlib';
 import type { Key, MapKey } from '../core/key.ts';
 import type { KeyRange } from './store.ts';
 import type { TimeDomain } from '../core/timer.ts';
 import { StreamError } from '../core/errors.ts';
 import { keyBytes, keyFromBytes, keyGroupOf } from '../core/key.ts';
+import { asBuffer } from '../core/serde.ts';
 import { readDouble, textBytes, textFromBytes, writeDouble } from '../core/ordered-bytes.ts';
 
 /** Names a row among those of its key: a list's chunk or a map's key; undefined for the root row. */
 export type Sub = string | number | undefined;
 
-/** First byte of each kind of row: `c`, `s` and `i`. */
-export const prefixes = { checkpoint: 0x63, state: 0x73, timer: 0x69 } as const;
+/** First byte of each kind of row. */
+export const prefixes = { checkpoint: 0x63, state: 0x73, timerPage: 0x74, timerChunk: 0x75, oldTimer: 0x69 } as const;
 
 const subTags = { number: 1, text: 2, rawText: 3 } as const;
 const stateHead = 10;
-const timerHead = 14;
-const timerVersion = 1;
+const timerPageLength = 12;
 const damaged = (what: string): StreamError =>
   new StreamError('STORE_DAMAGED', `the state database holds ${what} of an unknown form`);
 
@@ -104,79 +106,62 @@ export const parseStateRow = (row: Uint8Array): StateRow => {
 
 /** The rows of one state, or of all states of an operator. */
 export const stateRange = (operator: number, state?: number): KeyRange => {
-  const head = Buffer.alloc(state === undefined ? 3 : 4);
+  if (state === undefined) return operatorRange(prefixes.state, operator);
+  const head = Buffer.alloc(4);
   head[0] = prefixes.state;
   head.writeUInt16BE(operator, 1);
-  if (state !== undefined) head[3] = state;
+  head[3] = state;
   return prefixRange(head);
 };
 
 // ---------- timers
 
-export interface TimerRow {
-  readonly operator: number;
+export interface TimerPageName {
   readonly domain: TimeDomain;
-  readonly group: number;
-  readonly time: number;
-  readonly key: Key;
-  readonly namespace: number;
+  readonly page: number;
 }
 
-export const timerRowKey = (
-  operator: number,
-  domain: TimeDomain,
-  key: StoredKey,
-  time: number,
-  namespace: number,
-): Uint8Array => {
-  const row = Buffer.allocUnsafe(timerHead + key.bytes.length + 8);
-  row[0] = prefixes.timer;
+export const timerPageKey = (operator: number, { domain, page }: TimerPageName): Uint8Array => {
+  const row = Buffer.allocUnsafe(timerPageLength);
+  row[0] = prefixes.timerPage;
   row.writeUInt16BE(operator, 1);
   row[3] = domain === 'event' ? 0 : 1;
-  row.writeUInt16BE(key.group, 4);
-  writeDouble(row, time, 6);
-  row.set(key.bytes, timerHead);
-  writeDouble(row, namespace, timerHead + key.bytes.length);
+  writeDouble(row, page, 4);
   return row;
 };
 
-/** A timer's row says everything in its key, so its value is only the version of this form and the key's CRC-32. */
-export const timerRowValue = (row: Uint8Array): Uint8Array => {
-  const value = Buffer.allocUnsafe(5);
-  value[0] = timerVersion;
-  value.writeUInt32BE(crc32(row), 1);
-  return value;
+export const timerChunkKey = (operator: number, page: TimerPageName, chunk: number): Uint8Array => {
+  const row = Buffer.allocUnsafe(timerPageLength + 4);
+  row.set(timerPageKey(operator, page));
+  row[0] = prefixes.timerChunk;
+  row.writeUInt32BE(chunk, timerPageLength);
+  return row;
 };
 
-export const parseTimerRow = (row: Uint8Array, value: Uint8Array): TimerRow => {
-  if ((value[0] ?? 0) > timerVersion)
-    throw new StreamError('STORE_FORMAT', `a timer has format ${value[0]}, this version reads up to ${timerVersion}`);
-  if (!timerRowValue(asBuffer(row)).every((byte, index) => byte === value[index])) {
-    throw new StreamError('VALUE_DAMAGED', 'a timer does not match its checksum');
-  }
+export const parseTimerPageKey = (row: Uint8Array): TimerPageName & { readonly operator: number } => {
   const bytes = asBuffer(row);
-  const domain = bytes[3];
-  if (bytes.length < timerHead + 9 || bytes[0] !== prefixes.timer || domain === undefined || domain > 1)
-    throw damaged('a timer');
+  const domain = bytes[3] ?? 2;
+  if (bytes.length !== timerPageLength || bytes[0] !== prefixes.timerPage || domain > 1)
+    throw damaged('a page of timers');
   return {
     operator: bytes.readUInt16BE(1),
     domain: domain === 0 ? 'event' : 'processing',
-    group: bytes.readUInt16BE(4),
-    time: ordered(bytes, 6),
-    key: keyFromBytes(bytes.subarray(timerHead, -8)),
-    namespace: ordered(bytes, bytes.length - 8),
+    page: ordered(bytes, 4),
   };
 };
 
-/** The timers of one operator. */
-export const timerRange = (operator: number): KeyRange => {
+/** The pages of one operator. */
+export const timerPageRange = (operator: number): KeyRange => operatorRange(prefixes.timerPage, operator);
+
+// ---------- parts
+
+/** The rows of one kind of an operator. */
+export const operatorRange = (prefix: number, operator: number): KeyRange => {
   const head = Buffer.alloc(3);
-  head[0] = prefixes.timer;
+  head[0] = prefix;
   head.writeUInt16BE(operator, 1);
   return prefixRange(head);
 };
-
-// ---------- parts
 
 /** Every key that starts with these bytes. */
 export const prefixRange = (head: Uint8Array): KeyRange => {
@@ -212,4 +197,3 @@ const ordered = (bytes: Buffer, at: number): number => {
   return value;
 };
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

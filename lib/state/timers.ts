@@ -6,56 +6,78 @@
  *    registered while others fire. The order does not depend on the order of registration.
  *  - The watermark never goes back (I3). A timer at or before it fires with the next advance, never while it is
  *    registered.
- *  - An operation goes on the list of its epoch. A timer that is registered and gone within one epoch is never written.
+ *  - Timers of a time that came and went within one epoch are never written. What has fired needs no row to be removed,
+ *    but those of its time with all of them.
+ *  - A start reads which times have how many timers; which those are is read when they are due, in steps (I20), or when
+ *    a timer of the same time is registered or deleted. Nothing that is seen depends on whether they were read.
  */
 import type { KeyContext } from './key-context.ts';
 import type { StateCut } from './keyed-state.ts';
 import type { Store, StoreBatch } from './store.ts';
 import type { TimeDomain, Timer } from '../core/timer.ts';
-import type { TimerEntry } from './timer-queue.ts';
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';
-import { TimerQueue } from './timer-queue.ts';
 import { invariant } from '../core/errors.ts';
-import { keyOfMapKey, parseTimerRow, storedKeyOf, timerRange, timerRowKey, timerRowValue } from './layout.ts';
-import { mapKeyOf } from '../core/key.ts';
+import { keyOfMapKey } from './layout.ts';
 import { outsideTurn } from './key-context.ts';
+import { readOldTimers } from './old-timers.ts';
+import { emptyStore } from './store.ts';
+import { StoredTimers, type TimeChange } from './stored-timers.ts';
+import type { Bucket } from './timer-bucket.ts';
+import { TimerQueue } from './timer-queue.ts';
 
 export interface TimerServiceOptions {
   /** The operator's number in the dictionary of uids. */
   readonly op: number;
   readonly keys: KeyContext;
   readonly maxParallelism: number;
+  /**
+   * Whether one that is registered already stays as it is, and can be deleted. Without it the operator registers each
+   * once, which costs less. @defaultValue true
+   */
+  readonly unique?: boolean | undefined;
+  /** Where cuts go. @defaultValue nowhere */
+  readonly store?: Store | undefined;
   /** Called for each timer that is due, with its key current. */
   fire(timer: Timer): void;
 }
 
-/** Vanished entries on the dirty list before it is compacted. */
-const deadMax = 1024;
-
-/** Puts between two yields of a cut. */
+/** Timers, and buckets, between two yields of a cut. */
 const sliceMax = 64;
+
+/** In the place of an epoch: no cut is open. */
+const noEpoch = -1;
 
 export class TimerService {
   /** Restored by the runtime with the checkpoint. */
   watermark: Timestamp = MIN_TIMESTAMP;
   readonly #options: TimerServiceOptions;
-  readonly #queues: Readonly<Record<TimeDomain, TimerQueue>> = {
-    event: new TimerQueue('event'),
-    processing: new TimerQueue('processing'),
-  };
-  /** The current epoch; 0 marks a timer that the store has, -1 one that vanished before it was written. */
-  #epoch = 1;
-  #cutOpen = false;
+  readonly #unique: boolean;
+  readonly #stored: StoredTimers;
+  readonly #queues: Readonly<Record<TimeDomain, TimerQueue>>;
   /** What `begin` was told last of processing time. */
   #processingTime = MIN_TIMESTAMP;
-  #registered: TimerEntry[] = [];
-  #deleted: TimerEntry[] = [];
-  /** Entries of `#registered` that vanished. */
-  #dead = 0;
+  /** The bucket that was used last: most registrations in a row are of one time. */
+  #last: Bucket | undefined;
+  /** The current epoch, from 1, and that of the cut that is written. */
+  #epoch = 1;
+  #cutEpoch = noEpoch;
+  #cutOpen = false;
+  /** Buckets that have changed in the current epoch, but those that came and went. */
+  #dirty = new Set<Bucket>();
+  #changes = 0;
+  /** Rows of an older form, which the next cut removes. */
+  #oldRows: readonly Uint8Array[] = [];
 
   constructor(options: TimerServiceOptions) {
+    const { op, maxParallelism, unique = true, store = emptyStore } = options;
     this.#options = options;
+    this.#unique = unique;
+    const stored = new StoredTimers({ operator: op, maxParallelism, store });
+    const queue = (domain: TimeDomain): TimerQueue =>
+      new TimerQueue({ domain, unique, read: (chunk, visit) => stored.read(domain, chunk, visit) });
+    this.#stored = stored;
+    this.#queues = { event: queue('event'), processing: queue('processing') };
   }
 
   /** Timers that are registered. */
@@ -63,9 +85,9 @@ export class TimerService {
     return { event: this.#queues.event.size, processing: this.#queues.processing.size };
   }
 
-  /** Operations that the next cut will write. */
+  /** Timers that were registered or deleted since the last cut, as far as that is to be written. */
   get dirtyEntries(): number {
-    return this.#registered.length - this.#dead + this.#deleted.length;
+    return this.#changes;
   }
 
   /** The least time of a processing-time timer. */
@@ -74,19 +96,30 @@ export class TimerService {
   }
 
   /** Registers a timer of the current key; one that is registered already stays as it is. */
-  register(timestamp: Timestamp, namespace: number, domain: TimeDomain): void {
+  register(timestamp: Timestamp, namespace: number, domain: TimeDomain = 'event'): void {
     this.#check(timestamp, namespace);
-    const entry = this.#queues[domain].add(this.#options.keys.mapKey, timestamp, namespace);
-    if (entry === undefined) return;
-    entry.epoch = this.#epoch;
-    this.#registered.push(entry);
+    const { mapKey } = this.#options.keys;
+    let bucket = this.#last;
+    if (bucket === undefined || bucket.time !== timestamp || bucket.domain !== domain || bucket.size === 0) {
+      // One zero and not two: the store can't tell -0 from 0.
+      bucket = this.#queues[domain].bucket(timestamp + 0);
+      this.#last = bucket;
+    }
+    if (this.#unique) this.#read(bucket);
+    if (bucket.epoch === this.#cutEpoch) this.#freeze(bucket);
+    if (bucket.add(mapKey, namespace + 0)) this.#came(bucket);
   }
 
   /** Forgets a timer of the current key. */
   delete(timestamp: Timestamp, namespace: number, domain: TimeDomain): void {
     this.#check(timestamp, namespace);
-    const entry = this.#queues[domain].delete(this.#options.keys.mapKey, timestamp, namespace);
-    if (entry !== undefined) this.#gone(entry);
+    const bucket = this.#queues[domain].find(timestamp + 0);
+    if (bucket === undefined) return;
+    this.#read(bucket);
+    if (bucket.epoch === this.#cutEpoch) this.#freeze(bucket);
+    if (!bucket.delete(this.#options.keys.mapKey, namespace + 0)) return;
+    this.#count(bucket);
+    this.#left(bucket);
   }
 
   /** Sets the watermark, then fires the event-time timers up to it. */
@@ -130,49 +163,48 @@ export class TimerService {
   cut(): StateCut {
     invariant(!this.#cutOpen, 'I4: a cut of the timers is open already');
     invariant(!this.#options.keys.active, 'I4: a cut while a key is current');
-    const { op, maxParallelism } = this.#options;
-    const [registered, deleted, epoch] = [this.#registered, this.#deleted, this.#epoch];
-    this.#registered = [];
-    this.#deleted = [];
-    this.#dead = 0;
+    const [dirty, oldRows] = [this.#dirty, this.#oldRows];
+    this.#dirty = new Set();
+    this.#oldRows = [];
+    this.#changes = 0;
+    this.#cutEpoch = this.#epoch;
     this.#epoch += 1;
     this.#cutOpen = true;
-    const rowKey = (entry: TimerEntry): Uint8Array =>
-      timerRowKey(op, entry.bucket.domain, storedKeyOf(entry.key, maxParallelism), entry.bucket.time, entry.namespace);
     let written = false;
-    const write = function* (batch: StoreBatch): Generator<void, void> {
-      let puts = 0;
-      // Deletions go first: a timer that the store has, and that was deleted and registered again, stays.
-      for (const entry of deleted) {
-        batch.delete(rowKey(entry));
-        puts += 1;
-        if (puts % sliceMax === 0) yield;
+    const write = function* (this: TimerService, batch: StoreBatch): Generator<void, void> {
+      for (const [at, row] of oldRows.entries()) {
+        batch.delete(row);
+        if (at % sliceMax === sliceMax - 1) yield;
       }
-      for (const entry of registered) {
-        if (entry.epoch !== epoch) continue;
-        const key = rowKey(entry);
-        batch.put(key, timerRowValue(key));
-        puts += 1;
-        if (puts % sliceMax === 0) yield;
+      const changes: Record<TimeDomain, TimeChange[]> = { event: [], processing: [] };
+      let taken = 0;
+      for (const bucket of dirty) {
+        changes[bucket.domain].push(this.#takeCut(bucket));
+        taken += 1;
+        if (taken % sliceMax === 0) yield;
       }
+      yield* this.#stored.write(batch, changes);
       written = true;
     };
     return {
-      write,
+      write: (batch) => write.call(this, batch),
       durable: () => {
         invariant(written && this.#cutOpen, 'I5: a cut of the timers is durable before it is written');
         this.#cutOpen = false;
+        this.#cutEpoch = noEpoch;
         return [].values();
       },
     };
   }
 
-  /** Reads all timers of this operator. Call once, before the first turn. */
-  async restore(store: Store): Promise<void> {
-    for await (const [key, value] of store.entries(timerRange(this.#options.op))) {
-      const row = parseTimerRow(key, value);
-      this.#queues[row.domain].add(mapKeyOf(row.key), row.time, row.namespace);
-    }
+  /** Reads which times of this operator have timers. Call once, before the first turn. */
+  async restore(): Promise<void> {
+    const { op, store = emptyStore } = this.#options;
+    await this.#stored.restore((page) => this.#queues[page.domain].restore(page));
+    this.#oldRows = await readOldTimers(store, op, ({ domain, time, key, namespace }) => {
+      const bucket = this.#queues[domain].bucket(time);
+      if (bucket.add(key, namespace)) this.#came(bucket);
+    });
   }
 
   /** Fires at most `max` of the timers that are due, while `mayGoOn` says yes and they are ready. Returns how many. */
@@ -184,19 +216,21 @@ export class TimerService {
     let fired = 0;
     try {
       while (fired < max && (mayGoOn === undefined || queue.isReady(to))) {
-        const entry = queue.takeDue(to);
-        if (entry === undefined) break;
+        const bucket = queue.due(to);
+        if (bucket === undefined) break;
+        if (bucket.epoch === this.#cutEpoch) this.#freeze(bucket);
+        const { key, namespace } = bucket.take();
+        this.#touched(bucket);
+        this.#left(bucket);
         fired += 1;
-        this.#gone(entry);
-        keys.enter(keyOfMapKey(entry.key));
-        fire({ timestamp: entry.bucket.time, namespace: entry.namespace, domain });
+        keys.enter(keyOfMapKey(key));
+        fire({ timestamp: bucket.time, namespace, domain });
         keys.leave();
         if (mayGoOn?.() === false) break;
       }
     } finally {
-      // A callback that throws leaves its key and the rest of its batch behind.
+      // A callback that throws leaves its key behind.
       if (keys.active) keys.leave();
-      if (!queue.isDue(to) || max === Number.POSITIVE_INFINITY) queue.endAdvance();
     }
     return fired;
   }
@@ -213,17 +247,51 @@ export class TimerService {
     return domain === 'event' ? this.watermark : this.#processingTime;
   }
 
-  /** Notes that the entry is no longer registered. */
-  #gone(entry: TimerEntry): void {
-    if (entry.epoch !== this.#epoch) {
-      this.#deleted.push(entry);
-      return;
-    }
-    entry.epoch = -1;
-    this.#dead += 1;
-    if (this.#dead > deadMax && this.#dead * 2 > this.#registered.length) {
-      this.#registered = this.#registered.filter((registered) => registered.epoch !== -1);
-      this.#dead = 0;
-    }
+  /** Knows of the current key whether it has a timer there. */
+  #read(bucket: Bucket): void {
+    if (bucket.nextUnread === undefined) return;
+    this.#queues[bucket.domain].read(bucket, this.#options.keys.group(this.#options.maxParallelism));
+  }
+
+  /** Keeps what the cut that is written has of a bucket, before that changes. */
+  #freeze(bucket: Bucket): void {
+    bucket.cut = bucket.takeChange();
+    bucket.epoch = 0;
+  }
+
+  #takeCut(bucket: Bucket): TimeChange {
+    if (bucket.cut === undefined) this.#freeze(bucket);
+    const cut = bucket.cut as TimeChange; // There is one now.
+    bucket.cut = undefined;
+    return cut;
+  }
+
+  #came(bucket: Bucket): void {
+    this.#count(bucket);
+    this.#queues[bucket.domain].grow(1);
+  }
+
+  /** A timer has left the bucket, which has changed. */
+  #left(bucket: Bucket): void {
+    const queue = this.#queues[bucket.domain];
+    queue.grow(-1);
+    if (bucket.size > 0) return;
+    queue.emptied(bucket);
+    this.#changes -= bucket.changes;
+    if (!bucket.isStored) this.#dirty.delete(bucket);
+  }
+
+  /** A change that is to be written. */
+  #count(bucket: Bucket): void {
+    this.#touched(bucket);
+    bucket.changes += 1;
+    this.#changes += 1;
+  }
+
+  #touched(bucket: Bucket): void {
+    if (bucket.epoch === this.#epoch) return;
+    bucket.epoch = this.#epoch;
+    bucket.changes = 0;
+    this.#dirty.add(bucket);
   }
 }

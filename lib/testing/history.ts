@@ -4,13 +4,15 @@
  * reads from what is stored, with the engine's own readers; the live turns are told by the environment's `onTurn`.
  */
 import { callName, type ActionStateStore, type JournalEntry } from '../core/journal.ts';
+import { keyText } from '../core/key.ts';
 import { decode } from '../core/serde.ts';
 import { emptyHeader, type Header } from '../runtime/checkpoint/header.ts';
 import { decodeJournalEntry, encodeTurns, journaledCalls, turnsKey } from '../runtime/journal/journal-format.ts';
 import { Recovery } from '../runtime/recovery/recovery.ts';
 import { packTurn, type Turn } from '../runtime/journal/turn.ts';
 import { readNewestCheckpoint } from '../state/checkpoint.ts';
-import { prefixes } from '../state/layout.ts';
+import { everyTimer } from '../state/every-timer.ts';
+import { prefixes, prefixRange } from '../state/layout.ts';
 import { MemoryStorage, type MemoryCrash, type MemoryStorageOptions } from '../state/memory-storage.ts';
 import type { OpenStorage, Storage, Store } from '../state/store.ts';
 
@@ -102,17 +104,13 @@ export class SimulatedDisk {
   async finalState(): Promise<FinalState> {
     const open = await this.#storage.open();
     const rows: [string, unknown][] = [];
-    for (const prefix of [prefixes.state, prefixes.timer]) {
-      for await (const [key, value] of open.state.entries({
-        gte: Uint8Array.of(prefix),
-        lt: Uint8Array.of(prefix + 1),
-      })) {
-        rows.push([
-          Buffer.from(key).toString('hex'),
-          prefix === prefixes.state ? decodedBody(value) : Buffer.from(value).toString('hex'),
-        ]);
-      }
-    }
+    for await (const [key, value] of open.state.entries(prefixRange(Uint8Array.of(prefixes.state))))
+      rows.push([Buffer.from(key).toString('hex'), decodedBody(value)]);
+    // Which chunk holds a timer depends on when there were checkpoints.
+    const timers: [string, unknown][] = [];
+    for await (const timer of everyTimer(open.state))
+      timers.push([`${timer.operator} ${timer.domain} ${timer.time} ${timer.namespace} ${keyText(timer.key)}`, 'timer']);
+    rows.push(...timers.sort(([a], [b]) => (a < b ? -1 : 1)));
     const header = await headerOf(open.state);
     await open.close();
     return {

@@ -16,7 +16,6 @@ import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { checkTimestamp } from '../../core/timestamp.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
-import { DerivedTimers as DerivedTimerService } from '../../state/derived-timers.ts';
 import { TimerService } from '../../state/timers.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
@@ -81,7 +80,7 @@ export class Asked<O> {
   /** Handles of its states by name. */
   readonly states = new Map<string, unknown>();
   timers: TimerService | undefined;
-  derived: DerivedTimerService | undefined;
+  derived: TimerService | undefined;
   holds: HoldQueue<O> | undefined;
   work: WorkQueue | undefined;
   /** The operator is made: what it asked for later would be restored by nobody, and brought nothing. */
@@ -164,13 +163,7 @@ export class HostContext<O> implements OperatorContext<O> {
 
   timers(onTimer: (timer: Timer) => void): Timers {
     this.#askOnceForTimers();
-    const { keys, number, services } = this.#options;
-    const timers = new TimerService({
-      op: number,
-      keys,
-      maxParallelism: services.maxParallelism,
-      fire: this.#named(onTimer),
-    });
+    const timers = this.#makeTimers(onTimer, true);
     this.#asked.timers = timers;
     return {
       get watermark() {
@@ -186,10 +179,9 @@ export class HostContext<O> implements OperatorContext<O> {
 
   derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers {
     this.#askOnceForTimers();
-    const { keys, foreign = false } = this.#options;
-    const derived = new DerivedTimerService({ keys, fire: this.#named(onTimer) });
+    const derived = this.#makeTimers(onTimer, false);
     this.#asked.derived = derived;
-    if (!foreign) return derived;
+    if (this.#options.foreign !== true) return derived;
     return {
       get watermark() {
         return derived.watermark;
@@ -267,6 +259,13 @@ export class HostContext<O> implements OperatorContext<O> {
   #askInTime(what: keyof OperatorContext<O>): void {
     if (this.#asked.isComplete)
       throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`${what}\` when it is made, and not later`);
+  }
+
+  #makeTimers(onTimer: (timer: Timer) => void, unique: boolean): TimerService {
+    const { keys, number, services } = this.#options;
+    const { maxParallelism, workingSet } = services;
+    const fire = this.#named(onTimer);
+    return new TimerService({ op: number, keys, maxParallelism, unique, store: workingSet.store, fire });
   }
 
   #checkTimer(timestamp: Timestamp): void {

@@ -144,7 +144,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   /** Registered timers by time domain; undefined for an operator without any. */
   get timerCount(): Readonly<Record<TimeDomain, number>> | undefined {
     const { timers, derived } = this.#asked;
-    return timers?.count ?? (derived && { event: derived.count, processing: 0 });
+    return (timers ?? derived)?.count;
   }
 
   get workQueue(): WorkQueue | undefined {
@@ -185,7 +185,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
     this.#state.openPhase = true;
     const { advances, watermark } = snapshot;
     for (const each of [timers, derived]) if (each !== undefined) each.watermark = advances?.watermark ?? watermark;
-    await timers?.restore(this.#options.services.workingSet.store);
+    await timers?.restore();
     if (advances !== undefined) this.#advances?.restore(advances);
     if (snapshot.holds !== undefined) await holds?.restore(snapshot.holds);
     await work?.restore();

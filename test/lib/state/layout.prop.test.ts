@@ -4,14 +4,14 @@ import type { Key } from '../../../lib/core/key.ts';
 import {
   keyOfMapKey,
   parseStateRow,
-  parseTimerRow,
+  parseTimerPageKey,
   prefixRange,
   stateRange,
   stateRowKey,
   storedKeyOf,
-  timerRange,
-  timerRowKey,
-  timerRowValue,
+  timerChunkKey,
+  timerPageKey,
+  timerPageRange,
 } from '../../../lib/state/layout.ts';
 import { keyGroupOf, mapKeyOf } from '../../../lib/core/key.ts';
 
@@ -71,7 +71,7 @@ describe('layout', () => {
           expect(within(row, stateRange(otherOperator, otherState))).toBe(
             otherOperator === operator && otherState === state,
           );
-          expect(within(row, timerRange(operator))).toBe(false);
+          expect(within(row, timerPageRange(operator))).toBe(false);
         },
       ),
     );
@@ -97,29 +97,21 @@ describe('layout', () => {
     );
   });
 
-  it('a timer row says what it was made of, and those of one group sort by time', () => {
+  it('the row of a page of timers says which it is, and those of one domain sort by time', () => {
     fc.assert(
       fc.property(
         number16,
         fc.constantFrom('event' as const, 'processing' as const),
-        key,
         ordered,
         ordered,
-        finite,
-        (operator, domain, value, time, other, namespace) => {
-          const stored = storedKeyOf(mapKeyOf(value), 128);
-          const row = timerRowKey(operator, domain, stored, time, namespace);
-          expect(parseTimerRow(row, timerRowValue(row))).toEqual({
-            operator,
-            domain,
-            group: stored.group,
-            time,
-            key: value,
-            namespace,
-          });
-          expect(within(row, timerRange(operator))).toBe(true);
-          const later = timerRowKey(operator, domain, stored, other, namespace);
-          expect(Buffer.compare(row, later)).toBe(time < other ? -1 : time > other ? 1 : 0);
+        fc.nat(),
+        (operator, domain, page, other, chunk) => {
+          const row = timerPageKey(operator, { domain, page });
+          expect(parseTimerPageKey(row)).toEqual({ operator, domain, page });
+          expect(within(row, timerPageRange(operator))).toBe(true);
+          const later = timerPageKey(operator, { domain, page: other });
+          expect(Buffer.compare(row, later)).toBe(page < other ? -1 : page > other ? 1 : 0);
+          expect(within(timerChunkKey(operator, { domain, page }, chunk), timerPageRange(operator))).toBe(false);
         },
       ),
     );
@@ -129,12 +121,9 @@ describe('layout', () => {
     const row = stateRowKey(1, 1, storedKeyOf('key', 128), 'sub');
     expect(() => parseStateRow(row.subarray(0, 12))).toThrow(/unknown form/);
     expect(() => parseStateRow(new Uint8Array(0))).toThrow(/unknown form/);
-    const timer = Buffer.from(timerRowKey(1, 'event', storedKeyOf('key', 128), 5, 0));
-    const value = timerRowValue(timer);
-    timer[8] = 0xaa;
-    expect(() => parseTimerRow(timer, value)).toThrow(/checksum/);
-    expect(() => parseTimerRow(timer, new Uint8Array(0))).toThrow(/checksum/);
-    expect(() => parseTimerRow(timer, Uint8Array.of(9, 0, 0, 0, 0))).toThrow(/format 9/);
+    const page = timerPageKey(1, { domain: 'event', page: 5 });
+    expect(() => parseTimerPageKey(page.subarray(0, 8))).toThrow(/unknown form/);
+    expect(() => parseTimerPageKey(timerChunkKey(1, { domain: 'event', page: 5 }, 1))).toThrow(/unknown form/);
   });
 
   it('finds the end of a prefix', () => {

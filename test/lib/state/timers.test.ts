@@ -6,11 +6,14 @@ import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { TimerService } from '../../../lib/state/timers.ts';
 import type { Store } from '../../../lib/state/store.ts';
 
-const setUp = (fire: (timer: Timer, key: unknown) => void = () => {}): { keys: KeyContext; timers: TimerService } => {
+const setUp = (
+  fire: (timer: Timer, key: unknown) => void = () => {},
+  store?: Store,
+): { keys: KeyContext; timers: TimerService } => {
   const keys = new KeyContext();
   return {
     keys,
-    timers: new TimerService({ op: 1, keys, maxParallelism: 128, fire: (timer) => fire(timer, keys.key) }),
+    timers: new TimerService({ op: 1, keys, maxParallelism: 128, store, fire: (timer) => fire(timer, keys.key) }),
   };
 };
 
@@ -102,8 +105,8 @@ describe('TimerService', () => {
     timers.register(5, 0, 'event');
     keys.leave();
     await save(timers, store);
-    const again = setUp();
-    await again.timers.restore(store);
+    const again = setUp(undefined, store);
+    await again.timers.restore();
     expect(again.timers.count).toEqual({ event: 1, processing: 0 });
   });
 
@@ -163,7 +166,7 @@ describe('TimerService', () => {
     });
     while (slices.next().done !== true);
     await batch.write();
-    await expect(setUp().timers.restore(store)).rejects.toThrow(/timer/);
+    await expect(setUp(undefined, store).timers.restore()).rejects.toThrow(/timer/);
   });
 });
 
@@ -211,7 +214,7 @@ const runGolden = async ({ config, steps, expected, counts }: GoldenCase): Promi
     const system = setUp(({ timestamp, domain }, key) => {
       fired.push({ timer: domain, key, at: timestamp, wm: system.timers.watermark, pt: clock });
       for (const command of config.onTimer ?? []) perform(system.timers, command, timestamp);
-    });
+    }, store);
     return system;
   };
   let system = open();
@@ -229,7 +232,7 @@ const runGolden = async ({ config, steps, expected, counts }: GoldenCase): Promi
     } else if (step.op === 'restore') {
       await save(system.timers, store);
       system = open();
-      await system.timers.restore(store);
+      await system.timers.restore();
     }
     const recorded = (expected[index] ?? [])
       .filter(({ timer }) => timer !== undefined)

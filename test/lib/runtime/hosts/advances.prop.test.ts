@@ -4,7 +4,6 @@ import { MAX_TIMESTAMP } from '../../../../lib/core/element.ts';
 import { Later } from '../../../../lib/runtime/edges/later.ts';
 import { Places } from '../../../../lib/runtime/edges/places.ts';
 import { Advances } from '../../../../lib/runtime/hosts/advances.ts';
-import { DerivedTimers } from '../../../../lib/state/derived-timers.ts';
 import { KeyContext } from '../../../../lib/state/key-context.ts';
 import { TimerService } from '../../../../lib/state/timers.ts';
 
@@ -47,18 +46,15 @@ const run = (history: readonly Step[], timersPerTurn: number, derived: boolean):
     log.push(`${keys.mapKey}@${timestamp} at ${timers.watermark}`);
     if (namespace < 2 && timestamp % 3 === 0) register(timestamp + 5, namespace + 1);
   };
-  const make = { keys, fire };
-  const timers = derived ? new DerivedTimers(make) : new TimerService({ ...make, op: 1, maxParallelism: 8 });
+  const timers = new TimerService({ keys, fire, op: 1, maxParallelism: 8, unique: !derived });
   const registered = new Set<string>();
   const register = (at: number, namespace: number): void => {
     // Derived timers are registered once each.
     const name = `${keys.mapKey} ${at} ${namespace}`;
     if (derived && registered.has(name)) return;
     registered.add(name);
-    if (timers instanceof TimerService) {
-      timers.register(at, namespace, 'event');
-      if (at % 2 === 0) timers.register(at, namespace, 'processing');
-    } else timers.register(at, namespace);
+    timers.register(at, namespace, 'event');
+    if (!derived && at % 2 === 0) timers.register(at, namespace, 'processing');
   };
   const later = laterOf(timersPerTurn);
   const advances = new Advances({ timers, passOn: (advance) => log.push(JSON.stringify(advance)), later });
@@ -117,7 +113,13 @@ test.each([false, true])(
 test('a great many timers of one time are put in order outside a turn, in steps, before the first fires', () => {
   const keys = new KeyContext();
   const fired: string[] = [];
-  const timers = new DerivedTimers({ keys, fire: () => void fired.push(`${keys.key}`) });
+  const timers = new TimerService({
+    op: 1,
+    keys,
+    maxParallelism: 128,
+    unique: false,
+    fire: () => void fired.push(`${keys.key}`),
+  });
   const names = Array.from({ length: 10_000 }, (_, index) => `key-${(index * 7919) % 10_000}`);
   for (const name of names) {
     keys.enter(name);
@@ -142,14 +144,10 @@ test.each(['derived', 'registered'])(
     const keys = new KeyContext();
     let fired = 0;
     const fire = (): void => void (fired += 1);
-    const timers =
-      kind === 'derived'
-        ? new DerivedTimers({ keys, fire })
-        : new TimerService({ op: 1, keys, maxParallelism: 128, fire });
+    const timers = new TimerService({ op: 1, keys, maxParallelism: 128, fire, unique: kind !== 'derived' });
     for (let n = 0; n < 2000; n += 1) {
       keys.enter(['tuple', n]);
-      if (timers instanceof DerivedTimers) timers.register(10, 0);
-      else timers.register(10, 0, 'event');
+      timers.register(10, 0, 'event');
       keys.leave();
     }
     const advances = new Advances({ timers, later: laterOf(100), passOn: () => {} });
