@@ -1,7 +1,7 @@
 /** Writes values to a CSV file, exactly once. */
 import type { Sink } from '../../lib/core/connector.ts';
 import { knownOptions } from '../../lib/core/options.ts';
-import { csvFileFormat, type CsvFormatOptions } from './file-format.ts';
+import { fileFormat, type CsvFormatOptions } from './file-format.ts';
 import type { FileCommittable } from './line-output.ts';
 import { lineSink, type LineSinkOptions } from './line-sink.ts';
 
@@ -19,5 +19,5 @@ export const csvSink = <T>(path: string, options: CsvSinkOptions): Sink<T, FileC
   const names = { columns: true, header: true, delimiter: true, onExisting: true, mode: true } as const;
   knownOptions('csvSink', options, names);
   const { columns, header, delimiter, ...file } = options;
-  return lineSink({ ...file, name: 'csv', path, format: csvFileFormat<T>({ columns, header, delimiter }) });
+  return lineSink({ ...file, name: 'csv', path, format: fileFormat.csv<T>({ columns, header, delimiter }) });
 };

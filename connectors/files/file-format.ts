@@ -41,8 +41,7 @@ const jsonOf = (value: unknown, number: number): string => {
   }
 };
 
-/** @internal */
-export const csvFileFormat = <T>(options: CsvFormatOptions): FileFormat<T> => {
+const csv = <T>(options: CsvFormatOptions): FileFormat<T> => {
   const { columns, header = true, delimiter = ',' } = options;
   const areNames = (list: readonly unknown[]): boolean =>
     list.length > 0 && list.every((name) => typeof name === 'string') && new Set(list).size === list.length;
@@ -93,4 +92,4 @@ const text: FileFormat<string> = {
  * const { encode } = fileFormat.csv({ columns: ['id', 'text'] });
  * console.log(encode({ id: 1, text: 'a, b' }, 0).trim()); // prints 1,"a, b"
  */
-export const fileFormat = { jsonLines, text, csv: csvFileFormat } as const;
+export const fileFormat = { jsonLines, text, csv } as const;

@@ -83,7 +83,7 @@ await said('services:', async () => (await run((env) => env.services((container)
 await said('text:', async () => (await (await run(() => {})).metrics.text()).match(/numRestarts.job="echo". 0/)?.length);
 const call = { signal: new AbortController().signal, callId: 'c', key: 'k', idempotencyKey: 'i' };
 await said('offline:', async () => (await offlineChatModel().chat({ messages: [{ role: 'user', content: 'Great!' }] }, call)).role);
-await said('csv:', async () => (await (await csv('package.json').open('package.json', undefined, call.signal)).close()) ?? 'opened');
+await said('csv:', async () => (await (await csv('package.json', { header: false }).open('package.json', undefined, call.signal)).close()) ?? 'opened');
 `;
 
 /** A user's own suite, with legacy decorators and the test kit. */
