@@ -47,8 +47,7 @@ export class Generations<T> {
     const name = basename(path);
     const isRotated = rotated === undefined ? undefined : globTest(rotated);
     this.#isSibling = (other) =>
-      other !== name &&
-      (isRotated?.(other) ?? (other.startsWith(name) && /^[.-]./.test(other.slice(name.length))));
+      other !== name && (isRotated?.(other) ?? (other.startsWith(name) && /^[.-]./.test(other.slice(name.length))));
   }
 
   /** That at the path, from its start; undefined when there is none. */

@@ -38,10 +38,11 @@ export const CumulativeEventTimeWindows = {
       defaultTrigger: EventTimeTrigger.create(),
       slices,
       naming: { nameOf: ({ end }) => end, windowOf: (end) => ({ start: slices.startOfWindow(end), end }) },
+      // The longest first, as those that slide.
       *assign(_value: unknown, timestamp: Timestamp): Generator<TimeWindow, void> {
-        const slice = slices.startOf(timestamp);
-        let end: Timestamp | undefined = slices.firstEnd(slice);
-        for (; end !== undefined; end = slices.nextEnd(slice, end)) yield { start: slices.startOfWindow(end), end };
+        const first = slices.startOf(timestamp) + stepMs;
+        const start = slices.startOfWindow(first);
+        for (let end = start + maxMs; end >= first; end -= stepMs) yield { start, end };
       },
       toString: () => `CumulativeEventTimeWindows(${maxMs}, ${stepMs}, ${offsetMs})`,
     };
