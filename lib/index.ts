@@ -30,7 +30,7 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from './core/aggregate-function.ts';
 export type { ByOptions, FieldOf, Ordered } from '../operators/rolling.ts';
-export { type AsyncMapOptions } from '../operators/async-map.ts';
+export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';
 export type {
@@ -97,7 +97,7 @@ export {
   type CountTriggerOptions,
   type ProcessingTimeoutOptions,
 } from '../operators/windows/triggers.ts';
-export type { CallContext, CallLimit, CallOptions, RetryOptions } from './core/call.ts';
+export type { CallContext, CallLimit, CallOptions, ResultTest, RetryOptions } from './core/call.ts';
 export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
 export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
 export type { OutputTag } from './core/output-tag.ts';

@@ -5,7 +5,7 @@
  * waits for its turn is keyed state.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { InvariantError, isMistake, messageOf, StreamError } from '../lib/core/errors.ts';
+import { InvariantError, isMistake, messageOf, refuseThenable, StreamError } from '../lib/core/errors.ts';
 import { keyText, type Key } from '../lib/core/key.ts';
 import { valueState, type ValueState } from '../lib/core/state-descriptor.ts';
 import type { CallContext, RetryOptions } from '../lib/core/call.ts';
@@ -30,8 +30,16 @@ import { checkRetry } from '../lib/core/retry-options.ts';
 import { checkErrorOptions, letterOf, type DeadLetter } from './dead-letter.ts';
 import { KeyTurns } from './key-turns.ts';
 
-/** `D` is the type that the tag of the dead letters carries. */
-export interface AsyncMapOptions<D = DeadLetter> {
+/**
+ * Gives what stands for a result. As a method is, it is taken where more may come than it asks for, so that streams
+ * keep their variance.
+ */
+export type Fallback<I, O> = { of(value: I): O }['of'];
+
+/**
+ * `D` is the type that the tag of the dead letters carries, `I` that of the values, `O` that of the results.
+ */
+export interface AsyncMapOptions<D = DeadLetter, I = never, O = unknown> {
   /** `completion`: results leave as they come. `arrival`: in the order of their values. @defaultValue 'completion' */
   readonly order?: OutputOrder | undefined;
   /**
@@ -54,7 +62,13 @@ export interface AsyncMapOptions<D = DeadLetter> {
   /** Limit of one attempt. @defaultValue none */
   readonly attemptTimeout?: Duration | undefined;
   /** @defaultValue one attempt */
-  readonly retry?: RetryOptions | undefined;
+  readonly retry?: RetryOptions<NoInfer<O>> | undefined;
+  /**
+   * Gives what leaves in place of a result that took too long: past `timeout`, or past `attemptTimeout` at the last
+   * attempt. Synchronous, and called again in a replay. The call is counted in `numOfCallsFailed`. @defaultValue the
+   * call has failed: see `onError`
+   */
+  readonly onTimeout?: Fallback<I, O> | undefined;
   /**
    * What happens to a value whose call fails for good. `ignore`: nothing comes of it, and it is counted in
    * `numOfCallsFailed`. An error that is about the job (a store that fails) fails the job whatever is said here, and so
@@ -77,6 +91,7 @@ const optionNames = {
   timeout: true,
   attemptTimeout: true,
   retry: true,
+  onTimeout: true,
   onError: true,
   deadLetters: true,
 } as const satisfies OptionNames<AsyncMapOptions>;
@@ -110,7 +125,7 @@ interface Turns<I> {
  */
 export const asyncMap = <I, O>(
   fn: (value: I, call: CallContext) => O | Promise<O>,
-  options: AsyncMapOptions = {},
+  options: AsyncMapOptions<DeadLetter, I, O> = {},
 ): Operator<I, Awaited<O>> => {
   callable('fn', fn);
   const settings = settingsOf(options);
@@ -142,10 +157,20 @@ const settingsOf = (options: AsyncMapOptions) => {
     timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, { min: 1 }),
     attemptMs: attemptTimeout === undefined ? undefined : durationMs('attemptTimeout', attemptTimeout, { min: 1 }),
     retry: retry === undefined ? undefined : checkRetry('retry', retry),
+    onTimeout: checkOnTimeout(options),
     onError: checkErrorOptions(options),
     deadLetters,
   };
 };
+
+const checkOnTimeout = ({ onTimeout, timeout, attemptTimeout }: AsyncMapOptions): AsyncMapOptions['onTimeout'] => {
+  if (onTimeout === undefined) return undefined;
+  if (timeout === undefined && attemptTimeout === undefined)
+    throw refusal('onTimeout', 'left out without `timeout` and `attemptTimeout`', onTimeout);
+  return callable('onTimeout', onTimeout);
+};
+
+const tookTooLong = (error: unknown): boolean => error instanceof StreamError && error.code === 'WORK_TIMEOUT';
 
 class AsyncMap<I, O> implements Processor<I> {
   readonly #context: OperatorContext<Awaited<O>>;
@@ -160,7 +185,7 @@ class AsyncMap<I, O> implements Processor<I> {
     fn: (value: I, call: CallContext) => O | Promise<O>,
     settings: Settings,
   ) {
-    const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onError } = settings;
+    const { holds, perKey, inFlightMax, timeoutMs, attemptMs, retry, onTimeout, onError } = settings;
     this.#context = context;
     this.#settings = settings;
     this.#holds = context.holds(holds);
@@ -182,12 +207,14 @@ class AsyncMap<I, O> implements Processor<I> {
             .catch((error: unknown) => Promise.reject(this.#failure(work.key, error))) as Promise<Awaited<O>>,
         apply: (item, outcome) => {
           if (outcome.ok) this.#holds.emit(item.hold, outcome.value, item.timestamp ?? MIN_TIMESTAMP);
+          else if (onTimeout !== undefined && tookTooLong(outcome.error)) this.#replaced(item, onTimeout);
           else this.#failed(item, outcome.error);
           this.#holds.release(item.hold);
           if (item.perKey === true) this.#turnEnded();
         },
         // An error about the job is no outcome: kept as one, it would fail the job again when its cause is mended.
-        onRejection: (error) => (takesFailure(onError, error) ? 'outcome' : 'fail'),
+        onRejection: (error) =>
+          takesFailure(onError, error) || (onTimeout !== undefined && tookTooLong(error)) ? 'outcome' : 'fail',
         identity: ({ value }) => value,
         describe: (_, key) => this.#nameOf(key),
         // Between the outcome of the call and the end there is no code but ours.
@@ -248,6 +275,15 @@ class AsyncMap<I, O> implements Processor<I> {
       this.#holds.release(hold);
       return undefined;
     }
+  }
+
+  /** A call took too long: something else leaves in its place. */
+  #replaced({ value, timestamp = MIN_TIMESTAMP, hold }: Item<I>, onTimeout: (value: never) => unknown): void {
+    const { uid, metrics } = this.#context;
+    metrics.getCounter('numOfCallsFailed').inc();
+    // The options were made for these values and results.
+    const instead = (onTimeout as (value: I) => Awaited<O>)(this.#context.handOver(value));
+    this.#holds.emit(hold, ownCopy(refuseThenable(instead, '`onTimeout`', uid)), timestamp);
   }
 
   /** A call has failed for good, or its value or its result can't be stored. */

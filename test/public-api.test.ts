@@ -194,6 +194,7 @@ test('millrace', () => {
     type Evictor
     type EvictorOptions
     type ExponentialDelayOptions
+    type Fallback
     type FieldOf
     type FileCommittable
     type FileFormat
@@ -288,6 +289,7 @@ test('millrace', () => {
     type ResourceType
     type RestartStrategy
     type Restarts
+    type ResultTest
     type RetryOptions
     type RetrySettings
     type RunnerContext

@@ -31,7 +31,7 @@ export interface CallOptions<R> {
   /** Limit of one attempt, from 1 ms. @defaultValue none */
   readonly timeout?: Duration | undefined;
   /** When and how often a failed attempt is made again. @defaultValue one attempt */
-  readonly retry?: RetryOptions | undefined;
+  readonly retry?: RetryOptions<NoInfer<R>> | undefined;
   /** Bounds how many attempts run at once, together with other calls. @defaultValue no bound of its own */
   readonly limit?: CallLimit | undefined;
 }
@@ -51,7 +51,10 @@ export interface CallLimit {
   leave(): void;
 }
 
-export interface RetryOptions {
+/** A test of a result. As a method is, it is taken where more may come than it asks for. */
+export type ResultTest<R> = { test(result: R): boolean }['test'];
+
+export interface RetryOptions<R = unknown> {
   /** Attempts in all, the first included. @defaultValue 1 */
   readonly attempts?: number | undefined;
   /** Wait before the second attempt. @defaultValue '1s' */
@@ -76,4 +79,9 @@ export interface RetryOptions {
    * @defaultValue every error that shows no mistake in code and does not say `retryable: false`
    */
   readonly retryOn?: ((error: unknown) => boolean) | undefined;
+  /**
+   * Whether to try again after this result. That of the last attempt is the outcome whatever this says. One that throws
+   * ends the call with what it throws. @defaultValue no result is tried again
+   */
+  readonly retryOnResult?: ResultTest<R> | undefined;
 }

@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import { isMistake, isThenable, messageOf, refusedPromise, StreamError } from './errors.ts';
 import { failureOf } from './failures.ts';
 import type { RetryOptions } from './call.ts';
+import type { Outcome } from './work.ts';
 import {
   callable,
   durationMs,
@@ -28,12 +29,13 @@ const names = {
   jitter: true,
   retryAfterMax: true,
   retryOn: true,
+  retryOnResult: true,
 } as const satisfies OptionNames<RetryOptions>;
 
 /** Throws a `TypeError` that names the option, as in `retry.attempts`. Gives what it was given. */
 export const checkRetry = (option: string, retry: RetryOptions): RetryOptions => {
   knownOptions(option, retry, names);
-  const { attempts, backoffFactor, jitter, retryAfterMax, retryOn } = retry;
+  const { attempts, backoffFactor, jitter, retryAfterMax, retryOn, retryOnResult } = retry;
   if (attempts !== undefined) integer(`${option}.attempts`, attempts, { min: 1 });
   for (const name of ['initialInterval', 'maxInterval'] as const)
     checkInterval(`${option}.${name}`, retry[name], retry[`${name}Ms`]);
@@ -48,6 +50,7 @@ export const checkRetry = (option: string, retry: RetryOptions): RetryOptions =>
   if (jitter !== undefined) numberFrom(`${option}.jitter`, jitter, { min: 0, max: 1 });
   if (retryAfterMax !== undefined) durationMs(`${option}.retryAfterMax`, retryAfterMax);
   if (retryOn !== undefined) callable(`${option}.retryOn`, retryOn);
+  if (retryOnResult !== undefined) callable(`${option}.retryOnResult`, retryOnResult);
   return retry;
 };
 
@@ -79,7 +82,46 @@ export const retryIntervalMs = (retry: RetryOptions, attempt: number): number =>
 export type AfterFailure =
   { readonly kind: 'again'; readonly waitMs: number } | { readonly kind: 'end'; readonly error: unknown };
 
-/** The rule of every retry. The error may ask for a longer wait than the back-off, up to a bound of its own. */
+/** What follows an attempt: another one after a wait, or the end with this outcome. */
+export type AfterAttempt =
+  { readonly kind: 'again'; readonly waitMs: number } | { readonly kind: 'end'; readonly outcome: Outcome<unknown> };
+
+/** The rule of every retry. */
+export const afterAttempt = (
+  retry: RetryOptions | undefined,
+  attempt: number,
+  outcome: Outcome<unknown>,
+  clock: Clock,
+): AfterAttempt => {
+  const next = outcome.ok
+    ? afterResult(retry, attempt, outcome.value, clock)
+    : afterFailure(retry, attempt, outcome.error, clock);
+  if (next === undefined) return { kind: 'end', outcome };
+  return next.kind === 'again' ? next : { kind: 'end', outcome: { ok: false, error: next.error } };
+};
+
+/** Undefined when the result is the outcome. */
+const afterResult = (
+  retry: RetryOptions | undefined,
+  attempt: number,
+  result: unknown,
+  clock: Clock,
+): AfterFailure | undefined => {
+  const { attempts = 1, jitter = 0.1, retryOnResult } = retry ?? {};
+  if (retry === undefined || retryOnResult === undefined || attempt >= attempts) return undefined;
+  let again: unknown;
+  try {
+    again = retryOnResult(result);
+  } catch (cause) {
+    return { kind: 'end', error: failureOf(cause, { code: 'WORK_FAILED', what: '`retryOnResult` threw' }) };
+  }
+  if (isThenable(again))
+    return { kind: 'end', error: refusedPromise('`retryOnResult`', again, { hint: 'give true or false at once' }) };
+  if (!again) return undefined;
+  return { kind: 'again', waitMs: jittered(retryIntervalMs(retry, attempt), jitter, clock.random()) };
+};
+
+/** The error may ask for a longer wait than the back-off, up to a bound of its own. */
 export const afterFailure = (
   retry: RetryOptions | undefined,
   attempt: number,

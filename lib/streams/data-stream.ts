@@ -152,10 +152,10 @@ export class DataStream<T> {
    */
   asyncMap<O, D = DeadLetter<T>>(
     fn: (value: T, call: CallContext) => O | Promise<O>,
-    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+    options?: AsyncMapOptions<D, T, O> & FitsDeadLetters<T, D>,
   ): DataStream<Awaited<O>> {
     // as above: the tag takes what is written to it
-    const operator = asyncMap(fn, options as AsyncMapOptions | undefined);
+    const operator = asyncMap(fn, options as AsyncMapOptions<DeadLetter, T, O> | undefined);
     if (options?.perKey === true && !this.#origin.isKeyed) {
       const why = 'the records of this stream have no key, so no call could have the turn of one';
       throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);

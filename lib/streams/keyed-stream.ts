@@ -51,7 +51,7 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    */
   override asyncMap<O, D = DeadLetter<T>>(
     fn: (value: T, call: CallContext) => O | Promise<O>,
-    options?: AsyncMapOptions<D> & FitsDeadLetters<T, D>,
+    options?: AsyncMapOptions<D, T, O> & FitsDeadLetters<T, D>,
   ): DataStream<Awaited<O>> {
     return super.asyncMap(fn, options);
   }

@@ -49,3 +49,29 @@ test('perKey: through crashes calls of one key never overlap and keep its order,
     expect((received.get('failed') as readonly number[]).toSorted()).toEqual([4, 9]);
   }
 });
+
+test('a result that is tried again: through crashes in the middle of a back-off each value gives one result, and no call is made again whose outcome is known', async () => {
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const { received } = await simulate({
+      seed,
+      pipeline: (env, process) => {
+        env
+          .fromSource(process.source({ name: 'jobs', splits: { only: jobs } }))
+          .asyncMap(
+            async ({ n }, call): Promise<readonly number[]> => {
+              const answer = await process.call(call, { answer: () => n, latencyMax: 20 });
+              return call.attempt <= n % 3 ? [] : [answer];
+            },
+            {
+              inFlightMax: 3,
+              order: 'arrival',
+              retry: { attempts: 5, initialInterval: 30, retryOnResult: (list) => list.length === 0 },
+            },
+          )
+          .flatMap((list) => list)
+          .sinkTo(process.collect<number>('done'));
+      },
+    });
+    expect(received.get('done')).toEqual(jobs.map(({ n }) => n));
+  }
+});

@@ -8,7 +8,7 @@ import { CallNotExecuted, StreamError } from '../../core/errors.ts';
 import { callName, type WorkId } from '../../core/journal.ts';
 import { timeoutMsOf, type CallContext, type CallOptions } from '../../core/call.ts';
 import type { Outcome } from '../../core/work.ts';
-import { afterFailure } from '../../core/retry-options.ts';
+import { afterAttempt } from '../../core/retry-options.ts';
 import { digest } from '../../core/serde.ts';
 import type { Journal, LogEntry } from '../journal/journal.ts';
 import type { Lsn, WorkRecord } from '../journal/work-record.ts';
@@ -164,14 +164,14 @@ export class DurableCall implements LogEntry, DurableCallFacts {
       this.start();
       return;
     }
-    if (outcome.ok || attempt === 0) {
+    if (attempt === 0) {
       body.settled(this, outcome);
       return;
     }
     const { clock } = body.services;
-    const next = afterFailure(options.retry, attempt, outcome.error, clock);
+    const next = afterAttempt(options.retry, attempt, outcome, clock);
     if (next.kind === 'end') {
-      body.settled(this, { ok: false, error: next.error });
+      body.settled(this, next.outcome);
       return;
     }
     body.backOff();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../lib/core/clock.ts';
 import { StreamError } from '../../../lib/core/errors.ts';
-import { afterFailure, checkRetry, retryIntervalMs } from '../../../lib/core/retry-options.ts';
+import { afterAttempt, afterFailure, checkRetry, retryIntervalMs } from '../../../lib/core/retry-options.ts';
 
 describe('the wait before an attempt', () => {
   test.each([
@@ -19,6 +19,30 @@ describe('the wait before an attempt', () => {
 
   test('does not overflow', () => {
     expect(retryIntervalMs({ backoffFactor: 10 }, 2000)).toBe(60_000);
+  });
+});
+
+describe('after an attempt', () => {
+  const clock = { ...systemClock, random: () => 1 };
+  const empty = { ok: true, value: [] } as const;
+  const retry = { attempts: 3, jitter: 0, retryOnResult: (list: readonly unknown[]) => list.length === 0 };
+  // As `checkRetry` takes it: of any result.
+  const after = (attempt: number, given: object = retry) => afterAttempt(given, attempt, empty, clock);
+
+  test('a result that is not good enough, until there is no attempt left', () => {
+    expect(after(1)).toEqual({ kind: 'again', waitMs: 1000 });
+    expect(after(2)).toEqual({ kind: 'again', waitMs: 2000 });
+    expect(after(3)).toEqual({ kind: 'end', outcome: empty });
+    expect(after(1, { attempts: 3 })).toEqual({ kind: 'end', outcome: empty });
+    expect(afterAttempt(retry, 1, { ok: true, value: [1] }, clock)).toMatchObject({ kind: 'end' });
+  });
+
+  test('a test that throws or waits is the outcome', () => {
+    const throwing = { attempts: 2, retryOnResult: () => JSON.parse('{') as boolean };
+    expect(after(1, throwing)).toMatchObject({ kind: 'end', outcome: { ok: false, error: { code: 'WORK_FAILED' } } });
+    const waiting = { attempts: 2, retryOnResult: () => Promise.resolve(true) };
+    expect(after(1, waiting)).toMatchObject({ kind: 'end', outcome: { ok: false, error: { code: 'ASYNC_IN_TURN' } } });
+    expect(() => checkRetry('retry', { retryOnResult: 5 as never })).toThrow('`retry.retryOnResult`');
   });
 });
 
