@@ -189,6 +189,7 @@ export { tail, type TailOptions, type TailPosition } from '../connectors/files/t
 export { textLines } from '../connectors/files/text-lines.ts';
 export type { FileRange } from '../connectors/files/pending-file.ts';
 export { generator, type GeneratorOptions } from '../connectors/generator.ts';
+export { hybridSource, type HybridPart, type HybridPosition, type SplitEnds } from '../connectors/hybrid.ts';
 export { observableSource, type ObservableSource, type ObservableSourceOptions } from '../connectors/observable.ts';
 export { printSink, type PrintOptions } from '../connectors/print.ts';
 export { paced } from '../connectors/paced.ts';

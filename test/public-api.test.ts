@@ -102,6 +102,7 @@ test('millrace', () => {
     fileSink
     fixedDelay
     generator
+    hybridSource
     journaledCalls
     jsonLines
     jsonLinesSink
@@ -212,6 +213,8 @@ test('millrace', () => {
     type Hold
     type HoldOptions
     type Holds
+    type HybridPart
+    type HybridPosition
     type ItemFacts
     type JobMetrics
     type JobState
@@ -314,6 +317,7 @@ test('millrace', () => {
     type SourceDefinition
     type SourcePage
     type SourceReader
+    type SplitEnds
     type StateDescriptor
     type StateHandles
     type StateInDirectory

@@ -1,6 +1,6 @@
 /** The generator, and the pace that any source can be given. */
 import type { SourceReader } from '../../lib/core/connector.ts';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { collection } from '../../connectors/collection.ts';
 import { generator } from '../../connectors/generator.ts';
 import { paced } from '../../connectors/paced.ts';
@@ -149,4 +149,42 @@ test('what it is given is copied, unless that is made anew for each index', asyn
   expect(first).toEqual(one);
   expect(first === one || second === one || first === second).toBe(false);
   expect((await valuesOf(true))?.every((value) => value === one)).toBe(true);
+});
+
+describe('random numbers of an index', () => {
+  const drawn = async (options: { readonly seed?: number; readonly from?: number; readonly batchSize?: number }) => {
+    const { from = 0, ...rest } = options;
+    const generate = (_: number, random: () => number): readonly number[] => [random(), random()];
+    const reader = await generator({ generate, count: from + 2000, ...rest }).open('generator', from, signal);
+    const pairs: (readonly number[])[] = [];
+    for (let batch = await reader.read(signal); batch !== undefined; batch = await reader.read(signal))
+      pairs.push(...batch.values);
+    return pairs;
+  };
+
+  test('are the same from any position and in any batches, and others with another seed', async () => {
+    const all = await drawn({});
+    expect(await drawn({ batchSize: 7 })).toEqual(all);
+    expect((await drawn({ from: 500 })).slice(0, 1500)).toEqual(all.slice(500));
+    const other = await drawn({ seed: 1 });
+    expect(other.filter(([first], index) => first === all[index]?.[0])).toEqual([]);
+    expect((await drawn({ from: 2 ** 32 }))[0]).not.toEqual(all[0]);
+  });
+
+  test('are spread evenly, and an index says nothing about the next', async () => {
+    for (const seed of [0, 1, 2 ** 32 - 1]) {
+      const pairs = await drawn({ seed });
+      const tenths = Array.from({ length: 10 }, () => 0);
+      for (const number of pairs.flat()) tenths[Math.floor(10 * number)] = (tenths[Math.floor(10 * number)] ?? 0) + 1;
+      // 400 are expected of each; five times the deviation of chance.
+      for (const count of tenths) expect(Math.abs(count - 400)).toBeLessThan(5 * Math.sqrt(400 * 0.9));
+      const firsts = pairs.map(([first = 0]) => first - 0.5);
+      const related = firsts.slice(1).reduce((sum, each, index) => sum + each * (firsts[index] ?? 0), 0);
+      expect(Math.abs((12 * related) / firsts.length)).toBeLessThan(5 / Math.sqrt(firsts.length));
+    }
+  });
+
+  test('a seed is an integer', () => {
+    expect(() => generator({ generate: () => 1, seed: 1.5 })).toThrow('seed');
+  });
 });
