@@ -7,13 +7,27 @@ import { crc32 } from 'node:zlib';
 import { join } from 'node:path';
 import { sleep, systemClock, type Clock } from '../../lib/core/clock.ts';
 import type { Source, SourceBatch, SourceReader } from '../../lib/core/connector.ts';
-import { callable, durationMs, integer, knownOptions, oneOf, refusal, type Duration } from '../../lib/core/options.ts';
+import {
+  callable,
+  durationMs,
+  integer,
+  knownOptions,
+  oneOf,
+  refusal,
+  refusedResult,
+  resultWith,
+  type Duration,
+} from '../../lib/core/options.ts';
+import { ownBatch } from '../../lib/core/own-batch.ts';
 import { listFiles, type FoundFile } from './directory-listing.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { globTest } from './glob.ts';
 
 export interface DirectoryOptions<T, P> {
-  /** The source of one file, by its path: `jsonLines`, or `(path) => csv(path, options)`. Asked for each file. */
+  /**
+   * The source of one file, by its path: `jsonLines`, or `(path) => csv(path, options)`. Asked for each file that is
+   * begun. It has one split, ends, and can be read again; it is read one batch ahead of what is handed out.
+   */
   readonly format: (path: string) => Source<T, P>;
   /** Which files, by their paths below the directory: `*.csv`, `{a,b}/**`, `**` for all of them. @defaultValue '*' */
   readonly match?: string | undefined;
@@ -122,6 +136,7 @@ export const directory = <T, P>(path: string, options: DirectoryOptions<T, P>): 
 
 interface OpenFile<T, P> {
   readonly file: FoundFile;
+  readonly source: Source<T, P>;
   readonly reader: SourceReader<T, P>;
   /** What was read of it and not handed out. */
   ahead: SourceBatch<T, P> | undefined;
@@ -171,13 +186,24 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#open?.reader.close();
+    if (this.#open !== undefined) await closeFile(this.#open);
+  }
+
+  async committed({ file, position }: DirectoryPosition<P>): Promise<void> {
+    if (file !== this.#open?.file.name || position === undefined) return;
+    await this.#open?.reader.committed?.(position);
   }
 
   #next(open: OpenFile<T, P>, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> {
     const { ahead } = open;
     open.ahead = undefined;
-    return ahead === undefined ? open.reader.read(signal) : Promise.resolve(ahead);
+    return ahead === undefined ? this.#readOwn(open, signal) : Promise.resolve(ahead);
+  }
+
+  /** The lists of a batch may be used again by its source while the next is read. */
+  async #readOwn({ reader, file }: OpenFile<T, P>, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> {
+    const batch = await reader.read(signal);
+    return batch && ownBatch(batch, `file "${file.name}" of a directory`);
   }
 
   /**
@@ -186,7 +212,7 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
    */
   async #lookAhead(open: OpenFile<T, P>, signal: AbortSignal): Promise<void> {
     try {
-      open.ahead = await open.reader.read(signal);
+      open.ahead = await this.#readOwn(open, signal);
     } catch {
       return; // Told by the next read: what came before goes first.
     }
@@ -215,10 +241,12 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
       const file = await this.#finished.stat(name);
       // One that was taken away before its turn has come was never read; of one that was begun the format says so.
       if (file === undefined && resumed === undefined) return true;
-      const source = this.#parts.sourceOf(name);
-      const [split = ''] = await source.splits(signal);
+      const source = resultWith('format', this.#parts.sourceOf(name), ['splits', 'open']);
+      const [split, ...more] = await source.splits(signal);
+      if (split === undefined || more.length > 0 || !source.replayable)
+        throw refusedResult('format', 'a source with one split that can be read again', source.name);
       const reader = await source.open(split, position, signal, this.#clock);
-      this.#open = { file: file ?? { name, size: 0, timeMs: 0 }, reader, ahead: undefined };
+      this.#open = { file: file ?? { name, size: 0, timeMs: 0 }, source, reader, ahead: undefined };
       return true;
     }
     const { watchMs } = this.#parts;
@@ -253,9 +281,15 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
     if (!this.#listed && this.#queue.length === 0) await this.#sleep(settleMs, signal);
   }
 
-  async #finish({ file, reader }: OpenFile<T, P>): Promise<void> {
-    await reader.close();
+  async #finish(open: OpenFile<T, P>): Promise<void> {
     this.#open = undefined;
-    this.#finished.add(file);
+    this.#finished.add(open.file);
+    await closeFile(open);
   }
 }
+
+/** The source of a file is asked for anew by each life of the job, so it ends with its reader. */
+const closeFile = async <T, P>({ reader, source }: OpenFile<T, P>): Promise<void> => {
+  await reader.close();
+  await source.close?.();
+};

@@ -3,11 +3,12 @@ import type { Source, SourceReader } from '../../../lib/core/connector.ts';
 import type { DirectoryPosition } from '../../../connectors/files/directory.ts';
 import type { FilePosition } from '../../../connectors/files/file-position.ts';
 import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { StreamExecutionEnvironment } from 'millrace';
+import { collection } from '../../../connectors/collection.ts';
 import { directory, type DirectoryOptions } from '../../../connectors/files/directory.ts';
 import { globTest } from '../../../connectors/files/glob.ts';
 import { textLines } from '../../../connectors/files/text-lines.ts';
@@ -208,6 +209,46 @@ test('any files that come at any time, with restarts at any record, are read onc
     }),
     { numRuns: 60 },
   );
+});
+
+test('a source of a file is asked for its positions, told of commits, and closed with its reader', async () => {
+  const path = await makeDirectory({ a: '', b: '' });
+  const told: string[] = [];
+  const lists = { values: [0] };
+  const reused = (file: string): Source<number, number> => ({
+    ...collection([0]),
+    close: async () => void told.push(`${file} closed`),
+    async open(_split, position = 0) {
+      let next = position;
+      return {
+        // One list for all batches, as a source may have it.
+        async read() {
+          if (next === 2) return undefined;
+          lists.values[0] = next;
+          const at = (next += 1);
+          return { values: lists.values, position: (count) => at - 1 + count };
+        },
+        committed: async (place) => void told.push(`${file} ${place}`),
+        close: async () => {},
+      };
+    },
+  });
+  const files = directory(path, { format: (file) => reused(basename(file)) });
+  const reader = await files.open('reader 0', undefined, signal);
+  const first = await reader.read(signal);
+  expect(first?.values).toEqual([0]);
+  if (first !== undefined) await reader.committed?.(first.position(1));
+  expect((await reader.read(signal))?.values).toEqual([1]);
+  expect((await reader.read(signal))?.values).toEqual([0]);
+  await reader.close();
+  expect(told).toEqual(['a 1', 'a closed', 'b closed']);
+});
+
+test('a format that gives no source of one file is refused', async () => {
+  const path = await makeDirectory({ a: '' });
+  const several = directory(path, { format: (file) => textLines([file, `${file}.b`]) });
+  await expect(readAll(several)).rejects.toThrow('one split');
+  await expect(readAll(directory(path, { format: () => 1 as never }))).rejects.toThrow('format');
 });
 
 test('in a job', async () => {
