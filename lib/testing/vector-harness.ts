@@ -30,11 +30,15 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** Where late records go. */
 export const lateTag: OutputTag<never> = { id: 'late' };
 
-/** Runs an operator of records with a key; `made` makes one of a step. */
+/**
+ * Runs an operator of records with a key; `made` makes one of a step, `timeOfRecord` gives the recorded timestamp of
+ * one that leaves.
+ */
 export const harnessRunner = async <V extends Keyed>(
   operator: Operator<V, Fields>,
   // The file's values are what the operator's functions expect.
   made: (step: VectorStep) => V = ({ key = '', value }) => ({ key, value }) as V,
+  timeOfRecord: TimeOfRecord = (_, timestamp) => recordTime(timestamp),
 ): Promise<VectorRunner> => {
   const harness = await OperatorHarness.open<V, Fields>(operator, { keyOf: ({ key }) => key, sides: [lateTag] });
   /** The recorded runtime does not keep the watermark in a checkpoint. */
@@ -65,7 +69,7 @@ export const harnessRunner = async <V extends Keyed>(
   return {
     async run(step) {
       try {
-        return (await outputsOf(step)).map(recorded);
+        return (await outputsOf(step)).map((output) => recorded(output, timeOfRecord));
       } catch (error) {
         return [{ type: 'error', class: 'RuntimeException', message: messageOf(error) }];
       }
@@ -74,10 +78,12 @@ export const harnessRunner = async <V extends Keyed>(
   };
 };
 
-const recorded = (output: HarnessOutput<Fields>): VectorOutput => {
+type TimeOfRecord = (value: Fields, timestamp: Timestamp) => unknown;
+
+const recorded = (output: HarnessOutput<Fields>, timeOfRecord: TimeOfRecord): VectorOutput => {
   switch (output.kind) {
     case 'record':
-      return { type: 'record', ...output.value, ts: recordTime(output.timestamp) };
+      return { type: 'record', ...output.value, ts: timeOfRecord(output.value, output.timestamp) };
     case 'side': // Only late records go there, as they came.
       return { type: 'side', tag: output.tag, ...(output.value as Keyed), ts: recordTime(output.timestamp) };
     case 'watermark':

@@ -1,8 +1,9 @@
 /** Runs recorded vectors of timers (family 06) on a process function that does what its values say. */
+import { timestampLimit } from '../core/timestamp.ts';
 import { MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import type { Operator } from '../core/operator.ts';
 import { valueState } from '../core/state-descriptor.ts';
-import type { Timers } from '../core/timer.ts';
+import type { Timer, Timers } from '../core/timer.ts';
 import { process, type, type ProcessContext } from '../../operators/process.ts';
 import { timeOf, vectorTime, type VectorConfig, type VectorRunner, type VectorTime } from './vector-form.ts';
 import { harnessRunner, recordTime, type Fields, type Keyed } from './vector-harness.ts';
@@ -12,11 +13,21 @@ interface Command {
   readonly t?: VectorTime;
   readonly dt?: number;
   readonly until?: number;
+  readonly from?: number;
   readonly v?: unknown;
 }
 
 export const timerVectorRunner = (config: VectorConfig): Promise<VectorRunner> =>
-  harnessRunner(commandInterpreter(config));
+  harnessRunner<Keyed>(commandInterpreter(config), undefined, (_, timestamp) =>
+    timestamp === least ? 'MIN' : recordTime(timestamp),
+  );
+
+/** A timer has a time, so the recorded MIN is the least one. */
+const least: Timestamp = -timestampLimit;
+
+const dueOf = (t: VectorTime | undefined): Timestamp => (t === 'MIN' ? least : timeOf(t));
+
+const timerTime = (timestamp: Timestamp): VectorTime => (timestamp === least ? 'MIN' : vectorTime(timestamp));
 
 /** A process function that does what its values say, and on each timer what the config says. */
 const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fields> => {
@@ -33,21 +44,33 @@ const commandInterpreter = ({ onTimer = [] }: VectorConfig): Operator<Keyed, Fie
       ctx.emit({
         timer: domain,
         key: ctx.key,
-        at: vectorTime(timestamp),
+        at: timerTime(timestamp),
         wm: vectorTime(ctx.timers.watermark),
         pt: ctx.now(),
       });
       // The vectors' timers run lists of commands.
-      for (const command of onTimer as readonly Command[]) run(command, ctx, timestamp);
+      for (const command of onTimer as readonly Command[]) run(command, ctx, { timestamp });
     },
   });
 };
 
-const run = (command: Command, ctx: ProcessContext<Fields, CountState>, at: Timestamp = MIN_TIMESTAMP): void => {
+/** `timer`: the one in hand; none for a record. */
+const run = (
+  command: Command,
+  ctx: ProcessContext<Fields, CountState>,
+  timer?: Pick<Timer, 'timestamp'>,
+): void => {
   const { key, timers } = ctx;
+  const { from = MIN_TIMESTAMP } = command;
+  if (timer !== undefined && timer.timestamp < from) return;
   switch (command.cmd) {
     case 'now':
-      return ctx.emit({ key, wm: vectorTime(timers.watermark), pt: ctx.now(), elementTs: recordTime(ctx.timestamp) });
+      return ctx.emit({
+        key,
+        wm: vectorTime(timers.watermark),
+        pt: ctx.now(),
+        elementTs: timer === undefined ? recordTime(ctx.timestamp) : timerTime(timer.timestamp),
+      });
     case 'inc': {
       const count = (ctx.state.count.value() ?? 0) + 1;
       ctx.state.count.update(count);
@@ -55,8 +78,10 @@ const run = (command: Command, ctx: ProcessContext<Fields, CountState>, at: Time
     }
     case 'emit':
       return ctx.emit({ key, value: command.v });
+    case 'clear':
+      return ctx.state.count.clear();
     default:
-      return setTimer(command, timers, at);
+      return setTimer(command, timers, timer?.timestamp ?? MIN_TIMESTAMP);
   }
 };
 
@@ -68,6 +93,6 @@ const setTimer = ({ cmd, t, dt = 0, until = 0 }: Command, timers: Timers, at: Ti
   const domain = cmd.includes('Proc') ? 'processing' : 'event';
   if (cmd.endsWith('Rel')) {
     if (at + dt <= until) timers.register(at + dt, { domain });
-  } else if (cmd.startsWith('reg')) timers.register(timeOf(t), { domain });
-  else timers.delete(timeOf(t), { domain });
+  } else if (cmd.startsWith('reg')) timers.register(dueOf(t), { domain });
+  else timers.delete(dueOf(t), { domain });
 };

@@ -66,7 +66,9 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
   const splits = new WatermarkCombiner();
   splits.add('split');
   let now = 0;
-  let nextTick = interval;
+  // No interval: nothing is emitted periodically.
+  const tickAfter = (time: Timestamp): Timestamp => (interval > 0 ? time + interval : MAX_TIMESTAMP);
+  let nextTick = tickAfter(0);
   const emit = (watermark: Timestamp | undefined): void => {
     if (watermark !== undefined) forward(splits.watermark('split', watermark), out);
   };
@@ -78,7 +80,7 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
     if (kind === 'punctuated') emit(generator.emit());
   };
   const tick = (): void => {
-    nextTick = now + interval;
+    nextTick = tickAfter(now);
     emit(generator.onTick(now).watermark);
     if (generator.idle) forward(splits.status('split', true), out);
     // The recorded operator emits at every tick; a tick of ours leaves that to the record count while records flow.

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { VectorOutput } from '../../../lib/testing/vector-form.ts';
+import type { VectorOutput, VectorStep } from '../../../lib/testing/vector-form.ts';
 import { openVector, runVector } from '../../../lib/testing/vectors.ts';
 import { families, goldenUrl, readFamily, type Family, type FamilyFile, type RecordedCase } from './vector-families.ts';
 
@@ -106,6 +106,29 @@ it('the table of families in test/golden/README.md is that of this run', async (
 it('every recorded file has its family', () => {
   const files = readdirSync(goldenUrl).filter((name) => name.endsWith('.json'));
   expect(families.map(({ file }) => file)).toEqual(files.sort());
+});
+
+describe('words of timers that the given cases do not use', () => {
+  const element = (...value: object[]) => ({ op: 'element', key: 'e', value, ts: 1 });
+  const play = async (onTimer: readonly object[], ...steps: VectorStep[]) =>
+    (await runVector('06-timers', { onTimer }, { name: 'x', config: {}, steps })).flat();
+
+  it('clear, and a timer at MIN', async () => {
+    const steps = [element({ cmd: 'inc' }, { cmd: 'clear' }, { cmd: 'inc' }, { cmd: 'regEvent', t: 'MIN' })] as const;
+    expect(await play([{ cmd: 'inc' }], ...steps, { op: 'watermark', ts: 2 })).toEqual([
+      { type: 'record', key: 'e', count: 1, ts: 1 },
+      { type: 'record', key: 'e', count: 1, ts: 1 },
+      { type: 'record', timer: 'event', key: 'e', at: 'MIN', wm: 2, pt: 0, ts: 'MIN' },
+      { type: 'record', key: 'e', count: 2, ts: 'MIN' },
+      { type: 'watermark', ts: 2 },
+    ]);
+  });
+
+  it('from: a command of earlier timers does nothing', async () => {
+    const onTimer = [{ cmd: 'regEventRel', dt: -5, until: 100, from: 10 }];
+    const came = await play(onTimer, element({ cmd: 'regEvent', t: 15 }), { op: 'watermark', ts: 20 });
+    expect(came.map(({ at }) => at)).toEqual([15, 10, 5, undefined]);
+  });
 });
 
 it('refuses a family it does not know', async () => {
