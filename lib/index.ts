@@ -13,6 +13,7 @@ export type {
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream } from './streams/data-stream.ts';
 export { KeyedStream } from './streams/keyed-stream.ts';
+export { JoinedStreams, MeetingStreams, WindowedMeeting } from './streams/joined-streams.ts';
 export { WindowedStream } from './streams/windowed-stream.ts';
 export type { PipeOptions } from './streams/parts.ts';
 export { DataStreamSink } from './streams/data-stream-sink.ts';
@@ -70,6 +71,7 @@ export {
   type Weekday,
 } from '../operators/windows/calendar-windows.ts';
 export type { CountWindowOptions } from '../operators/windows/count-windows.ts';
+export type { CoGroupFunction, JoinFunction } from '../operators/windows/co-group.ts';
 export { CumulativeEventTimeWindows } from '../operators/windows/cumulative-windows.ts';
 export { CountEvictor, DeltaEvictor, TimeEvictor, type EvictorOptions } from '../operators/windows/evictors.ts';
 export {

@@ -25,6 +25,8 @@ export { aggregate, reduce } from '../operators/aggregate.ts';
 export { asyncMap } from '../operators/async-map.ts';
 export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';
+export { coGroupWindow, joinWindow } from '../operators/windows/co-group.ts';
+export type { CoGroupFunction, CoGroupOptions, JoinFunction, Sided } from '../operators/windows/co-group.ts';
 export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/windows/window.ts';
 
 // ---------- conformance of one's own store, source and sink

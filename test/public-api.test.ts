@@ -60,10 +60,12 @@ test('millrace', () => {
     InputEvent
     InvariantError
     Job
+    JoinedStreams
     KeyedStream
     LevelStorage
     MAX_TIMESTAMP
     MIN_TIMESTAMP
+    MeetingStreams
     MemoryStorage
     NeverTrigger
     OutputEvent
@@ -84,6 +86,7 @@ test('millrace', () => {
     TumblingEventTimeWindows
     TumblingProcessingTimeWindows
     WatermarkStrategy
+    WindowedMeeting
     WindowedStream
     agent
     aggregatingState
@@ -160,6 +163,7 @@ test('millrace', () => {
     type CheckpointTimes
     type ClaimedRecord
     type Clock
+    type CoGroupFunction
     type CollectionOptions
     type CompiledAgent
     type Compression
@@ -219,6 +223,7 @@ test('millrace', () => {
     type JobMetrics
     type JobState
     type JobStatus
+    type JoinFunction
     type JournalEntry
     type JournalPosition
     type JournalRecord
@@ -396,8 +401,10 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     aggregate
     aggregateWindow
     asyncMap
+    coGroupWindow
     filter
     flatMap
+    joinWindow
     map
     processOperator
     processWindow
@@ -415,10 +422,13 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type AgentHarnessOptions
     type AgentRun
     type CallScript
+    type CoGroupFunction
+    type CoGroupOptions
     type CrashPoint
     type CrashingStorageOptions
     type HarnessOutput
     type HarnessSnapshot
+    type JoinFunction
     type LifeCounts
     type MakeStorage
     type MemoryCrash
@@ -431,6 +441,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type ScriptedChatModelOptions
     type ScriptedRequest
     type ScriptedSourceOptions
+    type Sided
     type SimulatedClockOptions
     type SimulatedSinkOptions
     type SimulatedSplits

@@ -99,7 +99,8 @@ export const directory = <T, P>(path: string, options: DirectoryOptions<T, P>): 
     readers: true,
   });
   const { format, match = '*', watch = false, order = 'time', settle = 0, onChanged = 'fail', readers = 1 } = options;
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw refusal('path', 'that of a directory', path);
+  if (typeof path !== 'string' || path === '' || path.includes('\0'))
+    throw refusal('path', 'that of a directory', path);
   callable('format', format);
   if (typeof match !== 'string' || match === '') throw refusal('match', 'a pattern such as `*.csv`', match);
   oneOf('order', order, ['time', 'name']);

@@ -18,6 +18,7 @@ import type { CountWindowOptions } from '../../operators/windows/count-windows.t
 import { collectSink } from '../../connectors/collect.ts';
 import { printSink, type PrintOptions } from '../../connectors/print.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
+import type { JoinedStreams } from './joined-streams.ts';
 import type { KeyedStream } from './keyed-stream.ts';
 import type { WindowedStream } from './windowed-stream.ts';
 import type { OperatorPlace, Origin } from './origin.ts';
@@ -174,10 +175,7 @@ export class DataStream<T> {
   union<U extends readonly unknown[]>(
     ...others: { readonly [N in keyof U]: DataStream<U[N]> }
   ): DataStream<T | U[number]> {
-    const origins = others.map((other: unknown) => {
-      if (!(other instanceof DataStream)) throw refusal('union', 'given streams', other);
-      return other.origin;
-    });
+    const origins = others.map((other) => given('union', other).origin);
     return new DataStream(this.#origin.union(origins));
   }
 
@@ -226,6 +224,34 @@ export class DataStream<T> {
    */
   countWindowAll(size: number, options: CountWindowOptions = {}): WindowedStream<T, ''> {
     return this.keyBy(() => '' as const).countWindow(size, options);
+  }
+
+  /**
+   * Joins this stream with another in windows: gives a result for each pair of values of one key and window. A stream
+   * may be joined with itself.
+   *
+   * @example
+   * const byCustomer = orders.join(orders).where(({ customer }) => customer).equalTo(({ customer }) => customer);
+   * const windows = byCustomer.window(TumblingEventTimeWindows.of('10s'));
+   * const pairs = windows.apply((one, other) => `${one.id},${other.id}`);
+   * console.log(await pairs.executeAndCollect()); // prints [ '1,1', '2,2', '3,3' ]
+   */
+  join<B>(other: DataStream<B>): JoinedStreams<T, B, 'join'> {
+    return this.#origin.environment.kinds.joined(this, given('join', other), 'join');
+  }
+
+  /**
+   * Brings this stream and another together in windows: gives a result for both sides of each key and window. What an
+   * outer join is can be made of it.
+   *
+   * @example
+   * const byCustomer = orders.coGroup(orders).where(({ customer }) => customer).equalTo(({ customer }) => customer);
+   * const sides = byCustomer.window(TumblingEventTimeWindows.of('1m'));
+   * const counts = sides.apply((left, right) => left.length + right.length);
+   * console.log(await counts.executeAndCollect()); // prints [ 4, 2 ]
+   */
+  coGroup<B>(other: DataStream<B>): JoinedStreams<T, B, 'coGroup'> {
+    return this.#origin.environment.kinds.joined(this, given('coGroup', other), 'coGroup');
   }
 
   /**
@@ -320,3 +346,9 @@ export class DataStream<T> {
     return values;
   }
 }
+
+/** Refuses what is no stream. */
+const given = <B>(method: string, other: DataStream<B>): DataStream<B> => {
+  if (!(other instanceof DataStream)) throw refusal(method, 'given a stream', other);
+  return other;
+};

@@ -50,6 +50,7 @@ export const harnessRunner = async <V extends Keyed>(
     const { op, ts } = step;
     switch (op) {
       case 'element':
+      case 'element2':
         return harness.element(made(step), timeOf(ts));
       case 'watermark':
         // It also handles a watermark again that equals the last one; ours would drop it.

@@ -14,6 +14,7 @@ import { keyGroupVectorRunner } from './vector-key-groups.ts';
 import { restartVectorRunner } from './vector-restart.ts';
 import { rollingVectorRunner } from './vector-rolling.ts';
 import { timerVectorRunner } from './vector-timers.ts';
+import { windowJoinVectorRunner } from './vector-window-joins.ts';
 import { windowVectorRunner } from './vector-windows.ts';
 import {
   timeOf,
@@ -156,6 +157,7 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '04': windowVectorRunner,
   '05': windowVectorRunner,
   '06': timerVectorRunner,
+  '07': windowJoinVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
   '10': keyGroupVectorRunner,
   '11': asyncVectorRunner,

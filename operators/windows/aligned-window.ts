@@ -19,7 +19,7 @@ import type { WindowParts } from './window-parts.ts';
 export const alignedWindow =
   <T, P, C, O, W, S extends StateSpec, K extends Key>(
     { sizeMs, slideMs, offsetMs }: FixedWindows,
-    { makeContents, fn, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
+    { makeContents, fn, spreads, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
   ): Operator<T, O> =>
   (context) => {
     const contents = makeContents(context);
@@ -33,7 +33,7 @@ export const alignedWindow =
       if (timestamp === due) fire(start);
       if (timestamp >= due + latenessMs) clear(start, timestamp > due); // It stayed, so it is written down as fired.
     });
-    const call = new WindowCall({ context, timers, fn });
+    const call = new WindowCall({ context, timers, fn, spreads });
     const fire = (start: Timestamp): void => {
       const pane = panes.get(start);
       if (pane === undefined) return;

@@ -55,7 +55,7 @@ class GeneralWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implement
   constructor(
     context: OperatorContext<O>,
     { assigner, trigger }: WindowRules<T>,
-    { makeContents, fn, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
+    { makeContents, fn, spreads, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
   ) {
     this.#context = context;
     this.#assigner = assigner;
@@ -69,7 +69,7 @@ class GeneralWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implement
     const isOwn = ({ window }: Pane, time: Timestamp, domain: TimeDomain): boolean =>
       domain === assigner.time && time === this.#goesAt(window);
     this.#trigger = new TriggerCall({ context, trigger, timers: this.#timers, isOwn });
-    this.#call = new WindowCall({ context, timers: this.#timers, fn });
+    this.#call = new WindowCall({ context, timers: this.#timers, fn, spreads });
     this.#late = lateRecords(context, lateTag);
   }
 

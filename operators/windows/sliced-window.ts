@@ -44,7 +44,7 @@ class SlicedWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implements
   constructor(
     context: OperatorContext<O>,
     slices: Slices,
-    { makeContents, fn, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
+    { makeContents, fn, spreads, latenessMs, lateTag }: WindowParts<T, P, C, O, W, S, K>,
   ) {
     this.#uid = context.uid;
     this.#slices = slices;
@@ -52,7 +52,7 @@ class SlicedWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implements
     this.#contents = makeContents(context);
     this.#panes = context.state(this.#contents.panes);
     this.#timers = context.derivedTimers((timer) => this.#onTimer(timer));
-    this.#call = new WindowCall({ context, timers: this.#timers, fn });
+    this.#call = new WindowCall({ context, timers: this.#timers, fn, spreads });
     this.#late = lateRecords(context, lateTag);
   }
 

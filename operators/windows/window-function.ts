@@ -63,6 +63,8 @@ export interface WindowCallOptions<C, O, W, S extends StateSpec, K extends Key> 
   /** Says what the watermark is. */
   readonly timers: { readonly watermark: Timestamp };
   readonly fn: ProcessWindowFunction<C, O, W, S, K>;
+  /** What the function returns is a list, whose members leave one by one. @defaultValue false */
+  readonly spreads?: boolean | undefined;
 }
 
 /** Calls a window function for the current key. */
@@ -71,6 +73,7 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   readonly #context: OperatorContext<O>;
   readonly #timers: { readonly watermark: Timestamp };
   readonly #user: ProcessWindowObject<C, O, W, S, K>;
+  readonly #spreads: boolean;
   readonly #windowStates: MapState<number, W> | undefined;
   #window: TimeWindow = { start: MIN_TIMESTAMP, end: MIN_TIMESTAMP };
   /** That of a result. */
@@ -79,9 +82,10 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   #left: number | undefined;
   #windowState: W | undefined;
 
-  constructor({ context, timers, fn }: WindowCallOptions<C, O, W, S, K>) {
+  constructor({ context, timers, fn, spreads = false }: WindowCallOptions<C, O, W, S, K>) {
     this.#context = context;
     this.#timers = timers;
+    this.#spreads = spreads;
     // A function is the short form of `process`.
     this.#user = typeof fn === 'function' ? { process: fn as ProcessWindowObject<C, O, W, S, K>['process'] } : fn;
     this.state = openStates(context, this.#user.state);
@@ -97,7 +101,8 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
     this.#left = undefined; // What throws need not come here: the job is over.
     const result = refuseThenable(returned, 'the window function', this.#context.uid);
     if (this.#windowState !== undefined) this.#windowStates?.set(slot, this.#windowState);
-    if (result !== undefined) this.#context.output.emit(result, timestamp);
+    if (this.#spreads) this.#emitEach(result, timestamp);
+    else if (result !== undefined) this.#context.output.emit(result, timestamp);
   }
 
   clear(window: TimeWindow, slot: number, timestamp = lastOf(window)): void {
@@ -143,6 +148,12 @@ export class WindowCall<C, O, W, S extends StateSpec, K extends Key> implements 
   };
 
   readonly now = (): Timestamp => this.#context.now();
+
+  #emitEach(results: unknown, timestamp: Timestamp): void {
+    // The operator that asks for it gives a list.
+    for (const result of results as readonly O[])
+      this.#context.output.emit(refuseThenable(result, 'the window function', this.#context.uid), timestamp);
+  }
 
   #refusal(value: unknown): StreamError {
     const { uid } = this.#context;

@@ -9,6 +9,8 @@ import type { ProcessWindowFunction } from './window-function.ts';
 export interface WindowParts<T, P, C, O, W, S extends StateSpec, K extends Key> {
   readonly makeContents: MakeContents<T, P, C>;
   readonly fn: ProcessWindowFunction<C, O, W, S, K>;
+  /** What the function returns is a list, whose members leave one by one. */
+  readonly spreads?: boolean | undefined;
   readonly latenessMs: number;
   readonly lateTag: OutputTag<T> | undefined;
 }

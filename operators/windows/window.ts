@@ -135,8 +135,8 @@ export const processWindow = <T, O, W, S extends StateSpec, K extends Key = Key>
     fn,
   });
 
-/** What tells the three from each other. */
-interface WindowKind<T, P, C, O, W, S extends StateSpec, K extends Key> {
+/** What tells one kind of window operator from another. */
+export interface WindowKind<T, P, C, O, W, S extends StateSpec, K extends Key> {
   readonly contents: MakeContents<T, P, C>;
   /**
    * What their contents can be merged for: windows that meet, whose elements come in the order of the windows, or
@@ -146,17 +146,19 @@ interface WindowKind<T, P, C, O, W, S extends StateSpec, K extends Key> {
   /** Makes the same of all values of a window at once. */
   readonly fold: (uid: string) => Fold<T, C>;
   readonly fn: ProcessWindowFunction<C, O, W, S, K>;
+  /** What the function returns is a list, whose members leave one by one. @defaultValue false */
+  readonly spreads?: boolean | undefined;
 }
 
-/** The operator for what is asked. */
-const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
+/** The operator for what is asked. `O` is what leaves. */
+export const windowOperator = <T, P, C, O, W, S extends StateSpec, K extends Key>(
   { assigner, trigger = assigner.defaultTrigger, evictor, allowedLateness = 0, lateTag }: WindowOptions<T>,
-  { contents: makeContents, merges, fold, fn }: WindowKind<T, P, C, O, W, S, K>,
+  { contents: makeContents, merges, fold, fn, spreads }: WindowKind<T, P, C, O, W, S, K>,
 ): Operator<T, O> => {
   const latenessMs = durationMs('allowedLateness', allowedLateness);
   const hasOwnState = typeof fn === 'object' && (fn.windowState !== undefined || fn.clear !== undefined);
   if (assigner.merging === true) checkMerging({ trigger, merges: evictor !== undefined || merges !== 'nothing', fn });
-  const rest = { fn, latenessMs, lateTag };
+  const rest = { fn, spreads, latenessMs, lateTag };
   const rules = { assigner, trigger };
   if (evictor !== undefined) return generalWindow(rules, { ...rest, makeContents: evictingContents(evictor, fold) });
   const parts = { ...rest, makeContents };

@@ -84,8 +84,14 @@ test('patterns', () => {
     ['.x/*', ['.x/a', '.x/.b'], ['x/a']],
   ];
   for (const [pattern, yes, no] of cases) {
-    expect(yes.filter((path) => !globTest(pattern)(path)), pattern).toEqual([]);
-    expect(no.filter((path) => globTest(pattern)(path)), pattern).toEqual([]);
+    expect(
+      yes.filter((path) => !globTest(pattern)(path)),
+      pattern,
+    ).toEqual([]);
+    expect(
+      no.filter((path) => globTest(pattern)(path)),
+      pattern,
+    ).toEqual([]);
   }
 });
 
