@@ -20,7 +20,7 @@ import {
 } from '../../lib/core/options.ts';
 import { ownBatch } from '../../lib/core/own-batch.ts';
 import { listFiles, type FoundFile } from './directory-listing.ts';
-import { FinishedFiles } from './finished-files.ts';
+import { FinishedFiles, type OnChanged } from './finished-files.ts';
 import { globTest } from './glob.ts';
 
 export interface DirectoryOptions<T, P> {
@@ -45,9 +45,10 @@ export interface DirectoryOptions<T, P> {
   readonly settle?: Duration | undefined;
   /**
    * What to do with a file that was read and has another length or time since: fail with `INPUT_CHANGED`, read all of
-   * it as a new one, or nothing. @defaultValue 'fail'
+   * it as a new one, nothing, or go on behind its last record, for files that grow; those are best read with
+   * `lastLine: 'wait'`. @defaultValue 'fail'
    */
-  readonly onChanged?: 'fail' | 'read' | 'ignore' | undefined;
+  readonly onChanged?: OnChanged | undefined;
   /**
    * How many files are read side by side: each of these is a split, with a share of the files by their names, from 1.
    * @defaultValue 1
@@ -66,7 +67,7 @@ export interface DirectoryPosition<P> {
 interface DirectoryParts<T, P> {
   readonly path: string;
   readonly order: 'time' | 'name';
-  readonly onChanged: 'fail' | 'read' | 'ignore';
+  readonly onChanged: OnChanged;
   readonly matches: (name: string) => boolean;
   readonly watchMs: number | undefined;
   readonly settleMs: number;
@@ -104,7 +105,7 @@ export const directory = <T, P>(path: string, options: DirectoryOptions<T, P>): 
   callable('format', format);
   if (typeof match !== 'string' || match === '') throw refusal('match', 'a pattern such as `*.csv`', match);
   oneOf('order', order, ['time', 'name']);
-  oneOf('onChanged', onChanged, ['fail', 'read', 'ignore']);
+  oneOf('onChanged', onChanged, ['fail', 'read', 'resume', 'ignore']);
   integer('readers', readers, { min: 1, max: 1024 });
   const watchMs = watch === false ? undefined : durationMs('watch', watch, { min: 1 });
   const settleMs = durationMs('settle', settle);
@@ -141,6 +142,8 @@ interface OpenFile<T, P> {
   readonly reader: SourceReader<T, P>;
   /** What was read of it and not handed out. */
   ahead: SourceBatch<T, P> | undefined;
+  /** Behind what was read of it, where that is to be remembered. */
+  end: P | undefined;
 }
 
 class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
@@ -195,6 +198,10 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
     await this.#open?.reader.committed?.(position);
   }
 
+  get #goesOn(): boolean {
+    return this.#parts.onChanged === 'resume';
+  }
+
   #next(open: OpenFile<T, P>, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> {
     const { ahead } = open;
     open.ahead = undefined;
@@ -202,9 +209,12 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
   }
 
   /** The lists of a batch may be used again by its source while the next is read. */
-  async #readOwn({ reader, file }: OpenFile<T, P>, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> {
-    const batch = await reader.read(signal);
-    return batch && ownBatch(batch, `file "${file.name}" of a directory`);
+  async #readOwn(open: OpenFile<T, P>, signal: AbortSignal): Promise<SourceBatch<T, P> | undefined> {
+    const batch = await open.reader.read(signal);
+    if (batch === undefined) return undefined;
+    const own = ownBatch(batch, `file "${open.file.name}" of a directory`);
+    if (this.#goesOn) open.end = own.position(own.values.length);
+    return own;
   }
 
   /**
@@ -234,7 +244,7 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
 
   /** Opens the next file, or looks for some. False at the end. */
   async #openNext(signal: AbortSignal): Promise<boolean> {
-    const { file: resumed, position } = this.#resumed ?? {};
+    const { file: resumed, position: place } = this.#resumed ?? {};
     this.#resumed = undefined;
     const name = resumed ?? this.#queue.shift()?.name;
     if (name !== undefined) {
@@ -246,8 +256,10 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
       const [split, ...more] = await source.splits(signal);
       if (split === undefined || more.length > 0 || !source.replayable)
         throw refusedResult('format', 'a source with one split that can be read again', source.name);
+      // What was remembered is a position of this format.
+      const position = resumed === undefined && this.#goesOn ? (this.#finished.endOf(name) as P | undefined) : place;
       const reader = await source.open(split, position, signal, this.#clock);
-      this.#open = { file: file ?? { name, size: 0, timeMs: 0 }, source, reader, ahead: undefined };
+      this.#open = { file: file ?? { name, size: 0, timeMs: 0 }, source, reader, ahead: undefined, end: position };
       return true;
     }
     const { watchMs } = this.#parts;
@@ -284,7 +296,7 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
 
   async #finish(open: OpenFile<T, P>): Promise<void> {
     this.#open = undefined;
-    this.#finished.add(open.file);
+    this.#finished.add(open.file, this.#goesOn ? open.end : undefined);
     await closeFile(open);
   }
 }

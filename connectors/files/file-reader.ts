@@ -24,6 +24,8 @@ export interface FileReaderOptions {
    * `endsHere` says that nothing comes any more. @defaultValue false
    */
   readonly follows?: boolean | undefined;
+  /** The end of the file ends a record that has no newline. @defaultValue true */
+  readonly takesPartial?: boolean | undefined;
 }
 
 /** A record and where it ends. */
@@ -196,6 +198,11 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
     }
   }
 
+  /** What is left without a newline is a record. */
+  get #takesRest(): boolean {
+    return this.#ended && this.#options.takesPartial !== false;
+  }
+
   /** Whole records at the start of what is not consumed, at most `count`. */
   #find(count: number): FoundRecord[] {
     const bytes = this.#buffer.subarray(0, this.#end);
@@ -244,13 +251,13 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
    */
   #endOf(bytes: Buffer, start: number, first: boolean): number {
     const searched = first ? Math.max(this.#searched, start) : start;
-    const end = this.#parser.end(bytes, { start, searched, ended: this.#ended });
+    const end = this.#parser.end(bytes, { start, searched, ended: this.#takesRest });
     const isWhole = end >= 0 && end - start <= this.#options.lineBytesMax;
     if (isWhole || start === bytes.length) return isWhole && start < bytes.length ? end : -1;
     if (first) this.#searched = bytes.length;
-    if (!this.#ended && bytes.length - start <= this.#options.lineBytesMax) return -1;
+    if (!this.#takesRest && bytes.length - start <= this.#options.lineBytesMax) return -1;
     const line = bytes.indexOf(newline, start);
-    if (line >= 0 || this.#ended) return line < 0 ? bytes.length : line;
+    if (line >= 0 || this.#takesRest) return line < 0 ? bytes.length : line;
     if (first) this.#beginLong(bytes, start);
     return -1;
   }
@@ -265,7 +272,7 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
   #endOfLong(bytes: Buffer, { offset, text }: LongLine): FoundRecord | undefined {
     const at = bytes.indexOf(newline, this.#start);
     const next = at < 0 ? bytes.length : at + 1;
-    if (at >= 0 || this.#ended) {
+    if (at >= 0 || this.#takesRest) {
       const nextOffset = this.#offset + next - this.#start;
       const line = this.#line + 1;
       return { text, line, offset, next, nextOffset, lines: 1, tooLong: true, bytes: () => Buffer.from(text) };

@@ -32,6 +32,11 @@ export interface FileSourceOptions {
    */
   readonly lineBytesMax?: number | undefined;
   /**
+   * What a last line without newline is: a record, or one that is still being written, which waits for whoever reads
+   * the file again from there. @defaultValue 'take'
+   */
+  readonly lastLine?: 'take' | 'wait' | undefined;
+  /**
    * How the files are compressed: `auto` goes by their names (`.gz`, `.zst`). A position counts bytes of content, and a
    * restart reads a compressed file again from its start up to there. zstd needs the package `fzstd`, which does not
    * compare checksums. @defaultValue 'auto'
@@ -62,6 +67,7 @@ export const fileOptionNames = {
   onSkipped: true,
   batchSize: true,
   lineBytesMax: true,
+  lastLine: true,
   compression: true,
 } as const;
 
@@ -77,9 +83,10 @@ const defaultLineBytesMax = 256 * 1024 * 1024;
 
 /** @internal */
 export const fileSource = <T>(parts: FileSourceParts<T>): FileSource<T> => {
-  const { user, name, path, format, compression = 'auto' } = parts;
+  const { user, name, path, format, compression = 'auto', lastLine = 'take' } = parts;
   const { settings, skipped } = readerSettings(user, parts);
   oneOf('compression', compression, compressions);
+  oneOf('lastLine', lastLine, ['take', 'wait']);
   const paths = pathsOf(path);
   return {
     name,
@@ -95,7 +102,8 @@ export const fileSource = <T>(parts: FileSourceParts<T>): FileSource<T> => {
       signal.throwIfAborted();
       const parser = await format.open(file);
       const input = await contentOf(file, await openInput(file), compression);
-      return FileReader.open({ ...settings, file }, { input, parser }, position);
+      const options = { ...settings, file, takesPartial: lastLine === 'take' };
+      return FileReader.open(options, { input, parser }, position);
     },
   };
 };

@@ -20,7 +20,7 @@ import { Generations, type Generation } from './generations.ts';
 import type { LineFormat } from './record-format.ts';
 import { textFormat } from './text-lines.ts';
 
-export interface TailOptions<T> extends Omit<FileSourceOptions, 'compression'>, SchemaOptions<T> {
+export interface TailOptions<T> extends Omit<FileSourceOptions, 'compression' | 'lastLine'>, SchemaOptions<T> {
   /** What a line is: a text, or a value of JSON, which a schema checks. @defaultValue 'text' */
   readonly format?: 'text' | 'json' | undefined;
   /** How often to look whether the file has grown. @defaultValue '1s' */
@@ -63,7 +63,7 @@ interface TailParts<T> {
  * // `await logs.execute()` runs until the job is stopped.
  */
 export const tail = <T = string>(path: string, options: TailOptions<T> = {}): Source<T, TailPosition> => {
-  const { compression: _, ...names } = fileOptionNames;
+  const { compression: _, lastLine: __, ...names } = fileOptionNames;
   knownOptions('tail', options, { ...names, schema: true, format: true, poll: true, rotated: true, onLost: true });
   const { format = 'text', schema, poll = '1s', rotated, onLost = 'fail' } = options;
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw refusal('path', 'the path of a file', path);

@@ -2,7 +2,7 @@
 import type { Source, SourceReader } from '../../../lib/core/connector.ts';
 import type { DirectoryPosition } from '../../../connectors/files/directory.ts';
 import type { FilePosition } from '../../../connectors/files/file-position.ts';
-import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -134,6 +134,50 @@ describe('watched', () => {
   });
 });
 
+test('files that grow, with a line that waits for its newline, and restarts at any record', async () => {
+  const step = fc.constantFrom('a', 'b', 'half', 'restart', 'read');
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
+      const path = await makeDirectory({});
+      const growing = directory(path, {
+        format: (file) => textLines(file, { batchSize: 2, lastLine: 'wait' }),
+        onChanged: 'resume',
+      });
+      const counts = { a: 0, b: 0 };
+      const seen: string[] = [];
+      let position: Position | undefined;
+      let reader = await growing.open('reader 0', undefined, signal);
+      const readOn = async (): Promise<void> => {
+        const batch = await reader.read(signal);
+        const count = Math.min(1, batch?.values.length ?? 0);
+        seen.push(...(batch?.values.slice(0, count) ?? []));
+        if (batch !== undefined) position = structuredClone(batch.position(count));
+        await restart(); // Each read is one of a new life, so what it looks for is there.
+      };
+      const restart = async (): Promise<void> => {
+        await reader.close();
+        reader = await growing.open('reader 0', position, signal);
+      };
+      for (const each of steps) {
+        if (each === 'a' || each === 'b') await appendFile(join(path, each), `${each}${counts[each]++}\n`);
+        else if (each === 'half') {
+          await appendFile(join(path, 'a'), `a${counts.a++}`);
+          await readOn();
+          await appendFile(join(path, 'a'), '\n');
+        } else if (each === 'restart') await restart();
+        else await readOn();
+      }
+      for (let rest = counts.a + counts.b - seen.length; rest > 0; rest -= 1) await readOn();
+      await reader.close();
+      const expected = [...Array(counts.a).keys()].map((n) => `a${n}`);
+      expect(seen.filter((line) => line.startsWith('a'))).toEqual(expected);
+      expect(seen.length).toBe(counts.a + counts.b);
+      expect(new Set(seen).size).toBe(seen.length);
+    }),
+    { numRuns: 40 },
+  );
+});
+
 describe('what was read', () => {
   test('is not read again, is forgotten when it is gone, and may be gone behind its last record', async () => {
     const path = await makeDirectory({ a: '1\n2\n3\n', b: '4\n' });
@@ -147,7 +191,7 @@ describe('what was read', () => {
     await put(path, 'c', '5\n', 2000);
     const more = await readAll(source, positions[3]);
     expect(more.values).toEqual(['5']);
-    expect(more.positions[0]?.finished.split('\0').filter((_, index) => index % 2 === 0)).toEqual(['b', 'c', '']);
+    expect(more.positions[0]?.finished.split('\0').filter((_, index) => index % 3 === 0)).toEqual(['b', 'c', '']);
     await put(path, 'a', '6\n', 2001);
     expect((await readAll(source, more.positions[0])).values).toEqual(['6']);
   });
