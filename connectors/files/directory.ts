@@ -20,6 +20,7 @@ import {
 } from '../../lib/core/options.ts';
 import { ownBatch } from '../../lib/core/own-batch.ts';
 import { listFiles, type FoundFile } from './directory-listing.ts';
+import { DroppedSum } from './dropped-sum.ts';
 import { FinishedFiles, type OnChanged } from './finished-files.ts';
 import { globTest } from './glob.ts';
 
@@ -72,6 +73,7 @@ interface DirectoryParts<T, P> {
   readonly watchMs: number | undefined;
   readonly settleMs: number;
   readonly sourceOf: (file: string) => Source<T, P>;
+  readonly dropped: DroppedSum;
 }
 
 /**
@@ -110,27 +112,20 @@ export const directory = <T, P>(path: string, options: DirectoryOptions<T, P>): 
   const watchMs = watch === false ? undefined : durationMs('watch', watch, { min: 1 });
   const settleMs = durationMs('settle', settle);
   const matchesPattern = globTest(match);
-  const counted = new Set<Source<T, P>>();
-  let droppedBefore = 0;
+  const dropped = new DroppedSum();
   return {
     name: 'directory',
     replayable: true,
     get dropped() {
-      return [...counted].reduce((sum, { dropped = 0 }) => sum + dropped, droppedBefore);
+      return dropped.sum;
     },
     splits: async () => Array.from({ length: readers }, (_, index) => `reader ${index}`),
     async open(split, position, signal, clock = systemClock) {
       signal.throwIfAborted();
       const share = Number(split.replace(/^reader /, ''));
       const matches = (name: string): boolean => matchesPattern(name) && crc32(name) % readers === share;
-      const sourceOf = (file: string): Source<T, P> => {
-        for (const each of counted) droppedBefore += each.dropped ?? 0;
-        counted.clear();
-        const source = format(join(path, file));
-        counted.add(source);
-        return source;
-      };
-      const parts = { path, order, onChanged, watchMs, settleMs, matches, sourceOf };
+      const sourceOf = (file: string): Source<T, P> => format(join(path, file));
+      const parts = { path, order, onChanged, watchMs, settleMs, matches, sourceOf, dropped };
       return new DirectoryReader<T, P>(parts, position, clock);
     },
   };
@@ -190,7 +185,7 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#open !== undefined) await closeFile(this.#open);
+    if (this.#open !== undefined) await this.#closeFile(this.#open);
   }
 
   async committed({ file, position }: DirectoryPosition<P>): Promise<void> {
@@ -259,6 +254,7 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
       // What was remembered is a position of this format.
       const position = resumed === undefined && this.#goesOn ? (this.#finished.endOf(name) as P | undefined) : place;
       const reader = await source.open(split, position, signal, this.#clock);
+      this.#parts.dropped.begin(source);
       this.#open = { file: file ?? { name, size: 0, timeMs: 0 }, source, reader, ahead: undefined, end: position };
       return true;
     }
@@ -297,12 +293,13 @@ class DirectoryReader<T, P> implements SourceReader<T, DirectoryPosition<P>> {
   async #finish(open: OpenFile<T, P>): Promise<void> {
     this.#open = undefined;
     this.#finished.add(open.file, this.#goesOn ? open.end : undefined);
-    await closeFile(open);
+    await this.#closeFile(open);
+  }
+
+  /** The source of a file is asked for anew by each life of the job, so it ends with its reader. */
+  async #closeFile({ reader, source }: OpenFile<T, P>): Promise<void> {
+    await reader.close();
+    this.#parts.dropped.end(source);
+    await source.close?.();
   }
 }
-
-/** The source of a file is asked for anew by each life of the job, so it ends with its reader. */
-const closeFile = async <T, P>({ reader, source }: OpenFile<T, P>): Promise<void> => {
-  await reader.close();
-  await source.close?.();
-};

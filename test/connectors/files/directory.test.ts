@@ -229,6 +229,22 @@ test('a malformed line comes behind what stands before it, and skipped ones of a
   expect(skipping.dropped).toBe(2);
 });
 
+test('what is skipped side by side is counted once', async () => {
+  const content = 'long\n1\nlong\n2\n';
+  const path = await makeDirectory({ a: content, b: content, c: content, d: content });
+  const options = { lineBytesMax: 1, onMalformed: 'skip', batchSize: 1 } as const;
+  const source = directory(path, { readers: 4, format: (file) => textLines(file, options) });
+  const readers = [];
+  for (const split of await source.splits(signal)) readers.push(await source.open(split, undefined, signal));
+  let open = readers.length;
+  while (open > 0) {
+    open = 0;
+    for (const reader of readers) if ((await reader.read(signal)) !== undefined) open += 1;
+  }
+  for (const reader of readers) await reader.close();
+  expect(source.dropped).toBe(8);
+});
+
 test('any files that come at any time, with restarts at any record, are read once each', async () => {
   const file = fc.record({ lines: fc.nat(4), arrives: fc.nat(6) });
   await fc.assert(
