@@ -46,17 +46,24 @@ export const hybridSource = <T>(first: Source<T>, ...then: readonly HybridPart<T
   if (then.length === 0) throw refusal('then', 'one source or more, to be read behind the first', undefined);
   const parts: readonly HybridPart<T>[] = [first, ...then];
   const made = new Map<number, Source<T>>();
-  const sourceOf = (part: number, ends: SplitEnds): Source<T> => {
+  let droppedBefore = 0;
+  const sourceOf = async (part: number, ends: SplitEnds): Promise<Source<T>> => {
     const each = parts[part] ?? first;
     const source = typeof each === 'function' ? checkPart(resultWith('then', each(ends), ['splits', 'open'])) : each;
+    const before = made.get(part);
     made.set(part, source);
+    if (before !== undefined && before !== source) {
+      // Of another life of the job, which had it made for itself.
+      droppedBefore += before.dropped ?? 0;
+      await before.close?.();
+    }
     return source;
   };
   return {
     name: 'hybrid',
     replayable: true,
     get dropped() {
-      return [...made.values()].reduce((sum, { dropped = 0 }) => sum + dropped, 0);
+      return [...made.values()].reduce((sum, { dropped = 0 }) => sum + dropped, droppedBefore);
     },
     splits: async () => [splitName],
     async open(_split, position, signal, clock) {
@@ -76,7 +83,7 @@ const checkPart = <T>(part: Source<T>): Source<T> => {
 };
 
 interface HybridOptions<T> {
-  readonly sourceOf: (part: number, ends: SplitEnds) => Source<T>;
+  readonly sourceOf: (part: number, ends: SplitEnds) => Promise<Source<T>>;
   readonly partsMax: number;
   readonly clock: Clock | undefined;
 }
@@ -173,7 +180,7 @@ class HybridReader<T> implements SourceReader<T, HybridPosition> {
   }
 
   async #openPart(signal: AbortSignal): Promise<OpenPart<T>> {
-    const source = this.#options.sourceOf(this.#part, this.#before);
+    const source = await this.#options.sourceOf(this.#part, this.#before);
     const names = await source.splits(signal);
     const isLast = this.#part + 1 === this.#options.partsMax;
     if (isLast && names.length > 1)

@@ -96,6 +96,21 @@ test('commits go to the part that is read, and closing to all that were', async 
   expect({ committed, closed }).toEqual({ committed: [['a', 1]], closed: ['a', 'b'] });
 });
 
+test('what a part has dropped in another life still counts, and its source of that life is closed', async () => {
+  let closed = 0;
+  const source = hybridSource(numbers(0, 1), () => ({
+    ...numbers(1, 1),
+    dropped: 1,
+    close: async () => void (closed += 1),
+  }));
+  for (const lives of [1, 2, 3]) {
+    expect((await readAll(source)).values.length).toBe(2);
+    expect([source.dropped, closed]).toEqual([lives, lives - 1]);
+  }
+  await source.close?.();
+  expect(closed).toBe(3);
+});
+
 test('a failure of a part is that of the source, behind what came before', async () => {
   const path = await make('a\n');
   const source = hybridSource(textLines(path), textLines(`${path}.missing`));
