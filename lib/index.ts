@@ -107,6 +107,7 @@ export type {
   AggregatingState,
   ListState,
   MapState,
+  MapStateOptions,
   ReducingState,
   StateDescriptor,
   StateKind,

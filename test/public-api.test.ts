@@ -242,6 +242,7 @@ test('millrace', () => {
     type Lsn
     type MalformedLine
     type MapState
+    type MapStateOptions
     type MemoryObject
     type MemoryPath
     type MemoryRef

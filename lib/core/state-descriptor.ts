@@ -7,7 +7,7 @@
 import type { Key } from './key.ts';
 import { aggregator, type AggregateFunction, type ReduceFunction } from './aggregate-function.ts';
 import { isThenable, refusedPromise } from './errors.ts';
-import { callable, withMethods } from './options.ts';
+import { callable, refusal, withMethods } from './options.ts';
 import { looseCopy } from './own-copy.ts';
 
 export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating';
@@ -24,6 +24,8 @@ export interface StateDescriptor<H> {
   readonly indexed?: boolean | undefined;
   /** @internal Reducing and aggregating states only. */
   readonly combine?: Combine | undefined;
+  /** Maps only: entries stand in the order of their keys. */
+  readonly ordered?: boolean | undefined;
   /** @internal See `scattered`. */
   readonly scattered?: boolean | undefined;
   /** See `StateOptions`. */
@@ -97,6 +99,13 @@ export interface StateOptions {
   readonly inPlace?: boolean | undefined;
 }
 
+export interface MapStateOptions extends StateOptions {
+  /** An index of the keys, so that they can be listed. @defaultValue true */
+  readonly indexed?: boolean | undefined;
+  /** Entries are kept in the order of their keys, for `range`. @defaultValue false: in order of insertion */
+  readonly ordered?: boolean | undefined;
+}
+
 interface KeyedHandle {
   /** Forgets what the current key holds. */
   clear(): void;
@@ -148,10 +157,22 @@ export interface MapState<K extends string | number, V> extends KeyedHandle {
   set(key: K, value: V): void;
   /** Forgets an entry; an unknown one is no error. */
   delete(key: K): void;
-  /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
+  /**
+   * In order of insertion, or of the keys where the map is ordered. Throws for a map made with `{ indexed: false }`.
+   */
   keys(): Iterable<K>;
-  /** In order of insertion. Throws for a map made with `{ indexed: false }`. */
+  /**
+   * In order of insertion, or of the keys where the map is ordered. Throws for a map made with `{ indexed: false }`.
+   */
   entries(): Iterable<[K, V]>;
+  /**
+   * Gives the entries from a key on and in front of another, in order of their keys: numbers by size, then texts by
+   * their code points. Undefined is no bound. What it costs grows with what it gives and the logarithm of the map.
+   * Throws unless the map was made with `{ ordered: true }`.
+   */
+  range(from: K | undefined, to: K | undefined): Iterable<[K, V]>;
+  /** Whether the current key has no entry. Throws for a map made with `{ indexed: false }`. */
+  isEmpty(): boolean;
   /**
    * Visits every entry of every key, indexed or not, with its key current; `value` reads it. Allowed in `open` only.
    */
@@ -302,6 +323,9 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
  * meant for maps whose keys are shared by many keys of the stream (the windows of panes, say): entries are kept by them
  * first, and one that shares its key with no other takes several times the memory of one in a map with an index.
  *
+ * `ordered: true` (default false) keeps entries in the order of their keys, so that `range` finds those between two
+ * keys. Up to 64 of them are stored together, and are written together when one has changed.
+ *
  * @example
  * const firsts = orders.keyBy(() => 'all').process({
  *   emits: type<number>(),
@@ -313,15 +337,22 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
  *   },
  * });
  * console.log(await firsts.executeAndCollect()); // prints [ 1, 2 ]
+ *
+ * const near = orders.keyBy(() => 'all').process({
+ *   emits: type<readonly number[]>(),
+ *   state: { byTime: mapState<number, number>('by-time', { ordered: true }) },
+ *   process({ id, ts }, ctx) {
+ *     ctx.emit([...ctx.state.byTime.range(ts - 5_000, ts)].map(([, earlier]) => earlier));
+ *     ctx.state.byTime.set(ts, id);
+ *   },
+ * });
+ * console.log(await near.executeAndCollect()); // prints [ [], [ 1 ], [] ]
  */
 export const mapState = <K extends string | number, V>(
   name: string,
-  options: StateOptions & { readonly indexed?: boolean | undefined } = {},
-): StateDescriptor<MapState<K, V>> => ({
-  kind: 'map',
-  name,
-  version: options.version ?? 1,
-  migrate: options.migrate,
-  inPlace: options.inPlace,
-  indexed: options.indexed ?? true,
-});
+  options: MapStateOptions = {},
+): StateDescriptor<MapState<K, V>> => {
+  const { version = 1, migrate, inPlace, indexed = true, ordered = false } = options;
+  if (ordered && !indexed) throw refusal('indexed', "true or left out with `ordered: true`: it is the map's order", false);
+  return { kind: 'map', name, version, migrate, inPlace, indexed, ...(ordered && { ordered }) };
+};

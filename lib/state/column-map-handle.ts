@@ -5,7 +5,8 @@ import type { Key } from '../core/key.ts';
 import type { MapState } from '../core/state-descriptor.ts';
 import { ColumnHandle } from './column-handle.ts';
 import { forEachEntry } from './held-rows.ts';
-import { mapSub, needIndex, type MapSub } from './map-handle.ts';
+import { mapSub, needIndex, needOrder } from './map-handle.ts';
+import type { MapSub } from './sub-order.ts';
 
 export class ColumnMapState<K extends MapSub, V> extends ColumnHandle implements MapState<K, V> {
   get(key: K): V | undefined {
@@ -26,6 +27,14 @@ export class ColumnMapState<K extends MapSub, V> extends ColumnHandle implements
 
   entries(): Iterable<[K, V]> {
     throw needIndex(this.table, 'entries');
+  }
+
+  isEmpty(): boolean {
+    throw needIndex(this.table, 'isEmpty');
+  }
+
+  range(): Iterable<[K, V]> {
+    throw needOrder(this.table);
   }
 
   clear(): void {

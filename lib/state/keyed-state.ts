@@ -20,6 +20,7 @@ import { KeyedCombiningState } from './combining-handle.ts';
 import { CutSink, Epochs } from './state-table.ts';
 import { KeyedListState, listCodec } from './list-handle.ts';
 import { KeyedMapState, mapCodec } from './map-handle.ts';
+import { KeyedOrderedMapState, orderedMapCodec } from './ordered-map-handle.ts';
 import { KeyedValueState } from './value-handle.ts';
 import { RowTable } from './row-table.ts';
 import { integer } from '../core/options.ts';
@@ -57,6 +58,8 @@ export interface RegisteredState {
   readonly version: number;
   /** Of a map: whether it has an index. True for the other kinds. */
   readonly indexed: boolean;
+  /** Of a map whose entries are in order. */
+  readonly ordered?: true | undefined;
 }
 
 /** Share of `cacheMax` that is left after an eviction. */
@@ -118,8 +121,8 @@ export class WorkingSet {
   /** All states, in the order of their registration. */
   states(): RegisteredState[] {
     return this.#tables.map(({ options: { operator, state, descriptor } }) => {
-      const { kind, name, version, indexed = true } = descriptor;
-      return { operator, state, kind, name, version, indexed };
+      const { kind, name, version, indexed = true, ordered = false } = descriptor;
+      return { operator, state, kind, name, version, indexed, ...(ordered && { ordered }) };
     });
   }
 
@@ -203,7 +206,7 @@ export class OperatorState implements HandleOwner {
   }
 
   #make(options: TableOptions, descriptor: StateDescriptor<unknown>): unknown {
-    const { kind, combine, indexed = true, scattered = false } = descriptor;
+    const { kind, combine, indexed = true, ordered = false, scattered = false } = descriptor;
     switch (kind) {
       case 'value':
         return new KeyedValueState(this.#added(new ColumnTable(options, this.keys, true)), this);
@@ -214,6 +217,7 @@ export class OperatorState implements HandleOwner {
       case 'list':
         return new KeyedListState(this.#added(new RowTable(options, listCodec)), this);
       case 'map':
+        if (ordered) return new KeyedOrderedMapState(this.#added(new RowTable(options, orderedMapCodec)), this);
         return indexed || scattered
           ? new KeyedMapState(this.#added(new RowTable(options, mapCodec(indexed))), this)
           : new ColumnMapState(this.#added(new ColumnTable(options, this.keys, false)), this);

@@ -8,8 +8,7 @@ import type { RowCodec, RowTable } from './row-table.ts';
 import { missing, RowsHandle } from './rows-handle.ts';
 import { given } from './state-handle.ts';
 import type { StateTable } from './state-table.ts';
-
-export type MapSub = string | number;
+import type { MapSub } from './sub-order.ts';
 
 export const mapCodec = (indexed: boolean): RowCodec => ({
   rooted: indexed,
@@ -74,6 +73,15 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
     });
   }
 
+  isEmpty(): boolean {
+    this.#needIndex('isEmpty');
+    return this.#index(this.rows()) === undefined;
+  }
+
+  range(): Iterable<[K, V]> {
+    throw needOrder(this.table);
+  }
+
   forEachEntry(visit: (key: Key, subKey: K, value: () => V) => void): Promise<void> {
     return forEachEntry(this.table, this.owner, visit);
   }
@@ -99,6 +107,11 @@ export class KeyedMapState<K extends MapSub, V> extends RowsHandle implements Ma
 export const needIndex = (table: StateTable, method: string): TypeError =>
   new TypeError(
     `Expected a map with an index for \`${method}()\`; state '${table.options.descriptor.name}' is \`{ indexed: false }\``,
+  );
+
+export const needOrder = (table: StateTable): TypeError =>
+  new TypeError(
+    `Expected a map in order for \`range()\`; state '${table.options.descriptor.name}' is not \`{ ordered: true }\``,
   );
 
 /** A map's key as its row is named. -0 is 0. */

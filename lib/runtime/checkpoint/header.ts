@@ -17,6 +17,8 @@ export interface StateFacts {
   readonly version: number;
   /** Of a map: whether it has an index. */
   readonly indexed: boolean;
+  /** Of a map whose entries are in order. */
+  readonly ordered?: true | undefined;
   /** Its number in every stored key. */
   readonly state: number;
   /**
@@ -165,6 +167,13 @@ export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: Stat
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`,
+        { hint: renameHint },
+      );
+    }
+    if (now.ordered !== before.ordered) {
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `map state "${before.name}" of "${uid}" was ${before.ordered === true ? '' : 'not '}ordered, and is declared otherwise`,
         { hint: renameHint },
       );
     }
