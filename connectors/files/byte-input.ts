@@ -13,9 +13,10 @@ export interface ByteInput {
   readonly size: number | undefined;
   /**
    * Fills `target` from index `from` on with what stands at `position` of the content, and gives how many bytes came:
-   * 0 at the end. A file gives what it has at once; fewer than asked say nothing.
+   * 0 at the end. A file gives what it has at once; fewer than asked say nothing. Rejects with the signal's reason when
+   * it is aborted on a long way there.
    */
-  read(target: Uint8Array, from: number, position: number): Promise<number>;
+  read(target: Uint8Array, from: number, position: number, signal: AbortSignal): Promise<number>;
   /** May be called twice. */
   close(): Promise<void>;
 }
@@ -42,6 +43,10 @@ export const plainInput = async (handle: FileHandle): Promise<ByteInput> => {
     },
   };
 };
+
+/** @internal An error on the way of an input, as one with a code; what an abort has thrown stays what it is. */
+export const unreadableUnless = (signal: AbortSignal, file: string, error: unknown): unknown =>
+  signal.aborted && error === signal.reason ? error : unreadable(file, error);
 
 /** @internal */
 export const unreadable = (file: string, error: unknown): StreamError =>

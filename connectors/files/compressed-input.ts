@@ -15,10 +15,12 @@ export interface Decoder {
    */
   decode(bytes: Buffer | undefined, out: (content: Buffer) => void): Promise<void>;
   close(): void;
+  /** Compressed bytes that it is given at once, so many that what comes out of them is a few MiB at most. */
+  readonly pieceBytes: number;
 }
 
-/** Compressed bytes that are decoded at once. */
-const pieceBytes = 16 * 1024;
+/** Compressed bytes that are asked of the file at once. */
+const chunkBytes = 64 * 1024;
 
 /** A piece of the content, and where it starts. */
 interface Piece {
@@ -38,6 +40,9 @@ export class CompressedInput implements ByteInput {
   /** Bytes of content that came out, and of the file that were given to the decoder. */
   #content = 0;
   #compressed = 0;
+  /** What was read of the file last, and where it stands. */
+  #chunk = Buffer.alloc(0);
+  #chunkAt = 0;
   /** From here on the decoder is given single bytes: it keeps to itself what comes out of a piece in which it fails. */
   #singleFrom = Number.POSITIVE_INFINITY;
   #ended = false;
@@ -51,10 +56,11 @@ export class CompressedInput implements ByteInput {
     this.#decoder = makeDecoder();
   }
 
-  async read(target: Uint8Array, from: number, position: number): Promise<number> {
+  async read(target: Uint8Array, from: number, position: number, signal: AbortSignal): Promise<number> {
     if (position < (this.#pieces[0]?.at ?? this.#content)) this.#rewind();
     const end = position + target.length - from;
     while (this.#content < end && !this.#ended && this.#failure === undefined) {
+      signal.throwIfAborted();
       await this.#decodeNext();
       this.#letGo(position);
     }
@@ -92,21 +98,35 @@ export class CompressedInput implements ByteInput {
 
   async #decodeNext(): Promise<void> {
     const at = this.#compressed;
+    const { pieceBytes } = this.#decoder;
     const most = at < this.#singleFrom ? Math.min(pieceBytes, this.#singleFrom - at) : 1;
-    const bytes = Buffer.alloc(most);
-    const { bytesRead } = await this.#handle.read(bytes, 0, most, at);
-    this.#compressed += bytesRead;
+    const bytes = await this.#bytesAt(at, most);
+    this.#compressed += bytes.length;
     try {
-      await this.#decoder.decode(bytesRead === 0 ? undefined : bytes.subarray(0, bytesRead), this.#take);
-      this.#ended = bytesRead === 0;
+      await this.#decoder.decode(bytes.length === 0 ? undefined : bytes, this.#take);
+      this.#ended = bytes.length === 0;
     } catch (cause) {
-      if (bytesRead <= 1) {
+      if (bytes.length <= 1) {
         this.#failure = this.#damaged(cause);
         return;
       }
       this.#singleFrom = at;
       this.#rewind();
     }
+  }
+
+  /** Bytes of the file, none at its end. */
+  async #bytesAt(at: number, most: number): Promise<Buffer> {
+    let from = at - this.#chunkAt;
+    if (from < 0 || from >= this.#chunk.length) {
+      // A new one: a decoder may keep what it was given of the one before.
+      const chunk = Buffer.allocUnsafe(chunkBytes);
+      const { bytesRead } = await this.#handle.read(chunk, 0, chunkBytes, at);
+      this.#chunk = chunk.subarray(0, bytesRead);
+      this.#chunkAt = at;
+      from = 0;
+    }
+    return this.#chunk.subarray(from, from + most);
   }
 
   readonly #take = (content: Buffer): void => {

@@ -27,6 +27,7 @@ const kindOf = (file: string): Exclude<Compression, 'auto'> =>
 
 /** Members that follow each other are one content, zeros behind them are padding. */
 class GzipDecoder implements Decoder {
+  readonly pieceBytes = 16 * 1024;
   readonly #stream: Gunzip = createGunzip();
   #out: (content: Buffer) => void = () => {};
   #failure: Error | undefined;

@@ -16,15 +16,20 @@ const newline = 0x0a;
 const carriageReturn = 0x0d;
 
 /** @internal Where to go on. Rejects with `INPUT_CHANGED` when this can't be the file. */
-export const startOf = async (input: ByteInput, file: string, position: FilePosition): Promise<FilePosition> => {
+export const startOf = async (
+  input: ByteInput,
+  file: string,
+  position: FilePosition,
+  signal: AbortSignal,
+): Promise<FilePosition> => {
   const { offset, line, mark } = position;
   const tooShort = (size: number) =>
     inputChanged(file, `has ${size} bytes, fewer than the ${offset} that were read before`);
   if (input.size !== undefined && input.size < offset) throw tooShort(input.size);
-  if (mark !== undefined && !(await hasMark(input, mark, offset)))
+  if (mark !== undefined && !(await hasMark(input, mark, offset, signal)))
     throw inputChanged(file, `has another line at byte ${mark.start} than was read there`);
   const around = Buffer.alloc(3);
-  const length = await input.read(around, 0, offset - 1);
+  const length = await input.read(around, 0, offset - 1, signal);
   // Only of what has no size is it not known by now.
   if (length === 0) throw tooShort(offset - 1);
   if (around[0] === newline || length === 1) return position;

@@ -5,7 +5,7 @@
  */
 import type { SourceBatch, SourceReader } from '../../lib/core/connector.ts';
 import { StreamError } from '../../lib/core/errors.ts';
-import { inputChanged, unreadable, type ByteInput } from './byte-input.ts';
+import { inputChanged, unreadableUnless, type ByteInput } from './byte-input.ts';
 import { FileBatch } from './file-batch.ts';
 import type { LineMark } from './line-mark.ts';
 import { startOf, type FilePosition } from './file-position.ts';
@@ -85,16 +85,17 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
     options: FileReaderOptions,
     { input, parser }: { readonly input: ByteInput; readonly parser: LineParser<T> },
     position: FilePosition | undefined,
+    signal: AbortSignal,
   ): Promise<FileReader<T>> {
     try {
       const reader = new FileReader(options, input, parser);
-      if (parser.header !== undefined) await reader.#readHeader(parser.header);
+      if (parser.header !== undefined) await reader.#readHeader(parser.header, signal);
       if (position !== undefined && position.offset > 0)
-        reader.#jump(await startOf(input, options.file, position));
+        reader.#jump(await startOf(input, options.file, position, signal));
       return reader;
     } catch (error) {
       await input.close();
-      throw unreadable(options.file, error);
+      throw unreadableUnless(signal, options.file, error);
     }
   }
 
@@ -106,7 +107,7 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
       const batch = this.#take();
       if (batch !== undefined) return batch;
       if (this.#failure !== undefined) continue;
-      if (this.#ended || !(await this.#fill())) return undefined;
+      if (this.#ended || !(await this.#fill(signal))) return undefined;
     }
   }
 
@@ -136,8 +137,9 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
     await this.#input.close();
   }
 
-  async #readHeader(header: (record: RawRecord) => StreamError | undefined): Promise<void> {
+  async #readHeader(header: (record: RawRecord) => StreamError | undefined, signal: AbortSignal): Promise<void> {
     for (;;) {
+      signal.throwIfAborted();
       const [record] = this.#find(1);
       if (record !== undefined) {
         const failure = record.tooLong ? this.#tooLong(record) : header(record);
@@ -145,7 +147,7 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
         return this.#consume(record);
       }
       if (this.#ended) return;
-      await this.#fill();
+      await this.#fill(signal);
     }
   }
 
@@ -298,7 +300,7 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
    * Reads the next chunk behind what is there, growing the buffer for a record that is longer than it. False when what
    * is followed has no more for now.
    */
-  async #fill(): Promise<boolean> {
+  async #fill(signal: AbortSignal): Promise<boolean> {
     if (this.#start > 0) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
       this.#end -= this.#start;
@@ -312,9 +314,9 @@ export class FileReader<T> implements SourceReader<T, FilePosition> {
     }
     const { file } = this.#options;
     const read = await this.#input
-      .read(this.#buffer, this.#end, this.#offset + this.#end)
+      .read(this.#buffer, this.#end, this.#offset + this.#end, signal)
       .catch((error: unknown) => {
-        throw unreadable(file, error);
+        throw unreadableUnless(signal, file, error);
       });
     this.#end += read;
     if (read > 0) return true;

@@ -103,7 +103,7 @@ export const fileSource = <T>(parts: FileSourceParts<T>): FileSource<T> => {
       const parser = await format.open(file);
       const input = await contentOf(file, await openInput(file), compression);
       const options = { ...settings, file, takesPartial: lastLine === 'take' };
-      return FileReader.open(options, { input, parser }, position);
+      return FileReader.open(options, { input, parser }, position, signal);
     },
   };
 };

@@ -3,7 +3,6 @@ import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { makeAbort } from '../../lib/core/abort.ts';
 import { StreamError } from '../../lib/core/errors.ts';
 import { openRegular } from '../../lib/core/regular-file.ts';
 import { systemCodeOf, systemError } from '../../lib/core/system-error.ts';
@@ -51,49 +50,53 @@ export class Generations<T> {
   }
 
   /** That at the path, from its start; undefined when there is none. */
-  newest(): Promise<Generation<T> | undefined> {
-    return this.#open(this.#path, undefined);
+  newest(signal: AbortSignal): Promise<Generation<T> | undefined> {
+    return this.#open(this.#path, undefined, signal);
   }
 
   /** That with this place: by its inode, else by the line that was read there, as a copy has it too. */
-  async find({ inode, position }: TailPosition): Promise<Generation<T> | undefined> {
+  async find({ inode, position }: TailPosition, signal: AbortSignal): Promise<Generation<T> | undefined> {
     const all = await this.#all();
     const isSame = ({ info }: Sibling): boolean => String(info.ino) === inode;
     const others = position.mark === undefined ? [] : all.filter((each) => !isSame(each));
     // What is compressed has to be read from its start to be looked at, so it comes last.
     const rest = others.toReversed().toSorted((a, b) => Number(isCompressed(a.file)) - Number(isCompressed(b.file)));
     for (const { file } of [...all.filter(isSame), ...rest]) {
-      const found = await this.#openAt(file, position);
+      const found = await this.#openAt(file, position, signal);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
   /** That which came behind one, from its start; undefined when there is none yet. */
-  async after(generation: Generation<T>): Promise<Generation<T> | undefined> {
+  async after(generation: Generation<T>, signal: AbortSignal): Promise<Generation<T> | undefined> {
     const { mtimeNs } = await readable(generation.file, generation.handle.stat({ bigint: true }));
     const { position } = generation.reader;
     for (const { file, info } of await this.#all()) {
       if (String(info.ino) === generation.inode || (file !== this.#path && info.mtimeNs <= mtimeNs)) continue;
-      if (file !== this.#path && (await this.#isCopy(file, position))) continue;
-      const next = await this.#open(file, undefined);
+      if (file !== this.#path && (await this.#isCopy(file, position, signal))) continue;
+      const next = await this.#open(file, undefined, signal);
       if (next !== undefined) return next;
     }
     return undefined;
   }
 
   /** Whether a compressed file, which may be younger than what it was made of, is of one that was read to this end. */
-  async #isCopy(file: string, position: FilePosition): Promise<boolean> {
-    const copy = isCompressed(file) && position.mark !== undefined ? await this.#openAt(file, position) : undefined;
+  async #isCopy(file: string, position: FilePosition, signal: AbortSignal): Promise<boolean> {
+    if (!isCompressed(file) || position.mark === undefined) return false;
+    const copy = await this.#openAt(file, position, signal);
     try {
-      return copy !== undefined && (await copy.reader.read(makeAbort().signal)) === undefined;
+      return copy !== undefined && (await copy.reader.read(signal)) === undefined;
     } finally {
       await copy?.reader.close();
     }
   }
 
   /** What has become of one that was read as far as it went. */
-  async stateOf(generation: Generation<T>): Promise<'same' | 'grown' | 'emptied' | 'renamed'> {
+  async stateOf(
+    generation: Generation<T>,
+    signal: AbortSignal,
+  ): Promise<'same' | 'grown' | 'emptied' | 'renamed'> {
     const { reader, inode, input, handle, file } = generation;
     const own = await readable(file, handle.stat({ bigint: true }));
     const [size, readTo] = [Number(own.size), reader.readTo];
@@ -102,7 +105,7 @@ export class Generations<T> {
       if (size < readTo) return 'emptied';
       const { mark, offset } = reader.position;
       const mayDiffer = own.ctimeNs !== generation.seenNs && mark !== undefined;
-      if (mayDiffer && !(await readable(file, hasMark(input, mark, offset)))) return 'emptied';
+      if (mayDiffer && !(await readable(file, hasMark(input, mark, offset, signal)))) return 'emptied';
       generation.seenNs = own.ctimeNs;
       if (size > readTo) return 'grown';
     }
@@ -141,9 +144,9 @@ export class Generations<T> {
   }
 
   /** Undefined when the file can not be the one with this place. */
-  async #openAt(file: string, position: FilePosition): Promise<Generation<T> | undefined> {
+  async #openAt(file: string, position: FilePosition, signal: AbortSignal): Promise<Generation<T> | undefined> {
     try {
-      return await this.#open(file, position);
+      return await this.#open(file, position, signal);
     } catch (error) {
       if (error instanceof StreamError && error.code === 'INPUT_CHANGED') return undefined;
       throw error;
@@ -151,7 +154,11 @@ export class Generations<T> {
   }
 
   /** Undefined when it is gone. */
-  async #open(file: string, position: FilePosition | undefined): Promise<Generation<T> | undefined> {
+  async #open(
+    file: string,
+    position: FilePosition | undefined,
+    signal: AbortSignal,
+  ): Promise<Generation<T> | undefined> {
     const { format, ...settings } = this.#options;
     const handle = await openRegular(file, 'read').catch((error: unknown) => {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
@@ -160,7 +167,8 @@ export class Generations<T> {
     if (handle === undefined) return undefined;
     const input = await contentOf(file, handle, 'auto');
     const parser = await format.open(file);
-    const reader = await FileReader.open({ ...settings, file, follows: true }, { input, parser }, position);
+    const options = { ...settings, file, follows: true };
+    const reader = await FileReader.open(options, { input, parser }, position, signal);
     try {
       const { ino } = await handle.stat({ bigint: true });
       return { inode: String(ino), file, handle, input, reader, seenNs: 0n };

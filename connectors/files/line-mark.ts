@@ -21,9 +21,14 @@ const bytesMax = 4 * charactersMax;
 export const markOf = (start: number, text: string): LineMark => ({ start, crc: crcOf(firstLine(text)) });
 
 /** Whether the input still has the line there. `end` is behind it. */
-export const hasMark = async (input: ByteInput, { start, crc }: LineMark, end: number): Promise<boolean> => {
+export const hasMark = async (
+  input: ByteInput,
+  { start, crc }: LineMark,
+  end: number,
+  signal: AbortSignal,
+): Promise<boolean> => {
   const bytes = Buffer.alloc(Math.min(bytesMax, end - start));
-  const length = await input.read(bytes, 0, start);
+  const length = await input.read(bytes, 0, start, signal);
   const whole = firstLine(bytes.toString('utf8', 0, length));
   const line = start === 0 ? whole.replace(/^\ufeff/, '') : whole; // A byte order mark is no part of it.
   // The break may have come since.

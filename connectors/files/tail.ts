@@ -124,7 +124,7 @@ class TailReader<T> implements SourceReader<T, TailPosition> {
     for (;;) {
       signal.throwIfAborted();
       if (this.#closed) throw new TypeError('Expected `read` to be called before `close`');
-      const current = (this.#current ??= await this.#begin());
+      const current = (this.#current ??= await this.#begin(signal));
       if (current === undefined || (this.#isDry && !(await this.#look(current, signal)))) {
         await this.#sleep(signal);
         continue;
@@ -142,31 +142,31 @@ class TailReader<T> implements SourceReader<T, TailPosition> {
     await this.#current?.reader.close();
   }
 
-  async #begin(): Promise<Generation<T> | undefined> {
+  async #begin(signal: AbortSignal): Promise<Generation<T> | undefined> {
     const { generations, lost } = this.#parts;
     if (this.#resumed !== undefined) {
-      const found = await generations.find(this.#resumed);
+      const found = await generations.find(this.#resumed, signal);
       if (found === undefined) lost(`is not the one that was read, and no generation of it is`);
       this.#resumed = undefined;
       if (found !== undefined) return found;
     }
-    return generations.newest();
+    return generations.newest(signal);
   }
 
   /** What has become of it, before it is read on. Gives whether there is something to read now. */
   async #look(current: Generation<T>, signal: AbortSignal): Promise<boolean> {
     const { generations, lost } = this.#parts;
-    if (this.#phase === 'over') return this.#goOn(current, await generations.after(current));
+    if (this.#phase === 'over') return this.#goOn(current, await generations.after(current, signal));
     if (this.#phase === 'last') {
       this.#phase = 'over';
       current.reader.endsHere();
       return true;
     }
-    const state = await generations.stateOf(current);
+    const state = await generations.stateOf(current, signal);
     if (state === 'emptied') {
-      const copy = await generations.find({ inode: '', position: current.reader.position });
+      const copy = await generations.find({ inode: '', position: current.reader.position }, signal);
       if (copy === undefined) lost('was emptied, and no copy of it is found');
-      return this.#goOn(current, copy ?? (await generations.newest()));
+      return this.#goOn(current, copy ?? (await generations.newest(signal)));
     }
     if (state !== 'renamed') return state === 'grown';
     // It may still be written to by who has not noticed yet.

@@ -10,6 +10,8 @@ export const zstdDecoders = async (): Promise<() => Decoder> => {
     // It may go on writing where what it gives stands.
     const stream = new Decompress((content) => out(Buffer.from(content)));
     return {
+      // Four bytes may stand for a block of 128 KiB.
+      pieceBytes: 512,
       async decode(bytes, take) {
         out = take;
         if (bytes === undefined) stream.push(new Uint8Array(0), true);

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { csv } from '../../../connectors/files/csv.ts';
 import { textLines } from '../../../connectors/files/text-lines.ts';
 import { jsonLines } from '../../../connectors/json-lines/json-lines-source.ts';
+import { makeAbort } from '../../../lib/core/abort.ts';
 import { sourceSuite } from '../../../lib/core/source-suite.ts';
 import { readAll, signal, temporaryFiles } from './files-fixture.ts';
 
@@ -109,6 +110,14 @@ test('gzip that is damaged gives each line that comes out before the damage', as
   second[10] = 0x07;
   const path = await make(Buffer.concat([gzipSync('a\nb\n'), second, Buffer.alloc(3000)]), '.gz');
   expect(await readToError(path)).toMatchObject({ values: ['a', 'b'], error: { code: 'INPUT_DAMAGED' } });
+});
+
+test('the way to a position takes the signal', async () => {
+  const path = await make(gzipSync('x\n'.repeat(20_000_000), { level: 1 }), '.gz');
+  const controller = makeAbort();
+  const opening = textLines(path).open(path, { offset: 39_999_998, line: 19_999_999 }, controller.signal);
+  setTimeout(() => controller.abort(new Error('enough')), 5);
+  await expect(opening).rejects.toThrow(/^enough$/);
 });
 
 test('zeros behind gzip are padding', async () => {
