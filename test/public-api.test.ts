@@ -367,6 +367,7 @@ test('millrace', () => {
     type ValuesCommittable
     type VoidedRecord
     type Watermark
+    type WatermarkGeneratorFunction
     type WatermarkHolder
     type Weekday
     type WindowAssigner

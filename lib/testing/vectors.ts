@@ -3,7 +3,7 @@
  * each step back, in the recording's own form. Where Millrace differs on purpose from the recorded runtime, the adapter
  * here makes up for it and says so.
  */
-import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../core/element.ts';
+import { MAX_TIMESTAMP, type Timestamp } from '../core/element.ts';
 import type { WatermarkChange } from '../runtime/edges/watermark-change.ts';
 import { WatermarkGenerator } from '../runtime/edges/watermark-generator.ts';
 import { WatermarkCombiner, WatermarkValve } from '../runtime/edges/watermark-merge.ts';
@@ -61,7 +61,12 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
   const { generator: kind, idleness } = config;
   const interval = numberOf(config['interval'], 200);
   const bounded = kind === 'boundedOutOfOrderness' ? numberOf(config['bound'], 0) : 0;
-  const base = kind === 'none' ? WatermarkStrategy.none() : WatermarkStrategy.boundedOutOfOrderness(bounded);
+  const base =
+    kind === 'none'
+      ? WatermarkStrategy.none()
+      : kind === 'punctuated'
+        ? WatermarkStrategy.punctuated((value, ts) => (Number(value) % 3 === 0 ? ts : undefined))
+        : WatermarkStrategy.boundedOutOfOrderness(bounded);
   const generator = new WatermarkGenerator(typeof idleness === 'number' ? base.withIdleness(idleness) : base);
   const out = new Recorder();
   const splits = new WatermarkCombiner();
@@ -75,9 +80,8 @@ const strategyRunner = (config: VectorConfig): StepRunner => {
   };
   const element = ({ key, value, ts }: VectorStep): void => {
     out.push({ type: 'record', key, value, ts });
-    // A punctuated watermark is the mark itself, not one less; a record without a mark is activity only.
-    const mark = Number(value) % 3 === 0 ? timeOf(ts) + 1 : MIN_TIMESTAMP;
-    generator.onRecords(kind === 'punctuated' ? mark : timeOf(ts));
+    generator.onRecords(timeOf(ts));
+    generator.look(value, timeOf(ts), (watermark) => new TypeError(`no watermark: ${String(watermark)}`));
     if (kind === 'punctuated') emit(generator.emit());
   };
   const tick = (): void => {

@@ -5,9 +5,11 @@
  * computed here stays below `MAX_TIMESTAMP`, which only the end of an input brings (I16).
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
-import { timestampLimit } from '../../core/timestamp.ts';
+import { isThenable, refusedPromise } from '../../core/errors.ts';
+import { decodeText, encodeOnce } from '../../core/serde.ts';
+import { isTimestamp, timestampLimit } from '../../core/timestamp.ts';
 import { noChange, type WatermarkChange } from './watermark-change.ts';
-import type { WatermarkStrategy } from './watermark-strategy.ts';
+import type { WatermarkGeneratorFunction, WatermarkStrategy } from './watermark-strategy.ts';
 
 const never = Number.POSITIVE_INFINITY;
 
@@ -28,10 +30,18 @@ export interface GeneratorSnapshot {
   readonly seen: boolean;
   readonly idle: boolean;
   readonly quietSince?: Timestamp;
+  /** Of a user's own generator, as it was at the instant. */
+  readonly own?: string;
+}
+
+interface OwnGenerator<T> {
+  readonly generator: WatermarkGeneratorFunction<T, unknown>;
+  /** Undefined before the first record. */
+  state: unknown;
 }
 
 /** Makes the watermarks of one split. */
-export class WatermarkGenerator {
+export class WatermarkGenerator<T = never> {
   readonly #lagMs: number;
   readonly #idlenessMs: number | undefined;
   #max = MIN_TIMESTAMP;
@@ -40,9 +50,13 @@ export class WatermarkGenerator {
   #seen = false;
   #idle = false;
   #quietSince: Timestamp | undefined;
+  readonly #own: OwnGenerator<T> | undefined;
 
-  constructor(strategy: Pick<WatermarkStrategy<never>, 'outOfOrdernessMs' | 'idlenessMs'>) {
-    this.#lagMs = strategy.outOfOrdernessMs === undefined ? Number.POSITIVE_INFINITY : strategy.outOfOrdernessMs + 1;
+  constructor(strategy: Pick<WatermarkStrategy<T>, 'outOfOrdernessMs' | 'idlenessMs'> & Partial<WatermarkStrategy<T>>) {
+    const { outOfOrdernessMs, generator } = strategy;
+    this.#own = generator && { generator, state: undefined };
+    // What a generator of the user's own says is the watermark itself.
+    this.#lagMs = generator ? 0 : outOfOrdernessMs === undefined ? Number.POSITIVE_INFINITY : outOfOrdernessMs + 1;
     this.#idlenessMs = strategy.idlenessMs;
   }
 
@@ -61,9 +75,14 @@ export class WatermarkGenerator {
     return this.#max;
   }
 
+  /** Whether it wants to see each record. */
+  get looks(): boolean {
+    return this.#own !== undefined;
+  }
+
   /** How far a record may be behind the greatest timestamp; infinity without any bound. */
   get boundMs(): number {
-    return this.#lagMs - 1;
+    return this.#own === undefined ? this.#lagMs - 1 : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -71,14 +90,28 @@ export class WatermarkGenerator {
    * there is none.
    */
   get bound(): Timestamp {
+    if (this.#own !== undefined) return MIN_TIMESTAMP;
     const next = this.#next();
     return next > this.#emitted ? next + 1 : MIN_TIMESTAMP;
+  }
+
+  /** Lets a generator of the user's own look at a record. What it says leaves with the next `emit`. */
+  look(value: T, timestamp: Timestamp, refuse: (watermark: unknown) => Error): void {
+    if (this.#own === undefined) return;
+    const { generator, state } = this.#own;
+    const after = generator.onRecord(state === undefined ? generator.initial() : state, value, timestamp);
+    if (isThenable(after)) throw refusedPromise('`onRecord` of a watermark generator', after);
+    this.#own.state = after;
+    const watermark: unknown = generator.watermark(this.#own.state);
+    if (watermark === undefined || watermark === MIN_TIMESTAMP) return;
+    if (!isTimestamp(watermark)) throw refuse(watermark);
+    this.#max = Math.max(this.#max, watermark);
   }
 
   /** Takes the greatest timestamp of some records; `MIN_TIMESTAMP` moves nothing. */
   onRecords(greatest: Timestamp): void {
     // Below the limit, so no watermark is that of an end (I16).
-    if (greatest > this.#max) this.#max = Math.min(greatest, timestampLimit);
+    if (greatest > this.#max && this.#own === undefined) this.#max = Math.min(greatest, timestampLimit);
     this.#seen = true;
   }
 
@@ -144,10 +177,12 @@ export class WatermarkGenerator {
 
   snapshot(): GeneratorSnapshot {
     const quiet = this.#quietSince === undefined ? {} : { quietSince: this.#quietSince };
-    return { max: this.#max, emitted: this.#emitted, seen: this.#seen, idle: this.#idle, ...quiet };
+    const own = this.#own?.state !== undefined && { own: encodeOnce(this.#own.state) };
+    return { max: this.#max, emitted: this.#emitted, seen: this.#seen, idle: this.#idle, ...quiet, ...own };
   }
 
-  restore({ max, emitted, seen, idle, quietSince }: GeneratorSnapshot): void {
+  restore({ max, emitted, seen, idle, quietSince, own }: GeneratorSnapshot): void {
+    if (own !== undefined && this.#own !== undefined) this.#own.state = decodeText(own);
     this.#max = max;
     this.#emitted = emitted;
     this.#seen = seen;

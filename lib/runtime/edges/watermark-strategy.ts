@@ -3,7 +3,29 @@
  * a split counts as idle. Data only: `watermark-generator.ts` follows it for each split.
  */
 import type { Timestamp } from '../../core/element.ts';
-import { durationMs, integer, type Duration } from '../../core/options.ts';
+import { callable, durationMs, integer, withMethods, type Duration } from '../../core/options.ts';
+
+/**
+ * Makes the watermarks of a split of what its records have in them. Functions of their arguments alone, so that a
+ * replay gives the same. The state is plain data and part of the split's checkpoint: a restart goes on with it.
+ *
+ * @example
+ * // The third greatest timestamp so far: two records that are far ahead move nothing.
+ * const strategy = WatermarkStrategy.forGenerator<{ ts: number }, readonly number[]>({
+ *   initial: () => [],
+ *   onRecord: (newest, { ts }) => [...newest, ts].sort((a, b) => b - a).slice(0, 3),
+ *   watermark: (newest) => newest[2],
+ * });
+ * console.log(strategy.emitEvery); // prints 64
+ */
+export interface WatermarkGeneratorFunction<T, S> {
+  /** What a split begins with. */
+  initial(): S;
+  /** The state behind one more record; `timestamp` is `MIN_TIMESTAMP` where it has none. */
+  onRecord(state: S, value: T, timestamp: Timestamp): S;
+  /** The watermark by now; undefined where there is none yet. One below the last one is left out. */
+  watermark(state: S): Timestamp | undefined;
+}
 
 interface StrategySettings<T> {
   /** How far a record may be behind the greatest timestamp seen; undefined: no watermarks. */
@@ -11,6 +33,7 @@ interface StrategySettings<T> {
   readonly timestampOf?: ((value: T) => Timestamp) | undefined;
   readonly idlenessMs?: number | undefined;
   readonly emitEvery: number;
+  readonly generator?: WatermarkGeneratorFunction<T, unknown> | undefined;
 }
 
 const defaultEmitEvery = 64;
@@ -31,12 +54,15 @@ export class WatermarkStrategy<T = unknown> {
   readonly idlenessMs: number | undefined;
   /** A watermark is emitted at each so many records of a split. */
   readonly emitEvery: number;
+  /** A generator of the user's own. */
+  readonly generator: WatermarkGeneratorFunction<T, unknown> | undefined;
 
-  private constructor({ outOfOrdernessMs, timestampOf, idlenessMs, emitEvery }: StrategySettings<T>) {
+  private constructor({ outOfOrdernessMs, timestampOf, idlenessMs, emitEvery, generator }: StrategySettings<T>) {
     this.outOfOrdernessMs = outOfOrdernessMs;
     this.timestampOf = timestampOf;
     this.idlenessMs = idlenessMs;
     this.emitEvery = emitEvery;
+    this.generator = generator;
   }
 
   /**
@@ -74,6 +100,47 @@ export class WatermarkStrategy<T = unknown> {
    */
   static none<T = unknown>(): WatermarkStrategy<T> {
     return new WatermarkStrategy<T>({ outOfOrdernessMs: undefined, emitEvery: defaultEmitEvery });
+  }
+
+  /**
+   * Watermarks as a generator of your own says. They are emitted at record counts (`withEmitEvery`), behind the record,
+   * and at a tick when records stay away. Which records are late follows from the records of their split alone. What it
+   * throws fails the job, and so does a watermark that is no timestamp (`TIMESTAMP_INVALID`).
+   *
+   * @example
+   * const strategy = WatermarkStrategy.forGenerator<{ day: number }, number>({
+   *   initial: () => 0,
+   *   onRecord: (day, value) => Math.max(day, value.day),
+   *   watermark: (day) => day * 86_400_000 - 1,
+   * });
+   * console.log(strategy.emitEvery); // prints 64
+   */
+  static forGenerator<T, S>(generator: WatermarkGeneratorFunction<T, S>): WatermarkStrategy<T> {
+    withMethods('generator', generator, 'an object with `initial`, `onRecord` and `watermark`', [
+      'initial',
+      'onRecord',
+      'watermark',
+    ]);
+    return new WatermarkStrategy<T>({ outOfOrdernessMs: undefined, emitEvery: defaultEmitEvery, generator });
+  }
+
+  /**
+   * Watermarks that records bring: `fn` gives the one that follows a record, or undefined.
+   *
+   * @example
+   * const marks = WatermarkStrategy.punctuated<{ ts: number; last?: true }>(({ last }, ts) => (last ? ts : undefined));
+   * const visits = [{ ts: 1 }, { ts: 5, last: true as const }];
+   * const stream = env.fromCollection(visits, marks.withTimestamps(({ ts }) => ts));
+   * console.log((await stream.executeAndCollect()).length); // prints 2
+   */
+  static punctuated<T>(fn: (value: T, timestamp: Timestamp) => Timestamp | undefined): WatermarkStrategy<T> {
+    callable('fn', fn);
+    const generator: WatermarkGeneratorFunction<T, Timestamp | null> = {
+      initial: () => null,
+      onRecord: (_last, value, timestamp) => fn(value, timestamp) ?? null,
+      watermark: (last) => last ?? undefined,
+    };
+    return WatermarkStrategy.forGenerator(generator).withEmitEvery(1);
   }
 
   /**

@@ -18,11 +18,9 @@ import { operatorFailure } from '../edges/operator-failure.ts';
 import { namedSource } from './source-failure.ts';
 import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
 import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
-import { WatermarkGenerator } from '../edges/watermark-generator.ts';
-import { WatermarkCombiner } from '../edges/watermark-merge.ts';
+import { WatermarkGenerator, type Quiet } from '../edges/watermark-generator.ts';
+import { WatermarkCombiner, type ValveSnapshot } from '../edges/watermark-merge.ts';
 import type { WatermarkChange } from '../edges/watermark-change.ts';
-import type { Quiet } from '../edges/watermark-generator.ts';
-import type { ValveSnapshot } from '../edges/watermark-merge.ts';
 import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
 import { forward } from '../edges/wire.ts';
 
@@ -57,6 +55,13 @@ export interface Pushed {
   readonly count: number;
   /** Then it stopped behind the watermark that the next record has met. */
   readonly emits?: true | undefined;
+}
+
+interface Looked<T> {
+  readonly value: T;
+  readonly timestamp: Timestamp;
+  /** Its number. */
+  readonly record: number;
 }
 
 interface Run {
@@ -135,7 +140,7 @@ export class SourceHost<T> {
 
   /** A split appears. Runs in a turn. */
   addSplit(name: string): Split<T> {
-    const split = new Split<T>({ uid: this.uid, name, generator: new WatermarkGenerator(this.#options.strategy) });
+    const split = new Split<T>({ uid: this.uid, name, generator: new WatermarkGenerator<T>(this.#options.strategy) });
     this.splits.set(name, split);
     this.#merge.add(name);
     return split;
@@ -319,7 +324,7 @@ export class SourceHost<T> {
     const { generator } = split;
     const { to, cursor, ignorePlaces } = run;
     let at = run.from;
-    const { boundMs } = generator;
+    const { boundMs, looks } = generator;
     let { greatest, bound } = generator;
     while (at < to) {
       const value = values[at] as T; // Inside the bounds.
@@ -340,12 +345,19 @@ export class SourceHost<T> {
           bound = MIN_TIMESTAMP;
         }
         record(value, timestamp);
+        if (looks) this.#look(split, { value, timestamp, record: split.records + at - cursor });
       }
       at += 1;
       if (places.full && !ignorePlaces) break;
     }
     generator.onRecords(greatest);
     return { at };
+  }
+
+  /** A generator of the user's own looks at a record that was handed over. */
+  #look(split: Split<T>, { value, timestamp, record }: Looked<T>): void {
+    const of = 'the watermark behind record';
+    split.generator.look(value, timestamp, (watermark) => split.invalidTimestamp(record, watermark, of));
   }
 
   /** Something comes of a split: one that is idle is active again before. */

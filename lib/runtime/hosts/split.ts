@@ -25,16 +25,16 @@ export interface SplitSnapshot {
   readonly accepted?: readonly string[] | undefined;
 }
 
-export interface SplitOptions {
+export interface SplitOptions<T> {
   /** Of the source. */
   readonly uid: string;
   readonly name: string;
-  readonly generator: WatermarkGenerator;
+  readonly generator: WatermarkGenerator<T>;
 }
 
 export class Split<T> {
   readonly name: string;
-  readonly generator: WatermarkGenerator;
+  readonly generator: WatermarkGenerator<T>;
   readonly #uid: string;
   /** A copy that no source holds, and never changed: a checkpoint may store it later. */
   #position: unknown;
@@ -54,7 +54,7 @@ export class Split<T> {
   /** Batches from the front that may be handed over: what was accepted leaves when it is durable. */
   #released = 0;
 
-  constructor({ uid, name, generator }: SplitOptions) {
+  constructor({ uid, name, generator }: SplitOptions<T>) {
     this.#uid = uid;
     this.name = name;
     this.generator = generator;
@@ -262,9 +262,9 @@ export class Split<T> {
     }
   }
 
-  /** The refusal of what a record was given as its timestamp; records are counted from 0. */
-  invalidTimestamp(record: number, timestamp: unknown): Error {
-    const what = `source \`${this.#uid}\`, split \`${this.name}\`: record ${record}`;
+  /** The refusal of what a record was given as its timestamp, or as the watermark `of` it; records count from 0. */
+  invalidTimestamp(record: number, timestamp: unknown, of = 'record'): Error {
+    const what = `source \`${this.#uid}\`, split \`${this.name}\`: ${of} ${record}`;
     return invalidTimestamp(what, timestamp, { uid: this.#uid, split: this.name, record });
   }
 }
