@@ -2,7 +2,7 @@
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unreadable } from './byte-input.ts';
-import { systemCodeOf, systemError } from '../../lib/core/system-error.ts';
+import { noneIfAbsent, systemCodeOf, systemError } from '../../lib/core/system-error.ts';
 
 export interface FoundFile {
   /** Path below the directory, with `/`. */
@@ -23,7 +23,7 @@ export const listFiles = async (
     for await (const entry of await opendir(join(path, below))) {
       signal.throwIfAborted();
       const name = below === '' ? entry.name : `${below}/${entry.name}`;
-      if (entry.isDirectory()) await walk(name).catch(goneIsNone);
+      if (entry.isDirectory()) await walk(name).catch(noneIfAbsent);
       else if (matches(name)) found.push(...[await fileAt(path, name)].filter((file) => file !== undefined));
     }
   };
@@ -39,16 +39,11 @@ export const listFiles = async (
 
 /** @internal Undefined for what is gone, or is no regular file. A link counts as what it leads to. */
 export const fileAt = async (path: string, name: string): Promise<FoundFile | undefined> => {
+  // What goes away while it is looked at was not there.
   const info = await stat(join(path, name))
-    .catch(goneIsNone)
+    .catch(noneIfAbsent)
     .catch((error: unknown) => {
       throw unreadable(join(path, name), error);
     });
   return info?.isFile() === true ? { name, size: info.size, timeMs: info.mtimeMs } : undefined;
-};
-
-/** What goes away while it is looked at was not there. */
-const goneIsNone = (error: unknown): undefined => {
-  if (systemCodeOf(error) === 'ENOENT') return undefined;
-  throw error;
 };

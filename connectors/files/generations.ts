@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { StreamError } from '../../lib/core/errors.ts';
 import { openRegular } from '../../lib/core/regular-file.ts';
-import { systemCodeOf, systemError } from '../../lib/core/system-error.ts';
+import { noneIfAbsent, systemError } from '../../lib/core/system-error.ts';
 import { unreadable, type ByteInput } from './byte-input.ts';
 import { contentOf } from './compression.ts';
 import type { FilePosition } from './file-position.ts';
@@ -137,10 +137,7 @@ export class Generations<T> {
   }
 
   #at(file: string): Promise<BigIntStats | undefined> {
-    return stat(file, { bigint: true }).catch((error: unknown) => {
-      if (systemCodeOf(error) === 'ENOENT') return undefined;
-      throw systemError('SOURCE_FAILED', `input "${file}" can not be looked at`, error, { details: { file } });
-    });
+    return readable(file, stat(file, { bigint: true }).catch(noneIfAbsent));
   }
 
   /** Undefined when the file can not be the one with this place. */
@@ -160,10 +157,7 @@ export class Generations<T> {
     signal: AbortSignal,
   ): Promise<Generation<T> | undefined> {
     const { format, ...settings } = this.#options;
-    const handle = await openRegular(file, 'read').catch((error: unknown) => {
-      if (systemCodeOf(error) === 'ENOENT') return undefined;
-      throw systemError('SOURCE_FAILED', `input "${file}" can not be opened`, error, { details: { file } });
-    });
+    const handle = await readable(file, openRegular(file, 'read').catch(noneIfAbsent));
     if (handle === undefined) return undefined;
     const input = await contentOf(file, handle, 'auto');
     const parser = await format.open(file);

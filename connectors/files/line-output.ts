@@ -8,7 +8,7 @@ import { rm, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { StreamError } from '../../lib/core/errors.ts';
 import { kindOf, openRegular } from '../../lib/core/regular-file.ts';
-import { notRegular, systemCodeOf, systemError } from '../../lib/core/system-error.ts';
+import { noneIfAbsent, notRegular, systemError } from '../../lib/core/system-error.ts';
 import type { FileRange, OwnedOutput } from './pending-file.ts';
 import {
   appendRange,
@@ -80,7 +80,7 @@ export class LineOutput {
     const { epoch } = committable;
     let waiting: FileHandle | undefined;
     try {
-      waiting = await openRegular(pendingPath(this.#options, epoch), 'read').catch(absent);
+      waiting = await openRegular(pendingPath(this.#options, epoch), 'read').catch(noneIfAbsent);
       if (waiting === undefined) await checkCommitted(path, committable);
       else await this.#publish(waiting, committable);
     } catch (error) {
@@ -195,7 +195,7 @@ export const checkPlace = async (output: OwnedOutput): Promise<void> => {
 };
 
 /** Undefined when there is nothing. */
-const infoOf = (path: string) => stat(path).catch(absent);
+const infoOf = (path: string) => stat(path).catch(noneIfAbsent);
 
 /**
  * Refuses to go on in another output than before: what a sink that was given the state of another one writes there
@@ -243,7 +243,7 @@ const firstOffset = async ({ path, onExisting, mode }: OutputOptions): Promise<n
 };
 
 /** Undefined when there is none. */
-const sizeOf = async (path: string): Promise<number | undefined> => (await stat(path).catch(absent))?.size;
+const sizeOf = async (path: string): Promise<number | undefined> => (await stat(path).catch(noneIfAbsent))?.size;
 
 /** Ends a last line without newline, so that the first appended value does not become part of it. */
 const endOfLine = async (handle: FileHandle, size: number): Promise<number> => {
@@ -257,7 +257,7 @@ const endOfLine = async (handle: FileHandle, size: number): Promise<number> => {
 
 /** With the pending file gone the epoch was committed, unless somebody else removed the file. */
 const checkCommitted = async (path: string, committable: FileCommittable): Promise<void> => {
-  const output = await openRegular(path, 'read').catch(absent);
+  const output = await openRegular(path, 'read').catch(noneIfAbsent);
   try {
     const crc = output === undefined ? undefined : await crcOfRange(output, committable);
     if (crc !== committable.crc) throw lost(path, committable);
@@ -275,8 +275,3 @@ const changed = (path: string, message: string): StreamError =>
 
 const lost = (path: string, { bytes, epoch, offset }: FileCommittable): StreamError =>
   changed(path, `does not hold the ${bytes} bytes of epoch ${epoch} at ${offset}`);
-
-const absent = (error: unknown): undefined => {
-  if (systemCodeOf(error) === 'ENOENT') return undefined;
-  throw error;
-};

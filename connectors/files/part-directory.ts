@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { SinkContext } from '../../lib/core/connector.ts';
 import { StreamError } from '../../lib/core/errors.ts';
 import { openRegular } from '../../lib/core/regular-file.ts';
-import { systemCodeOf } from '../../lib/core/system-error.ts';
+import { noneIfAbsent } from '../../lib/core/system-error.ts';
 import { failed } from './line-output.ts';
 import { PartFile, type PartPlace, type SealedPart } from './part-file.ts';
 import { crcOfRange, syncDirectory } from './pending-file.ts';
@@ -79,7 +79,7 @@ export class PartDirectory {
         places.add(await this.#publish(epoch, part));
       }
       // A reader who has taken all parts of a place away may have removed it too.
-      for (const place of places) await syncDirectory(join(place, this.#name)).catch(absent);
+      for (const place of places) await syncDirectory(join(place, this.#name)).catch(noneIfAbsent);
       await syncDirectory(this.#waitingPath(epoch, 0));
     } catch (error) {
       if (signal.aborted) throw error;
@@ -98,7 +98,7 @@ export class PartDirectory {
     if (crc === undefined) return directory;
     if (crc !== part.crc) throw this.#changed(`has lost records: "${waiting}" is not as it was sealed`);
     await this.#makePlace(part.place);
-    if ((await stat(path).catch(absent)) !== undefined)
+    if ((await stat(path).catch(noneIfAbsent)) !== undefined)
       throw this.#changed(`holds "${path}", which this job has not written`);
     await rename(waiting, path);
     return directory;
@@ -118,7 +118,7 @@ export class PartDirectory {
   /** A place that was moved is the same one; two sinks that have changed places are not. */
   async #checkSame(before: string): Promise<void> {
     if (before === this.path) return;
-    const [here, there] = await Promise.all([this.path, before].map((each) => stat(each).catch(absent)));
+    const [here, there] = await Promise.all([this.path, before].map((each) => stat(each).catch(noneIfAbsent)));
     if (there === undefined || (here?.ino === there.ino && here.dev === there.dev)) return;
     throw new StreamError(
       'OUTPUT_CHANGED',
@@ -141,7 +141,7 @@ export class PartDirectory {
 
   /** A part that does not wait any more was committed; but with the place gone where it waited, nobody can say. */
   async #checkWaiting(pending: readonly PartsCommittable[]): Promise<void> {
-    if (pending.length === 0 || (await stat(this.#waiting).catch(absent)) !== undefined) return;
+    if (pending.length === 0 || (await stat(this.#waiting).catch(noneIfAbsent)) !== undefined) return;
     throw this.#changed(`has lost "${this.#waiting}", where parts waited for their commit`);
   }
 
@@ -152,16 +152,11 @@ export class PartDirectory {
 
 /** Undefined when there is no such file; that of what is there when it is shorter. */
 const crcOf = async (path: string, bytes: number): Promise<number | undefined> => {
-  const handle = await openRegular(path, 'read').catch(absent);
+  const handle = await openRegular(path, 'read').catch(noneIfAbsent);
   try {
     if (handle === undefined) return undefined;
     return (await crcOfRange(handle, { offset: 0, bytes })) ?? -1;
   } finally {
     await handle?.close();
   }
-};
-
-const absent = (error: unknown): undefined => {
-  if (systemCodeOf(error) === 'ENOENT') return undefined;
-  throw error;
 };

@@ -59,6 +59,12 @@ export const lastingSystemError = (error: unknown): boolean => {
   return code !== undefined && systemTable[code]?.passes === false;
 };
 
+/** For `catch`: what is not there is undefined, and any other error is thrown on. */
+export const noneIfAbsent = (error: unknown): undefined => {
+  if (systemCodeOf(error) === 'ENOENT') return undefined;
+  throw error;
+};
+
 export interface SystemErrorOptions {
   /** Better advice than that of the table. */
   readonly hint?: string | undefined;
