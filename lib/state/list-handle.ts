@@ -21,6 +21,22 @@ interface ListRoot {
   open: unknown[];
 }
 
+/** A full row as it was found in the store, where it may begin with places of elements that are gone. */
+class UnreadChunk {
+  readonly #stored: readonly unknown[];
+  readonly #read: (old: unknown) => unknown;
+
+  constructor(stored: readonly unknown[], read: (old: unknown) => unknown) {
+    this.#stored = stored;
+    this.#read = read;
+  }
+
+  /** The elements, once it is known how many are gone: `migrate` sees those only that somebody has put in. */
+  from(head: number): unknown[] {
+    return this.#stored.map((value, at) => (at < head ? null : this.#read(value)));
+  }
+}
+
 export const listCodec: RowCodec = {
   rooted: true,
   toStored(value, sub) {
@@ -29,7 +45,7 @@ export const listCodec: RowCodec = {
     return [first, next, head, open];
   },
   fromStored(value, sub, read) {
-    if (sub !== undefined) return (value as unknown[]).map(read); // Every other row is a chunk.
+    if (sub !== undefined) return new UnreadChunk(value as unknown[], read); // Every other row is a chunk.
     const [first, next, head, open] = value as [number, number, number, unknown[]]; // As `toStored` gave it.
     return { first, next, head, open: open.map(read) } satisfies ListRoot;
   },
@@ -71,8 +87,8 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     if (root === undefined) return [];
     const values: unknown[] = [];
     for (let number = root.first; number < root.next; number += 1) {
-      const chunk = this.#chunk(rows, number);
-      for (let i = number === root.first ? root.head : 0; i < chunk.length; i += 1) values.push(chunk[i]);
+      const chunk = this.#chunk(rows, root, number);
+      for (let i = headOf(root, number); i < chunk.length; i += 1) values.push(chunk[i]);
     }
     for (const value of root.open) values.push(value);
     return given(rows, values) as T[]; // as in `shift`
@@ -90,15 +106,16 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     return rows.read(undefined)?.value as ListRoot | undefined; // The root row of a list holds nothing else.
   }
 
-  #chunk(rows: RowTable, number: number): unknown[] {
+  #chunk(rows: RowTable, root: ListRoot, number: number): unknown[] {
     const row = rows.read(number);
     if (row === undefined) throw missing(rows);
+    if (row.value instanceof UnreadChunk) row.value = row.value.from(headOf(root, number));
     return row.value as unknown[]; // A row with a number is a chunk.
   }
 
   /** Removes the oldest element of the first full row without writing that row again: only the root counts it away. */
   #shiftChunk(rows: RowTable, root: ListRoot): unknown {
-    const chunk = this.#chunk(rows, root.first);
+    const chunk = this.#chunk(rows, root, root.first);
     const value = chunk[root.head];
     chunk[root.head] = null; // It is given away (I21), and the row may still be stored.
     root.head += 1;
@@ -110,3 +127,6 @@ export class KeyedListState<T> extends RowsHandle implements ListState<T> {
     return value;
   }
 }
+
+/** How many elements of a full row are gone. */
+const headOf = ({ first, head }: ListRoot, number: number): number => (number === first ? head : 0);

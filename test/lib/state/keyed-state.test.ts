@@ -192,6 +192,23 @@ describe('versions', () => {
     });
   });
 
+  it('asks for no element that is gone, and for one that is null', async () => {
+    const store = await openStore();
+    const first = setUp(store);
+    const old = first.state(listState<number | null>('l'));
+    first.at('a', () => {
+      for (let i = 0; i < 70; i += 1) old.add(i === 5 ? null : i);
+      for (let i = 0; i < 5; i += 1) old.shift();
+    });
+    await save(first.set, store);
+    const { state, at } = setUp(store, { restored: true });
+    const asked: unknown[] = [];
+    const list = state(listState<unknown>('l', { version: 2, migrate: (value) => asked.push(value) }));
+    at('a', () => expect([...list.values()]).toHaveLength(65));
+    expect(asked.filter((value) => value === null)).toHaveLength(1);
+    expect(new Set(asked)).toEqual(new Set([null, ...Array.from({ length: 64 }, (_, i) => i + 6)]));
+  });
+
   it('refuses what a newer version wrote', async () => {
     const store = await openStore();
     const first = setUp(store);
