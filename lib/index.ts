@@ -31,6 +31,8 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from './core/aggregate-function.ts';
 export type { ByOptions, FieldOf, Ordered } from '../operators/rolling.ts';
+export type { DistinctOptions } from '../operators/distinct.ts';
+export type { SplitSpec, SplitStreams } from './streams/split.ts';
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';

@@ -22,6 +22,7 @@ export { runVector } from './testing/vectors.ts';
 
 // ---------- what the methods of a stream make, for the operator harness
 export { aggregate, reduce } from '../operators/aggregate.ts';
+export { distinct } from '../operators/distinct.ts';
 export { asyncMap } from '../operators/async-map.ts';
 export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';

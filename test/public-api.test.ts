@@ -178,6 +178,7 @@ test('millrace', () => {
     type DerivedTimers
     type DirectoryOptions
     type DirectoryPosition
+    type DistinctOptions
     type DoneRecord
     type Durability
     type DurableCallable
@@ -324,6 +325,8 @@ test('millrace', () => {
     type SourcePage
     type SourceReader
     type SplitEnds
+    type SplitSpec
+    type SplitStreams
     type StateDescriptor
     type StateHandles
     type StateInDirectory
@@ -404,6 +407,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     aggregateWindow
     asyncMap
     coGroupWindow
+    distinct
     filter
     flatMap
     joinWindow

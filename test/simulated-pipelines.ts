@@ -60,6 +60,8 @@ export interface PipelineSpec {
   readonly dirtyMax: number;
   readonly timersPerTurn: number;
   readonly serialiseEdges: boolean;
+  /** The first stage is counted by group, and what is distinct of it told. */
+  readonly counted: boolean;
   /** Answers depend on the question alone. */
   readonly deterministic: boolean;
   /**
@@ -127,6 +129,7 @@ export const pipelineOf = (seed: number, options: { readonly fixed?: boolean } =
     dirtyMax: one([8, 50_000, 50_000, 50_000]),
     timersPerTurn: [1, 1, 2, 3, 128][seed % 5] ?? 128, // Not drawn, so that all else of a seed stays as it was.
     serialiseEdges: chance(0.2),
+    counted: seed % 3 === 0, // Not drawn either.
     deterministic: fixed || chance(0.3),
     fixed,
   };
@@ -170,6 +173,11 @@ const connect = (
   const first = builder.stage(union, 'first', spec.first, (element) => element.key);
   const probed = first.transform<Element>('probe', builder.probe('the first stage', !spec.idle));
   probed.sinkTo(process.collect<Element>('first'));
+  if (spec.counted) {
+    const groups = probed.keyBy((element) => element.group);
+    groups.count().sinkTo(process.collect<number>('counts'));
+    groups.distinct({ by: ({ ids }) => ids.join(), within: 5 }).sinkTo(process.collect<Element>('distinct'));
+  }
   const middle = builder.middle(probed);
   const timed = !spec.idle && spec.middle !== 'timer';
   const second = builder
@@ -445,6 +453,14 @@ export const judge = (spec: PipelineSpec, { received }: SimulationResult): strin
   const first = idsOf([...of('first'), ...of('first-letters')]);
   if (first.join() !== all.join())
     problems.push(`the first stage gave ${first.length} of ${all.length} inputs: ${difference(all, first)}`);
+  if (spec.counted) {
+    const groups = ['g0', 'g1'].map((group) => of('first').filter((element) => element.group === group).length);
+    const counts = groups.flatMap((size) => Array.from({ length: size }, (_, n) => n + 1));
+    if ((received.get('counts') ?? []).toSorted().join() !== counts.toSorted().join())
+      problems.push(`the counts of ${groups.join(' and ')} elements are ${received.get('counts')?.join()}`);
+    if (idsOf(of('distinct')).join() !== idsOf(of('first')).join())
+      problems.push(`of ${of('first').length} distinct elements ${of('distinct').length} were told`);
+  }
   const second = idsOf([...of('second'), ...of('second-letters')]);
   if (new Set(second).size !== second.length)
     problems.push(`the second stage gave an input twice: ${difference([...new Set(second)], second)}`);

@@ -24,6 +24,7 @@ import type { WindowedStream } from './windowed-stream.ts';
 import type { OperatorPlace, Origin } from './origin.ts';
 import { joined, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
 import type { PipeOptions } from './parts.ts';
+import { splitStream, type SplitSpec, type SplitStreams } from './split.ts';
 
 /**
  * A stream of records. Each method that transforms it puts an operator behind it and gives that operator's output; a
@@ -177,6 +178,18 @@ export class DataStream<T> {
   ): DataStream<T | U[number]> {
     const origins = others.map((other) => given('union', other).origin);
     return new DataStream(this.#origin.union(origins));
+  }
+
+  /**
+   * A stream for each predicate, and `rest`: a value goes to the first that holds, in the order in which they are
+   * written. What nobody reads costs nothing.
+   *
+   * @example
+   * const { large, rest } = orders.split({ large: ({ euros }) => euros > 20 });
+   * console.log(await large.map(({ id }) => id).executeAndCollect()); // prints [ 1, 3 ]
+   */
+  split<P extends SplitSpec<T>>(parts: P): SplitStreams<T, P> {
+    return splitStream<T, P>(this, parts);
   }
 
   /**

@@ -9,6 +9,7 @@ import type { AggregateFunction, ReduceFunction } from '../core/aggregate-functi
 import { aggregate, reduce } from '../../operators/aggregate.ts';
 import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
+import { distinct, type DistinctOptions } from '../../operators/distinct.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import {
   count,
@@ -167,6 +168,18 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    */
   count(): DataStream<number> {
     return this.#rolling('count', count<T>());
+  }
+
+  /**
+   * Of equal values the first: all of a key are equal, or those for which `by` gives the same. With `within` a value
+   * that comes so much later counts as new, and what has been seen is forgotten; without it is kept for good.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer).distinct();
+   * console.log(await customers.map(({ customer }) => customer).executeAndCollect()); // prints [ 'ann', 'bob' ]
+   */
+  distinct(options?: DistinctOptions<T>): DataStream<T> {
+    return this.apply('distinct', distinct(options), { writes: onlyTo() });
   }
 
   #rolling<R>(name: string, operator: Operator<T, R>): DataStream<R> {
