@@ -30,7 +30,8 @@ export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';
 export type { AggregateFunction, ReduceFunction } from './core/aggregate-function.ts';
-export type { ByOptions, FieldOf, Ordered } from '../operators/rolling.ts';
+export type { ByOptions, FieldOf } from '../operators/rolling.ts';
+export type { Ordered } from '../operators/ordered.ts';
 export type { DistinctOptions } from '../operators/distinct.ts';
 export type { SplitSpec, SplitStreams } from './streams/split.ts';
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';

@@ -7,9 +7,7 @@ import { refuseThenable } from '../lib/core/errors.ts';
 import type { Operator } from '../lib/core/operator.ts';
 import { callable, flag, knownOptions, refusal } from '../lib/core/options.ts';
 import { givenAway, valueState } from '../lib/core/state-descriptor.ts';
-
-/** What has an order. Values of one kind are compared with each other; a number and a bigint are of one kind. */
-export type Ordered = number | bigint | string;
+import { compared, numeric, ordered, type Ordered } from './ordered.ts';
 
 /** Names of the fields of `T` that hold a `V`. */
 export type FieldOf<T, V> = { [N in keyof T]-?: T[N] extends V ? N : never }[keyof T] & string;
@@ -132,20 +130,6 @@ const reader = <T>(name: string, field: string | Get<T>): ((value: T, uid: strin
 const where = (name: string, uid: string): string => `the field of \`${name}\` in \`${uid}\``;
 
 // ---------- values
-
-const numeric = (value: unknown, place: string): number | bigint => {
-  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isNaN(value))) return value;
-  throw refusal(place, 'a number or a bigint', value);
-};
-
-const ordered = (value: unknown, place: string): Ordered =>
-  typeof value === 'string' ? value : numeric(value, place);
-
-const compared = (a: Ordered, b: Ordered, place: string): number => {
-  if ((typeof a === 'string') !== (typeof b === 'string'))
-    throw refusal(place, `a ${typeof b}, as the values before it`, a);
-  return a < b ? -1 : a > b ? 1 : 0;
-};
 
 const adding: Fold<number | bigint> = {
   check: numeric,

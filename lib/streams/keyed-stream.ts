@@ -10,6 +10,7 @@ import { aggregate, reduce } from '../../operators/aggregate.ts';
 import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { distinct, type DistinctOptions } from '../../operators/distinct.ts';
+import type { Ordered } from '../../operators/ordered.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import {
   count,
@@ -20,7 +21,6 @@ import {
   sum,
   type ByOptions,
   type FieldOf,
-  type Ordered,
 } from '../../operators/rolling.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
 import { countWindowOptions, type CountWindowOptions } from '../../operators/windows/count-windows.ts';

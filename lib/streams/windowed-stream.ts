@@ -4,7 +4,9 @@ import type { Operator } from '../core/operator.ts';
 import { callable, durationMs, withMethods, type Duration } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
+import type { Ordered } from '../../operators/ordered.ts';
 import type { StateSpec } from '../../operators/process.ts';
+import { topN } from '../../operators/top-n.ts';
 import type { Evictor, Trigger } from '../../operators/windows/contract.ts';
 import type { ProcessWindowFunction } from '../../operators/windows/window-function.ts';
 import { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../../operators/windows/window.ts';
@@ -83,6 +85,19 @@ export class WindowedStream<T, K extends Key = Key> {
   sideOutputLateData(tag: OutputTag<T>): WindowedStream<T, K> {
     tagId(tag);
     return new WindowedStream(this.#stream, { ...this.#options, lateTag: tag });
+  }
+
+  /**
+   * Gives the `n` values of a window that have the greatest of what `by` gives, as a list, greatest first; of equal
+   * ones the earlier ones. No more than those are kept.
+   *
+   * @example
+   * const windows = orders.keyBy(() => 'all').window(TumblingEventTimeWindows.of('1m'));
+   * const dearest = windows.topN(2, ({ euros }) => euros);
+   * console.log(await dearest.map((top) => top.map(({ id }) => id)).executeAndCollect()); // prints [ [ 3, 1 ] ]
+   */
+  topN(n: number, by: (value: T) => Ordered): DataStream<readonly T[]> {
+    return this.aggregate(topN(n, by));
   }
 
   /**
