@@ -117,7 +117,15 @@ export type {
   StateOptions,
   ValueState,
 } from './core/state-descriptor.ts';
-export type { DerivedTimer, DerivedTimers, TimeDomain, Timer, TimerOptions, Timers } from './core/timer.ts';
+export type {
+  DerivedTimer,
+  DerivedTimerOptions,
+  DerivedTimers,
+  TimeDomain,
+  Timer,
+  TimerOptions,
+  Timers,
+} from './core/timer.ts';
 export type { Outcome, Rejection, Running, Work, WorkContext, Worker, WorkOptions, Durability } from './core/work.ts';
 export { outputTag } from './core/output-tag.ts';
 export { aggregatingState, listState, mapState, reducingState, valueState } from './core/state-descriptor.ts';

@@ -175,6 +175,7 @@ test('millrace', () => {
     type CsvSinkOptions
     type DeadLetter
     type DerivedTimer
+    type DerivedTimerOptions
     type DerivedTimers
     type DirectoryOptions
     type DirectoryPosition

@@ -69,10 +69,10 @@ const listed =
   ): Stage['build'] =>
   (input, random) => {
     const windows = change(input.window(assign(random)).sideOutputLateData(late));
-    const results = windows.process((elements: readonly Element[], { key, window, watermark }) => {
-      const result = merged(elements, Number.isFinite(window.end) ? window.end - 1 : 0);
-      return { ...result, key, n: watermark === Infinity ? result.n + 1 : result.n };
-    });
+    const results = windows.process((elements: readonly Element[], { key, window }) => ({
+      ...merged(elements, Number.isFinite(window.end) ? window.end - 1 : 0),
+      key,
+    }));
     return results.union(results.sideOutput(late));
   };
 
@@ -269,7 +269,8 @@ const functions: Readonly<Record<string, Stage>> = {
         },
         onTimer(_timer, ctx) {
           const elements = [...ctx.state.last.entries()].map(([, element]) => element);
-          if (elements.length > 0) ctx.emit(merged(elements, elements[0]?.ts ?? 0));
+          const ts = elements[0]?.ts ?? 0;
+          if (elements.length > 0) ctx.emit(merged(elements, ts), ts); // Else it would have no timestamp.
           ctx.state.last.clear();
         },
       }),

@@ -15,7 +15,7 @@ import type { Key } from './key.ts';
 import type { MetricGroup } from './metric.ts';
 import type { OutputTag } from './output-tag.ts';
 import type { StateDescriptor } from './state-descriptor.ts';
-import type { DerivedTimer, DerivedTimers, Timer, Timers } from './timer.ts';
+import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } from './timer.ts';
 import type { Work, Worker, WorkOptions } from './work.ts';
 
 export type Operator<I, O> = (context: OperatorContext<O>) => Processor<I>;
@@ -70,7 +70,7 @@ export interface OperatorContext<O> {
   /** At most one per operator. */
   timers(onTimer: (timer: Timer) => void): Timers;
   /** At most one per operator, and not beside `timers`. */
-  derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers;
+  derivedTimers(onTimer: (timer: DerivedTimer) => void, options?: DerivedTimerOptions): DerivedTimers;
   /** What waits: items are submitted in a turn, run outside any, and take effect in one. */
   work<W, R>(worker: Worker<W, R>, options?: WorkOptions): Work<W>;
   /** At most one per operator. */

@@ -37,12 +37,22 @@ export interface DerivedTimer {
 }
 
 /**
- * Event-time timers of the current key that follow from its state, so that they cost no state of their own: register
- * each once when its cause is made, and again in `open` for every cause that is there. They fire in the order of
- * `Timers` and can't be deleted.
+ * Event-time timers of the current key that follow from its state: register each once, when its cause is made. They
+ * cost less than `Timers`, fire in the order of those, and can't be deleted. They are stored; where those that are
+ * stored do not hold, `open` registers anew what every cause that is there waits for.
  */
 export interface DerivedTimers {
   readonly watermark: Timestamp;
+  /** Known in `open`: none are there, whatever state there is. */
+  readonly isAnew: boolean;
   /** A time at or before the watermark fires with the next one. */
   register(timestamp: Timestamp, namespace: number): void;
+}
+
+export interface DerivedTimerOptions {
+  /**
+   * What they follow from beside state, such as the length of windows: those that were registered where this was
+   * another text are forgotten. @defaultValue ''
+   */
+  readonly dependsOn?: string | undefined;
 }

@@ -2,6 +2,9 @@
 import { StreamError } from '../core/errors.ts';
 import { asBuffer } from '../core/serde.ts';
 
+/** Bytes that are copied one by one. */
+const shortMax = 32;
+
 export class PackedWriter {
   #bytes: Buffer;
   #end = 0;
@@ -27,7 +30,9 @@ export class PackedWriter {
   bytes(value: Uint8Array): void {
     this.whole(value.length);
     this.#room(value.length);
-    this.#bytes.set(value, this.#end);
+    // Most are short, and then a call costs more than a loop.
+    if (value.length > shortMax) this.#bytes.set(value, this.#end);
+    else for (let at = 0; at < value.length; at += 1) this.#bytes[this.#end + at] = value[at] ?? 0;
     this.#end += value.length;
   }
 

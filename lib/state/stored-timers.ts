@@ -8,7 +8,9 @@ import { invariant } from '../core/errors.ts';
 import { keyFromBytes, keyGroupOf, mapKeyOf, type MapKey } from '../core/key.ts';
 import type { TimeDomain } from '../core/timer.ts';
 import {
+  operatorRange,
   parseTimerPageKey,
+  prefixes,
   storedKeyOf,
   timerChunkKey,
   timerPageKey,
@@ -94,10 +96,19 @@ export class StoredTimers {
     const { operator, store } = this.#options;
     for await (const [row, value] of store.entries(timerPageRange(operator))) {
       const { domain, page } = parseTimerPageKey(row);
-      const bytes = Uint8Array.from(value);
+      const bytes = Buffer.from(value);
       this.#pages[domain].set(page, { page: bytes, own: Number.POSITIVE_INFINITY });
       found({ ...decodePageHead(bytes), domain, page, open: () => decodePage(bytes) });
     }
+  }
+
+  /** The keys of all rows. */
+  async rows(): Promise<readonly Uint8Array[]> {
+    const { operator, store } = this.#options;
+    const rows: Uint8Array[] = [];
+    for (const prefix of [prefixes.timerPage, prefixes.timerChunk])
+      for await (const [row] of store.entries(operatorRange(prefix, operator))) rows.push(Uint8Array.from(row));
+    return rows;
   }
 
   /** Calls `visit` for each timer of a chunk. */

@@ -65,7 +65,7 @@ export class Bucket {
     this.#unique = unique;
     this.#unread = stored?.chunks.filter((chunk) => holds(chunk, time, stored.since)) ?? [];
     this.#since = stored?.since ?? 0;
-    this.#readTo = 1 + Math.max(-1, ...this.#unread.map(({ number }) => number));
+    this.#readTo = this.#unread.reduce((to, { number }) => Math.max(to, number + 1), 0);
     this.#logged = this.size;
   }
 

@@ -60,23 +60,24 @@ export class ListedKeys implements TimerKeys {
 export class UniqueKeys implements TimerKeys {
   readonly namespace: number;
   readonly #keys = new KeySet();
-  /** Keys that the store says something else of; undefined while it knows of none. */
+  /** Whether the store knows of keys; and those that it says something else of. */
+  #isStored: boolean;
   #changed: KeySet | undefined;
 
   constructor(namespace: number, isStored: boolean) {
     this.namespace = namespace;
-    if (isStored) this.#changed = new KeySet();
+    this.#isStored = isStored;
   }
 
   add(key: MapKey): boolean {
     if (!this.#keys.add(key)) return false;
-    this.#changed?.toggle(key);
+    this.#change(key);
     return true;
   }
 
   delete(key: MapKey): boolean {
     if (!this.#keys.delete(key)) return false;
-    this.#changed?.toggle(key);
+    this.#change(key);
     return true;
   }
 
@@ -89,9 +90,14 @@ export class UniqueKeys implements TimerKeys {
   }
 
   takeChanges(all: boolean): Toggled {
-    const keys = (all ? this.#keys : (this.#changed ?? this.#keys)).copy();
-    this.#changed = new KeySet();
+    const keys = (all || !this.#isStored ? this.#keys : this.#changed)?.copy() ?? [];
+    this.#isStored = true;
+    this.#changed = undefined;
     return { namespace: this.namespace, keys, from: 0, to: keys.length };
+  }
+
+  #change(key: MapKey): void {
+    if (this.#isStored) (this.#changed ??= new KeySet()).toggle(key);
   }
 }
 

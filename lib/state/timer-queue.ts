@@ -26,13 +26,13 @@ export interface TimerQueueOptions {
 
 /** A page that a start has found, as far as its times have no buckets. */
 interface StoredTimes {
-  /** The least of them, or one before it. */
-  readonly time: Timestamp;
+  /** The least of them, or one before it. Changed outside the heap only. */
+  time: Timestamp;
   readonly source: RestoredPage;
   /** Undefined while nobody has looked beyond its head. */
   page: Page | undefined;
-  /** By place in the page: the time has a bucket, or had one. */
-  readonly taken: Set<number>;
+  /** By place in the page, behind `at`: the time has a bucket, or had one. */
+  taken: Set<number> | undefined;
   /** All before this place are taken. */
   at: number;
 }
@@ -71,7 +71,7 @@ export class TimerQueue {
 
   /** Takes in a page of the store. */
   restore(source: RestoredPage): void {
-    const stored: StoredTimes = { time: source.first, source, page: undefined, taken: new Set(), at: 0 };
+    const stored: StoredTimes = { time: source.first, source, page: undefined, taken: undefined, at: 0 };
     heapPush(this.#stored, stored);
     this.#storedOf.set(source.page, stored);
     this.#size += source.size;
@@ -159,15 +159,14 @@ export class TimerQueue {
     for (let head = this.#stored[0]; head !== undefined; head = this.#stored[0]) {
       const { page, taken } = head;
       if (page === undefined) return head;
-      while (taken.delete(head.at)) head.at += 1;
+      while (taken?.delete(head.at) === true) head.at += 1;
       const time = page.times[head.at];
       if (time === head.time) return head;
       heapPop(this.#stored);
       if (time === undefined) this.#storedOf.delete(head.source.page);
       else {
-        const moved = { ...head, time };
-        heapPush(this.#stored, moved);
-        this.#storedOf.set(head.source.page, moved);
+        head.time = time;
+        heapPush(this.#stored, head);
       }
     }
     return undefined;
@@ -179,8 +178,9 @@ export class TimerQueue {
     if (stored === undefined) return undefined;
     const page = (stored.page ??= stored.source.open());
     const place = placeOf(page.times, time);
-    if (page.times[place] !== time || place < stored.at || stored.taken.has(place)) return undefined;
-    stored.taken.add(place);
+    if (page.times[place] !== time || place < stored.at || stored.taken?.has(place) === true) return undefined;
+    if (place === stored.at) stored.at += 1;
+    else (stored.taken ??= new Set()).add(place);
     const [size, since] = [page.sizes[place] ?? 0, page.since[place] ?? 0];
     return this.#add(new Bucket({ ...this.#options, time, stored: { size, since, chunks: page.chunks } }));
   }

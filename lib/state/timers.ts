@@ -63,6 +63,7 @@ export class TimerService {
   #epoch = 1;
   #cutEpoch = noEpoch;
   #cutOpen = false;
+  #isAnew = true;
   /** Buckets that have changed in the current epoch, but those that came and went. */
   #dirty = new Set<Bucket>();
   #changes = 0;
@@ -85,9 +86,17 @@ export class TimerService {
     return { event: this.#queues.event.size, processing: this.#queues.processing.size };
   }
 
-  /** Timers that were registered or deleted since the last cut, as far as that is to be written. */
+  /**
+   * Timers that were registered or deleted since the last cut, as far as that is to be written. Of those that are
+   * registered once each follows from an entry of state, which is counted.
+   */
   get dirtyEntries(): number {
-    return this.#changes;
+    return this.#unique ? this.#changes : 0;
+  }
+
+  /** Nothing was restored. */
+  get isAnew(): boolean {
+    return this.#isAnew;
   }
 
   /** The least time of a processing-time timer. */
@@ -197,14 +206,20 @@ export class TimerService {
     };
   }
 
-  /** Reads which times of this operator have timers. Call once, before the first turn. */
+  /** Reads which times of this operator have timers. Call it or `forget` once, before the first turn. */
   async restore(): Promise<void> {
     const { op, store = emptyStore } = this.#options;
+    this.#isAnew = false;
     await this.#stored.restore((page) => this.#queues[page.domain].restore(page));
     this.#oldRows = await readOldTimers(store, op, ({ domain, time, key, namespace }) => {
       const bucket = this.#queues[domain].bucket(time);
       if (bucket.add(key, namespace)) this.#came(bucket);
     });
+  }
+
+  /** What is stored of timers does not hold: the next cut removes it. */
+  async forget(): Promise<void> {
+    this.#oldRows = await this.#stored.rows();
   }
 
   /** Fires at most `max` of the timers that are due, while `mayGoOn` says yes and they are ready. Returns how many. */

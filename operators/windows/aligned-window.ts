@@ -3,12 +3,14 @@
  * named by its start.
  *
  * Timers are registered when a pane is made, not for each record: the watermark never goes back, so what a pane's first
- * record saw holds for the rest. They follow from the panes, so they are not stored.
+ * record saw holds for the rest. Where windows are other ones than before a restart, or stay longer or shorter, they
+ * are registered anew for each pane that is there.
  */
 import { MAX_TIMESTAMP, type Timestamp } from '../../lib/core/element.ts';
 import { mapKeyOf, type Key, type MapKey } from '../../lib/core/key.ts';
 import type { Operator } from '../../lib/core/operator.ts';
 import { mapState, unshared, type MapState } from '../../lib/core/state-descriptor.ts';
+import type { DerivedTimer } from '../../lib/core/timer.ts';
 import type { StateSpec } from '../process.ts';
 import type { FixedWindows } from './contract.ts';
 import { windowStart } from './fixed-windows.ts';
@@ -24,15 +26,16 @@ export const alignedWindow =
   (context) => {
     const contents = makeContents(context);
     const panes = context.state(contents.panes);
-    // Of windows that stay when they have fired: nothing else tells after a restart that their timer is gone.
+    // Of windows that stay when they have fired: nothing else tells then that their timer is gone.
     const fired = context.state(unshared(mapState<number, true>('fired', { indexed: false })));
     const late = lateRecords(context, lateTag);
     const last = (start: Timestamp): Timestamp => start + sizeMs - 1;
-    const timers = context.derivedTimers(({ timestamp, namespace: start }) => {
+    const onTimer = ({ timestamp, namespace: start }: DerivedTimer): void => {
       const due = last(start);
       if (timestamp === due) fire(start);
       if (timestamp >= due + latenessMs) clear(start, timestamp > due); // It stayed, so it is written down as fired.
-    });
+    };
+    const timers = context.derivedTimers(onTimer, { dependsOn: `aligned ${sizeMs} ${latenessMs}` });
     const call = new WindowCall({ context, timers, fn, spreads });
     const fire = (start: Timestamp): void => {
       const pane = panes.get(start);
@@ -68,7 +71,9 @@ export const alignedWindow =
     };
     const startOf = rememberedStart(offsetMs, slideMs);
     return {
-      open: () => forEachPane(panes, fired, schedule),
+      open: async () => {
+        if (timers.isAnew) await forEachPane(panes, fired, schedule);
+      },
       process(value, timestamp) {
         needTimestamp(timestamp, context.uid);
         const newest = startOf(timestamp);

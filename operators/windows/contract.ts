@@ -62,6 +62,8 @@ export interface WindowNaming {
  * costs the same whatever the number of windows that hold it.
  */
 export interface Slices {
+  /** The same for the same windows, and for no others. */
+  readonly name: string;
   /** Length of a slice. Slices do not overlap. */
   readonly sliceMs: number;
   /** The start of the slice that holds a timestamp. */

@@ -7,6 +7,7 @@ import { EventTimeTrigger } from './time-triggers.ts';
 import { wholeMs } from './whole-ms.ts';
 
 const cumulativeSlices = (maxMs: number, stepMs: number, offsetMs: number): Slices => ({
+  name: `cumulative ${maxMs} ${stepMs} ${offsetMs}`,
   sliceMs: stepMs,
   startOf: (timestamp) => windowStart(timestamp, offsetMs, stepMs),
   firstEnd: (start) => start + stepMs,

@@ -79,6 +79,7 @@ const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % 
 const slidingSlices = ({ sizeMs, slideMs, offsetMs }: FixedWindows): Slices => {
   const sliceMs = divisor(sizeMs, slideMs);
   return {
+    name: `sliding ${sizeMs} ${slideMs} ${offsetMs}`,
     sliceMs,
     startOf: (timestamp) => windowStart(timestamp, offsetMs, sliceMs),
     // The oldest window that holds the slice is the first one that ends at its end or behind.

@@ -51,7 +51,8 @@ class SlicedWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implements
     this.#latenessMs = latenessMs;
     this.#contents = makeContents(context);
     this.#panes = context.state(this.#contents.panes);
-    this.#timers = context.derivedTimers((timer) => this.#onTimer(timer));
+    const dependsOn = `sliced ${slices.name} ${latenessMs}`;
+    this.#timers = context.derivedTimers((timer) => this.#onTimer(timer), { dependsOn });
     this.#call = new WindowCall({ context, timers: this.#timers, fn, spreads });
     this.#late = lateRecords(context, lateTag);
   }
@@ -73,6 +74,7 @@ class SlicedWindow<T, P, C, O, W, S extends StateSpec, K extends Key> implements
 
   /** Registers timers again: of the windows of each slice that hold no slice of the key before it. */
   async open(): Promise<void> {
+    if (!this.#timers.isAnew) return;
     const startsOf = new Map<MapKey, Timestamp[]>();
     await this.#panes.forEachEntry((key, start) => {
       const mapKey = mapKeyOf(key);

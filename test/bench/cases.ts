@@ -7,5 +7,15 @@ import { held } from './held.bench.ts';
 import { keyed } from './keyed.bench.ts';
 import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
+import { due } from './timers.bench.ts';
 
-export const cases: readonly BenchCase[] = [fsync, ...stateless, ...keyed, ...agents, ...state, ...held, ...growth];
+export const cases: readonly BenchCase[] = [
+  fsync,
+  ...stateless,
+  ...keyed,
+  ...agents,
+  ...state,
+  ...held,
+  ...due,
+  ...growth,
+];

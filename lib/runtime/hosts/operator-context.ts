@@ -9,7 +9,7 @@ import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
 import { unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
-import type { DerivedTimer, DerivedTimers, Timer, Timers } from '../../core/timer.ts';
+import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } from '../../core/timer.ts';
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
 import { flag, integer, knownOptions, oneOf, refusal, type OptionNames } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
@@ -80,7 +80,8 @@ export class Asked<O> {
   /** Handles of its states by name. */
   readonly states = new Map<string, unknown>();
   timers: TimerService | undefined;
-  derived: TimerService | undefined;
+  /** Of derived ones: what they depend on. */
+  timersDependOn: string | undefined;
   holds: HoldQueue<O> | undefined;
   work: WorkQueue | undefined;
   /** The operator is made: what it asked for later would be restored by nobody, and brought nothing. */
@@ -88,7 +89,7 @@ export class Asked<O> {
 
   /** Whether a key has to be current while the operator works. */
   get usesKey(): boolean {
-    return this.states.size > 0 || this.timers !== undefined || this.derived !== undefined;
+    return this.states.size > 0 || this.timers !== undefined;
   }
 }
 
@@ -177,14 +178,19 @@ export class HostContext<O> implements OperatorContext<O> {
     };
   }
 
-  derivedTimers(onTimer: (timer: DerivedTimer) => void): DerivedTimers {
+  derivedTimers(onTimer: (timer: DerivedTimer) => void, options: DerivedTimerOptions = {}): DerivedTimers {
     this.#askOnceForTimers();
+    knownOptions('derivedTimers', options, { dependsOn: true });
     const derived = this.#makeTimers(onTimer, false);
-    this.#asked.derived = derived;
+    this.#asked.timers = derived;
+    this.#asked.timersDependOn = options.dependsOn ?? '';
     if (this.#options.foreign !== true) return derived;
     return {
       get watermark() {
         return derived.watermark;
+      },
+      get isAnew() {
+        return derived.isAnew;
       },
       register: (timestamp, namespace) => {
         this.#checkTimer(timestamp);
@@ -275,7 +281,7 @@ export class HostContext<O> implements OperatorContext<O> {
 
   #askOnceForTimers(): void {
     this.#askInTime('timers');
-    if (this.#asked.timers !== undefined || this.#asked.derived !== undefined)
+    if (this.#asked.timers !== undefined)
       throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`timers\` or \`derivedTimers\` once`);
   }
 

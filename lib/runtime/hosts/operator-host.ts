@@ -37,6 +37,8 @@ export interface HostSnapshot {
   readonly holds?: HoldsSnapshot | undefined;
   /** Watermarks whose timers have not all fired. */
   readonly advances?: AdvancesSnapshot | undefined;
+  /** What its timers depend on, if they are derived ones. */
+  readonly timersDependOn?: string | undefined;
 }
 
 /** Steps that become one function. */
@@ -82,7 +84,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
         return resultWith('operator', made, ['process']);
       });
       this.#asked.isComplete = true;
-      const timers = this.#asked.timers ?? this.#asked.derived;
+      const { timers } = this.#asked;
       this.#advances = timers && this.#makeAdvances(timers);
       this.#record = this.#makeRecord(this.#processor);
     } else {
@@ -143,8 +145,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   /** Registered timers by time domain; undefined for an operator without any. */
   get timerCount(): Readonly<Record<TimeDomain, number>> | undefined {
-    const { timers, derived } = this.#asked;
-    return (timers ?? derived)?.count;
+    return this.#asked.timers?.count;
   }
 
   get workQueue(): WorkQueue | undefined {
@@ -165,7 +166,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   }
 
   snapshot(): HostSnapshot {
-    const { sequence, workSequence, holds } = this.#asked;
+    const { sequence, workSequence, holds, timersDependOn } = this.#asked;
     const sequences = { sequence: sequence.snapshot(), workSequence: workSequence.snapshot() };
     const advances = this.#advances?.snapshot();
     return {
@@ -173,19 +174,21 @@ export class OperatorHost<I, O> implements Receiver<I> {
       ...sequences,
       ...(holds && { holds: holds.snapshot() }),
       ...(advances && { advances }),
+      ...(timersDependOn !== undefined && { timersDependOn }),
     };
   }
 
   /** Restores from the header's part and the stored rows, then lets the operator look at its state. */
   async restore(snapshot: HostSnapshot): Promise<void> {
-    const { sequence, workSequence, timers, derived, holds, work } = this.#asked;
+    const { sequence, workSequence, timers, timersDependOn, holds, work } = this.#asked;
     this.#watermark = snapshot.watermark;
     sequence.restore(snapshot.sequence);
     workSequence.restore(snapshot.workSequence);
     this.#state.openPhase = true;
     const { advances, watermark } = snapshot;
-    for (const each of [timers, derived]) if (each !== undefined) each.watermark = advances?.watermark ?? watermark;
-    await timers?.restore();
+    if (timers !== undefined) timers.watermark = advances?.watermark ?? watermark;
+    if (timersDependOn === snapshot.timersDependOn) await timers?.restore();
+    else await timers?.forget();
     if (advances !== undefined) this.#advances?.restore(advances);
     if (snapshot.holds !== undefined) await holds?.restore(snapshot.holds);
     await work?.restore();

@@ -83,9 +83,10 @@ describe('windows', () => {
         state: (descriptor) => context.state(descriptor),
         currentKey: () => context.currentKey(),
         handOver: (value) => context.handOver(value),
-        derivedTimers: (onTimer) => {
-          const timers = context.derivedTimers(onTimer);
+        derivedTimers: (onTimer, options) => {
+          const timers = context.derivedTimers(onTimer, options);
           return {
+            isAnew: timers.isAnew,
             get watermark() {
               return timers.watermark;
             },
