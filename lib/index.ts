@@ -13,6 +13,8 @@ export type {
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream } from './streams/data-stream.ts';
 export { KeyedStream } from './streams/keyed-stream.ts';
+export { ConnectedStreams } from './streams/connected-streams.ts';
+export { IntervalJoin, IntervalJoinedStreams } from './streams/interval-joined-streams.ts';
 export { JoinedStreams, MeetingStreams, WindowedMeeting } from './streams/joined-streams.ts';
 export { WindowedStream } from './streams/windowed-stream.ts';
 export type { PipeOptions } from './streams/parts.ts';
@@ -35,6 +37,8 @@ export type { Ordered } from '../operators/ordered.ts';
 export type { DistinctOptions } from '../operators/distinct.ts';
 export type { SplitSpec, SplitStreams } from './streams/split.ts';
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
+export type { Bound, IntervalJoinFunction, IntervalOptions, JoinContext } from '../operators/interval-join.ts';
+export type { CoProcessFunction } from '../operators/co-process.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';
 export type {
@@ -104,7 +108,8 @@ export {
 } from '../operators/windows/triggers.ts';
 export type { CallContext, CallLimit, CallOptions, ResultTest, RetryOptions } from './core/call.ts';
 export type { Hold, HoldOptions, Holds, OutputOrder } from './core/hold.ts';
-export type { Operator, Step, OperatorContext, Output, Place, PlaceOptions, Processor } from './core/operator.ts';
+export type { MultiInputOperator, MultiInputProcessor, Operator, OperatorContext } from './core/operator.ts';
+export type { Output, Place, PlaceOptions, Processor, Step } from './core/operator.ts';
 export type { OutputTag } from './core/output-tag.ts';
 export type {
   AggregatingState,
@@ -195,6 +200,7 @@ export type { FileCommittable } from '../connectors/files/line-output.ts';
 export { jsonLines, type JsonLinesOptions } from '../connectors/json-lines/json-lines-source.ts';
 export type { Compression } from '../connectors/files/compression.ts';
 export { directory, type DirectoryOptions, type DirectoryPosition } from '../connectors/files/directory.ts';
+export type { OnChanged } from '../connectors/files/finished-files.ts';
 export type { FilePosition } from '../connectors/files/file-position.ts';
 export type { FileSource, FileSourceOptions, SchemaOptions } from '../connectors/files/file-source.ts';
 export type { LineMark } from '../connectors/files/line-mark.ts';

@@ -15,6 +15,7 @@ export {
 
 // ---------- one operator, one agent
 export { OperatorHarness, type HarnessSnapshot, type OperatorHarnessOptions } from './testing/harness.ts';
+export type { HarnessInput, HarnessInputOptions } from './testing/harness.ts';
 export type { HarnessOutput } from './testing/harness-outputs.ts';
 export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing/agent.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing/vector-form.ts';
@@ -26,6 +27,9 @@ export { distinct } from '../operators/distinct.ts';
 export { asyncMap } from '../operators/async-map.ts';
 export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';
+export { coProcess } from '../operators/co-process.ts';
+export { coSteps } from '../operators/co-steps.ts';
+export { intervalJoin, intervalOf, type Interval, type IntervalJoinOptions } from '../operators/interval-join.ts';
 export { coGroupWindow, joinWindow } from '../operators/windows/co-group.ts';
 export type { CoGroupFunction, CoGroupOptions, JoinFunction, Sided } from '../operators/windows/co-group.ts';
 export { aggregateWindow, processWindow, reduceWindow, type WindowOptions } from '../operators/windows/window.ts';

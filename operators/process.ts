@@ -10,7 +10,7 @@ import { integer } from '../lib/core/options.ts';
 import { tooManyValues, valuesMaxDefault } from '../lib/core/values-bound.ts';
 import { checkTimestamp } from '../lib/core/timestamp.ts';
 import type { MetricGroup } from '../lib/core/metric.ts';
-import type { Operator, OperatorContext, Output } from '../lib/core/operator.ts';
+import type { Operator, OperatorContext, Output, Processor } from '../lib/core/operator.ts';
 import type { OutputTag } from '../lib/core/output-tag.ts';
 import type { StateDescriptor } from '../lib/core/state-descriptor.ts';
 import type { Timer, Timers } from '../lib/core/timer.ts';
@@ -112,15 +112,7 @@ export const process = <I, O = never, S extends StateSpec = StateSpec, K extends
   const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
   integer('valuesMax', user.valuesMax ?? valuesMaxDefault, { min: 1 });
   return (context) => {
-    const ctx = new ReusedContext<O, S>(context, user);
-    if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
-    const onTimer = (timer: Timer): void => {
-      ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
-      const returned: unknown = user.onTimer?.(timer, ctx);
-      ctx.leave();
-      refuseThenable(returned, '`onTimer`', context.uid);
-    };
-    const { open, close } = user;
+    const { ctx, frame } = frameOf(context, user);
     return {
       process(value, timestamp) {
         ctx.enter(timestamp);
@@ -128,10 +120,34 @@ export const process = <I, O = never, S extends StateSpec = StateSpec, K extends
         ctx.leave();
         return returned; // The engine looks at it, and refuses a promise.
       },
-      ...(open && { open: async () => open.call(user, ctx) }),
-      ...(close && { close: async () => close.call(user) }),
+      ...frame,
     };
   };
+};
+
+/** What a user's functions have beside those that take records. */
+type AroundRecords<O, S extends StateSpec> = Omit<ProcessObject<never, O, S>, 'process' | 'emits'>;
+
+/** What is the same for any number of inputs: the context, the timers, how the functions open and close. */
+export const frameOf = <O, S extends StateSpec>(
+  context: OperatorContext<O>,
+  user: AroundRecords<O, S>,
+): { readonly ctx: ReusedContext<O, S>; readonly frame: Pick<Processor<never>, 'open' | 'close'> } => {
+  integer('valuesMax', user.valuesMax ?? valuesMaxDefault, { min: 1 });
+  const ctx = new ReusedContext<O, S>(context, user);
+  if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
+  const onTimer = (timer: Timer): void => {
+    ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
+    const returned: unknown = user.onTimer?.(timer, ctx);
+    ctx.leave();
+    refuseThenable(returned, '`onTimer`', context.uid);
+  };
+  const { open, close } = user;
+  const frame = {
+    ...(open && { open: async () => open.call(user, ctx) }),
+    ...(close && { close: async () => close.call(user) }),
+  };
+  return { ctx, frame };
 };
 
 /** Makes the handles of a spec, for user code. */
@@ -146,7 +162,8 @@ export const openStates = <S extends StateSpec>(
 
 type ReusedContextOptions<S extends StateSpec> = Pick<ProcessObject<never, never, S>, 'state' | 'valuesMax'>;
 
-class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
+/** The context of a function's calls: one object, entered and left for each. */
+export class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {
   readonly state: StateHandles<S>;
   timestamp = MIN_TIMESTAMP;
   readonly #context: OperatorContext<O>;

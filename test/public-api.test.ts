@@ -42,6 +42,7 @@ test('millrace', () => {
     ChatModelConnection
     ChatRequestEvent
     ChatResponseEvent
+    ConnectedStreams
     ContinuousEventTimeTrigger
     ContinuousProcessingTimeTrigger
     CountEvictor
@@ -58,6 +59,8 @@ test('millrace', () => {
     EventType
     GlobalWindows
     InputEvent
+    IntervalJoin
+    IntervalJoinedStreams
     InvariantError
     Job
     JoinedStreams
@@ -141,6 +144,7 @@ test('millrace', () => {
     type ApplyAgentOptions
     type AssignContext
     type AsyncMapOptions
+    type Bound
     type ByOptions
     type CalendarUnit
     type CalendarWindowsOptions
@@ -164,6 +168,7 @@ test('millrace', () => {
     type ClaimedRecord
     type Clock
     type CoGroupFunction
+    type CoProcessFunction
     type CollectionOptions
     type CompiledAgent
     type Compression
@@ -221,10 +226,13 @@ test('millrace', () => {
     type Holds
     type HybridPart
     type HybridPosition
+    type IntervalJoinFunction
+    type IntervalOptions
     type ItemFacts
     type JobMetrics
     type JobState
     type JobStatus
+    type JoinContext
     type JoinFunction
     type JournalEntry
     type JournalPosition
@@ -254,8 +262,11 @@ test('millrace', () => {
     type MetricGroup
     type MetricRegistry
     type MetricSnapshot
+    type MultiInputOperator
+    type MultiInputProcessor
     type ObservableSource
     type ObservableSourceOptions
+    type OnChanged
     type OpenStorage
     type Operator
     type OperatorContext
@@ -408,9 +419,13 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     aggregateWindow
     asyncMap
     coGroupWindow
+    coProcess
+    coSteps
     distinct
     filter
     flatMap
+    intervalJoin
+    intervalOf
     joinWindow
     map
     processOperator
@@ -433,8 +448,12 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type CoGroupOptions
     type CrashPoint
     type CrashingStorageOptions
+    type HarnessInput
+    type HarnessInputOptions
     type HarnessOutput
     type HarnessSnapshot
+    type Interval
+    type IntervalJoinOptions
     type JoinFunction
     type LifeCounts
     type MakeStorage

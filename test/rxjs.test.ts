@@ -111,9 +111,16 @@ describe('the shape of a pipeline', () => {
     expect(seen).toEqual(numbers(20).filter((n) => n % 2 === 0));
   });
 
-  test('a stream can not be united with itself', () => {
-    const stream = create().fromCollection([1]);
-    expect(() => stream.union(stream)).toThrow(TypeError);
+  test('a stream united with itself brings each record twice', async () => {
+    const env = create();
+    const stream = env.fromCollection([1, 2]);
+    const out = await env.executeAndCollect(
+      stream.union(
+        stream,
+        stream.map((n) => n * 10),
+      ),
+    );
+    expect(out.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 10, 20]);
   });
 
   test('side outputs, read by several, by one, and by nobody', async () => {

@@ -203,6 +203,28 @@ const windows: Readonly<Record<string, Stage>> = {
 };
 
 const joins: Readonly<Record<string, Stage>> = {
+  'interval-join': {
+    fixed: false,
+    build: (input, random) =>
+      input
+        .intervalJoin(input.filter(({ n }) => n % 3 > 0).keyBy(({ key }) => key))
+        .between(-upTo(random, 6), upTo(random, 6))
+        .process((left, right, { timestamp }) => ({ ...merged([left, right], timestamp), key: left.key })),
+  },
+  'interval-join-outer': {
+    fixed: false,
+    build: (input) =>
+      input
+        .intervalJoin(input.map((element) => ({ ...element, ts: element.ts })).keyBy(({ key }) => key))
+        .between(1, 9, { outer: 'full', upperExclusive: true })
+        .process((left, right, { key, timestamp }) => ({
+          ...merged(
+            [left, right].filter((each) => each !== undefined),
+            timestamp,
+          ),
+          key,
+        })),
+  },
   'self-join': {
     fixed: true,
     build: (input, random) =>
@@ -222,6 +244,68 @@ const joins: Readonly<Record<string, Stage>> = {
         .equalTo(({ key }) => key)
         .window(EventTimeSessionWindows.withGap(upTo(random, 10)))
         .apply((left, right, { window }) => merged([...left, ...right], window.end - 1)),
+  },
+};
+
+/** Results of two inputs leave by their timers, in the order of these: so which input was first makes no difference. */
+const connected: Readonly<Record<string, Stage>> = {
+  'connect-self': {
+    fixed: true,
+    build: (input, random) => {
+      const delay = upTo(random, 15);
+      return input.connect(input).process({
+        emits: type<Element>(),
+        state: {
+          left: listState<Element>('left'),
+          right: reducingState<number>('right', (a, b) => (a + b) % 1_000_003),
+        },
+        process1(element, ctx) {
+          ctx.state.left.add(element);
+          ctx.timers.register(element.ts + delay);
+        },
+        process2: ({ n }, ctx) => ctx.state.right.add(n),
+        onTimer({ timestamp }, ctx) {
+          const { left, right } = ctx.state;
+          if (left.size > 0) ctx.emit({ ...merged([...left.values()], timestamp), n: right.get() ?? 0 });
+          left.clear();
+        },
+      });
+    },
+  },
+  connect: {
+    fixed: false,
+    build: (input) =>
+      input
+        .connect(
+          input
+            .window(TumblingEventTimeWindows.of(9))
+            .aggregate(counted)
+            .keyBy(({ key }) => key),
+        )
+        .process({
+          emits: type<Element>(),
+          state: { last: valueState<Element>('last') },
+          process1(element, ctx) {
+            const last = ctx.state.last.value();
+            ctx.emit(last === undefined ? element : { ...merged([last, element], element.ts), key: element.key });
+          },
+          process2(element, ctx) {
+            ctx.state.last.update(element);
+            ctx.timers.register(element.ts + 10);
+          },
+          onTimer: (_timer, ctx) => ctx.state.last.clear(),
+        }),
+  },
+  'co-map': {
+    fixed: true,
+    build: (input) =>
+      input
+        .filter(({ n }) => n % 2 === 0)
+        .connect(input.filter(({ n }) => n % 2 === 1))
+        .map(
+          (element) => ({ ...element, n: element.n + 1 }),
+          (element) => ({ ...element, n: element.n + 2 }),
+        ),
   },
 };
 
@@ -303,4 +387,4 @@ const functions: Readonly<Record<string, Stage>> = {
   },
 };
 
-export const stages: Readonly<Record<string, Stage>> = { ...windows, ...joins, ...functions };
+export const stages: Readonly<Record<string, Stage>> = { ...windows, ...joins, ...connected, ...functions };

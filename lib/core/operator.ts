@@ -48,6 +48,21 @@ export interface Processor<I> {
   close?(): Promise<void>;
 }
 
+/**
+ * An operator of several inputs: one tuple element for each, in the order of its edges. All inputs of a keyed one share
+ * keys, state, timers and work; each record is handed to the function of its input.
+ */
+export type MultiInputOperator<I extends readonly unknown[], O> = (
+  context: OperatorContext<O>,
+) => MultiInputProcessor<I>;
+
+export interface MultiInputProcessor<I extends readonly unknown[]> extends Omit<
+  Processor<never>,
+  'process' | 'direct'
+> {
+  readonly inputs: { readonly [N in keyof I]: Pick<Processor<I[N]>, 'process' | 'direct'> };
+}
+
 export interface Output<O> {
   /** Emits to the main output. */
   emit(value: O, timestamp: Timestamp): void;

@@ -18,6 +18,7 @@ import type { CountWindowOptions } from '../../operators/windows/count-windows.t
 import { collectSink } from '../../connectors/collect.ts';
 import { printSink, type PrintOptions } from '../../connectors/print.ts';
 import { DataStreamSink } from './data-stream-sink.ts';
+import type { ConnectedStreams } from './connected-streams.ts';
 import type { JoinedStreams } from './joined-streams.ts';
 import type { KeyedStream } from './keyed-stream.ts';
 import type { WindowedStream } from './windowed-stream.ts';
@@ -166,8 +167,8 @@ export class DataStream<T> {
   }
 
   /**
-   * This stream and others as one, of all their types. Throws a `TypeError` for a stream of another environment, and
-   * for one given twice.
+   * This stream and others as one, of all their types. One given twice brings each record twice. Throws a `TypeError`
+   * for a stream of another environment.
    *
    * @example
    * const both = orders.map(({ id }) => id).union(orders.map(({ customer }) => customer));
@@ -190,6 +191,18 @@ export class DataStream<T> {
    */
   split<P extends SplitSpec<T>>(parts: P): SplitStreams<T, P> {
     return splitStream<T, P>(this, parts);
+  }
+
+  /**
+   * This stream and another of any type, which go into one operator with a function for each. May be itself. Throws a
+   * `TypeError` where only one of them is keyed.
+   *
+   * @example
+   * const both = orders.connect(env.fromCollection(['x'])).map(({ id }) => id, (text) => text);
+   * console.log((await both.executeAndCollect()).length); // prints 4
+   */
+  connect<U>(other: DataStream<U>): ConnectedStreams<T, U> {
+    return this.#origin.environment.kinds.connected<T, U>(this.#origin, given('connect', other).origin);
   }
 
   /**

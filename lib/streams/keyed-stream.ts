@@ -2,7 +2,7 @@
 import type { CallContext } from '../core/call.ts';
 import type { Key } from '../core/key.ts';
 import type { Operator } from '../core/operator.ts';
-import { callable, withMethods } from '../core/options.ts';
+import { callable, refusal, withMethods } from '../core/options.ts';
 import type { Agent, AgentClass } from '../agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
 import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
@@ -12,20 +12,13 @@ import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts
 import { distinct, type DistinctOptions } from '../../operators/distinct.ts';
 import type { Ordered } from '../../operators/ordered.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
-import {
-  count,
-  max,
-  maxBy,
-  min,
-  minBy,
-  sum,
-  type ByOptions,
-  type FieldOf,
-} from '../../operators/rolling.ts';
+import { count, max, maxBy, min, minBy, sum, type ByOptions, type FieldOf } from '../../operators/rolling.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
 import { countWindowOptions, type CountWindowOptions } from '../../operators/windows/count-windows.ts';
 import { DataStream } from './data-stream.ts';
+import type { ConnectedStreams } from './connected-streams.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
+import { IntervalJoin } from './interval-joined-streams.ts';
 import { WindowedStream } from './windowed-stream.ts';
 
 /**
@@ -67,6 +60,24 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    */
   override process<O = never, S extends StateSpec = StateSpec>(fn: ProcessFunction<T, O, S, K>): DataStream<O> {
     return this.apply('process', process(processFunction(fn)));
+  }
+
+  /**
+   * This stream and another that is keyed in the same way: records of both with equal keys share state and timers.
+   *
+   * @example
+   * const keyed = orders.keyBy(({ customer }) => customer);
+   * const names = env.fromCollection([{ id: 'ann', name: 'Ann' }]).keyBy(({ id }) => id);
+   * const keys = keyed.connect(names).process({
+   *   emits: type<string>(),
+   *   process1: (_order, ctx) => ctx.emit(ctx.key),
+   *   process2: (_name, ctx) => ctx.emit(ctx.key),
+   * });
+   * console.log((await keys.executeAndCollect()).length); // prints 4
+   */
+  override connect<U>(other: KeyedStream<U, K>): ConnectedStreams<T, U, K> {
+    // The key type of both, which the caller's types hold together.
+    return super.connect(other) as ConnectedStreams<T, U> as ConnectedStreams<T, U, K>;
   }
 
   /**
@@ -197,6 +208,20 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   window(assigner: WindowAssigner<T>): WindowedStream<T, K> {
     withMethods('assigner', assigner, 'a WindowAssigner; `TumblingEventTimeWindows.of(size)` makes one', ['assign']);
     return new WindowedStream<T, K>(this, { assigner });
+  }
+
+  /**
+   * Joins with the records of another keyed stream whose timestamps lie in an interval around that of each record. May
+   * be joined with itself.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const within = customers.intervalJoin(customers).between(0, '1m');
+   * console.log(await within.process((a, b) => a.id + b.id).executeAndCollect()); // prints [ 2, 4, 4, 6 ]
+   */
+  intervalJoin<B>(other: KeyedStream<B, K>): IntervalJoin<T, B, K> {
+    if (!(other instanceof KeyedStream)) throw refusal('intervalJoin', 'given a keyed stream', other);
+    return new IntervalJoin<T, B, K>(this.origin, other.origin);
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 import { Observable } from 'rxjs';
 import type { Key } from '../core/key.ts';
-import type { Operator, Step } from '../core/operator.ts';
+import type { MultiInputOperator, Operator, Step } from '../core/operator.ts';
 import { looseCopy } from '../core/own-copy.ts';
 import type { SideWrites } from '../runtime/edges/side-output-notes.ts';
 import type { GraphEdge, GraphNode, NodeBody, Partitioning, StreamGraph } from '../runtime/edges/graph.ts';
@@ -74,26 +74,24 @@ export class Origin {
     return this.environment.graph.add(name, body, edges);
   }
 
-  /** Adds an operator behind it, which has the records of a key in one place if the origin is keyed. */
+  /**
+   * Adds an operator behind it, and behind others for one of several inputs; it has the records of a key in one place
+   * if the origin is keyed.
+   */
   addOperator(
     name: string,
-    operator: Operator<never, unknown> | Step<never, unknown>,
+    operator: Operator<never, unknown> | Step<never, unknown> | MultiInputOperator<readonly never[], unknown>,
     { boundary = false, foreign = false, writes }: OperatorPlace = {},
+    others: readonly Origin[] = [],
   ): Origin {
-    const { keyOf } = this.#start;
-    const edge = keyOf === undefined ? this.#edge() : this.#edge({ kind: 'hash', keyOf });
-    return this.add(name, { kind: 'operator', operator, boundary, foreign, writes }, [edge]);
+    this.#refuseForeign(name, others);
+    const edges = [this, ...others].map((origin) => origin.#operatorEdge());
+    return this.add(name, { kind: 'operator', operator, boundary, foreign, writes }, edges);
   }
 
   union(others: readonly Origin[]): Origin {
-    if (others.some(({ environment }) => environment !== this.environment)) {
-      throw new TypeError('Expected `union` to be given streams of one environment, got one of another');
-    }
+    this.#refuseForeign('union', others);
     const edges = [this, ...others].map((origin) => origin.#edge());
-    const names = new Set(edges.map(({ from, tag }) => `${from}/${tag ?? ''}`));
-    if (names.size < edges.length) {
-      throw new TypeError('Expected `union` to be given different streams, got one of them twice');
-    }
     return this.add('union', { kind: 'union' }, edges);
   }
 
@@ -133,6 +131,16 @@ export class Origin {
       );
     }
     return node;
+  }
+
+  #refuseForeign(name: string, others: readonly Origin[]): void {
+    if (others.some(({ environment }) => environment !== this.environment))
+      throw new TypeError(`Expected \`${name}\` to be given streams of one environment, got one of another`);
+  }
+
+  #operatorEdge(): GraphEdge {
+    const { keyOf } = this.#start;
+    return keyOf === undefined ? this.#edge() : this.#edge({ kind: 'hash', keyOf });
   }
 
   #edge(partitioning: Partitioning = { kind: 'forward' }): GraphEdge {

@@ -8,13 +8,14 @@ import { invariant, StreamError } from '../core/errors.ts';
 import { checkTimestampOrNone } from '../core/timestamp.ts';
 import type { JournalEntry } from '../core/journal.ts';
 import { ownKey, type Key } from '../core/key.ts';
-import type { Operator, Step } from '../core/operator.ts';
+import type { MultiInputOperator, Operator, Step } from '../core/operator.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import type { StateDescriptor } from '../core/state-descriptor.ts';
-import { callable, durationMs, knownOptions, type Duration, type OptionNames } from '../core/options.ts';
+import { callable, durationMs, knownOptions, refusal, type Duration, type OptionNames } from '../core/options.ts';
 import type { HostServices } from '../runtime/hosts/operator-context.ts';
 import { OperatorHost, type HostSnapshot } from '../runtime/hosts/operator-host.ts';
 import { MetricTree } from '../runtime/job/metric-group.ts';
+import type { Receiver } from '../runtime/edges/receiver.ts';
 import { Places } from '../runtime/edges/places.ts';
 import type { WorkServices } from '../runtime/work/work.ts';
 import { KeyContext } from '../state/key-context.ts';
@@ -28,6 +29,10 @@ import { HarnessWork, jobId } from './harness-work.ts';
 export interface OperatorHarnessOptions<I> {
   /** The key of a value. @defaultValue the operator is not keyed */
   readonly keyOf?: ((value: I) => Key) | undefined;
+  /**
+   * Of an operator of several inputs: each of them, with the key of its values. @defaultValue one input, with `keyOf`
+   */
+  readonly inputs?: readonly HarnessInputOptions[] | undefined;
   /** Side outputs to write down. @defaultValue none */
   readonly sides?: readonly OutputTag<unknown>[] | undefined;
   /** Where the clock stands at the beginning. @defaultValue 0, or where `clock` stands */
@@ -38,16 +43,35 @@ export interface OperatorHarnessOptions<I> {
   readonly work?: WorkServices | undefined;
   /** Freezes what goes into state, so that a function that changes it in place is found out. @defaultValue true */
   readonly freeze?: boolean | undefined;
+  /** @internal Of several inputs; see `WatermarkMergeOptions`. @defaultValue true */
+  readonly finalEndsInput?: boolean | undefined;
+}
+
+export interface HarnessInputOptions {
+  /** The key of a value. @defaultValue the input is not keyed */
+  readonly keyOf?: ((value: never) => Key) | undefined;
 }
 
 const optionNames = {
   keyOf: true,
+  inputs: true,
   sides: true,
   now: true,
   clock: true,
   work: true,
   freeze: true,
+  finalEndsInput: true,
 } as const satisfies OptionNames<OperatorHarnessOptions<unknown>>;
+
+/** One input of an operator of several. */
+export interface HarnessInput<V, O> {
+  /** A record comes. `timestamp` @defaultValue none; `key` @defaultValue what `keyOf` of the input says */
+  element(value: V, timestamp?: Timestamp, key?: Key): readonly HarnessOutput<O>[];
+  /** A watermark of this input comes; the operator sees it when the other inputs let it pass. */
+  watermark(timestamp: Timestamp): readonly HarnessOutput<O>[];
+  /** The input becomes idle, or active again. */
+  status(idle: boolean): readonly HarnessOutput<O>[];
+}
 
 /** State of an operator between two steps. */
 export interface HarnessSnapshot {
@@ -61,6 +85,8 @@ export interface HarnessSnapshot {
   /** What the journal of its work held. */
   readonly journal: readonly JournalEntry[];
 }
+
+type AnyOperator<I, O> = Operator<I, O> | Step<I, O> | MultiInputOperator<readonly never[], O>;
 
 const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) };
 
@@ -80,17 +106,18 @@ const everything = { gte: new Uint8Array(0), lt: new Uint8Array(64).fill(0xff) }
  */
 export class OperatorHarness<I, O> {
   readonly clock: ManualClock;
-  readonly #operator: Operator<I, O> | Step<I, O>;
+  readonly #operator: AnyOperator<I, O>;
   readonly #options: OperatorHarnessOptions<I>;
   readonly #tree: MetricTree;
   readonly #outputs = new HarnessOutputs<O>();
   #host: OperatorHost<I, O> | undefined;
+  #receivers: readonly Receiver<never>[] = [];
   #keys = new KeyContext();
   #workingSet: WorkingSet | undefined;
   #work: HarnessWork | undefined;
   #places = new Places();
 
-  private constructor(operator: Operator<I, O> | Step<I, O>, options: OperatorHarnessOptions<I>) {
+  private constructor(operator: AnyOperator<I, O>, options: OperatorHarnessOptions<I>) {
     this.#operator = operator;
     this.#options = options;
     this.clock = options.clock ?? new ManualClock();
@@ -101,35 +128,57 @@ export class OperatorHarness<I, O> {
   /** Opens the operator without state, or with that of a snapshot. */
   static async open<I, O>(
     operator: Operator<I, O> | Step<I, O>,
-    options: OperatorHarnessOptions<I> = {},
+    options?: OperatorHarnessOptions<I>,
     snapshot?: HarnessSnapshot,
-  ): Promise<OperatorHarness<I, O>> {
+  ): Promise<OperatorHarness<I, O>>;
+  static async open<A, B, O>(
+    operator: MultiInputOperator<readonly [A, B], O>,
+    options: OperatorHarnessOptions<never> & Required<Pick<OperatorHarnessOptions<never>, 'inputs'>>,
+    snapshot?: HarnessSnapshot,
+  ): Promise<OperatorHarness<A, O>>;
+  static async open<O>(
+    operator: AnyOperator<never, O>,
+    options: OperatorHarnessOptions<never> = {},
+    snapshot?: HarnessSnapshot,
+  ): Promise<OperatorHarness<never, O>> {
     knownOptions('OperatorHarness.open', options, optionNames);
-    if (options.keyOf !== undefined) callable('keyOf', options.keyOf);
+    const { keyOf, inputs = [{ keyOf }] } = options;
+    for (const input of inputs) if (input.keyOf !== undefined) callable('keyOf', input.keyOf);
     const harness = new OperatorHarness(operator, options);
     await harness.#start(snapshot);
     return harness;
   }
 
   /** A record comes. `timestamp` @defaultValue none; `key` @defaultValue what `keyOf` says */
-  element(
-    value: I,
-    timestamp: Timestamp = MIN_TIMESTAMP,
-    key: Key | undefined = this.#options.keyOf?.(value),
-  ): readonly HarnessOutput<O>[] {
-    checkTimestampOrNone(timestamp, 'operator', 'an element that it is given');
-    return this.#step(() => {
-      if (key === undefined) {
-        this.host.record(value, timestamp);
-        return;
-      }
-      this.#keys.enter(ownKey(key));
-      try {
-        this.host.record(value, timestamp);
-      } finally {
-        this.#keys.leave();
-      }
-    });
+  element(value: I, timestamp: Timestamp = MIN_TIMESTAMP, key?: Key): readonly HarnessOutput<O>[] {
+    return this.input<I>(1).element(value, timestamp, key);
+  }
+
+  /**
+   * One of several inputs, counted from 1. `element`, `watermark` and `status` of the harness are those of the first.
+   *
+   * @example
+   * const operator = coSteps(map((n: number) => n), map((text: string) => text.length));
+   * const harness = await OperatorHarness.open(operator, { inputs: [{}, {}] });
+   * console.log(harness.input(2).element('abc', 0)); // prints [ { kind: 'record', value: 3, timestamp: 0 } ]
+   * harness.watermark(5);
+   * console.log(harness.input(2).watermark(4)); // prints [ { kind: 'watermark', timestamp: 4 } ]
+   */
+  input<V = unknown>(number: number): HarnessInput<V, O> {
+    const receiver = (): Receiver<V> => {
+      const found = this.#receivers[number - 1];
+      if (found === undefined) throw refusal('number', `from 1 to ${this.#receivers.length}`, number);
+      return found as Receiver<V>; // The caller says what the input takes.
+    };
+    const { keyOf } = (this.#inputs[number - 1] ?? {}) as { readonly keyOf?: (value: V) => Key }; // as above
+    return {
+      element: (value, timestamp = MIN_TIMESTAMP, key = keyOf?.(value)) => {
+        checkTimestampOrNone(timestamp, 'operator', 'an element that it is given');
+        return this.#step(() => this.#under(key, () => receiver().record(value, timestamp)));
+      },
+      watermark: (timestamp) => this.#step(() => receiver().watermark(timestamp)),
+      status: (idle) => this.#step(() => receiver().status(idle)),
+    };
   }
 
   /**
@@ -142,14 +191,14 @@ export class OperatorHarness<I, O> {
    * console.log(harness.watermark(999).map(({ kind }) => kind)); // prints [ 'record', 'watermark' ]
    */
   watermark(timestamp: Timestamp): readonly HarnessOutput<O>[] {
-    return this.#step(() => this.host.watermark(timestamp));
+    return this.input(1).watermark(timestamp);
   }
 
   /**
    * The input becomes idle, or active again.
    */
   status(idle: boolean): readonly HarnessOutput<O>[] {
-    return this.#step(() => this.host.status(idle));
+    return this.input(1).status(idle);
   }
 
   /**
@@ -333,7 +382,7 @@ export class OperatorHarness<I, O> {
   }
 
   async #start(snapshot: HarnessSnapshot | undefined): Promise<void> {
-    const { keyOf, sides = [], freeze = true } = this.#options;
+    const { sides = [], freeze = true } = this.#options;
     const { state: store } = await new MemoryStorage().open();
     if (snapshot !== undefined) await write(store, snapshot.rows);
     if (snapshot !== undefined) this.clock.jumpTo(snapshot.now);
@@ -348,12 +397,14 @@ export class OperatorHarness<I, O> {
       stateNumbers: snapshot?.states ?? new Map(),
       nextState: snapshot?.states.size ?? 0,
       keys: this.#keys,
-      keyed: keyOf !== undefined,
+      keyed: this.#inputs.map(({ keyOf }) => keyOf !== undefined),
+      finalEndsInput: this.#options.finalEndsInput,
       output: this.#outputs.main,
       sides: new Map(sides.map(({ id }) => [id, this.#outputs.side(id)])),
       services: this.#services(this.#workingSet),
     });
     this.#host = host;
+    this.#receivers = this.#inputs.map((_, port) => host.input(port));
     if (snapshot !== undefined) await host.restore(snapshot.host);
     await host.open();
     if (this.#options.work === undefined) this.#work.resume(host.workQueue);
@@ -370,6 +421,21 @@ export class OperatorHarness<I, O> {
       metrics: (uid) => this.#tree.root.getSubGroup('operator', uid),
       now: () => this.#engine.now(),
     };
+  }
+
+  get #inputs(): readonly HarnessInputOptions[] {
+    const { keyOf, inputs = [{ keyOf }] } = this.#options;
+    return inputs;
+  }
+
+  #under(key: Key | undefined, body: () => void): void {
+    if (key === undefined) return body();
+    this.#keys.enter(ownKey(key));
+    try {
+      body();
+    } finally {
+      this.#keys.leave();
+    }
   }
 
   #step(body: () => void): readonly HarnessOutput<O>[] {

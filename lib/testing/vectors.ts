@@ -14,7 +14,7 @@ import { keyGroupVectorRunner } from './vector-key-groups.ts';
 import { restartVectorRunner } from './vector-restart.ts';
 import { rollingVectorRunner } from './vector-rolling.ts';
 import { timerVectorRunner } from './vector-timers.ts';
-import { windowJoinVectorRunner } from './vector-window-joins.ts';
+import { twoInputVectorRunner } from './vector-two-inputs.ts';
 import { windowVectorRunner } from './vector-windows.ts';
 import {
   timeOf,
@@ -161,7 +161,7 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '04': windowVectorRunner,
   '05': windowVectorRunner,
   '06': timerVectorRunner,
-  '07': windowJoinVectorRunner,
+  '07': twoInputVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
   '10': keyGroupVectorRunner,
   '11': asyncVectorRunner,

@@ -7,7 +7,7 @@ import type { OperatorFunction } from 'rxjs';
 import type { Sink, Source } from '../../core/connector.ts';
 import { refuseThenable, StreamError } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
-import type { Operator, Step } from '../../core/operator.ts';
+import type { MultiInputOperator, Operator, Step } from '../../core/operator.ts';
 import { refusal } from '../../core/options.ts';
 import type { SideWrites } from './side-output-notes.ts';
 import type { WatermarkStrategy } from './watermark-strategy.ts';
@@ -31,7 +31,9 @@ export type NodeBody =
    */
   | {
       readonly kind: 'operator';
-      readonly operator: Operator<never, unknown> | Step<never, unknown>;
+      /** One of several inputs exactly where the node has several. */
+      readonly operator:
+        Operator<never, unknown> | Step<never, unknown> | MultiInputOperator<readonly never[], unknown>;
       readonly boundary: boolean;
       readonly foreign?: boolean | undefined;
       /** Where it sends records beside its main output. @defaultValue not known; for a step: nowhere */
@@ -45,11 +47,19 @@ export type NodeBody =
 export interface GraphNode {
   readonly id: number;
   readonly body: NodeBody;
+  /** Its edges by port. Two may come from one stream: an edge is named by its node and its port. */
   readonly inputs: readonly GraphEdge[];
   uid: string;
   name: string;
   /** True when the user chose the uid. */
   pinned: boolean;
+}
+
+/** An edge seen from the node that it leaves. */
+export interface Consumer {
+  readonly node: GraphNode;
+  /** Which input of the node it is. */
+  readonly port: number;
 }
 
 /** A part of the graph between keyed edges: what one domain runs when the job is spread over Kafka. */
@@ -137,9 +147,9 @@ export class StreamGraph {
   }
 
   /** Edges that leave a node at its main output, or at a side output. */
-  consumers(id: number, tag?: string): readonly { readonly node: GraphNode; readonly edge: GraphEdge }[] {
+  consumers(id: number, tag?: string): readonly Consumer[] {
     return this.#nodes.flatMap((node) =>
-      node.inputs.filter((edge) => edge.from === id && edge.tag === tag).map((edge) => ({ node, edge })),
+      node.inputs.flatMap((edge, port) => (edge.from === id && edge.tag === tag ? [{ node, port }] : [])),
     );
   }
 

@@ -19,11 +19,20 @@ export interface ValveSnapshot {
   readonly channels: readonly (readonly [channel: string, watermark: Timestamp, idle: boolean, aligned: boolean])[];
 }
 
+export interface WatermarkMergeOptions {
+  /**
+   * Whether the final watermark ends a channel. False only in the golden vectors (`lib/testing/vectors.ts`), which were
+   * recorded of a runtime that takes it for one like any other. @defaultValue true
+   */
+  readonly finalEndsChannel?: boolean | undefined;
+}
+
 /**
  * What both merges share. Channels have names, never positions. One that has ended (its watermark is `MAX_TIMESTAMP`)
  * is neither active nor idle: it holds nothing back, and while others are only idle it does not end the stream.
  */
-class WatermarkMerge {
+export abstract class WatermarkMerge {
+  readonly #finalEndsChannel: boolean;
   protected readonly channels = new Map<string, Channel>();
   #watermark = MIN_TIMESTAMP;
   #idle = false;
@@ -31,6 +40,10 @@ class WatermarkMerge {
   #least = MIN_TIMESTAMP;
   /** At least so many of them still hold the output there; 0 when that is not known. */
   #holders = 0;
+
+  constructor({ finalEndsChannel = true }: WatermarkMergeOptions = {}) {
+    this.#finalEndsChannel = finalEndsChannel;
+  }
 
   /** The last watermark that came out. */
   get current(): Timestamp {
@@ -52,6 +65,10 @@ class WatermarkMerge {
     }
     return slowest;
   }
+
+  abstract watermark(channel: string, timestamp: Timestamp): WatermarkChange;
+
+  abstract status(channel: string, idle: boolean): WatermarkChange;
 
   /** The channel holds the watermark back from now on, until it has brought one of its own. */
   add(channel: string): void {
@@ -85,7 +102,7 @@ class WatermarkMerge {
   }
 
   protected hasEnded({ watermark }: Channel): boolean {
-    return watermark === MAX_TIMESTAMP;
+    return this.#finalEndsChannel && watermark === MAX_TIMESTAMP;
   }
 
   /** Something else has changed than the watermark of a channel: the next `merge` looks at all of them. */
@@ -146,27 +163,12 @@ class WatermarkMerge {
   }
 }
 
-export interface WatermarkValveOptions {
-  /**
-   * Whether the final watermark ends a channel. False only in the golden vectors (`lib/testing/vectors.ts`), which were
-   * recorded of a runtime that takes it for one like any other. @defaultValue true
-   */
-  readonly finalEndsChannel?: boolean | undefined;
-}
-
 /**
  * Merges channels that are one input: a union, the partitions of an edge. The watermark of an idle channel is ignored,
  * and a channel that comes back behind is left out until it has caught up.
  */
 export class WatermarkValve extends WatermarkMerge {
-  readonly #finalEndsChannel: boolean;
-
-  constructor({ finalEndsChannel = true }: WatermarkValveOptions = {}) {
-    super();
-    this.#finalEndsChannel = finalEndsChannel;
-  }
-
-  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+  override watermark(channel: string, timestamp: Timestamp): WatermarkChange {
     const from = this.get(channel);
     if (from.idle || timestamp <= from.watermark) return noChange;
     const before = from.watermark;
@@ -176,16 +178,12 @@ export class WatermarkValve extends WatermarkMerge {
     return this.merge();
   }
 
-  status(channel: string, idle: boolean): WatermarkChange {
+  override status(channel: string, idle: boolean): WatermarkChange {
     const from = this.get(channel);
     if (idle === from.idle || this.hasEnded(from)) return noChange;
     from.idle = idle;
     from.aligned = !idle && from.watermark >= this.current;
     return this.merge();
-  }
-
-  protected override hasEnded(channel: Channel): boolean {
-    return this.#finalEndsChannel && super.hasEnded(channel);
   }
 }
 
@@ -197,7 +195,7 @@ export class WatermarkValve extends WatermarkMerge {
  * stand apart for the golden vectors (`lib/testing/vectors.ts`), in which splits come, go and are merged periodically.
  */
 export class WatermarkCombiner extends WatermarkMerge {
-  watermark(channel: string, timestamp: Timestamp): WatermarkChange {
+  override watermark(channel: string, timestamp: Timestamp): WatermarkChange {
     const from = this.get(channel);
     if (from.idle) return this.note(channel, timestamp) ? this.merge() : noChange;
     if (timestamp <= from.watermark) return noChange;
@@ -206,7 +204,7 @@ export class WatermarkCombiner extends WatermarkMerge {
     return this.grown(before);
   }
 
-  status(channel: string, idle: boolean): WatermarkChange {
+  override status(channel: string, idle: boolean): WatermarkChange {
     this.noteStatus(channel, idle);
     return this.merge();
   }

@@ -15,7 +15,7 @@ import { DirectObserver } from './direct-observer.ts';
 import { operatorFailure } from './operator-failure.ts';
 import type { Gate, Receiver } from './receiver.ts';
 import type { WatermarkChange } from './watermark-change.ts';
-import type { WatermarkValve } from './watermark-merge.ts';
+import type { WatermarkMerge } from './watermark-merge.ts';
 
 /**
  * An edge between two chains, with any number of consumers. They subscribe before the chain in front is built, which
@@ -134,13 +134,13 @@ export const keyedEdge = <T>(options: {
   };
 };
 
-/** One input of a union: records pass, watermarks meet in the valve. */
-export const unionInput = <T>(channel: string, valve: WatermarkValve, to: Receiver<T>): Receiver<T> => {
-  valve.add(channel);
+/** One of several inputs of a node: records pass, watermarks meet in the merge. */
+export const mergedInput = <T>(channel: string, merge: WatermarkMerge, to: Receiver<T>): Receiver<T> => {
+  merge.add(channel);
   return {
     record: to.record,
-    watermark: (timestamp) => forward(valve.watermark(channel, timestamp), to),
-    status: (idle) => forward(valve.status(channel, idle), to),
+    watermark: (timestamp) => forward(merge.watermark(channel, timestamp), to),
+    status: (idle) => forward(merge.status(channel, idle), to),
   };
 };
 

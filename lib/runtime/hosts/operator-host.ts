@@ -5,8 +5,8 @@
 import type { Timestamp } from '../../core/element.ts';
 import { MIN_TIMESTAMP } from '../../core/element.ts';
 import { refuseThenable, StreamError } from '../../core/errors.ts';
-import type { Operator, Processor, Step } from '../../core/operator.ts';
-import { resultWith } from '../../core/options.ts';
+import type { MultiInputOperator, Operator, Processor, Step } from '../../core/operator.ts';
+import { refusedResult, resultWith } from '../../core/options.ts';
 import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
 import type { TimerService } from '../../state/timers.ts';
@@ -17,6 +17,8 @@ import { named, namedAsync } from '../../core/failures.ts';
 import { failingOperator, operatorFailure } from '../edges/operator-failure.ts';
 import type { Unfinished } from '../edges/later.ts';
 import { nowhere, openGate, type Gate, type Receiver } from '../edges/receiver.ts';
+import { WatermarkCombiner, type ValveSnapshot } from '../edges/watermark-merge.ts';
+import { mergedInput } from '../edges/wire.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { Advances, type Advance, type AdvancesSnapshot, type FiringTimers } from './advances.ts';
 import { Asked, behindHolds, HostContext, type ContextOptions } from './operator-context.ts';
@@ -24,9 +26,11 @@ import type { SequenceSnapshot } from './sequence.ts';
 import { waitFor } from './waited-code.ts';
 
 export interface HostOptions<I, O> extends ContextOptions<O> {
-  readonly operator: Operator<I, O> | Step<I, O>;
-  /** Whether the edge in front enters and leaves the key context. */
-  readonly keyed: boolean;
+  readonly operator: Operator<I, O> | Step<I, O> | MultiInputOperator<readonly never[], O>;
+  /** For each input: whether the edge in front enters and leaves the key context. */
+  readonly keyed: readonly boolean[];
+  /** See `WatermarkMergeOptions`. @defaultValue true */
+  readonly finalEndsInput?: boolean | undefined;
 }
 
 /** The part of a host that is in the checkpoint header. */
@@ -39,6 +43,8 @@ export interface HostSnapshot {
   readonly advances?: AdvancesSnapshot | undefined;
   /** What its timers depend on, if they are derived ones. */
   readonly timersDependOn?: string | undefined;
+  /** How far each of several inputs is. */
+  readonly merge?: ValveSnapshot | undefined;
 }
 
 /** Steps that become one function. */
@@ -46,6 +52,14 @@ interface Fused {
   readonly steps: readonly FusedStep[];
   readonly emit: (value: unknown, timestamp: Timestamp) => void;
 }
+
+/** What of an operator belongs to no input of it. */
+type Whole = Pick<Processor<never>, 'onWatermark' | 'open' | 'close'>;
+
+/** What of an operator belongs to one input of it. */
+type Input = Pick<Processor<never>, 'process' | 'direct'>;
+
+type Take = (value: never, timestamp: Timestamp) => void;
 
 /** Key of everything that an operator without a keyed edge keeps. */
 const unkeyed = '';
@@ -63,7 +77,13 @@ export class OperatorHost<I, O> implements Receiver<I> {
   readonly #options: HostOptions<I, O>;
   readonly #state: OperatorState;
   readonly #asked = new Asked<O>();
-  readonly #processor: Processor<I> | undefined;
+  readonly #processor: Whole | undefined;
+  /** What takes the records of each input, of an operator with capabilities. */
+  readonly #inputs: readonly Take[];
+  /**
+   * Where the watermarks of several inputs meet. They have different meanings, so one that comes back holds the output.
+   */
+  readonly #merge: WatermarkCombiner | undefined;
   readonly #advances: Advances | undefined;
   #record: ((value: I, timestamp: Timestamp) => void) | undefined;
   /** Where watermarks go on: to the holds, or past them. */
@@ -71,23 +91,27 @@ export class OperatorHost<I, O> implements Receiver<I> {
   #watermark = MIN_TIMESTAMP;
 
   constructor(options: HostOptions<I, O>) {
-    const { uid, number, operator, keys, output, services } = options;
+    const { uid, number, operator, keyed, keys, output, services } = options;
     this.uid = uid;
     this.number = number;
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
     this.counter = recordCounter();
+    this.#merge = keyed.length > 1 ? new WatermarkCombiner({ finalEndsChannel: options.finalEndsInput }) : undefined;
     if (typeof operator === 'function') {
       const context = new HostContext(options, this.#state, this.#asked);
-      this.#processor = named(failingOperator(uid), () => {
-        const made = refuseThenable(operator(context), 'the function', uid);
-        return resultWith('operator', made, ['process']);
+      const { whole, inputs } = named(failingOperator(uid), () => {
+        const made: unknown = refuseThenable(operator(context), 'the function', uid);
+        return keyed.length > 1 ? severalInputs(made, keyed.length) : oneInput(made);
       });
+      this.#processor = whole;
       this.#asked.isComplete = true;
       const { timers } = this.#asked;
       this.#advances = timers && this.#makeAdvances(timers);
-      this.#record = this.#makeRecord(this.#processor);
+      this.#inputs = inputs.map((input, port) => this.#makeRecord(input, keyed[port] === true));
+      this.#record = this.#inputs[0] as typeof this.record; // The graph ties its type to that of the edge.
     } else {
+      this.#inputs = [];
       const next = output instanceof OperatorHost ? output.fused : undefined;
       const step = fusedStep(uid, operator, next?.steps[0]);
       // The graph ties the types of the steps and of what they emit to.
@@ -101,6 +125,16 @@ export class OperatorHost<I, O> implements Receiver<I> {
   get record(): (value: I, timestamp: Timestamp) => void {
     this.#record ??= fuse(this.fused?.steps ?? [], this.fused?.emit ?? nowhere.record);
     return this.#record;
+  }
+
+  /** One of its inputs. Asked for once each, when the graph is compiled; the only input is the host itself. */
+  input(port: number): Receiver<never> {
+    if (this.#merge === undefined) return this;
+    return mergedInput<never>(`input ${port + 1}`, this.#merge, {
+      record: this.#inputs[port] ?? nowhere.record,
+      watermark: (timestamp) => this.watermark(timestamp),
+      status: (idle) => this.status(idle),
+    });
   }
 
   watermark(timestamp: Timestamp): void {
@@ -161,6 +195,11 @@ export class OperatorHost<I, O> implements Receiver<I> {
     return this.#asked.states;
   }
 
+  /** The input that holds the watermark back, of an operator that has several. */
+  get slowestInput(): string | undefined {
+    return this.#merge?.slowest;
+  }
+
   get currentWatermark(): Timestamp {
     return this.#watermark;
   }
@@ -175,6 +214,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
       ...(holds && { holds: holds.snapshot() }),
       ...(advances && { advances }),
       ...(timersDependOn !== undefined && { timersDependOn }),
+      ...(this.#merge && { merge: this.#merge.snapshot() }),
     };
   }
 
@@ -182,6 +222,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   async restore(snapshot: HostSnapshot): Promise<void> {
     const { sequence, workSequence, timers, timersDependOn, holds, work } = this.#asked;
     this.#watermark = snapshot.watermark;
+    if (snapshot.merge !== undefined) this.#merge?.restore(snapshot.merge);
     sequence.restore(snapshot.sequence);
     workSequence.restore(snapshot.workSequence);
     this.#state.openPhase = true;
@@ -231,17 +272,18 @@ export class OperatorHost<I, O> implements Receiver<I> {
     return (this.#behind ??= this.#asked.holds ?? behindHolds(this.#options));
   }
 
-  #makeRecord(processor: Processor<I>): (value: I, timestamp: Timestamp) => void {
-    const { uid, keys, keyed } = this.#options;
+  #makeRecord(input: Input, keyed: boolean): Take {
+    const { uid, keys } = this.#options;
     const { counter } = this;
-    const looked = (value: I, timestamp: Timestamp): void => {
-      const returned: unknown = processor.process(value, timestamp);
+    const looked: Take = (value, timestamp) => {
+      const returned: unknown = input.process(value, timestamp);
       if (returned !== undefined) this.#refuseResult(returned);
     };
-    const process = processor.direct === true ? processor.process : looked;
+    const process: Take = input.direct === true ? input.process : looked;
     // The keyed edge counts, and says which operator failed.
     if (keyed) return process;
-    const enters = this.#asked.usesKey;
+    // What an unkeyed input keeps has a key of its own; beside a keyed one it has none.
+    const enters = this.#asked.usesKey && !this.#options.keyed.includes(true);
     const { gate } = this;
     return (value, timestamp) => {
       if (gate.isClosed) gate.finish();
@@ -267,3 +309,16 @@ export class OperatorHost<I, O> implements Receiver<I> {
     });
   }
 }
+
+const oneInput = (made: unknown): { readonly whole: Whole; readonly inputs: readonly Input[] } => {
+  const whole = resultWith('operator', made as Processor<never>, ['process']); // That is what is looked at.
+  return { whole, inputs: [whole] };
+};
+
+const severalInputs = (made: unknown, count: number): { readonly whole: Whole; readonly inputs: readonly Input[] } => {
+  const { inputs } = (made ?? {}) as { readonly inputs?: unknown }; // only looked at
+  if (!Array.isArray(inputs) || inputs.length !== count)
+    throw refusedResult('operator', `an object with ${count} \`inputs\``, made);
+  // as above
+  return { whole: made as Whole, inputs: inputs.map((each) => resultWith('operator', each as Input, ['process'])) };
+};

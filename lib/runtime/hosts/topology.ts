@@ -5,7 +5,7 @@
 import { StreamError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { KeyContext } from '../../state/key-context.ts';
-import type { GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
+import type { Consumer, GraphEdge, GraphNode, StreamGraph } from '../edges/graph.ts';
 import type { HostServices } from './operator-context.ts';
 import { OperatorHost } from './operator-host.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -15,7 +15,7 @@ import { SinkHost, type SinkServices } from './sink-host.ts';
 import { SourceHost } from './source-host.ts';
 import { WatermarkValve } from '../edges/watermark-merge.ts';
 import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
-import { keyedEdge, unionInput, Wire } from '../edges/wire.ts';
+import { keyedEdge, mergedInput, Wire } from '../edges/wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {
   readonly journal: Journal;
@@ -34,6 +34,7 @@ export interface Topology {
   readonly sources: readonly SourceHost<unknown>[];
   readonly operators: readonly OperatorHost<never, unknown>[];
   readonly sinks: readonly SinkHost<never>[];
+  /** Where the inputs of unions meet, by uid; an operator of several inputs has its own merge. */
   readonly valves: ReadonlyMap<string, WatermarkValve>;
   source(number: number): SourceHost<unknown> | undefined;
   operator(number: number): OperatorHost<never, unknown> | undefined;
@@ -98,7 +99,8 @@ class Compiler {
         const to = this.#output(node);
         const valve = new WatermarkValve();
         this.#valves.set(node.uid, valve);
-        for (const edge of node.inputs) this.#enter(node, edge, unionInput(this.#channelOf(edge), valve, to));
+        const channels = distinct(node.inputs.map((edge) => this.#channelOf(edge)));
+        for (const [port, channel] of channels.entries()) this.#enter({ node, port }, mergedInput(channel, valve, to));
         return;
       }
       case 'pipe': {
@@ -126,11 +128,9 @@ class Compiler {
 
   #buildOperator(node: GraphNode, number: number): void {
     const { body } = node;
-    const [edge] = node.inputs;
-    if (body.kind !== 'operator' || edge === undefined)
+    if (body.kind !== 'operator' || node.inputs.length === 0)
       throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" has no input`);
     const keys = new KeyContext();
-    const keyed = edge.partitioning.kind === 'hash';
     const host = new OperatorHost<never, unknown>({
       uid: node.uid,
       number,
@@ -139,7 +139,7 @@ class Compiler {
       stateNumbers: this.#services.stateNumbersOf(node.uid),
       nextState: this.#services.nextStateOf(node.uid),
       keys,
-      keyed,
+      keyed: node.inputs.map(({ partitioning }) => partitioning.kind === 'hash'),
       output: this.#output(node),
       sides: this.#sides(node),
       toldUnread: body.writes?.tags,
@@ -147,10 +147,15 @@ class Compiler {
     });
     this.#operators.push(host);
     const serialise = this.#services.serialiseEdges;
-    const { partitioning } = edge;
     const { counter, gate } = host;
-    const to = { uid: node.uid, keys, to: host, counter, gate, serialise };
-    this.#enter(node, edge, partitioning.kind === 'hash' ? keyedEdge({ ...to, keyOf: partitioning.keyOf }) : host);
+    for (const [port, { partitioning }] of node.inputs.entries()) {
+      const to = host.input(port);
+      const edge = { uid: node.uid, keys, to, counter, gate, serialise };
+      this.#enter(
+        { node, port },
+        partitioning.kind === 'hash' ? keyedEdge({ ...edge, keyOf: partitioning.keyOf }) : to,
+      );
+    }
   }
 
   /** What a node emits to: a consumer directly, or a wire where the chain ends. */
@@ -162,9 +167,9 @@ class Compiler {
       consumers.length === 1 &&
       only.node.body.kind === 'operator' &&
       !(node.body.kind === 'operator' && node.body.boundary);
-    if (fused) return this.#entry(only.node, only.edge);
+    if (fused) return this.#entry(only);
     const wire = new Wire<never>();
-    for (const consumer of consumers) wire.to(this.#entry(consumer.node, consumer.edge));
+    for (const consumer of consumers) wire.to(this.#entry(consumer));
     return wire;
   }
 
@@ -173,12 +178,12 @@ class Compiler {
     return new Map(this.#graph.tags(node.id).map((tag) => [tag, this.#output(node, tag) as Receiver<unknown>]));
   }
 
-  #enter(node: GraphNode, edge: GraphEdge, receiver: Receiver<never>): void {
-    this.#entries.set(entryOf(node, edge), receiver);
+  #enter(consumer: Consumer, receiver: Receiver<never>): void {
+    this.#entries.set(entryOf(consumer), receiver);
   }
 
   #enterAll(node: GraphNode, receiver: Receiver<never>): void {
-    for (const edge of node.inputs) this.#enter(node, edge, receiver);
+    for (const port of node.inputs.keys()) this.#enter({ node, port }, receiver);
   }
 
   /** Named by the uid in front: a node's number is another one as soon as the pipeline is written in another order. */
@@ -187,13 +192,23 @@ class Compiler {
     return tag === undefined ? uid : `${uid}/${tag}`;
   }
 
-  #entry(node: GraphNode, edge: GraphEdge): Receiver<never> {
-    const receiver = this.#entries.get(entryOf(node, edge));
+  #entry(consumer: Consumer): Receiver<never> {
+    const receiver = this.#entries.get(entryOf(consumer));
     if (receiver === undefined)
-      throw new StreamError('GRAPH_INVALID', `operator "${node.uid}" is used before it is defined`);
+      throw new StreamError('GRAPH_INVALID', `operator "${consumer.node.uid}" is used before it is defined`);
     return receiver;
   }
 }
 
-const entryOf = (node: GraphNode, { from, tag }: GraphEdge): string =>
-  `${node.id}<${from}${tag === undefined ? '' : `/${tag}`}`;
+const entryOf = ({ node, port }: Consumer): string => `${node.id}:${port}`;
+
+/** Each name once: the second edge of one stream is `stream#2`. */
+const distinct = (names: readonly string[]): readonly string[] => {
+  const taken = new Set<string>();
+  for (const name of names) {
+    let own = name;
+    for (let count = 2; taken.has(own); count += 1) own = `${name}#${count}`;
+    taken.add(own);
+  }
+  return [...taken];
+};

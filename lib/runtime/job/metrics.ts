@@ -43,7 +43,7 @@ export interface WatermarkHolder {
   readonly operator: string;
   /** The key of the oldest open hold. */
   readonly key?: Key | undefined;
-  /** The split of a source or the input of a union. */
+  /** The split of a source, the input of a union, or of an operator of several inputs: `input 2`. */
   readonly channel?: string | undefined;
   /** Where the watermark stands. */
   readonly watermark: Timestamp;
@@ -163,7 +163,9 @@ export class JobMetrics {
     for (const [uid, { slowest, current }] of topology.valves) {
       if (slowest !== undefined) holders.push({ operator: uid, channel: slowest, watermark: current, waiting: 0 });
     }
-    for (const { uid, holdQueue, currentWatermark } of topology.operators) {
+    for (const { uid, holdQueue, slowestInput, currentWatermark } of topology.operators) {
+      if (slowestInput !== undefined)
+        holders.push({ operator: uid, channel: slowestInput, watermark: currentWatermark, waiting: 0 });
       const waiting = holdQueue?.waiting ?? 0;
       if (waiting > 0) holders.push({ operator: uid, key: holdQueue?.oldestKey, watermark: currentWatermark, waiting });
     }

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { Key } from '../../../../lib/core/key.ts';
 import { openGate, type Receiver } from '../../../../lib/runtime/edges/receiver.ts';
 import { WatermarkValve } from '../../../../lib/runtime/edges/watermark-merge.ts';
-import { forward, keyedEdge, unionInput, Wire } from '../../../../lib/runtime/edges/wire.ts';
+import { forward, keyedEdge, mergedInput, Wire } from '../../../../lib/runtime/edges/wire.ts';
 import { KeyContext } from '../../../../lib/state/key-context.ts';
 
 /** The keys that stand behind an edge when records pass it. */
@@ -206,7 +206,7 @@ describe('the inputs of a union', () => {
   test('hand records on, and hold the watermark back until all have passed it', () => {
     const log: unknown[] = [];
     const valve = new WatermarkValve();
-    const [left, right] = ['left', 'right'].map((channel) => unionInput(channel, valve, noting<string>(log)));
+    const [left, right] = ['left', 'right'].map((channel) => mergedInput(channel, valve, noting<string>(log)));
     left?.record('a', 1);
     left?.watermark(10);
     right?.watermark(4);
@@ -220,7 +220,7 @@ describe('the inputs of a union', () => {
       ['', 'idle'],
       ['', 'active'],
     ]);
-    expect(() => unionInput('left', valve, noting([]))).toThrow(TypeError);
+    expect(() => mergedInput('left', valve, noting([]))).toThrow(TypeError);
   });
 
   test.each([
