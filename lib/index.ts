@@ -122,6 +122,7 @@ export type {
   StateOptions,
   ValueState,
 } from './core/state-descriptor.ts';
+export type { StateTtl } from './core/state-ttl.ts';
 export type {
   DerivedTimer,
   DerivedTimerOptions,

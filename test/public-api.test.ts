@@ -346,6 +346,7 @@ test('millrace', () => {
     type StateKind
     type StateOptions
     type StateSpec
+    type StateTtl
     type Step
     type Storage
     type Store

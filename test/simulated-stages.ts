@@ -376,6 +376,45 @@ const functions: Readonly<Record<string, Stage>> = {
         },
       }),
   },
+  'ttl-event': {
+    fixed: false,
+    build: (input) =>
+      input.process({
+        emits: type<Element>(),
+        state: {
+          last: valueState<Element>('last', { ttl: { duration: 12, time: 'event' } }),
+          byId: mapState<string, number>('by-id', { ttl: { duration: 9, time: 'event', update: 'read-and-write' } }),
+        },
+        process(element, ctx) {
+          const { last, byId } = ctx.state;
+          const before = last.value();
+          last.update(element);
+          byId.set(element.ids.at(-1) ?? '', element.n);
+          const n = [...byId.entries()].reduce((sum, [, each]) => sum + each, before?.n ?? 0);
+          ctx.emit({ ...element, n: n % 1_000_003 });
+        },
+      }),
+  },
+  'ttl-by-clock': {
+    fixed: false,
+    build: (input) =>
+      input.process({
+        emits: type<Element>(),
+        state: {
+          all: listState<Element>('all', { ttl: { duration: 40 } }),
+          sum: reducingState<number>('sum', (a, b) => (a + b) % 1_000_003, { ttl: { duration: 25 } }),
+        },
+        process(element, ctx) {
+          ctx.state.all.add(element);
+          ctx.state.sum.add(element.n);
+          ctx.emit({
+            ...merged([...ctx.state.all.values()], element.ts),
+            key: element.key,
+            n: ctx.state.sum.get() ?? 0,
+          });
+        },
+      }),
+  },
   'async-map': {
     fixed: true,
     build: (input) =>

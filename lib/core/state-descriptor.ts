@@ -9,6 +9,7 @@ import { aggregator, type AggregateFunction, type ReduceFunction } from './aggre
 import { isThenable, refusedPromise } from './errors.ts';
 import { callable, refusal, withMethods } from './options.ts';
 import { looseCopy } from './own-copy.ts';
+import { ttlOf, type StateTtl, type Ttl } from './state-ttl.ts';
 
 export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating';
 
@@ -30,6 +31,8 @@ export interface StateDescriptor<H> {
   readonly scattered?: boolean | undefined;
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
+  /** @internal How long values live. */
+  readonly ttl?: Ttl | undefined;
   /** @internal Who else may hold the values; see `givenAway` and `unshared`. @defaultValue anybody: both are copies */
   readonly copies?: Copies | undefined;
   /** Carries the type only; never present at run time. */
@@ -97,6 +100,8 @@ export interface StateOptions {
    * @defaultValue false: what is put in and what is read are copies
    */
   readonly inPlace?: boolean | undefined;
+  /** How long values live. @defaultValue for ever */
+  readonly ttl?: StateTtl | undefined;
 }
 
 export interface MapStateOptions extends StateOptions {
@@ -201,6 +206,7 @@ export const valueState = <T>(name: string, options: StateOptions = {}): StateDe
   version: options.version ?? 1,
   migrate: options.migrate,
   inPlace: options.inPlace,
+  ...ttlIn(options),
 });
 
 /**
@@ -230,6 +236,7 @@ export const reducingState = <T>(
     version: options.version ?? 1,
     migrate: options.migrate,
     inPlace: options.inPlace,
+    ...ttlIn(options),
     combine: {
       add: (kept, value) =>
         // Only `add` of this state and the store put values in.
@@ -275,6 +282,7 @@ export const aggregatingState = <T, A, R>(
     version: options.version ?? 1,
     migrate: options.migrate,
     inPlace,
+    ...ttlIn(options),
     combine: {
       // Only `add` of this state and the store put accumulators in.
       add: (kept, value) => add(value as T, kept === undefined ? createAccumulator() : (kept as A)),
@@ -315,6 +323,7 @@ export const listState = <T>(name: string, options: StateOptions = {}): StateDes
   version: options.version ?? 1,
   migrate: options.migrate,
   inPlace: options.inPlace,
+  ...ttlIn(options),
 });
 
 /**
@@ -353,6 +362,9 @@ export const mapState = <K extends string | number, V>(
   options: MapStateOptions = {},
 ): StateDescriptor<MapState<K, V>> => {
   const { version = 1, migrate, inPlace, indexed = true, ordered = false } = options;
-  if (ordered && !indexed) throw refusal('indexed', "true or left out with `ordered: true`: it is the map's order", false);
-  return { kind: 'map', name, version, migrate, inPlace, indexed, ...(ordered && { ordered }) };
+  if (ordered && !indexed)
+    throw refusal('indexed', "true or left out with `ordered: true`: it is the map's order", false);
+  return { kind: 'map', name, version, migrate, inPlace, indexed, ...(ordered && { ordered }), ...ttlIn(options) };
 };
+
+const ttlIn = ({ ttl }: StateOptions): { readonly ttl?: Ttl } => (ttl === undefined ? {} : { ttl: ttlOf(ttl) });

@@ -4,14 +4,14 @@
  */
 import type { Timestamp } from '../core/element.ts';
 import { keyFromBytes, type Key } from '../core/key.ts';
-import type { TimeDomain } from '../core/timer.ts';
 import { parseTimerPageKey, prefixes, prefixRange, timerChunkKey } from './layout.ts';
 import type { Store } from './store.ts';
 import { countsFor, decodeChunk, decodePage } from './timer-rows.ts';
+import type { StoredDomain } from './timer-domains.ts';
 
 export interface StoredTimer {
   readonly operator: number;
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   readonly time: Timestamp;
   readonly namespace: number;
   readonly key: Key;

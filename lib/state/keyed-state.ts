@@ -13,6 +13,7 @@ import type { StateTable, TableOptions } from './state-table.ts';
 import type { HandleOwner } from './state-handle.ts';
 import type { KeyContext } from './key-context.ts';
 import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
+import type { TimeDomain } from '../core/timer.ts';
 import type { Store, StoreBatch } from './store.ts';
 import { ColumnMapState } from './column-map-handle.ts';
 import { ColumnTable } from './column-table.ts';
@@ -60,6 +61,8 @@ export interface RegisteredState {
   readonly indexed: boolean;
   /** Of a map whose entries are in order. */
   readonly ordered?: true | undefined;
+  /** Whether its values have a time to live, and by which time they age. */
+  readonly ttl?: TimeDomain | undefined;
 }
 
 /** Share of `cacheMax` that is left after an eviction. */
@@ -121,8 +124,9 @@ export class WorkingSet {
   /** All states, in the order of their registration. */
   states(): RegisteredState[] {
     return this.#tables.map(({ options: { operator, state, descriptor } }) => {
-      const { kind, name, version, indexed = true, ordered = false } = descriptor;
-      return { operator, state, kind, name, version, indexed, ...(ordered && { ordered }) };
+      const { kind, name, version, indexed = true, ordered = false, ttl } = descriptor;
+      const facts = { operator, state, kind, name, version, indexed };
+      return { ...facts, ...(ordered && { ordered }), ...(ttl && { ttl: ttl.time }) };
     });
   }
 

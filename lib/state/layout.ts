@@ -4,7 +4,8 @@
  *
  *  - `c checkpoint:8`: the header of a checkpoint, see `lib/state/checkpoint.ts`.
  *  - `s operator:2 state:1 group:2 keyLength:4 key sub`: one row of keyed state.
- *  - `t operator:2 domain:1 page:8`: which times of a page have timers, and which chunks, see `timer-rows.ts`.
+ *  - `t operator:2 domain:1 page:8`: which times of a page have timers, and which chunks, see `timer-rows.ts`; the
+ *    domains are in `timer-domains.ts`.
  *  - `u operator:2 domain:1 page:8 chunk:4`: a chunk of timers. Their keys are in its value, together with those of the
  *    same key group; who needs some groups asks the page which chunks hold them.
  *  - `i operator:2 domain:1 group:2 time:8 key namespace:8`: one timer of version 0.1.0, see `old-timers.ts`.
@@ -25,7 +26,7 @@
  */
 import type { Key, MapKey } from '../core/key.ts';
 import type { KeyRange } from './store.ts';
-import type { TimeDomain } from '../core/timer.ts';
+import { storedDomains, type StoredDomain } from './timer-domains.ts';
 import { StreamError } from '../core/errors.ts';
 import { keyBytes, keyFromBytes, keyGroupOf } from '../core/key.ts';
 import { asBuffer } from '../core/serde.ts';
@@ -117,7 +118,7 @@ export const stateRange = (operator: number, state?: number): KeyRange => {
 // ---------- timers
 
 export interface TimerPageName {
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   readonly page: number;
 }
 
@@ -125,7 +126,7 @@ export const timerPageKey = (operator: number, { domain, page }: TimerPageName):
   const row = Buffer.allocUnsafe(timerPageLength);
   row[0] = prefixes.timerPage;
   row.writeUInt16BE(operator, 1);
-  row[3] = domain === 'event' ? 0 : 1;
+  row[3] = storedDomains.indexOf(domain);
   writeDouble(row, page, 4);
   return row;
 };
@@ -140,14 +141,19 @@ export const timerChunkKey = (operator: number, page: TimerPageName, chunk: numb
 
 export const parseTimerPageKey = (row: Uint8Array): TimerPageName & { readonly operator: number } => {
   const bytes = asBuffer(row);
-  const domain = bytes[3] ?? 2;
-  if (bytes.length !== timerPageLength || bytes[0] !== prefixes.timerPage || domain > 1)
-    throw damaged('a page of timers');
+  if (bytes.length !== timerPageLength || bytes[0] !== prefixes.timerPage) throw damaged('a page of timers');
   return {
     operator: bytes.readUInt16BE(1),
-    domain: domain === 0 ? 'event' : 'processing',
+    domain: timerDomainOf(row),
     page: ordered(bytes, 4),
   };
+};
+
+/** The domain of a page, or of a chunk. */
+export const timerDomainOf = (row: Uint8Array): StoredDomain => {
+  const domain = storedDomains[row[3] ?? -1];
+  if (domain === undefined) throw damaged('timers');
+  return domain;
 };
 
 /** The pages of one operator. */
@@ -196,4 +202,3 @@ const ordered = (bytes: Buffer, at: number): number => {
   if (value === undefined) throw damaged('a number');
   return value;
 };
-

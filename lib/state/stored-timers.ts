@@ -6,10 +6,10 @@
 import type { Timestamp } from '../core/element.ts';
 import { invariant } from '../core/errors.ts';
 import { keyFromBytes, keyGroupOf, mapKeyOf, type MapKey } from '../core/key.ts';
-import type { TimeDomain } from '../core/timer.ts';
 import {
   operatorRange,
   parseTimerPageKey,
+  timerDomainOf,
   prefixes,
   storedKeyOf,
   timerChunkKey,
@@ -36,6 +36,7 @@ import {
   type StoredChunk,
   type Times,
 } from './timer-rows.ts';
+import { byDomain, storedDomains, type StoredDomain } from './timer-domains.ts';
 
 /** What has changed of one exact time between two cuts. */
 export interface TimeChange {
@@ -58,7 +59,7 @@ export interface Toggled {
 
 /** A page that a start has found, in the form that it has by then. */
 export interface RestoredPage extends PageHead {
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   readonly page: number;
   open(): Page;
 }
@@ -70,7 +71,7 @@ interface KnownPage {
   readonly own: number;
 }
 
-type ByDomain<T> = Readonly<Record<TimeDomain, T>>;
+type ByDomain<T> = Readonly<Record<StoredDomain, T>>;
 
 export interface StoredTimersOptions {
   readonly operator: number;
@@ -85,34 +86,36 @@ const smallMax = 32;
 
 export class StoredTimers {
   readonly #options: StoredTimersOptions;
-  readonly #pages: ByDomain<Map<number, KnownPage>> = { event: new Map(), processing: new Map() };
+  readonly #pages: ByDomain<Map<number, KnownPage>> = byDomain(() => new Map<number, KnownPage>());
 
   constructor(options: StoredTimersOptions) {
     this.#options = options;
   }
 
-  /** Reads the heads of all pages. */
-  async restore(found: (page: RestoredPage) => void): Promise<void> {
+  /** Reads the heads of the pages of some domains. */
+  async restore(isWanted: (domain: StoredDomain) => boolean, found: (page: RestoredPage) => void): Promise<void> {
     const { operator, store } = this.#options;
     for await (const [row, value] of store.entries(timerPageRange(operator))) {
       const { domain, page } = parseTimerPageKey(row);
+      if (!isWanted(domain)) continue;
       const bytes = Buffer.from(value);
       this.#pages[domain].set(page, { page: bytes, own: Number.POSITIVE_INFINITY });
       found({ ...decodePageHead(bytes), domain, page, open: () => decodePage(bytes) });
     }
   }
 
-  /** The keys of all rows. */
-  async rows(): Promise<readonly Uint8Array[]> {
+  /** The keys of all rows of some domains. */
+  async rows(isWanted: (domain: StoredDomain) => boolean): Promise<readonly Uint8Array[]> {
     const { operator, store } = this.#options;
     const rows: Uint8Array[] = [];
     for (const prefix of [prefixes.timerPage, prefixes.timerChunk])
-      for await (const [row] of store.entries(operatorRange(prefix, operator))) rows.push(Uint8Array.from(row));
+      for await (const [row] of store.entries(operatorRange(prefix, operator)))
+        if (isWanted(timerDomainOf(row))) rows.push(Uint8Array.from(row));
     return rows;
   }
 
   /** Calls `visit` for each timer of a chunk. */
-  read(domain: TimeDomain, chunk: StoredChunk, visit: VisitTimer): void {
+  read(domain: StoredDomain, chunk: StoredChunk, visit: VisitTimer): void {
     this.#readChunk({ domain, page: pageOf(chunk.first) }, chunk, (time, namespace, bytes) =>
       visit(time, namespace, mapKeyOf(keyFromBytes(bytes))),
     );
@@ -120,7 +123,7 @@ export class StoredTimers {
 
   /** Puts what has changed into the batch of a cut, in slices. */
   *write(batch: StoreBatch, changes: ByDomain<readonly TimeChange[]>): Generator<void, void> {
-    for (const domain of ['event', 'processing'] as const) {
+    for (const domain of storedDomains) {
       const byPage = new Map<number, TimeChange[]>();
       for (const [at, change] of changes[domain].entries()) {
         const page = pageOf(change.time);

@@ -4,15 +4,15 @@
  * any time, also while they are in the store and nobody has read them.
  */
 import type { MapKey } from '../core/key.ts';
-import type { TimeDomain } from '../core/timer.ts';
 import type { Timestamp } from '../core/element.ts';
 import { compareKeys, manyKeys, sortSteps } from './key-order.ts';
 import type { TimeChange, Toggled } from './stored-timers.ts';
 import { ListedKeys, UniqueKeys, type TimerKeys } from './timer-keys.ts';
 import type { StoredChunk } from './timer-rows.ts';
+import type { StoredDomain } from './timer-domains.ts';
 
 export interface BucketOptions {
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   readonly time: Timestamp;
   /** A timer that is there is not registered again, and can be deleted. Else each is registered once. */
   readonly unique: boolean;
@@ -32,7 +32,7 @@ interface Batch {
 const logMax = (size: number): number => 1024 + 2 * size;
 
 export class Bucket {
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   readonly time: Timestamp;
   /** How many timers are registered. */
   size: number;

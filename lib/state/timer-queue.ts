@@ -8,16 +8,16 @@
  *  - What anybody sees, `size` and `isReady` included, is the same whether a bucket was read or not.
  */
 import type { MapKey } from '../core/key.ts';
-import type { TimeDomain } from '../core/timer.ts';
 import type { Timestamp } from '../core/element.ts';
 import { manyKeys } from './key-order.ts';
 import type { RestoredPage } from './stored-timers.ts';
 import { heapPop, heapPush } from './time-heap.ts';
 import { Bucket } from './timer-bucket.ts';
 import { pageOf, placeOf, type Page, type StoredChunk } from './timer-rows.ts';
+import type { StoredDomain } from './timer-domains.ts';
 
 export interface TimerQueueOptions {
-  readonly domain: TimeDomain;
+  readonly domain: StoredDomain;
   /** See `BucketOptions`. */
   readonly unique: boolean;
   /** Calls `visit` for each timer of a chunk. */

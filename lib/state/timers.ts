@@ -15,6 +15,7 @@ import type { KeyContext } from './key-context.ts';
 import type { StateCut } from './keyed-state.ts';
 import type { Store, StoreBatch } from './store.ts';
 import type { TimeDomain, Timer } from '../core/timer.ts';
+import { byDomain, isExpiry, type StoredDomain } from './timer-domains.ts';
 import type { Timestamp } from '../core/element.ts';
 import { MIN_TIMESTAMP } from '../core/element.ts';
 import { invariant } from '../core/errors.ts';
@@ -40,6 +41,8 @@ export interface TimerServiceOptions {
   readonly store?: Store | undefined;
   /** Called for each timer that is due, with its key current. */
   fire(timer: Timer): void;
+  /** The same for state that may have come to its end: `namespace` is its number. @defaultValue there is none */
+  expire?(timer: Timer): void;
 }
 
 /** Timers, and buckets, between two yields of a cut. */
@@ -54,7 +57,7 @@ export class TimerService {
   readonly #options: TimerServiceOptions;
   readonly #unique: boolean;
   readonly #stored: StoredTimers;
-  readonly #queues: Readonly<Record<TimeDomain, TimerQueue>>;
+  readonly #queues: Readonly<Record<StoredDomain, TimerQueue>>;
   /** What `begin` was told last of processing time. */
   #processingTime = MIN_TIMESTAMP;
   /** The bucket that was used last: most registrations in a row are of one time. */
@@ -75,10 +78,14 @@ export class TimerService {
     this.#options = options;
     this.#unique = unique;
     const stored = new StoredTimers({ operator: op, maxParallelism, store });
-    const queue = (domain: TimeDomain): TimerQueue =>
-      new TimerQueue({ domain, unique, read: (chunk, visit) => stored.read(domain, chunk, visit) });
+    const queue = (domain: StoredDomain): TimerQueue =>
+      new TimerQueue({
+        domain,
+        unique: unique || isExpiry(domain),
+        read: (chunk, visit) => stored.read(domain, chunk, visit),
+      });
     this.#stored = stored;
-    this.#queues = { event: queue('event'), processing: queue('processing') };
+    this.#queues = byDomain(queue);
   }
 
   /** Timers that are registered. */
@@ -99,13 +106,14 @@ export class TimerService {
     return this.#isAnew;
   }
 
-  /** The least time of a processing-time timer. */
+  /** The least time of a processing-time timer, or of state that goes by the clock. */
   get nextProcessingTime(): Timestamp | undefined {
-    return this.#queues.processing.nextTime;
+    const [timer, expiry] = [this.#queues.processing.nextTime, this.#queues['processing-expiry'].nextTime];
+    return timer === undefined || expiry === undefined ? (timer ?? expiry) : Math.min(timer, expiry);
   }
 
   /** Registers a timer of the current key; one that is registered already stays as it is. */
-  register(timestamp: Timestamp, namespace: number, domain: TimeDomain = 'event'): void {
+  register(timestamp: Timestamp, namespace: number, domain: StoredDomain = 'event'): void {
     this.#check(timestamp, namespace);
     const { mapKey } = this.#options.keys;
     let bucket = this.#last;
@@ -114,7 +122,7 @@ export class TimerService {
       bucket = this.#queues[domain].bucket(timestamp + 0);
       this.#last = bucket;
     }
-    if (this.#unique) this.#read(bucket);
+    if (this.#unique || isExpiry(domain)) this.#read(bucket);
     if (bucket.epoch === this.#cutEpoch) this.#freeze(bucket);
     if (bucket.add(mapKey, namespace + 0)) this.#came(bucket);
   }
@@ -155,17 +163,17 @@ export class TimerService {
 
   /** Whether a timer is left whose time has come. */
   isDue(domain: TimeDomain): boolean {
-    return this.#queues[domain].isDue(this.#reached(domain));
+    return this.#queueOf(domain).isDue(this.#reached(domain));
   }
 
   /** Whether the next timer can fire at once, or there is none. */
   isReady(domain: TimeDomain): boolean {
-    return this.#queues[domain].isReady(this.#reached(domain));
+    return this.#queueOf(domain).isReady(this.#reached(domain));
   }
 
   /** One step towards `isReady`. May be called outside a turn: it changes nothing that anybody sees. */
   prepare(domain: TimeDomain): void {
-    this.#queues[domain].prepare(this.#reached(domain));
+    this.#queueOf(domain).prepare(this.#reached(domain));
   }
 
   /** The instant; see `StateCut`. Only one cut is open at a time. */
@@ -185,7 +193,7 @@ export class TimerService {
         batch.delete(row);
         if (at % sliceMax === sliceMax - 1) yield;
       }
-      const changes: Record<TimeDomain, TimeChange[]> = { event: [], processing: [] };
+      const changes = byDomain((): TimeChange[] => []);
       let taken = 0;
       for (const bucket of dirty) {
         changes[bucket.domain].push(this.#takeCut(bucket));
@@ -210,27 +218,35 @@ export class TimerService {
   async restore(): Promise<void> {
     const { op, store = emptyStore } = this.#options;
     this.#isAnew = false;
-    await this.#stored.restore((page) => this.#queues[page.domain].restore(page));
+    await this.#stored.restore(
+      () => true,
+      (page) => this.#queues[page.domain].restore(page),
+    );
     this.#oldRows = await readOldTimers(store, op, ({ domain, time, key, namespace }) => {
       const bucket = this.#queues[domain].bucket(time);
       if (bucket.add(key, namespace)) this.#came(bucket);
     });
   }
 
-  /** What is stored of timers does not hold: the next cut removes it. */
+  /** What is stored of the operator's timers does not hold: the next cut removes it. When state goes still holds. */
   async forget(): Promise<void> {
-    this.#oldRows = await this.#stored.rows();
+    await this.#stored.restore(isExpiry, (page) => this.#queues[page.domain].restore(page));
+    this.#oldRows = await this.#stored.rows((domain) => !isExpiry(domain));
   }
 
-  /** Fires at most `max` of the timers that are due, while `mayGoOn` says yes and they are ready. Returns how many. */
+  /**
+   * Fires at most `max` of the timers that are due, and behind them of the state that goes, while `mayGoOn` says yes
+   * and they are ready. Returns how many.
+   */
   fire(domain: TimeDomain, max: number, mayGoOn?: () => boolean): number {
-    const { keys, fire } = this.#options;
+    const { keys, fire, expire } = this.#options;
     invariant(!keys.active, 'I1: timers fire while a key is current');
-    const queue = this.#queues[domain];
     const to = this.#reached(domain);
     let fired = 0;
     try {
-      while (fired < max && (mayGoOn === undefined || queue.isReady(to))) {
+      while (fired < max) {
+        const queue = this.#queueOf(domain);
+        if (mayGoOn !== undefined && !queue.isReady(to)) break;
         const bucket = queue.due(to);
         if (bucket === undefined) break;
         if (bucket.epoch === this.#cutEpoch) this.#freeze(bucket);
@@ -239,7 +255,8 @@ export class TimerService {
         this.#left(bucket);
         fired += 1;
         keys.enter(keyOfMapKey(key));
-        fire({ timestamp: bucket.time, namespace, domain });
+        if (isExpiry(bucket.domain)) expire?.({ timestamp: bucket.time, namespace, domain });
+        else fire({ timestamp: bucket.time, namespace, domain });
         keys.leave();
         if (mayGoOn?.() === false) break;
       }
@@ -256,6 +273,12 @@ export class TimerService {
       throw new TypeError(`Expected a timer's timestamp to be a number, got \`${timestamp}\``);
     if (typeof namespace !== 'number' || Number.isNaN(namespace))
       throw new TypeError(`Expected a timer's namespace to be a number, got \`${namespace}\``);
+  }
+
+  /** Where what fires next stands: state goes when no timer of its operator is due. */
+  #queueOf(domain: TimeDomain): TimerQueue {
+    const timers = this.#queues[domain];
+    return timers.isDue(this.#reached(domain)) ? timers : this.#queues[`${domain}-expiry`];
   }
 
   #reached(domain: TimeDomain): Timestamp {

@@ -13,6 +13,7 @@ import { asyncVectorRunner } from './vector-async.ts';
 import { keyGroupVectorRunner } from './vector-key-groups.ts';
 import { restartVectorRunner } from './vector-restart.ts';
 import { rollingVectorRunner } from './vector-rolling.ts';
+import { stateVectorRunner } from './vector-state.ts';
 import { timerVectorRunner } from './vector-timers.ts';
 import { twoInputVectorRunner } from './vector-two-inputs.ts';
 import { windowVectorRunner } from './vector-windows.ts';
@@ -162,6 +163,7 @@ const runners: Readonly<Record<string, (config: VectorConfig) => VectorRunner | 
   '05': windowVectorRunner,
   '06': timerVectorRunner,
   '07': twoInputVectorRunner,
+  '08': stateVectorRunner,
   '09': (config) => ({ run: watermarkRunner(config) }),
   '10': keyGroupVectorRunner,
   '11': asyncVectorRunner,

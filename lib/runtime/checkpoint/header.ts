@@ -5,6 +5,7 @@
 import { StreamError } from '../../core/errors.ts';
 import type { JournalPosition } from '../../core/journal.ts';
 import type { StateKind } from '../../core/state-descriptor.ts';
+import type { TimeDomain } from '../../core/timer.ts';
 import type { HostSnapshot } from '../hosts/operator-host.ts';
 import type { JournalState } from '../journal/journal.ts';
 import type { SinkSnapshot } from '../hosts/sink-host.ts';
@@ -19,6 +20,8 @@ export interface StateFacts {
   readonly indexed: boolean;
   /** Of a map whose entries are in order. */
   readonly ordered?: true | undefined;
+  /** By which time its values age, where they have a time to live. */
+  readonly ttl?: TimeDomain | undefined;
   /** Its number in every stored key. */
   readonly state: number;
   /**
@@ -144,6 +147,9 @@ export interface StatesOfOperator {
 
 const renameHint = 'declare it as it was, or give the new state another name and set `allowUnclaimedState` once';
 
+const lifeOf = ({ ttl }: StateFacts): string =>
+  ttl === undefined ? 'no time to live' : `a time to live by ${ttl} time`;
+
 /** Refuses state that is no longer declared, whose kind changed or that a newer version wrote. */
 export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: StatesOfOperator): void => {
   for (const before of stored) {
@@ -167,6 +173,13 @@ export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: Stat
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `map state "${before.name}" of "${uid}" was ${before.indexed ? '' : 'not '}indexed, and is declared otherwise`,
+        { hint: renameHint },
+      );
+    }
+    if (now.ttl !== before.ttl) {
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `state "${before.name}" of "${uid}" had ${lifeOf(before)} and is declared with ${lifeOf(now)}`,
         { hint: renameHint },
       );
     }

@@ -2,21 +2,24 @@
  * What an operator is given: its capabilities, and nothing of the host that runs it. What it has asked for stands in
  * `Asked`, where its host finds it. Keeps I2 and I13.
  */
-import { MAX_TIMESTAMP, type Timestamp } from '../../core/element.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
-import { unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
+import { mapState, unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
+import type { Ttl } from '../../core/state-ttl.ts';
 import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } from '../../core/timer.ts';
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
 import { flag, integer, knownOptions, oneOf, refusal, type OptionNames } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
 import { checkTimestamp } from '../../core/timestamp.ts';
+import { agedDescriptor, Aging } from '../../state/aged.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
 import { TimerService } from '../../state/timers.ts';
+import { ttlHandle, type Expiring } from '../../state/ttl-handles.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Later } from '../edges/later.ts';
@@ -125,6 +128,8 @@ export class HostContext<O> implements OperatorContext<O> {
   readonly #state: OperatorState;
   readonly #asked: Asked<O>;
   readonly #sides: SideOutputs;
+  /** States that have a time to live, by number. */
+  readonly #expiring = new Map<number, Expiring>();
   #output: Output<O> | undefined;
   #nextState: number;
 
@@ -156,10 +161,17 @@ export class HostContext<O> implements OperatorContext<O> {
 
   state<H>(descriptor: StateDescriptor<H>): H {
     this.#askInTime('state');
-    const { name } = descriptor;
-    const handle = this.#state.state(descriptor, this.#options.stateNumbers.get(name) ?? this.#nextState++);
+    const { name, ttl } = descriptor;
+    const number = this.#options.stateNumbers.get(name) ?? this.#nextState++;
+    const handle = ttl === undefined ? this.#state.state(descriptor, number) : this.#aging(descriptor, ttl, number);
     this.#asked.states.set(name, handle);
-    return handle;
+    return handle as H; // A descriptor's kind says its handle, with a time to live or without one.
+  }
+
+  /** The operator is made. State that goes by itself needs timers, also where the operator has none. */
+  complete(): void {
+    this.#asked.isComplete = true;
+    if (this.#expiring.size > 0) this.#asked.timers ??= this.#makeTimers(() => {}, true);
   }
 
   timers(onTimer: (timer: Timer) => void): Timers {
@@ -267,11 +279,34 @@ export class HostContext<O> implements OperatorContext<O> {
       throw new TypeError(`Expected operator \`${this.uid}\` to ask for \`${what}\` when it is made, and not later`);
   }
 
+  #aging(descriptor: StateDescriptor<unknown>, ttl: Ttl, number: number): unknown {
+    const { keys, services } = this.#options;
+    const timers = (): TimerService | undefined => this.#asked.timers;
+    const aging = new Aging({
+      descriptor,
+      ttl,
+      keys,
+      freeze: services.freeze === true,
+      now: () => (ttl.time === 'event' ? (timers()?.watermark ?? MIN_TIMESTAMP) : this.now()),
+      register: (due) => timers()?.register(due, number, `${ttl.time}-expiry`),
+    });
+    const isIndexed = descriptor.kind === 'map' && ttl.cleanup === 'background';
+    const handle = ttlHandle(descriptor, aging, {
+      inner: this.#state.state(agedDescriptor(descriptor), number),
+      index: isIndexed
+        ? this.state(unshared(mapState<string, true>(`expiry of ${descriptor.name}`, { ordered: true })))
+        : undefined,
+    });
+    this.#expiring.set(number, handle);
+    return handle;
+  }
+
   #makeTimers(onTimer: (timer: Timer) => void, unique: boolean): TimerService {
     const { keys, number, services } = this.#options;
     const { maxParallelism, workingSet } = services;
     const fire = this.#named(onTimer);
-    return new TimerService({ op: number, keys, maxParallelism, unique, store: workingSet.store, fire });
+    const expire = this.#named(({ namespace, timestamp }: Timer) => this.#expiring.get(namespace)?.expire(timestamp));
+    return new TimerService({ op: number, keys, maxParallelism, unique, store: workingSet.store, fire, expire });
   }
 
   #checkTimer(timestamp: Timestamp): void {

@@ -105,7 +105,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
         return keyed.length > 1 ? severalInputs(made, keyed.length) : oneInput(made);
       });
       this.#processor = whole;
-      this.#asked.isComplete = true;
+      context.complete();
       const { timers } = this.#asked;
       this.#advances = timers && this.#makeAdvances(timers);
       this.#inputs = inputs.map((input, port) => this.#makeRecord(input, keyed[port] === true));

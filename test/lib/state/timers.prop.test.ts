@@ -12,7 +12,7 @@ import type { TimeDomain } from '../../../lib/core/timer.ts';
 import { KeyContext } from '../../../lib/state/key-context.ts';
 import { MemoryStorage } from '../../../lib/state/memory-storage.ts';
 import { TimerService } from '../../../lib/state/timers.ts';
-import { everyTimer } from '../../../lib/state/every-timer.ts';
+import { everyTimer, type StoredTimer } from '../../../lib/state/every-timer.ts';
 import { keyBytes, mapKeyOf } from '../../../lib/core/key.ts';
 import { manyKeys } from '../../../lib/state/key-order.ts';
 
@@ -20,7 +20,7 @@ interface ModelTimer {
   readonly key: Key;
   readonly time: number;
   readonly namespace: number;
-  readonly domain: TimeDomain;
+  readonly domain: StoredTimer['domain'];
 }
 
 interface Registry {
@@ -261,7 +261,7 @@ class System implements Registry {
   }
 
   delete(timer: ModelTimer): void {
-    this.service.delete(timer.time, timer.namespace, timer.domain);
+    this.service.delete(timer.time, timer.namespace, timer.domain as TimeDomain);
   }
 
   /** Whether it is when the time has come; then some steps are made. */
@@ -323,17 +323,29 @@ class System implements Registry {
 }
 
 it('T-01 to T-04, T-06: fire as the model does, over cuts and crashes', async () => {
-  await fc.assert(fc.asyncProperty(history(keyPool, 0), (operations) => run(operations)), { numRuns: 150 });
+  await fc.assert(
+    fc.asyncProperty(history(keyPool, 0), (operations) => run(operations)),
+    { numRuns: 150 },
+  );
 });
 
 it('fires plain text keys, which have a fast order of their own, as the model does', async () => {
-  await fc.assert(fc.asyncProperty(history(plainPool, 0), (operations) => run(operations)), { numRuns: 100 });
+  await fc.assert(
+    fc.asyncProperty(history(plainPool, 0), (operations) => run(operations)),
+    { numRuns: 100 },
+  );
 });
 
 it('fires many timers of few times as the model does, half of them before a cut, read or not', async () => {
-  await fc.assert(fc.asyncProperty(history(plainPool, 4), (operations) => run(operations)), { numRuns: 25 });
+  await fc.assert(
+    fc.asyncProperty(history(plainPool, 4), (operations) => run(operations)),
+    { numRuns: 25 },
+  );
 });
 
 it('fires timers of which each is registered once as the model does', async () => {
-  await fc.assert(fc.asyncProperty(history(plainPool, 1), (operations) => run(operations, false)), { numRuns: 25 });
+  await fc.assert(
+    fc.asyncProperty(history(plainPool, 1), (operations) => run(operations, false)),
+    { numRuns: 25 },
+  );
 });

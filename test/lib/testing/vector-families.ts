@@ -151,6 +151,7 @@ export const families: readonly Family[] = [
 
   {
     file: '08-state-ttl.json',
+    runs: { timers: true },
   },
 
   {
