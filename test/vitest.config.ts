@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: /^millrace$/, replacement: source('lib/index.ts') },
       { find: /^millrace\/testing$/, replacement: source('lib/testing.ts') },
+      { find: /^millrace\/connectors\/cron$/, replacement: source('connectors/cron.ts') },
       { find: /^millrace\/connectors\/csv$/, replacement: source('connectors/files/csv.ts') },
       { find: /^millrace\/connectors\/(.*)$/, replacement: source('connectors/models/$1.ts') },
     ],
