@@ -191,6 +191,14 @@ export { collection, type CollectionOptions } from '../connectors/collection.ts'
 export { defineSink, type SinkCall, type SinkDefinition, type ValuesCommittable } from '../connectors/define-sink.ts';
 export { defineSource, type SourceDefinition, type SourcePage } from '../connectors/define-source.ts';
 export { jsonLinesSink } from '../connectors/json-lines/json-lines-sink.ts';
+export {
+  asyncSink,
+  type AsyncSinkCall,
+  type AsyncSinkDefinition,
+  type AsyncSinkOptions,
+  type SinkEntry,
+} from '../connectors/async-sink.ts';
+export { httpSink, type HttpSinkOptions, type HttpSinkRequest } from '../connectors/http/http-sink.ts';
 export { csvSink, type CsvSinkOptions } from '../connectors/files/csv-sink.ts';
 export { fileFormat, type CsvFormatOptions, type FileFormat } from '../connectors/files/file-format.ts';
 export { fileSink, type FileSinkOptions } from '../connectors/files/file-sink.ts';

@@ -93,6 +93,7 @@ test('millrace', () => {
     WindowedStream
     agent
     aggregatingState
+    asyncSink
     callName
     callbackSink
     collection
@@ -108,6 +109,7 @@ test('millrace', () => {
     fileSink
     fixedDelay
     generator
+    httpSink
     hybridSource
     journaledCalls
     jsonLines
@@ -144,6 +146,9 @@ test('millrace', () => {
     type ApplyAgentOptions
     type AssignContext
     type AsyncMapOptions
+    type AsyncSinkCall
+    type AsyncSinkDefinition
+    type AsyncSinkOptions
     type Bound
     type ByOptions
     type CalendarUnit
@@ -224,6 +229,8 @@ test('millrace', () => {
     type Hold
     type HoldOptions
     type Holds
+    type HttpSinkOptions
+    type HttpSinkRequest
     type HybridPart
     type HybridPosition
     type IntervalJoinFunction
@@ -329,6 +336,7 @@ test('millrace', () => {
     type SinkCall
     type SinkContext
     type SinkDefinition
+    type SinkEntry
     type SinkWriter
     type Slices
     type Source

@@ -56,15 +56,26 @@ export interface HttpCodes {
 }
 
 export interface HttpRequest {
-  /** What the path is put behind the address with: `/chat/completions`. */
+  /** @defaultValue 'POST' */
+  readonly method?: string | undefined;
+  /** What the path is put behind the address with: `/chat/completions`; a query is added to that of the address. */
   readonly path: string;
-  /** JSON. */
-  readonly body: string;
+  /** JSON, unless a header says otherwise. @defaultValue none */
+  readonly body?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** What is asked, for messages: `model "m" at host`. */
   readonly place: string;
   readonly signal: AbortSignal;
 }
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** What is asked for has not changed since: an answer as good as any to who has asked for that. */
+const notModified = 304;
 
 /** Bytes of a failed answer that are read for its message. */
 const failureBytesMax = 64 * 1024;
@@ -110,11 +121,16 @@ export class HttpDoor {
     this.#fetch = callable('fetch', fetch);
   }
 
-  /**
-   * Sends the request and reads the answer, which is UTF-8. Rejects with a `StreamError`, or with the reason of the
-   * signal.
-   */
+  /** Sends the request and gives the text of the answer. Rejects as `ask` does. */
   async post(request: HttpRequest): Promise<string> {
+    return (await this.ask(request)).text;
+  }
+
+  /**
+   * Sends the request and reads the answer, which is UTF-8: one of a good status, or 304 where the request asked for
+   * that. Rejects with a `StreamError`, or with the reason of the signal.
+   */
+  async ask(request: HttpRequest): Promise<HttpAnswer> {
     const { place, signal } = request;
     signal.throwIfAborted();
     const limit = new RequestLimit(signal, this.#timeoutMs);
@@ -123,8 +139,10 @@ export class HttpDoor {
         this.#send(request, limit.signal),
         (late) => void late.body?.cancel().catch(() => {}),
       );
-      if (!response.ok || response.redirected) throw await this.#refusal(response, place, limit);
-      return this.#decoded(await this.#read(response, place, limit), place);
+      const { status, headers } = response;
+      const isKnown = status === notModified && 'if-none-match' in request.headers;
+      if (!(response.ok || isKnown) || response.redirected) throw await this.#refusal(response, place, limit);
+      return { status, headers, text: this.#decoded(await this.#read(response, place, limit), place) };
     } catch (error) {
       // The job stopped or the call timed out: not a fault of the server.
       if (signal.aborted) throw signal.reason;
@@ -165,8 +183,11 @@ export class HttpDoor {
       ...(status === undefined ? {} : { status }),
       ...(code === undefined ? {} : { providerCode: code }),
     };
-    const errorCode = this.#codes.of?.(said) ?? this.#codes[retryable ? 'unavailable' : 'refused'];
+    const own = this.#codes.of?.(said);
+    const errorCode = own ?? this.#codes[retryable ? 'unavailable' : 'refused'];
     return new StreamError(errorCode, `${text}: ${this.show(said.message)}${waits ?? ''}`, {
+      // One code may stand for both.
+      ...(own === undefined && { retryable }),
       ...wait,
       details: { ...facts, ...wait.details },
     });
@@ -183,14 +204,16 @@ export class HttpDoor {
     return { details, retryable: false, hint: 'ask again after that time, or raise `retryAfterMax`', waits };
   }
 
-  async #send({ path, body, headers }: HttpRequest, signal: AbortSignal): Promise<Response> {
+  async #send({ method = 'POST', path, body, headers }: HttpRequest, signal: AbortSignal): Promise<Response> {
     const url = new URL(this.#base);
-    url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`;
+    const [pathname = '', query] = path.split(/\?(.*)/s);
+    if (pathname !== '') url.pathname = `${url.pathname.replace(/\/+$/, '')}${pathname}`;
+    for (const [name, value] of new URLSearchParams(query)) url.searchParams.append(name, value);
     const fetch = this.#fetch; // Called without a receiver, as `fetch` wants it.
     return await fetch(url.href, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers, ...this.#headers },
-      body,
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers, ...this.#headers },
+      ...(body !== undefined && { body }),
       redirect: 'manual',
       signal,
     });
