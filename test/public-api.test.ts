@@ -109,6 +109,7 @@ test('millrace', () => {
     fileSink
     fixedDelay
     generator
+    hmacSignature
     httpSink
     hybridSource
     journaledCalls
@@ -226,6 +227,7 @@ test('millrace', () => {
     type Gauge
     type GeneratorOptions
     type Histogram
+    type HmacOptions
     type Hold
     type HoldOptions
     type Holds
@@ -332,6 +334,7 @@ test('millrace', () => {
     type ServiceHooks
     type ServiceIdentifier
     type ServiceScope
+    type SignedRequest
     type Sink
     type SinkCall
     type SinkContext

@@ -65,8 +65,10 @@ declare const console: { log(...values: unknown[]): void };
 /** What needs packages that not everybody has: each says the code of its error, or what it got. */
 export const optionalParts = `
 import { agent, InputEvent, OutputEvent, StreamExecutionEnvironment } from 'millrace';
+import { cron } from 'millrace/connectors/cron';
 import { csv } from 'millrace/connectors/csv';
 import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
+import { webhook } from 'millrace/connectors/webhook';
 
 const said = async (what, fn) => console.log(what, await fn().then((value) => value, (error) => error.code + ' ' + error.hint));
 const run = async (configure) => {
@@ -84,6 +86,9 @@ await said('text:', async () => (await (await run(() => {})).metrics.text()).mat
 const call = { signal: new AbortController().signal, callId: 'c', key: 'k', idempotencyKey: 'i' };
 await said('offline:', async () => (await offlineChatModel().chat({ messages: [{ role: 'user', content: 'Great!' }] }, call)).role);
 await said('csv:', async () => (await (await csv('package.json', { header: false }).open('package.json', undefined, call.signal)).close()) ?? 'opened');
+const opened = async (source) => ((await (await source.open('', undefined, call.signal)).close(), await source.close()) ?? 'opened');
+await said('cron:', () => opened(cron('* * * * *')));
+await said('webhook:', () => opened(webhook({ port: 0 })));
 `;
 
 /** A user's own suite, with legacy decorators and the test kit. */
