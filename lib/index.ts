@@ -14,6 +14,7 @@ export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environmen
 export { DataStream } from './streams/data-stream.ts';
 export { KeyedStream } from './streams/keyed-stream.ts';
 export { ConnectedStreams } from './streams/connected-streams.ts';
+export { AsOfJoinedStreams } from './streams/as-of-joined-streams.ts';
 export { IntervalJoin, IntervalJoinedStreams } from './streams/interval-joined-streams.ts';
 export { JoinedStreams, MeetingStreams, WindowedMeeting } from './streams/joined-streams.ts';
 export { WindowedStream } from './streams/windowed-stream.ts';
@@ -37,6 +38,7 @@ export type { Ordered } from '../operators/ordered.ts';
 export type { DistinctOptions } from '../operators/distinct.ts';
 export type { SplitSpec, SplitStreams } from './streams/split.ts';
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
+export type { AsOfJoinFunction, AsOfOptions } from '../operators/as-of-join.ts';
 export type { Bound, IntervalJoinFunction, IntervalOptions, JoinContext } from '../operators/interval-join.ts';
 export type { CoProcessFunction } from '../operators/co-process.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';

@@ -9,7 +9,7 @@
  *  - In an outer join a record without a partner leaves when its interval has passed, with that time.
  */
 import { MIN_TIMESTAMP, type Timestamp } from '../lib/core/element.ts';
-import { refuseThenable, StreamError } from '../lib/core/errors.ts';
+import { refuseThenable } from '../lib/core/errors.ts';
 import type { Key } from '../lib/core/key.ts';
 import type { MultiInputOperator, OperatorContext } from '../lib/core/operator.ts';
 import { durationMs, flag, knownOptions, oneOf, refusal, type Duration } from '../lib/core/options.ts';
@@ -17,7 +17,7 @@ import { looseCopy } from '../lib/core/own-copy.ts';
 import type { OutputTag } from '../lib/core/output-tag.ts';
 import { mapState, type MapState } from '../lib/core/state-descriptor.ts';
 import type { Timer, Timers } from '../lib/core/timer.ts';
-import { lateRecords, type TakeLate } from './windows/lateness.ts';
+import { lateRecords, needTimestamp, type TakeLate } from './windows/lateness.ts';
 
 /** A duration, which may be negative: `-5000` or `'-5s'`. */
 export type Bound = Duration | `-${Duration}`;
@@ -184,13 +184,7 @@ class IntervalJoin<A, B, O, K extends Key> implements JoinContext<K> {
   }
 
   process(side: Side, value: A | B, timestamp: Timestamp): void {
-    if (timestamp === MIN_TIMESTAMP) {
-      const { uid } = this.#context;
-      throw new StreamError(
-        'TIMESTAMP_MISSING',
-        `a record without a timestamp came to the interval join of \`${uid}\``,
-      );
-    }
+    needTimestamp(timestamp, this.#context.uid, 'interval join');
     if (timestamp < this.#timers.watermark) return side.late(value as never, timestamp); // It is of that side.
     const own: Waiting = { value: this.#context.handOver(value) };
     const waiting = side.waiting.get(timestamp) ?? [];

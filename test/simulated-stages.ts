@@ -225,6 +225,19 @@ const joins: Readonly<Record<string, Stage>> = {
           key,
         })),
   },
+  'as-of-join': {
+    fixed: true,
+    build: (input, random) =>
+      input
+        .asOfJoin(
+          input.filter(({ n }) => n % 3 > 0).keyBy(({ key }) => key),
+          {
+            outer: 'left',
+            keepFor: upTo(random, 40),
+          },
+        )
+        .process((left, right) => (right === undefined ? left : { ...merged([right, left], left.ts), key: left.key })),
+  },
   'self-join': {
     fixed: true,
     build: (input, random) =>

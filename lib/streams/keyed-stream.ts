@@ -7,6 +7,7 @@ import type { Agent, AgentClass } from '../agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
 import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
 import { aggregate, reduce } from '../../operators/aggregate.ts';
+import type { AsOfOptions } from '../../operators/as-of-join.ts';
 import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { distinct, type DistinctOptions } from '../../operators/distinct.ts';
@@ -15,6 +16,7 @@ import { process, type ProcessFunction, type StateSpec } from '../../operators/p
 import { count, max, maxBy, min, minBy, sum, type ByOptions, type FieldOf } from '../../operators/rolling.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
 import { countWindowOptions, type CountWindowOptions } from '../../operators/windows/count-windows.ts';
+import { AsOfJoinedStreams } from './as-of-joined-streams.ts';
 import { DataStream } from './data-stream.ts';
 import type { ConnectedStreams } from './connected-streams.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
@@ -222,6 +224,24 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   intervalJoin<B>(other: KeyedStream<B, K>): IntervalJoin<T, B, K> {
     if (!(other instanceof KeyedStream)) throw refusal('intervalJoin', 'given a keyed stream', other);
     return new IntervalJoin<T, B, K>(this.origin, other.origin);
+  }
+
+  /**
+   * Joins each record with what another keyed stream last said of its key at the record's time: the latest of its
+   * records that is not behind. Results leave when the watermark has reached that time.
+   *
+   * @example
+   * const customers = orders.keyBy(({ customer }) => customer);
+   * const large = orders.filter(({ euros }) => euros > 10).keyBy(({ customer }) => customer);
+   * const pairs = customers.asOfJoin(large, { keepFor: '1m' });
+   * console.log(await pairs.process((a, b) => `${a.id} ${b.id}`).executeAndCollect()); // prints [ '1 1', '3 3' ]
+   */
+  asOfJoin<B, Outer extends NonNullable<AsOfOptions['outer']> = 'inner'>(
+    other: KeyedStream<B, K>,
+    options: AsOfOptions & { readonly outer?: Outer | undefined } = {},
+  ): AsOfJoinedStreams<T, Outer extends 'left' ? B | undefined : B, K> {
+    if (!(other instanceof KeyedStream)) throw refusal('asOfJoin', 'given a keyed stream', other);
+    return new AsOfJoinedStreams([this.origin, other.origin], options);
   }
 
   /**

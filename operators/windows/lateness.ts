@@ -15,13 +15,10 @@ export const lateRecords = <T>(context: OperatorContext<never>, tag: OutputTag<T
   };
 };
 
-/** Refuses a record without a timestamp. */
-export const needTimestamp = (timestamp: Timestamp, uid: string): void => {
+/** Refuses a record without a timestamp. `what` says in the message what needs one. */
+export const needTimestamp = (timestamp: Timestamp, uid: string, what = 'event-time windows'): void => {
   if (timestamp === MIN_TIMESTAMP)
-    throw new StreamError(
-      'TIMESTAMP_MISSING',
-      `a record without a timestamp came to the event-time windows of \`${uid}\``,
-    );
+    throw new StreamError('TIMESTAMP_MISSING', `a record without a timestamp came to the ${what} of \`${uid}\``);
 };
 
 /**
