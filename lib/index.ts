@@ -200,6 +200,12 @@ export {
   type AsyncSinkOptions,
   type SinkEntry,
 } from '../connectors/async-sink.ts';
+export {
+  httpPollSource,
+  type HttpPage,
+  type HttpPollOptions,
+  type HttpPollPosition,
+} from '../connectors/http/http-poll.ts';
 export { httpSink, type HttpSinkOptions, type HttpSinkRequest } from '../connectors/http/http-sink.ts';
 export { hmacSignature, type HmacOptions, type SignedRequest } from '../connectors/http/signature.ts';
 export { csvSink, type CsvSinkOptions } from '../connectors/files/csv-sink.ts';

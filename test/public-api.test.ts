@@ -88,6 +88,7 @@ test('millrace', () => {
     fixedDelay
     generator
     hmacSignature
+    httpPollSource
     httpSink
     hybridSource
     journaledCalls
@@ -211,6 +212,9 @@ test('millrace', () => {
     type Hold
     type HoldOptions
     type Holds
+    type HttpPage
+    type HttpPollOptions
+    type HttpPollPosition
     type HttpSinkOptions
     type HttpSinkRequest
     type HybridPart
