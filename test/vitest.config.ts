@@ -11,6 +11,10 @@ export default defineConfig({
       { find: /^millrace\/connectors\/cron$/, replacement: source('connectors/cron.ts') },
       { find: /^millrace\/connectors\/csv$/, replacement: source('connectors/files/csv.ts') },
       { find: /^millrace\/connectors\/webhook$/, replacement: source('connectors/http/webhook.ts') },
+      {
+        find: /^millrace\/connectors\/server-sent-events$/,
+        replacement: source('connectors/http/server-sent-events.ts'),
+      },
       { find: /^millrace\/connectors\/(.*)$/, replacement: source('connectors/models/$1.ts') },
     ],
   },

@@ -74,6 +74,16 @@ export interface HttpAnswer {
   readonly text: string;
 }
 
+/** An answer that is read as it comes. */
+export interface HttpStream {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The next part, or undefined at the end. Only one read is open at a time. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Ends the connection. May be called twice. */
+  close(): void;
+}
+
 /** What is asked for has not changed since: an answer as good as any to who has asked for that. */
 const notModified = 304;
 
@@ -131,30 +141,79 @@ export class HttpDoor {
    * that. Rejects with a `StreamError`, or with the reason of the signal.
    */
   async ask(request: HttpRequest): Promise<HttpAnswer> {
-    const { place, signal } = request;
-    signal.throwIfAborted();
-    const limit = new RequestLimit(signal, this.#timeoutMs);
+    const limit = new RequestLimit(request.signal, this.#timeoutMs);
     try {
-      const response = await limit.race(
-        this.#send(request, limit.signal),
-        (late) => void late.body?.cancel().catch(() => {}),
-      );
-      const { status, headers } = response;
-      const isKnown = status === notModified && 'if-none-match' in request.headers;
-      if (!(response.ok || isKnown) || response.redirected) throw await this.#refusal(response, place, limit);
-      return { status, headers, text: this.#decoded(await this.#read(response, place, limit), place) };
+      const response = await this.#respond(request, limit);
+      const text = this.#decoded(await this.#read(response, request.place, limit), request.place);
+      return { status: response.status, headers: response.headers, text };
     } catch (error) {
-      // The job stopped or the call timed out: not a fault of the server.
-      if (signal.aborted) throw signal.reason;
-      if (error instanceof StreamError) throw error;
-      const { unavailable } = this.#codes;
-      if (!limit.passed) throw this.#unreached(error, place);
-      throw new StreamError(unavailable, `${place} did not answer within ${this.#timeoutMs} ms`, {
-        details: { timeoutMs: this.#timeoutMs },
-      });
+      throw this.#failure(error, request, limit);
     } finally {
       limit.end();
     }
+  }
+
+  /**
+   * Sends the request and gives an answer that is read as it comes, without an end to its length: no part of it is
+   * waited for longer than the time of a request. Rejects as `ask` does, and so does reading.
+   */
+  async open(request: HttpRequest): Promise<HttpStream> {
+    const limit = new RequestLimit(request.signal, this.#timeoutMs);
+    try {
+      const { status, headers, body } = await this.#respond(request, limit);
+      limit.pause();
+      return { status, headers, ...this.#parts(body, request, limit) };
+    } catch (error) {
+      limit.end();
+      throw this.#failure(error, request, limit);
+    }
+  }
+
+  #parts(
+    body: ReadableStream<Uint8Array> | null,
+    request: HttpRequest,
+    limit: RequestLimit,
+  ): Pick<HttpStream, 'read' | 'close'> {
+    const reader = body?.getReader();
+    return {
+      read: async () => {
+        limit.renew();
+        try {
+          return reader === undefined ? undefined : (await limit.race(reader.read())).value;
+        } catch (error) {
+          throw this.#failure(error, request, limit);
+        } finally {
+          limit.pause();
+        }
+      },
+      close: () => {
+        limit.end();
+        void reader?.cancel().catch(() => {});
+      },
+    };
+  }
+
+  /** The answer, when its status is one that was asked for. */
+  async #respond(request: HttpRequest, limit: RequestLimit): Promise<Response> {
+    request.signal.throwIfAborted();
+    const response = await limit.race(
+      this.#send(request, limit.signal),
+      (late) => void late.body?.cancel().catch(() => {}),
+    );
+    const isKnown = response.status === notModified && 'if-none-match' in request.headers;
+    if ((response.ok || isKnown) && !response.redirected) return response;
+    throw await this.#refusal(response, request.place, limit);
+  }
+
+  /** What is told of what was caught. */
+  #failure(error: unknown, { signal, place }: HttpRequest, limit: RequestLimit): unknown {
+    // The job stopped or the call timed out: not a fault of the server.
+    if (signal.aborted) return signal.reason;
+    if (error instanceof StreamError) return error;
+    if (!limit.passed) return this.#unreached(error, place);
+    return new StreamError(this.#codes.unavailable, `${place} did not answer within ${this.#timeoutMs} ms`, {
+      details: { timeoutMs: this.#timeoutMs },
+    });
   }
 
   /** A server's text without secrets. */

@@ -5,17 +5,16 @@ import { systemClock, type Cancel } from '../../lib/core/clock.ts';
 /** Ends a request with its time or with its caller, whichever comes first. */
 export class RequestLimit {
   readonly #abort: ChildAbort;
-  readonly #cancel: Cancel;
+  readonly #timeoutMs: number;
+  #cancel: Cancel = () => {};
   readonly #over: Promise<never>;
   /** Whether the time has passed. */
   passed = false;
 
   constructor(parent: AbortSignal, timeoutMs: number) {
     this.#abort = new ChildAbort(parent);
-    this.#cancel = systemClock.setTimer(timeoutMs, () => {
-      this.passed = true;
-      this.#abort.abort(new Error('the time of the request has passed'));
-    });
+    this.#timeoutMs = timeoutMs;
+    this.renew();
     this.#over = new Promise((_resolve, reject) => {
       const { signal } = this;
       if (signal.aborted) reject(signal.reason);
@@ -35,6 +34,20 @@ export class RequestLimit {
       () => {},
     );
     return Promise.race([promise, this.#over]);
+  }
+
+  /** The time begins anew. */
+  renew(): void {
+    this.#cancel();
+    this.#cancel = systemClock.setTimer(this.#timeoutMs, () => {
+      this.passed = true;
+      this.#abort.abort(new Error('the time of the request has passed'));
+    });
+  }
+
+  /** No time passes until it is renewed. */
+  pause(): void {
+    this.#cancel();
   }
 
   end(): void {
