@@ -3,10 +3,12 @@
  * way and started again.
  */
 import { callbackSink, MemoryStorage, StreamExecutionEnvironment, type DataStream } from 'millrace';
-import { describe, expect, it } from 'vitest';
+import { ManualClock } from 'millrace/testing';
+import { NEVER } from 'rxjs';
+import { describe, expect, it, vi } from 'vitest';
 import { NexmarkGenerator } from '../../../examples/nexmark/generator.ts';
 import { isAuction, isBid, isPerson, type Bid, type NexmarkEvent } from '../../../examples/nexmark/model.ts';
-import { closedAuctions, q0, q1, q11, q2, q3, q4, q5, q7, q8 } from '../../../examples/nexmark/queries.ts';
+import { closedAuctions, q0, q1, q11, q12, q2, q3, q4, q5, q7, q8 } from '../../../examples/nexmark/queries.ts';
 import { nexmarkSource, nexmarkWatermarks } from '../../../examples/nexmark/source.ts';
 
 const count = 20_000;
@@ -152,5 +154,25 @@ describe('Nexmark', () => {
       expect(found?.length).toBe(closed.length);
       expect(sorted([...new Map(found?.map(({ category, average }) => [category, average]))])).toEqual(sorted(wanted));
     }
+  });
+
+  it('q12 counts the bids of each ten seconds of the clock', async () => {
+    const clock = new ManualClock();
+    const found: { readonly bidder: number; readonly bids: number }[] = [];
+    let made = 0;
+    const whole = nexmarkSource({ ...options, events: count, onEvent: () => void (made += 1) });
+    const env = StreamExecutionEnvironment.create({ logger: 'silent', clock });
+    // Never ends: windows that are open at the end are dropped.
+    const open = env.fromSource(whole).union(env.fromObservable(NEVER, { capacity: 1 }));
+    q12(open).sinkTo(callbackSink((value) => void found.push(value)));
+    const job = await env.executeAsync('nexmark');
+    await vi.waitFor(() => expect(made).toBe(count));
+    for (let n = 0; n < 50; n += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(found).toEqual([]);
+    clock.advance(10_001);
+    const wanted = grouped(bids, ({ bidder }) => bidder).map(([bidder, own]) => [bidder, own.length]);
+    await vi.waitFor(() => expect(found.length).toBe(wanted.length));
+    expect(sorted(found.map(({ bidder, bids: counted }) => [bidder, counted]))).toEqual(sorted(wanted));
+    await job.cancel();
   });
 });
