@@ -37,6 +37,7 @@ export type { ByOptions, FieldOf } from '../operators/rolling.ts';
 export type { Ordered } from '../operators/ordered.ts';
 export type { DistinctOptions } from '../operators/distinct.ts';
 export type { SplitSpec, SplitStreams } from './streams/split.ts';
+export type { LookupCacheOptions, LookupJoinOptions } from '../operators/lookup-join.ts';
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
 export type { AsOfJoinFunction, AsOfOptions } from '../operators/as-of-join.ts';
 export type { Bound, IntervalJoinFunction, IntervalOptions, JoinContext } from '../operators/interval-join.ts';

@@ -29,6 +29,7 @@ export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';
 export { coProcess } from '../operators/co-process.ts';
 export { coSteps } from '../operators/co-steps.ts';
+export { lookupJoin } from '../operators/lookup-join.ts';
 export { asOfJoin, type AsOfJoinOptions } from '../operators/as-of-join.ts';
 export { intervalJoin, intervalOf, type Interval, type IntervalJoinOptions } from '../operators/interval-join.ts';
 export { coGroupWindow, joinWindow } from '../operators/windows/co-group.ts';

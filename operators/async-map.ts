@@ -126,13 +126,15 @@ interface Turns<I> {
 export const asyncMap = <I, O>(
   fn: (value: I, call: CallContext) => O | Promise<O>,
   options: AsyncMapOptions<DeadLetter, I, O> = {},
+  /** Whether what came of a value leaves. */
+  leaves: (result: unknown) => boolean = () => true,
 ): Operator<I, Awaited<O>> => {
   callable('fn', fn);
-  const settings = settingsOf(options);
+  const settings = { ...settingsOf(options), leaves };
   return (context) => new AsyncMap<I, O>(context, fn, settings);
 };
 
-type Settings = ReturnType<typeof settingsOf>;
+type Settings = ReturnType<typeof settingsOf> & { readonly leaves: (result: unknown) => boolean };
 
 const settingsOf = (options: AsyncMapOptions) => {
   knownOptions('asyncMap', options, optionNames);
@@ -206,7 +208,7 @@ class AsyncMap<I, O> implements Processor<I> {
             // A call gives what its function resolves with, so O is awaited here.
             .catch((error: unknown) => Promise.reject(this.#failure(work.key, error))) as Promise<Awaited<O>>,
         apply: (item, outcome) => {
-          if (outcome.ok) this.#holds.emit(item.hold, outcome.value, item.timestamp ?? MIN_TIMESTAMP);
+          if (outcome.ok) this.#emit(item, outcome.value);
           else if (onTimeout !== undefined && tookTooLong(outcome.error)) this.#replaced(item, onTimeout);
           else this.#failed(item, outcome.error);
           this.#holds.release(item.hold);
@@ -278,12 +280,16 @@ class AsyncMap<I, O> implements Processor<I> {
   }
 
   /** A call took too long: something else leaves in its place. */
-  #replaced({ value, timestamp = MIN_TIMESTAMP, hold }: Item<I>, onTimeout: (value: never) => unknown): void {
+  #replaced(item: Item<I>, onTimeout: (value: never) => unknown): void {
     const { uid, metrics } = this.#context;
     metrics.getCounter('numOfCallsFailed').inc();
     // The options were made for these values and results.
-    const instead = (onTimeout as (value: I) => Awaited<O>)(this.#context.handOver(value));
-    this.#holds.emit(hold, ownCopy(refuseThenable(instead, '`onTimeout`', uid)), timestamp);
+    const instead = (onTimeout as (value: I) => Awaited<O>)(this.#context.handOver(item.value));
+    this.#emit(item, ownCopy(refuseThenable(instead, '`onTimeout`', uid)));
+  }
+
+  #emit({ hold, timestamp = MIN_TIMESTAMP }: Item<I>, result: Awaited<O>): void {
+    if (this.#settings.leaves(result)) this.#holds.emit(hold, result, timestamp);
   }
 
   /** A call has failed for good, or its value or its result can't be stored. */

@@ -242,6 +242,8 @@ test('millrace', () => {
     type LogFunction
     type LogLevel
     type Logger
+    type LookupCacheOptions
+    type LookupJoinOptions
     type Lsn
     type MalformedLine
     type MapState

@@ -30,6 +30,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     intervalJoin
     intervalOf
     joinWindow
+    lookupJoin
     map
     processOperator
     processWindow

@@ -433,6 +433,37 @@ const functions: Readonly<Record<string, Stage>> = {
     build: (input) =>
       input.asyncMap(async (element) => ({ ...element, n: element.n + 1 }), { order: 'arrival', inFlightMax: 3 }),
   },
+  'lookup-join': {
+    fixed: true,
+    build: (input, random) =>
+      input.lookupJoin({
+        key: ({ n }) => n % 5,
+        lookup: async (n) => (n === 0 ? undefined : n),
+        join: (element, row) => (row === undefined ? undefined : { ...element, n: element.n + row }),
+        cache: { max: upTo(random, 4), ttl: 20, missing: false },
+        order: 'arrival',
+        inFlightMax: 3,
+      }),
+  },
+  'rolling-counted': {
+    fixed: true,
+    build: (input) =>
+      input
+        .minBy('n', { first: true })
+        .keyBy(({ key }) => key)
+        .max('n')
+        .keyBy(({ key }) => key)
+        .min('ts'),
+  },
+  'retry-on-result': {
+    fixed: true,
+    build: (input) =>
+      input.asyncMap(async (element, { attempt }) => ({ ...element, n: element.n + attempt }), {
+        order: 'arrival',
+        inFlightMax: 3,
+        retry: { attempts: 3, initialIntervalMs: 1, retryOnResult: ({ n }) => n % 2 === 0 },
+      }),
+  },
   union: {
     fixed: true,
     build: (input) => input.filter(({ n }) => n % 2 === 0).union(input.filter(({ n }) => n % 2 === 1)),

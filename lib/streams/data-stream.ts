@@ -11,6 +11,7 @@ import { refusal, withMethods } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import { asyncMap, type AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
+import { lookupJoin, type LookupJoinOptions } from '../../operators/lookup-join.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import { filter, flatMap, map, type FlatMapOptions } from '../../operators/stateless.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
@@ -23,8 +24,8 @@ import type { JoinedStreams } from './joined-streams.ts';
 import type { KeyedStream } from './keyed-stream.ts';
 import type { WindowedStream } from './windowed-stream.ts';
 import type { OperatorPlace, Origin } from './origin.ts';
-import { joined, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
-import type { PipeOptions } from './parts.ts';
+import { joined, needKeys, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
+import type { CallsPlace, PipeOptions } from './parts.ts';
 import { splitStream, type SplitSpec, type SplitStreams } from './split.ts';
 
 /**
@@ -159,11 +160,30 @@ export class DataStream<T> {
   ): DataStream<Awaited<O>> {
     // as above: the tag takes what is written to it
     const operator = asyncMap(fn, options as AsyncMapOptions<DeadLetter, T, O> | undefined);
-    if (options?.perKey === true && !this.#origin.isKeyed) {
-      const why = 'the records of this stream have no key, so no call could have the turn of one';
-      throw new TypeError(`Expected \`perKey\` to follow \`keyBy\`: ${why}`);
-    }
-    return this.apply('async-map', operator, { boundary: true, writes: onlyTo(options?.deadLetters) });
+    return this.#calls('async-map', operator, options);
+  }
+
+  /**
+   * Joins each value with the row that `lookup` gives for its key, a table outside say; `cache` keeps rows in memory.
+   * What `join` makes is journaled. Takes the options of `asyncMap` too.
+   *
+   * @example
+   * const cities = new Map([['ann', 'Rome']]);
+   * const table = { lookup: async (name: string) => cities.get(name), cache: { max: 1_000, ttl: '5m' } } as const;
+   * const join = ({ id }: Order, city?: string) => `${id} ${city ?? 'unknown'}`;
+   * const places = orders.lookupJoin({ ...table, key: ({ customer }) => customer, join, order: 'arrival' });
+   * console.log(await places.executeAndCollect()); // prints [ '1 Rome', '2 unknown', '3 Rome' ]
+   */
+  lookupJoin<L extends Key, R, O, D = DeadLetter<T>>(
+    options: LookupJoinOptions<T, L, R, O, D> & FitsDeadLetters<T, D>,
+  ): DataStream<Awaited<O>> {
+    const operator = lookupJoin(options as LookupJoinOptions<T, L, R, O>); // as above
+    return this.#calls('lookup-join', operator, options);
+  }
+
+  #calls<O>(name: string, operator: Operator<T, O>, options?: CallsPlace): DataStream<O> {
+    if (options?.perKey === true) needKeys(this.#origin, 'perKey');
+    return this.apply(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) });
   }
 
   /**

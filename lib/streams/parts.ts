@@ -62,3 +62,14 @@ export const operatorOrStep = <O extends Operator<never, unknown> | Step<never, 
   if (typeof given === 'function' || isStep) return operator;
   throw refusal('operator', 'an Operator (a function of its context) or a Step', operator);
 };
+
+/** What a stream asks of the options of an operator that makes calls. */
+export interface CallsPlace {
+  readonly perKey?: boolean | undefined;
+  readonly deadLetters?: OutputTag<unknown> | undefined;
+}
+
+export const needKeys = ({ isKeyed }: { readonly isKeyed: boolean }, option: string): void => {
+  const why = 'the records of this stream have no key, so no call could have the turn of one';
+  if (!isKeyed) throw new TypeError(`Expected \`${option}\` to follow \`keyBy\`: ${why}`);
+};
