@@ -201,6 +201,7 @@ export {
   type AsyncSinkOptions,
   type SinkEntry,
 } from '../connectors/async-sink.ts';
+export type { HttpOptions } from '../connectors/http/door.ts';
 export {
   httpPollSource,
   type HttpPage,

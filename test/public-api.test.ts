@@ -212,6 +212,7 @@ test('millrace', () => {
     type Hold
     type HoldOptions
     type Holds
+    type HttpOptions
     type HttpPage
     type HttpPollOptions
     type HttpPollPosition
