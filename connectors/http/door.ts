@@ -25,7 +25,7 @@ export interface HttpOptions {
   readonly baseUrl: string;
   /** Sent as a bearer token. @defaultValue none, as local servers want it */
   readonly apiKey?: string | undefined;
-  /** Sent with each request; they win over those of the connector. */
+  /** Sent with each request; they win over those of the connector. @defaultValue none */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
    * Limit of one request with its answer, from 1 ms. Node's own `fetch` waits for the first byte no longer than 5
