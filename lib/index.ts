@@ -210,6 +210,8 @@ export {
 } from '../connectors/http/http-poll.ts';
 export { httpSink, type HttpSinkOptions, type HttpSinkRequest } from '../connectors/http/http-sink.ts';
 export { hmacSignature, type HmacOptions, type SignedRequest } from '../connectors/http/signature.ts';
+export { sqliteSink, type SqliteRow, type SqliteSinkOptions } from '../connectors/sqlite/sqlite-sink.ts';
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from '../connectors/sqlite/database.ts';
 export { csvSink, type CsvSinkOptions } from '../connectors/files/csv-sink.ts';
 export { fileFormat, type CsvFormatOptions, type FileFormat } from '../connectors/files/file-format.ts';
 export { fileSink, type FileSinkOptions } from '../connectors/files/file-sink.ts';
