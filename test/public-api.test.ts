@@ -106,6 +106,7 @@ test('millrace', () => {
     reducingState
     registerErrorType
     resourceToken
+    sqliteSink
     systemClock
     tail
     textLines
@@ -338,6 +339,11 @@ test('millrace', () => {
     type SplitEnds
     type SplitSpec
     type SplitStreams
+    type SqliteDatabase
+    type SqliteRow
+    type SqliteSinkOptions
+    type SqliteStatement
+    type SqliteValue
     type StateDescriptor
     type StateHandles
     type StateInDirectory
