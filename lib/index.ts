@@ -13,6 +13,7 @@ export type {
 export { StreamExecutionEnvironment, type ApplyAgentOptions } from './environment.ts';
 export { DataStream } from './streams/data-stream.ts';
 export { KeyedStream } from './streams/keyed-stream.ts';
+export { BroadcastConnectedStream, BroadcastStream } from './streams/broadcast-streams.ts';
 export { ConnectedStreams } from './streams/connected-streams.ts';
 export { AsOfJoinedStreams } from './streams/as-of-joined-streams.ts';
 export { IntervalJoin, IntervalJoinedStreams } from './streams/interval-joined-streams.ts';
@@ -22,7 +23,6 @@ export type { PipeOptions } from './streams/parts.ts';
 export { DataStreamSink } from './streams/data-stream-sink.ts';
 export type { Quiet } from './runtime/edges/watermark-generator.ts';
 export { WatermarkStrategy, type WatermarkGeneratorFunction } from './runtime/edges/watermark-strategy.ts';
-export type { RestoreOptions } from './runtime/recovery/savepoint.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';
 export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
 export type { LogLevel } from './runtime/job/logging.ts';
@@ -42,6 +42,18 @@ export type { LookupCacheOptions, LookupJoinOptions } from '../operators/lookup-
 export { type AsyncMapOptions, type Fallback } from '../operators/async-map.ts';
 export type { AsOfJoinFunction, AsOfOptions } from '../operators/as-of-join.ts';
 export type { Bound, IntervalJoinFunction, IntervalOptions, JoinContext } from '../operators/interval-join.ts';
+export type {
+  BroadcastProcessFunction,
+  BroadcastReadContext,
+  BroadcastWriteContext,
+} from '../operators/broadcast-process.ts';
+export type {
+  OperatorStateHandle,
+  OperatorStateHandles,
+  OperatorStateSpec,
+  ReadOnlyStateHandle,
+  ReadOnlyStateHandles,
+} from './core/operator-state.ts';
 export type { CoProcessFunction } from '../operators/co-process.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';

@@ -15,7 +15,8 @@ export {
 
 // ---------- one operator, one agent
 export { OperatorHarness, type HarnessSnapshot, type OperatorHarnessOptions } from './testing/harness.ts';
-export type { HarnessInput, HarnessInputOptions } from './testing/harness.ts';
+export type { HarnessInput } from './testing/harness.ts';
+export type { HarnessInputOptions } from './testing/harness-inputs.ts';
 export type { HarnessOutput } from './testing/harness-outputs.ts';
 export { AgentHarness, type AgentHarnessOptions, type AgentRun } from './testing/agent.ts';
 export type { VectorCase, VectorConfig, VectorOutput, VectorStep, VectorTime } from './testing/vector-form.ts';
@@ -27,6 +28,7 @@ export { distinct } from '../operators/distinct.ts';
 export { asyncMap } from '../operators/async-map.ts';
 export { process as processOperator } from '../operators/process.ts';
 export { filter, flatMap, map } from '../operators/stateless.ts';
+export { broadcastProcess } from '../operators/broadcast-process.ts';
 export { coProcess } from '../operators/co-process.ts';
 export { coSteps } from '../operators/co-steps.ts';
 export { lookupJoin } from '../operators/lookup-join.ts';

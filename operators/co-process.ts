@@ -4,7 +4,14 @@
  */
 import type { MultiInputOperator } from '../lib/core/operator.ts';
 import type { Key } from '../lib/core/key.ts';
-import { frameOf, type ProcessContext, type ProcessObject, type StateSpec } from './process.ts';
+import {
+  checkValuesMax,
+  frameOf,
+  ReusedContext,
+  type ProcessContext,
+  type ProcessObject,
+  type StateSpec,
+} from './process.ts';
 
 /** Functions for the records of two inputs, which share state, timers and the key of the record in hand. */
 export interface CoProcessFunction<A, B, O, S extends StateSpec = StateSpec, K = Key> extends Omit<
@@ -33,14 +40,15 @@ export interface CoProcessFunction<A, B, O, S extends StateSpec = StateSpec, K =
  * harness.input(2).element(5, 0);
  * console.log(harness.element(9, 1).length, harness.element(4, 2).length); // prints 0 1
  */
-export const coProcess =
-  <A, B, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(
-    fn: CoProcessFunction<A, B, O, S, K>,
-  ): MultiInputOperator<readonly [A, B], O> =>
-  (context) => {
-    // The stream in front of the operator says which keys there are.
-    const user = fn as CoProcessFunction<A, B, O, S>;
-    const { ctx, frame } = frameOf(context, user);
+export const coProcess = <A, B, O = never, S extends StateSpec = StateSpec, K extends Key = Key>(
+  fn: CoProcessFunction<A, B, O, S, K>,
+): MultiInputOperator<readonly [A, B], O> => {
+  // The stream in front of the operator says which keys there are.
+  const user = fn as CoProcessFunction<A, B, O, S>;
+  checkValuesMax(user);
+  return (context) => {
+    const ctx = new ReusedContext(context, user);
+    const frame = frameOf(context, ctx, user);
     return {
       inputs: [
         {
@@ -63,3 +71,4 @@ export const coProcess =
       ...frame,
     };
   };
+};

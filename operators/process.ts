@@ -110,9 +110,10 @@ export const process = <I, O = never, S extends StateSpec = StateSpec, K extends
 ): Operator<I, O> => {
   // The stream in front of the operator says which keys there are.
   const user = (typeof fn === 'function' ? { process: fn } : fn) as ProcessObject<I, O, S>;
-  integer('valuesMax', user.valuesMax ?? valuesMaxDefault, { min: 1 });
+  checkValuesMax(user);
   return (context) => {
-    const { ctx, frame } = frameOf(context, user);
+    const ctx = new ReusedContext(context, user);
+    const frame = frameOf(context, ctx, user);
     return {
       process(value, timestamp) {
         ctx.enter(timestamp);
@@ -125,16 +126,27 @@ export const process = <I, O = never, S extends StateSpec = StateSpec, K extends
   };
 };
 
-/** What a user's functions have beside those that take records. */
-type AroundRecords<O, S extends StateSpec> = Omit<ProcessObject<never, O, S>, 'process' | 'emits'>;
+/** What the calls of a user's functions need of their context. */
+type Entered = Pick<ReusedContext<never, StateSpec>, 'enter' | 'leave' | 'useTimers'>;
 
-/** What is the same for any number of inputs: the context, the timers, how the functions open and close. */
-export const frameOf = <O, S extends StateSpec>(
-  context: OperatorContext<O>,
-  user: AroundRecords<O, S>,
-): { readonly ctx: ReusedContext<O, S>; readonly frame: Pick<Processor<never>, 'open' | 'close'> } => {
-  integer('valuesMax', user.valuesMax ?? valuesMaxDefault, { min: 1 });
-  const ctx = new ReusedContext<O, S>(context, user);
+/** What a user's functions have beside those that take records. `C` is their context. */
+interface AroundRecords<C> {
+  open?(ctx: C): void | Promise<void>;
+  onTimer?(timer: Timer, ctx: C): void;
+  close?(): void | Promise<void>;
+}
+
+/** Refuses a bound that is none. */
+export const checkValuesMax = ({
+  valuesMax = valuesMaxDefault,
+}: Pick<ProcessObject<never, never>, 'valuesMax'>): void => void integer('valuesMax', valuesMax, { min: 1 });
+
+/** What is the same for any number of inputs: the timers, how the functions open and close. */
+export const frameOf = <C extends Entered>(
+  context: OperatorContext<never>,
+  ctx: C,
+  user: AroundRecords<NoInfer<C>>,
+): Pick<Processor<never>, 'open' | 'close'> => {
   if (user.onTimer !== undefined) ctx.useTimers(context.timers((timer) => onTimer(timer)));
   const onTimer = (timer: Timer): void => {
     ctx.enter(timer.domain === 'event' ? timer.timestamp : MIN_TIMESTAMP);
@@ -143,11 +155,10 @@ export const frameOf = <O, S extends StateSpec>(
     refuseThenable(returned, '`onTimer`', context.uid);
   };
   const { open, close } = user;
-  const frame = {
+  return {
     ...(open && { open: async () => open.call(user, ctx) }),
     ...(close && { close: async () => close.call(user) }),
   };
-  return { ctx, frame };
 };
 
 /** Makes the handles of a spec, for user code. */
@@ -160,7 +171,7 @@ export const openStates = <S extends StateSpec>(
   return handles as StateHandles<S>; // Name by name what the mapped type says.
 };
 
-type ReusedContextOptions<S extends StateSpec> = Pick<ProcessObject<never, never, S>, 'state' | 'valuesMax'>;
+export type ReusedContextOptions<S extends StateSpec> = Pick<ProcessObject<never, never, S>, 'state' | 'valuesMax'>;
 
 /** The context of a function's calls: one object, entered and left for each. */
 export class ReusedContext<O, S extends StateSpec> implements ProcessContext<O, S> {

@@ -13,6 +13,8 @@ test('millrace', () => {
     AgentBuilder
     AgentPlan
     AsOfJoinedStreams
+    BroadcastConnectedStream
+    BroadcastStream
     CalendarWindows
     CallNotExecuted
     ChatErrorEvent
@@ -133,6 +135,9 @@ test('millrace', () => {
     type AsyncSinkDefinition
     type AsyncSinkOptions
     type Bound
+    type BroadcastProcessFunction
+    type BroadcastReadContext
+    type BroadcastWriteContext
     type ByOptions
     type CalendarUnit
     type CalendarWindowsOptions
@@ -267,6 +272,9 @@ test('millrace', () => {
     type OpenStorage
     type Operator
     type OperatorContext
+    type OperatorStateHandle
+    type OperatorStateHandles
+    type OperatorStateSpec
     type Ordered
     type Outcome
     type Output
@@ -297,6 +305,8 @@ test('millrace', () => {
     type PromptLike
     type PromptResource
     type Quiet
+    type ReadOnlyStateHandle
+    type ReadOnlyStateHandles
     type RecordSchema
     type RecordedInput
     type ReduceFunction
@@ -308,7 +318,6 @@ test('millrace', () => {
     type ResourceType
     type RestartStrategy
     type Restarts
-    type RestoreOptions
     type ResultTest
     type RetryOptions
     type RetrySettings

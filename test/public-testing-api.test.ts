@@ -21,6 +21,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     aggregateWindow
     asOfJoin
     asyncMap
+    broadcastProcess
     coGroupWindow
     coProcess
     coSteps

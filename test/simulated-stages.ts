@@ -262,6 +262,33 @@ const joins: Readonly<Record<string, Stage>> = {
 
 /** Results of two inputs leave by their timers, in the order of these: so which input was first makes no difference. */
 const connected: Readonly<Record<string, Stage>> = {
+  broadcast: {
+    fixed: false,
+    build: (input) =>
+      input.connect(input.filter(({ n }) => n % 5 === 0).broadcast()).process({
+        emits: type<Element>(),
+        state: { seen: reducingState<number>('seen', (a, b) => (a + b) % 1_000_003) },
+        broadcastState: {
+          last: mapState<string, Element>('last'),
+          count: reducingState<number>('count', (a, b) => (a + b) % 1_000_003),
+        },
+        process(element, { state, broadcast, timers, emit }) {
+          state.seen.add(element.n);
+          timers.register(element.ts + 8);
+          const other = [...broadcast.last.entries()].at(-1)?.[1];
+          emit({ ...merged([element, ...(other === undefined ? [] : [other])], element.ts), key: element.key });
+        },
+        processBroadcast(element, { broadcast, emit }) {
+          broadcast.last.set(element.key, element);
+          broadcast.count.add(1);
+          if (broadcast.count.get() === 3) emit(element);
+        },
+        onTimer({ timestamp }, { key, state, broadcast, emit }) {
+          const n = ((state.seen.get() ?? 0) + (broadcast.count.get() ?? 0)) % 1_000_003;
+          emit({ key, n, ts: timestamp, ids: broadcast.last.get(key)?.ids ?? [] });
+        },
+      }),
+  },
   'connect-self': {
     fixed: true,
     build: (input, random) => {

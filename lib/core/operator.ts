@@ -14,6 +14,7 @@ import type { HoldOptions, Holds } from './hold.ts';
 import type { Key } from './key.ts';
 import type { MetricGroup } from './metric.ts';
 import type { OutputTag } from './output-tag.ts';
+import type { OperatorStateHandle } from './operator-state.ts';
 import type { StateDescriptor } from './state-descriptor.ts';
 import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } from './timer.ts';
 import type { Work, Worker, WorkOptions } from './work.ts';
@@ -82,6 +83,11 @@ export interface OperatorContext<O> {
   readonly branch: number;
   /** The handle of one keyed state. Asking twice for one name is an error. */
   state<H>(descriptor: StateDescriptor<H>): H;
+  /**
+   * The handle of one state that belongs to no key, so it has no time to live. It may be looked at in every turn.
+   * Records of inputs without keys may change it; of an operator with a broadcast input only its records may.
+   */
+  operatorState<H>(descriptor: StateDescriptor<H>): OperatorStateHandle<H>;
   /** At most one per operator. */
   timers(onTimer: (timer: Timer) => void): Timers;
   /** At most one per operator, and not beside `timers`. */

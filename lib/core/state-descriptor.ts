@@ -31,6 +31,8 @@ export interface StateDescriptor<H> {
   readonly scattered?: boolean | undefined;
   /** See `StateOptions`. */
   readonly inPlace?: boolean | undefined;
+  /** @internal Of the operator, and of no key. */
+  readonly ofOperator?: true | undefined;
   /** @internal How long values live. */
   readonly ttl?: Ttl | undefined;
   /** @internal Who else may hold the values; see `givenAway` and `unshared`. @defaultValue anybody: both are copies */

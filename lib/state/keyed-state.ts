@@ -11,7 +11,7 @@
  */
 import type { StateTable, TableOptions } from './state-table.ts';
 import type { HandleOwner } from './state-handle.ts';
-import type { KeyContext } from './key-context.ts';
+import { KeyContext } from './key-context.ts';
 import type { StateDescriptor, StateKind } from '../core/state-descriptor.ts';
 import type { TimeDomain } from '../core/timer.ts';
 import type { Store, StoreBatch } from './store.ts';
@@ -63,6 +63,8 @@ export interface RegisteredState {
   readonly ordered?: true | undefined;
   /** Whether its values have a time to live, and by which time they age. */
   readonly ttl?: TimeDomain | undefined;
+  /** Of the operator, and of no key. */
+  readonly ofOperator?: true | undefined;
 }
 
 /** Share of `cacheMax` that is left after an eviction. */
@@ -73,6 +75,8 @@ export class WorkingSet {
   readonly #cacheMax: number;
   readonly #epochs = new Epochs();
   readonly #operators = new Map<number, OperatorState>();
+  /** What operators keep for no key. */
+  readonly #ofOperators = new Map<number, OperatorState>();
   readonly #tables: StateTable[] = [];
 
   constructor(options: WorkingSetOptions) {
@@ -112,21 +116,37 @@ export class WorkingSet {
       if (known.keys !== keys) throw new TypeError(`Expected operator ${operator} to keep its key context`);
       return known;
     }
+    const made = this.#make(operator, keys);
+    this.#operators.set(operator, made);
+    return made;
+  }
+
+  /** What an operator keeps for no key, on a key context of its own. Asking again gives the same. */
+  ofOperator(operator: number): OperatorState {
+    const made = this.#ofOperators.get(operator) ?? this.#make(operator, new KeyContext());
+    this.#ofOperators.set(operator, made);
+    return made;
+  }
+
+  #make(operator: number, keys: KeyContext): OperatorState {
     const { store, maxParallelism, restored, freeze = false } = this.#options;
-    const made = new OperatorState(keys, {
+    return new OperatorState(keys, {
       options: { operator, epochs: this.#epochs, store, maxParallelism, restored, freeze },
       add: (table) => this.#tables.push(table),
     });
-    this.#operators.set(operator, made);
-    return made;
   }
 
   /** All states, in the order of their registration. */
   states(): RegisteredState[] {
     return this.#tables.map(({ options: { operator, state, descriptor } }) => {
-      const { kind, name, version, indexed = true, ordered = false, ttl } = descriptor;
+      const { kind, name, version, indexed = true, ordered = false, ttl, ofOperator } = descriptor;
       const facts = { operator, state, kind, name, version, indexed };
-      return { ...facts, ...(ordered && { ordered }), ...(ttl && { ttl: ttl.time }) };
+      return {
+        ...facts,
+        ...(ordered && { ordered }),
+        ...(ttl && { ttl: ttl.time }),
+        ...(ofOperator && { ofOperator }),
+      };
     });
   }
 
@@ -174,7 +194,8 @@ export class WorkingSet {
 
   /** Handles rely on it: what they remember for a key is not pulled away under them. */
   #assertBetweenTurns(): void {
-    for (const { keys } of this.#operators.values()) invariant(!keys.active, 'I4: a cut while a key is current');
+    for (const { keys } of [...this.#operators.values(), ...this.#ofOperators.values()])
+      invariant(!keys.active, 'I4: a cut while a key is current');
   }
 }
 

@@ -2,12 +2,11 @@
  * The fluent face: each method adds a node to the graph and gives the stream behind it. Nothing runs until the
  * environment executes. Other kinds of streams come from `StreamKinds`, since a class can not import its subclass.
  */
-import type { Observable, OperatorFunction as Rx } from 'rxjs';
+import type { OperatorFunction as Rx } from 'rxjs';
 import type { CallContext } from '../core/call.ts';
-import type { Sink } from '../core/connector.ts';
 import type { Key } from '../core/key.ts';
 import type { Operator, Step } from '../core/operator.ts';
-import { refusal, withMethods } from '../core/options.ts';
+import { refusal } from '../core/options.ts';
 import type { OutputTag } from '../core/output-tag.ts';
 import { asyncMap, type AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
@@ -16,16 +15,15 @@ import { process, type ProcessFunction, type StateSpec } from '../../operators/p
 import { filter, flatMap, map, type FlatMapOptions } from '../../operators/stateless.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
 import type { CountWindowOptions } from '../../operators/windows/count-windows.ts';
-import { collectSink } from '../../connectors/collect.ts';
-import { printSink, type PrintOptions } from '../../connectors/print.ts';
-import { DataStreamSink } from './data-stream-sink.ts';
+import type { BroadcastConnectedStream, BroadcastStream } from './broadcast-streams.ts';
 import type { ConnectedStreams } from './connected-streams.ts';
 import type { JoinedStreams } from './joined-streams.ts';
 import type { KeyedStream } from './keyed-stream.ts';
 import type { WindowedStream } from './windowed-stream.ts';
-import type { OperatorPlace, Origin } from './origin.ts';
+import type { OperatorPlace } from './origin.ts';
 import { joined, needKeys, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
 import type { CallsPlace, PipeOptions } from './parts.ts';
+import { StreamOutput } from './stream-output.ts';
 import { splitStream, type SplitSpec, type SplitStreams } from './split.ts';
 
 /**
@@ -36,44 +34,7 @@ import { splitStream, type SplitSpec, type SplitStreams } from './split.ts';
  * const names = orders.filter(({ euros }) => euros >= 10).map(({ customer }) => customer);
  * console.log(await names.executeAndCollect()); // prints [ 'ann', 'ann' ]
  */
-export class DataStream<T> {
-  readonly #origin: Origin;
-
-  /** @internal */
-  constructor(origin: Origin) {
-    this.#origin = origin;
-  }
-
-  /** @internal Where it starts. */
-  get origin(): Origin {
-    return this.#origin;
-  }
-
-  /**
-   * Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are
-   * refused with `UID_CLASH` when the job starts.
-   *
-   * @example
-   * const names = orders.map(({ customer }) => customer).uid('names');
-   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
-   */
-  uid(uid: string): this {
-    this.#origin.environment.graph.pin(this.#origin.operatorFor('uid'), uid);
-    return this;
-  }
-
-  /**
-   * Names the operator that makes this stream, in messages and metrics.
-   *
-   * @example
-   * const names = orders.map(({ customer }) => customer).name('customers');
-   * console.log(await names.executeAndCollect()); // prints [ 'ann', 'bob', 'ann' ]
-   */
-  name(name: string): this {
-    this.#origin.environment.graph.rename(this.#origin.operatorFor('name'), name);
-    return this;
-  }
-
+export class DataStream<T> extends StreamOutput<T> {
   /**
    * Gives what `fn` makes of each value.
    *
@@ -138,7 +99,7 @@ export class DataStream<T> {
 
   /** @internal Runs an operator, under the records' keys if they have some. */
   apply<O>(name: string, operator: Operator<T, O> | Step<T, O>, place?: OperatorPlace): DataStream<O> {
-    return new DataStream<O>(this.#origin.addOperator(name, operator, place));
+    return new DataStream<O>(this.origin.addOperator(name, operator, place));
   }
 
   /**
@@ -182,7 +143,7 @@ export class DataStream<T> {
   }
 
   #calls<O>(name: string, operator: Operator<T, O>, options?: CallsPlace): DataStream<O> {
-    if (options?.perKey === true) needKeys(this.#origin, 'perKey');
+    if (options?.perKey === true) needKeys(this.origin, 'perKey');
     return this.apply(name, operator, { boundary: true, writes: onlyTo(options?.deadLetters) });
   }
 
@@ -198,7 +159,7 @@ export class DataStream<T> {
     ...others: { readonly [N in keyof U]: DataStream<U[N]> }
   ): DataStream<T | U[number]> {
     const origins = others.map((other) => given('union', other).origin);
-    return new DataStream(this.#origin.union(origins));
+    return new DataStream(this.origin.union(origins));
   }
 
   /**
@@ -215,14 +176,33 @@ export class DataStream<T> {
 
   /**
    * This stream and another of any type, which go into one operator with a function for each. May be itself. Throws a
-   * `TypeError` where only one of them is keyed.
+   * `TypeError` where only one of them is keyed. A broadcast one goes beside any.
    *
    * @example
    * const both = orders.connect(env.fromCollection(['x'])).map(({ id }) => id, (text) => text);
    * console.log((await both.executeAndCollect()).length); // prints 4
    */
-  connect<U>(other: DataStream<U>): ConnectedStreams<T, U> {
-    return this.#origin.environment.kinds.connected<T, U>(this.#origin, given('connect', other).origin);
+  connect<U>(other: BroadcastStream<U>): BroadcastConnectedStream<T, U>;
+  connect<U>(other: DataStream<U>): ConnectedStreams<T, U>;
+  connect<U>(other: unknown): ConnectedStreams<T, U> | BroadcastConnectedStream<T, U> {
+    return this.origin.environment.kinds.connected<T, U>(this.origin, other);
+  }
+
+  /**
+   * All records of this stream for each key of another: `connect` puts them together, and all see broadcast state.
+   *
+   * @example
+   * const names = env.fromCollection([{ customer: 'ann', name: 'Ann' }]);
+   * const greeted = orders.connect(names.broadcast()).process({
+   *   emits: type<string>(),
+   *   broadcastState: { names: mapState<string, string>('names') },
+   *   process: ({ customer }, { broadcast, emit }) => emit(broadcast.names.get(customer) ?? customer),
+   *   processBroadcast: ({ customer, name }, { broadcast }) => broadcast.names.set(customer, name),
+   * });
+   * console.log((await greeted.executeAndCollect()).length); // prints 3
+   */
+  broadcast(): BroadcastStream<T> {
+    return this.origin.environment.kinds.broadcast<T>(this.origin);
   }
 
   /**
@@ -235,7 +215,7 @@ export class DataStream<T> {
    * console.log(await rest.sideOutput(large).map(({ id }) => id).executeAndCollect()); // prints [ 3 ]
    */
   sideOutput<S>(tag: OutputTag<S>): DataStream<S> {
-    return new DataStream<S>(this.#origin.side(tagId(tag)));
+    return new DataStream<S>(this.origin.side(tagId(tag)));
   }
 
   /**
@@ -247,7 +227,7 @@ export class DataStream<T> {
    * console.log(await latest.map(({ id }) => id).executeAndCollect()); // prints [ 1, 2, 3 ]
    */
   keyBy<K extends Key>(keyOf: (value: T) => K): KeyedStream<T, K> {
-    return this.#origin.environment.kinds.keyed<T, K>(this.#origin.keyed(keyOf));
+    return this.origin.environment.kinds.keyed<T, K>(this.origin.keyed(keyOf));
   }
 
   /**
@@ -283,7 +263,7 @@ export class DataStream<T> {
    * console.log(await pairs.executeAndCollect()); // prints [ '1,1', '2,2', '3,3' ]
    */
   join<B>(other: DataStream<B>): JoinedStreams<T, B, 'join'> {
-    return this.#origin.environment.kinds.joined(this, given('join', other), 'join');
+    return this.origin.environment.kinds.joined(this, given('join', other), 'join');
   }
 
   /**
@@ -297,7 +277,7 @@ export class DataStream<T> {
    * console.log(await counts.executeAndCollect()); // prints [ 4, 2 ]
    */
   coGroup<B>(other: DataStream<B>): JoinedStreams<T, B, 'coGroup'> {
-    return this.#origin.environment.kinds.joined(this, given('coGroup', other), 'coGroup');
+    return this.origin.environment.kinds.joined(this, given('coGroup', other), 'coGroup');
   }
 
   /**
@@ -334,62 +314,7 @@ export class DataStream<T> {
     options?: PipeOptions,
   ): DataStream<F>;
   pipe(...parts: readonly (Rx<never, unknown> | PipeOptions | undefined)[]): DataStream<unknown> {
-    return new DataStream<unknown>(this.#origin.add('pipe', { kind: 'pipe', ...joined(parts) }));
-  }
-
-  /**
-   * Values as they pass while the job runs: at least once, and before any checkpoint. Completes with the job or fails
-   * with it, at once for who subscribes when it is over.
-   *
-   * @example
-   * orders.map(({ id }) => id).asObservable().subscribe((id) => console.log(id));
-   * await env.execute();
-   * // prints 1
-   * // prints 2
-   * // prints 3
-   */
-  asObservable(): Observable<T> {
-    return this.#origin.observe<T>();
-  }
-
-  /**
-   * Prints each value as a line of the standard output, strings as they are and others as JSON: at least once.
-   *
-   * @example
-   * orders.map(({ id }) => id).print({ prefix: 'order ' });
-   * // prints order 1
-   * // prints order 2
-   * // prints order 3
-   */
-  print(options: PrintOptions = {}): DataStreamSink {
-    return this.sinkTo(printSink(options), 'print');
-  }
-
-  /**
-   * Ends the stream in a sink, called `name` in messages, metrics and, unless it is pinned, its uid. A stream may have
-   * several.
-   *
-   * @example
-   * orders.sinkTo(jsonLinesSink('orders.jsonl'));
-   * orders.filter(({ euros }) => euros > 30).sinkTo(callbackSink(({ id }) => console.log(id))); // prints 3
-   */
-  sinkTo(sink: Sink<T>, name?: string): DataStreamSink {
-    withMethods('sink', sink, 'a Sink; `callbackSink(fn)` makes one of a function', ['open']);
-    const node = this.#origin.addNode(name ?? sink.name, { kind: 'sink', sink });
-    return new DataStreamSink(this.#origin.environment.graph, node);
-  }
-
-  /**
-   * Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data.
-   *
-   * @example
-   * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
-   */
-  async executeAndCollect(name?: string): Promise<T[]> {
-    const values: T[] = [];
-    this.sinkTo(collectSink(values));
-    await this.#origin.environment.execute(name);
-    return values;
+    return new DataStream<unknown>(this.origin.add('pipe', { kind: 'pipe', ...joined(parts) }));
   }
 }
 

@@ -18,6 +18,7 @@ import type { WindowAssigner } from '../../operators/windows/contract.ts';
 import { countWindowOptions, type CountWindowOptions } from '../../operators/windows/count-windows.ts';
 import { AsOfJoinedStreams } from './as-of-joined-streams.ts';
 import { DataStream } from './data-stream.ts';
+import type { BroadcastConnectedStream, BroadcastStream } from './broadcast-streams.ts';
 import type { ConnectedStreams } from './connected-streams.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
 import { IntervalJoin } from './interval-joined-streams.ts';
@@ -77,9 +78,11 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    * });
    * console.log((await keys.executeAndCollect()).length); // prints 4
    */
-  override connect<U>(other: KeyedStream<U, K>): ConnectedStreams<T, U, K> {
-    // The key type of both, which the caller's types hold together.
-    return super.connect(other) as ConnectedStreams<T, U> as ConnectedStreams<T, U, K>;
+  override connect<U>(other: BroadcastStream<U>): BroadcastConnectedStream<T, U, K>;
+  override connect<U>(other: KeyedStream<U, K>): ConnectedStreams<T, U, K>;
+  override connect<U>(other: never): unknown {
+    // Of the key type of both, which the caller's types hold together.
+    return super.connect<U>(other);
   }
 
   /**

@@ -32,6 +32,8 @@ interface Start {
   readonly tag?: string | undefined;
   /** Makes it keyed: operators behind it have state per key. */
   readonly keyOf?: ((value: never) => Key) | undefined;
+  /** Each owner of keys has all of its records. */
+  readonly isBroadcast?: true;
 }
 
 export interface OperatorPlace {
@@ -58,6 +60,11 @@ export class Origin {
     if (typeof keyOf !== 'function')
       throw new TypeError(`Expected \`keyOf\` to be a function, got \`${typeof keyOf}\``);
     return new Origin({ ...this.#start, keyOf });
+  }
+
+  /** The same records, all of them for each owner of keys. */
+  broadcast(): Origin {
+    return new Origin({ ...this.#start, keyOf: undefined, isBroadcast: true });
   }
 
   /** A side output of the same node. */
@@ -139,7 +146,8 @@ export class Origin {
   }
 
   #operatorEdge(): GraphEdge {
-    const { keyOf } = this.#start;
+    const { keyOf, isBroadcast } = this.#start;
+    if (isBroadcast === true) return this.#edge({ kind: 'broadcast' });
     return keyOf === undefined ? this.#edge() : this.#edge({ kind: 'hash', keyOf });
   }
 

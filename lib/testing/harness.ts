@@ -23,6 +23,7 @@ import { WorkingSet } from '../state/keyed-state.ts';
 import { MemoryStorage } from '../state/memory-storage.ts';
 import type { Store } from '../state/store.ts';
 import { ManualClock } from './clock.ts';
+import { kindOf, type HarnessInputOptions } from './harness-inputs.ts';
 import { HarnessOutputs, type HarnessOutput } from './harness-outputs.ts';
 import { HarnessWork, jobId } from './harness-work.ts';
 
@@ -45,11 +46,6 @@ export interface OperatorHarnessOptions<I> {
   readonly freeze?: boolean | undefined;
   /** @internal Of several inputs; see `WatermarkMergeOptions`. @defaultValue true */
   readonly finalEndsInput?: boolean | undefined;
-}
-
-export interface HarnessInputOptions {
-  /** The key of a value. @defaultValue the input is not keyed */
-  readonly keyOf?: ((value: never) => Key) | undefined;
 }
 
 const optionNames = {
@@ -397,7 +393,7 @@ export class OperatorHarness<I, O> {
       stateNumbers: snapshot?.states ?? new Map(),
       nextState: snapshot?.states.size ?? 0,
       keys: this.#keys,
-      keyed: this.#inputs.map(({ keyOf }) => keyOf !== undefined),
+      inputs: this.#inputs.map(kindOf),
       finalEndsInput: this.#options.finalEndsInput,
       output: this.#outputs.main,
       sides: new Map(sides.map(({ id }) => [id, this.#outputs.side(id)])),

@@ -22,6 +22,8 @@ export interface StateFacts {
   readonly ordered?: true | undefined;
   /** By which time its values age, where they have a time to live. */
   readonly ttl?: TimeDomain | undefined;
+  /** Of the operator, and of no key. */
+  readonly ofOperator?: true | undefined;
   /** Its number in every stored key. */
   readonly state: number;
   /**
@@ -150,6 +152,8 @@ const renameHint = 'declare it as it was, or give the new state another name and
 const lifeOf = ({ ttl }: StateFacts): string =>
   ttl === undefined ? 'no time to live' : `a time to live by ${ttl} time`;
 
+const ownerOf = ({ ofOperator }: StateFacts): string => (ofOperator === true ? 'state of the operator' : 'keyed state');
+
 /** Refuses state that is no longer declared, whose kind changed or that a newer version wrote. */
 export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: StatesOfOperator): void => {
   for (const before of stored) {
@@ -180,6 +184,13 @@ export const checkStates = ({ uid, stored, declared, allowUnclaimedState }: Stat
       throw new StreamError(
         'STATE_INCOMPATIBLE',
         `state "${before.name}" of "${uid}" had ${lifeOf(before)} and is declared with ${lifeOf(now)}`,
+        { hint: renameHint },
+      );
+    }
+    if (now.ofOperator !== before.ofOperator) {
+      throw new StreamError(
+        'STATE_INCOMPATIBLE',
+        `state "${before.name}" of "${uid}" was ${ownerOf(before)} and is declared as ${ownerOf(now)}`,
         { hint: renameHint },
       );
     }

@@ -12,9 +12,11 @@ import { refusal } from '../../core/options.ts';
 import type { SideWrites } from './side-output-notes.ts';
 import type { WatermarkStrategy } from './watermark-strategy.ts';
 
-/** How records cross an edge: to whoever is next, or to the owner of their key. */
+/** How records cross an edge: to whoever is next, to the owner of their key, or to all owners of keys. */
 export type Partitioning =
-  { readonly kind: 'forward' } | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key };
+  | { readonly kind: 'forward' }
+  | { readonly kind: 'hash'; readonly keyOf: (value: never) => Key }
+  | { readonly kind: 'broadcast' };
 
 export interface GraphEdge {
   readonly from: number;
@@ -65,7 +67,7 @@ export interface Consumer {
 /** A part of the graph between keyed edges: what one domain runs when the job is spread over Kafka. */
 export interface Stage {
   readonly nodes: readonly number[];
-  /** Keyed edges that enter it. */
+  /** Keyed and broadcast edges that enter it. */
   readonly inputs: readonly GraphEdge[];
 }
 
@@ -223,7 +225,10 @@ export class StreamGraph {
     });
   }
 
-  /** The graph cut at its keyed edges: the unit of scale-out (DESIGN 7). A job in one process is one domain of all. */
+  /**
+   * The graph cut at its keyed and broadcast edges: the unit of scale-out (DESIGN 7). A job in one process is one
+   * domain of all.
+   */
   stages(): readonly Stage[] {
     const stageOf = new Map<number, number>();
     const merge = (from: number, to: number): void => {
@@ -240,7 +245,7 @@ export class StreamGraph {
       const nodes = this.#nodes.filter(({ id }) => stageOf.get(id) === stage);
       return {
         nodes: nodes.map(({ id }) => id),
-        inputs: nodes.flatMap(({ inputs }) => inputs.filter(({ partitioning }) => partitioning.kind === 'hash')),
+        inputs: nodes.flatMap(({ inputs }) => inputs.filter(({ partitioning }) => partitioning.kind !== 'forward')),
       };
     });
   }

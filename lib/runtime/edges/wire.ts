@@ -134,6 +134,13 @@ export const keyedEdge = <T>(options: {
   };
 };
 
+/** An edge that encodes and decodes every record, as one between two processes would. */
+export const serialisedEdge = <T>(to: Receiver<T>): Receiver<T> => ({
+  record: (value, timestamp) => to.record(decode(encode(value)) as T, timestamp), // A T again, as above.
+  watermark: (timestamp) => to.watermark(timestamp),
+  status: (idle) => to.status(idle),
+});
+
 /** One of several inputs of a node: records pass, watermarks meet in the merge. */
 export const mergedInput = <T>(channel: string, merge: WatermarkMerge, to: Receiver<T>): Receiver<T> => {
   merge.add(channel);

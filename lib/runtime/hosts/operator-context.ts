@@ -9,6 +9,7 @@ import type { HoldOptions, Holds } from '../../core/hold.ts';
 import type { OperatorContext, Output, Place, PlaceOptions } from '../../core/operator.ts';
 import type { OutputTag } from '../../core/output-tag.ts';
 import { mapState, unshared, type StateDescriptor } from '../../core/state-descriptor.ts';
+import type { OperatorStateHandle } from '../../core/operator-state.ts';
 import type { Ttl } from '../../core/state-ttl.ts';
 import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } from '../../core/timer.ts';
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
@@ -18,8 +19,10 @@ import { checkTimestamp } from '../../core/timestamp.ts';
 import { agedDescriptor, Aging } from '../../state/aged.ts';
 import type { KeyContext } from '../../state/key-context.ts';
 import type { OperatorState, WorkingSet } from '../../state/keyed-state.ts';
+import { operatorHandle } from '../../state/operator-handle.ts';
 import { TimerService } from '../../state/timers.ts';
 import { ttlHandle, type Expiring } from '../../state/ttl-handles.ts';
+import type { Partitioning } from '../edges/graph.ts';
 import { heldRows, HoldQueue, holdRows, type HoldsReceiver } from '../edges/holds.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import type { Later } from '../edges/later.ts';
@@ -60,7 +63,9 @@ export interface ContextOptions<O> {
   readonly stateNumbers: ReadonlyMap<string, number>;
   /** The number of the next state that the checkpoint does not hold. */
   readonly nextState: number;
-  /** The key context of the edge in front. */
+  /** For each input how records come to it. The edge of a `hash` one enters and leaves the key context. */
+  readonly inputs: readonly Partitioning['kind'][];
+  /** The key context of the edges in front. */
   readonly keys: KeyContext;
   readonly output: Receiver<O>;
   /** Receivers of the side outputs by tag id. */
@@ -82,6 +87,8 @@ export class Asked<O> {
   readonly workSequence = new Sequence();
   /** Handles of its states by name. */
   readonly states = new Map<string, unknown>();
+  /** What it keeps for no key. */
+  ofOperator: OperatorState | undefined;
   timers: TimerService | undefined;
   /** Of derived ones: what they depend on. */
   timersDependOn: string | undefined;
@@ -166,6 +173,23 @@ export class HostContext<O> implements OperatorContext<O> {
     const handle = ttl === undefined ? this.#state.state(descriptor, number) : this.#aging(descriptor, ttl, number);
     this.#asked.states.set(name, handle);
     return handle as H; // A descriptor's kind says its handle, with a time to live or without one.
+  }
+
+  operatorState<H>(descriptor: StateDescriptor<H>): OperatorStateHandle<H> {
+    this.#askInTime('operatorState');
+    const { name, kind, ttl } = descriptor;
+    if (this.#asked.states.has(name)) throw new TypeError(`Expected state '${name}' to be asked for once`);
+    if (ttl !== undefined) throw refusal('ttl', 'left out: state of the operator lives as long as the job', ttl);
+    const { number, services, stateNumbers, keys, inputs } = this.#options;
+    const own = (this.#asked.ofOperator ??= services.workingSet.ofOperator(number));
+    const inner = own.state({ ...descriptor, ofOperator: true }, stateNumbers.get(name) ?? this.#nextState++);
+    const handle = operatorHandle(kind, inner, {
+      own,
+      keys,
+      isShared: inputs.some((each) => each !== 'forward'),
+    });
+    this.#asked.states.set(name, handle);
+    return handle as OperatorStateHandle<H>; // Its methods are those of the kind.
   }
 
   /** The operator is made. State that goes by itself needs timers, also where the operator has none. */

@@ -9,8 +9,10 @@ import type { MultiInputOperator, Operator, Processor, Step } from '../../core/o
 import { refusedResult, resultWith } from '../../core/options.ts';
 import type { TimeDomain } from '../../core/timer.ts';
 import type { OperatorState } from '../../state/keyed-state.ts';
+import { keyOfOperator } from '../../state/operator-handle.ts';
 import type { TimerService } from '../../state/timers.ts';
 import type { HoldsSnapshot } from '../edges/hold-segment.ts';
+import type { Partitioning } from '../edges/graph.ts';
 import type { HoldQueue } from '../edges/holds.ts';
 import { fuse, fusedStep, recordCounter, type FusedStep, type RecordCounter } from '../edges/fusion.ts';
 import { named, namedAsync } from '../../core/failures.ts';
@@ -27,8 +29,6 @@ import { waitFor } from './waited-code.ts';
 
 export interface HostOptions<I, O> extends ContextOptions<O> {
   readonly operator: Operator<I, O> | Step<I, O> | MultiInputOperator<readonly never[], O>;
-  /** For each input: whether the edge in front enters and leaves the key context. */
-  readonly keyed: readonly boolean[];
   /** See `WatermarkMergeOptions`. @defaultValue true */
   readonly finalEndsInput?: boolean | undefined;
 }
@@ -62,7 +62,7 @@ type Input = Pick<Processor<never>, 'process' | 'direct'>;
 type Take = (value: never, timestamp: Timestamp) => void;
 
 /** Key of everything that an operator without a keyed edge keeps. */
-const unkeyed = '';
+const unkeyed = keyOfOperator;
 
 export class OperatorHost<I, O> implements Receiver<I> {
   readonly uid: string;
@@ -91,24 +91,24 @@ export class OperatorHost<I, O> implements Receiver<I> {
   #watermark = MIN_TIMESTAMP;
 
   constructor(options: HostOptions<I, O>) {
-    const { uid, number, operator, keyed, keys, output, services } = options;
+    const { uid, number, operator, inputs: kinds, keys, output, services } = options;
     this.uid = uid;
     this.number = number;
     this.#options = options;
     this.#state = services.workingSet.operator(number, keys);
     this.counter = recordCounter();
-    this.#merge = keyed.length > 1 ? new WatermarkCombiner({ finalEndsChannel: options.finalEndsInput }) : undefined;
+    this.#merge = kinds.length > 1 ? new WatermarkCombiner({ finalEndsChannel: options.finalEndsInput }) : undefined;
     if (typeof operator === 'function') {
       const context = new HostContext(options, this.#state, this.#asked);
       const { whole, inputs } = named(failingOperator(uid), () => {
         const made: unknown = refuseThenable(operator(context), 'the function', uid);
-        return keyed.length > 1 ? severalInputs(made, keyed.length) : oneInput(made);
+        return kinds.length > 1 ? severalInputs(made, kinds.length) : oneInput(made);
       });
       this.#processor = whole;
       context.complete();
       const { timers } = this.#asked;
       this.#advances = timers && this.#makeAdvances(timers);
-      this.#inputs = inputs.map((input, port) => this.#makeRecord(input, keyed[port] === true));
+      this.#inputs = inputs.map((input, port) => this.#makeRecord(input, kinds[port]));
       this.#record = this.#inputs[0] as typeof this.record; // The graph ties its type to that of the edge.
     } else {
       this.#inputs = [];
@@ -225,7 +225,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
     if (snapshot.merge !== undefined) this.#merge?.restore(snapshot.merge);
     sequence.restore(snapshot.sequence);
     workSequence.restore(snapshot.workSequence);
-    this.#state.openPhase = true;
+    this.#setOpenPhase(true);
     const { advances, watermark } = snapshot;
     if (timers !== undefined) timers.watermark = advances?.watermark ?? watermark;
     if (timersDependOn === snapshot.timersDependOn) await timers?.restore();
@@ -233,17 +233,17 @@ export class OperatorHost<I, O> implements Receiver<I> {
     if (advances !== undefined) this.#advances?.restore(advances);
     if (snapshot.holds !== undefined) await holds?.restore(snapshot.holds);
     await work?.restore();
-    this.#state.openPhase = false;
+    this.#setOpenPhase(false);
   }
 
   /** Runs before the first turn, after a restore if there was one. */
   async open(): Promise<void> {
-    this.#state.openPhase = true;
+    this.#setOpenPhase(true);
     const { uid } = this;
     const { jobId } = this.#options.services;
     const open = (): unknown => this.#processor?.open?.();
     await namedAsync(failingOperator(uid), () => waitFor({ jobId, what: `operator \`${uid}\``, uid }, open));
-    this.#state.openPhase = false;
+    this.#setOpenPhase(false);
   }
 
   async close(): Promise<void> {
@@ -272,8 +272,13 @@ export class OperatorHost<I, O> implements Receiver<I> {
     return (this.#behind ??= this.#asked.holds ?? behindHolds(this.#options));
   }
 
-  #makeRecord(input: Input, keyed: boolean): Take {
-    const { uid, keys } = this.#options;
+  #setOpenPhase(isOpening: boolean): void {
+    this.#state.openPhase = isOpening;
+    if (this.#asked.ofOperator !== undefined) this.#asked.ofOperator.openPhase = isOpening;
+  }
+
+  #makeRecord(input: Input, kind: Partitioning['kind'] | undefined): Take {
+    const { uid, keys, inputs: kinds } = this.#options;
     const { counter } = this;
     const looked: Take = (value, timestamp) => {
       const returned: unknown = input.process(value, timestamp);
@@ -281,19 +286,23 @@ export class OperatorHost<I, O> implements Receiver<I> {
     };
     const process: Take = input.direct === true ? input.process : looked;
     // The keyed edge counts, and says which operator failed.
-    if (keyed) return process;
+    if (kind === 'hash') return process;
     // What an unkeyed input keeps has a key of its own; beside a keyed one it has none.
-    const enters = this.#asked.usesKey && !this.#options.keyed.includes(true);
+    const enters = this.#asked.usesKey && !kinds.includes('hash');
+    const changes = kind === 'broadcast' || kinds.every((each) => each === 'forward');
+    const ofOperator = changes ? this.#asked.ofOperator?.keys : undefined;
     const { gate } = this;
     return (value, timestamp) => {
       if (gate.isClosed) gate.finish();
       counter[0] = (counter[0] ?? 0) + 1;
       if (enters) keys.enter(unkeyed);
+      ofOperator?.enter(keyOfOperator);
       try {
         process(value, timestamp);
       } catch (error) {
         throw operatorFailure(uid, error);
       }
+      ofOperator?.leave();
       if (enters) keys.leave();
     };
   }

@@ -15,7 +15,7 @@ import { SinkHost, type SinkServices } from './sink-host.ts';
 import { SourceHost } from './source-host.ts';
 import { WatermarkValve } from '../edges/watermark-merge.ts';
 import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
-import { keyedEdge, mergedInput, Wire } from '../edges/wire.ts';
+import { keyedEdge, mergedInput, serialisedEdge, Wire } from '../edges/wire.ts';
 
 export interface TopologyServices extends HostServices, SinkServices {
   readonly journal: Journal;
@@ -139,7 +139,7 @@ class Compiler {
       stateNumbers: this.#services.stateNumbersOf(node.uid),
       nextState: this.#services.nextStateOf(node.uid),
       keys,
-      keyed: node.inputs.map(({ partitioning }) => partitioning.kind === 'hash'),
+      inputs: node.inputs.map(({ partitioning }) => partitioning.kind),
       output: this.#output(node),
       sides: this.#sides(node),
       toldUnread: body.writes?.tags,
@@ -151,9 +151,10 @@ class Compiler {
     for (const [port, { partitioning }] of node.inputs.entries()) {
       const to = host.input(port);
       const edge = { uid: node.uid, keys, to, counter, gate, serialise };
+      const plain = serialise && partitioning.kind === 'broadcast' ? serialisedEdge(to) : to;
       this.#enter(
         { node, port },
-        partitioning.kind === 'hash' ? keyedEdge({ ...edge, keyOf: partitioning.keyOf }) : to,
+        partitioning.kind === 'hash' ? keyedEdge({ ...edge, keyOf: partitioning.keyOf }) : plain,
       );
     }
   }

@@ -27,8 +27,7 @@ export interface TurnsRecord {
 
 export type JournalRecord = TurnsRecord | WorkRecord;
 
-/** @internal The first byte of the key of a turns record: `t`. */
-export const turnsTag = 0x74;
+const turnsTag = 0x74; // t
 const workTag = 0x6a; // j
 const workKeyLength = 18;
 

@@ -82,6 +82,7 @@ describe('the states of an operator', () => {
   test.each([
     ['is not declared any more', [], 'STATE_UNCLAIMED'],
     ['has another kind', [facts('x', { kind: 'list' })], 'STATE_INCOMPATIBLE'],
+    ['belongs to the operator by now', [facts('x', { ofOperator: true })], 'STATE_INCOMPATIBLE'],
     ['has an index by now, or none', [facts('x', { indexed: false })], 'STATE_INCOMPATIBLE'],
     ['is in order by now, or in none', [facts('x', { ordered: true })], 'STATE_INCOMPATIBLE'],
     ['is of a newer version than the operator reads', [facts('x', { version: 0 })], 'STATE_INCOMPATIBLE'],

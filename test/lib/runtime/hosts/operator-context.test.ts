@@ -65,10 +65,9 @@ describe('a capability', () => {
   });
 
   test.each(Object.entries(asks))('%s is refused later: nobody would restore it', async (what, ask) => {
-    const harness = await OperatorHarness.open<string, string>(
-      (context) => ({ process: () => void ask(context) }),
-      { keyOf: (value) => value },
-    );
+    const harness = await OperatorHarness.open<string, string>((context) => ({ process: () => void ask(context) }), {
+      keyOf: (value) => value,
+    });
     const word = what === 'derivedTimers' ? 'timers' : what;
     expect(() => harness.element('a')).toThrow(
       `Expected operator \`operator\` to ask for \`${word}\` when it is made, and not later`,
@@ -350,7 +349,7 @@ const contextOf = (freeze: boolean): Context => {
     metrics: () => root,
     now: () => 7,
   };
-  const place = { uid: 'op', number: 1, stateNumbers: new Map(), nextState: 0, keys };
+  const place = { uid: 'op', number: 1, stateNumbers: new Map(), nextState: 0, inputs: ['forward'] as const, keys };
   const options = { ...place, output: nowhere, sides: new Map(), services };
   return new HostContext<string>(options, workingSet.operator(1, keys), new Asked());
 };
