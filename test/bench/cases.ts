@@ -8,11 +8,13 @@ import { keyed } from './keyed.bench.ts';
 import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
 import { due } from './timers.bench.ts';
+import { windows } from './windows.bench.ts';
 
 export const cases: readonly BenchCase[] = [
   fsync,
   ...stateless,
   ...keyed,
+  ...windows,
   ...agents,
   ...state,
   ...held,
