@@ -19,6 +19,7 @@ import { namedStorage } from './state/named-storage.ts';
 import type { Storage } from './state/store.ts';
 import type { DomainSettings } from './runtime/domain/assemble.ts';
 import { makeLogger, type LogLevel } from './runtime/job/logging.ts';
+import type { RestoreOptions } from './runtime/recovery/savepoint.ts';
 import { exponentialDelay, noRestart, type RestartStrategy } from './runtime/job/restart.ts';
 import type { Turn } from './runtime/journal/turn.ts';
 
@@ -72,6 +73,11 @@ export interface EnvironmentBaseOptions {
    * false
    */
   readonly strictReplay?: boolean | undefined;
+  /**
+   * Fill an empty place for state from a savepoint before the job starts. One that was filled from it before is left as
+   * it is, so this may stay in the code. @defaultValue none
+   */
+  readonly restoreFrom?: RestoreOptions | undefined;
   /** Drop state that no operator claims, instead of refusing to start. @defaultValue false */
   readonly allowUnclaimedState?: boolean | undefined;
   /** Entries of state kept in memory; more are read from the store again. @defaultValue 1000000 */
@@ -110,6 +116,7 @@ const optionNames = {
   stopTimeout: true,
   strictReplay: true,
   allowUnclaimedState: true,
+  restoreFrom: true,
   stateCacheMax: true,
   dirtyMax: true,
   timersPerTurn: true,
@@ -134,6 +141,7 @@ export interface EnvironmentSettings {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onTurn: ((turn: Turn) => void) | undefined;
+  readonly restoreFrom: RestoreOptions | undefined;
 }
 
 export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => {
@@ -154,16 +162,20 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
     freezeState = false,
     freeze = false,
     onTurn,
+    restoreFrom,
   } = options;
-  if (options.restart !== undefined) withMethods('restart', options.restart, 'a RestartStrategy; `exponentialDelay()` makes one', ['make']);
+  if (options.restart !== undefined)
+    withMethods('restart', options.restart, 'a RestartStrategy; `exponentialDelay()` makes one', ['make']);
   if (onTurn !== undefined) callable('onTurn', onTurn);
   const storage = placeOf(options);
+  if (restoreFrom !== undefined) checkRestore(restoreFrom, storage);
   return {
     domain: {
       maxParallelism: integer('maxParallelism', maxParallelism, { min: 1, max: 32_768 }),
       serialiseEdges: flag('serialiseEdges', serialiseEdges),
       strictReplay: flag('strictReplay', strictReplay),
-      allowUnclaimedState: flag('allowUnclaimedState', allowUnclaimedState),
+      allowUnclaimedState:
+        flag('allowUnclaimedState', allowUnclaimedState) || restoreFrom?.allowNonRestoredState === true,
       dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
       dirtyBytesMax,
       timersPerTurn: integer('timersPerTurn', timersPerTurn, { min: 1 }),
@@ -180,6 +192,7 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
     clock: withMethods('clock', clock, 'a Clock', ['now', 'elapsed', 'setTimer', 'defer', 'random']),
     logger: makeLogger(options.logger),
     onTurn: onTurn && watching(onTurn),
+    restoreFrom,
   };
 };
 
@@ -190,6 +203,16 @@ const watching =
     const returned: unknown = named({ code: 'OPERATOR_FAILED', what: '`onTurn` threw' }, () => onTurn(turn));
     if (isThenable(returned)) throw refusedPromise('`onTurn`', returned);
   };
+
+const checkRestore = (restoreFrom: RestoreOptions, storage: Storage | undefined): void => {
+  knownOptions('restoreFrom', restoreFrom, { path: true, mode: true, allowNonRestoredState: true });
+  const { path, mode = 'copy', allowNonRestoredState = false } = restoreFrom;
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw refusal('restoreFrom.path', 'a path', path);
+  if (mode !== 'copy' && mode !== 'claim') throw refusal('restoreFrom.mode', "'copy' or 'claim'", mode);
+  flag('restoreFrom.allowNonRestoredState', allowNonRestoredState);
+  if (storage === undefined)
+    throw refusal('restoreFrom', 'given beside a place for state, `checkpoint` or `storage`', path);
+};
 
 /** Where state is kept: the storage, or the directory, and never both. */
 const placeOf = ({ checkpoint, storage }: EnvironmentOptions): Storage | undefined => {

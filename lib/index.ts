@@ -23,6 +23,7 @@ export type { PipeOptions } from './streams/parts.ts';
 export { DataStreamSink } from './streams/data-stream-sink.ts';
 export type { Quiet } from './runtime/edges/watermark-generator.ts';
 export { WatermarkStrategy, type WatermarkGeneratorFunction } from './runtime/edges/watermark-strategy.ts';
+export type { RestoreOptions } from './runtime/recovery/savepoint.ts';
 export { Job, type JobState, type JobStatus } from './runtime/job/job.ts';
 export type { CheckpointStats } from './runtime/checkpoint/coordinator.ts';
 export type { LogLevel } from './runtime/job/logging.ts';

@@ -318,6 +318,7 @@ test('millrace', () => {
     type ResourceType
     type RestartStrategy
     type Restarts
+    type RestoreOptions
     type ResultTest
     type RetryOptions
     type RetrySettings

@@ -56,7 +56,7 @@ export const errorTable = {
   GRAPH_INVALID: entry(false, 'see the message; the pipeline as composed can not run'),
   STATE_UNCLAIMED: entry(
     false,
-    'an operator with state was removed or its uid changed; put it back, or set `allowUnclaimedState` to drop that state',
+    'an operator with state was removed or its uid changed; put it back, or set `allowUnclaimedState` (of a savepoint `allowNonRestoredState`) to drop that state',
   ),
   STATE_INCOMPATIBLE: entry(
     false,
@@ -77,6 +77,18 @@ export const errorTable = {
   ),
   STORE_FAILED: entry(true, 'a write failed (see `cause`); the store is reopened before it is written again'),
   STORE_FORMAT: entry(false, 'the state directory was written by another version of Millrace; use that version'),
+  SAVEPOINT_FAILED: entry(
+    true,
+    'see `cause`: the savepoint can not be written or read there, and what stood there before is kept',
+  ),
+  SAVEPOINT_DAMAGED: entry(
+    false,
+    'the file is no savepoint, or not as it was written; restore it from a copy, or take another one',
+  ),
+  STATE_NOT_EMPTY: entry(
+    false,
+    'a savepoint is restored into a place for state that is empty; give another directory, or leave `restoreFrom` out to go on with what is there',
+  ),
   JOB_FINISHED: entry(false, 'the input has grown since this job finished; use a new state directory to process it'),
   // running
   OPERATOR_FAILED: entry(true, 'a user function threw; see `cause`'),

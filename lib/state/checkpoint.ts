@@ -87,6 +87,21 @@ export const readNewestCheckpoint = async (store: Store): Promise<StoredCheckpoi
   return newest;
 };
 
+/** The id in the key of a header, or of a link. */
+export const checkpointIdOf = (key: Uint8Array): number => keyId(key);
+
+/** What the row of a header holds. */
+export const bodyOf = (value: Uint8Array): unknown =>
+  // Framed and full, since it is the newest of its store.
+  (unframeValue(value, 'the header of a checkpoint') as FullRow).body;
+
+/** The row of a header with another body, for a state that is made of a savepoint: it follows what it did before. */
+export const withBody = (value: Uint8Array, change: (body: unknown) => unknown): Uint8Array => {
+  // Framed and full, since it is the newest of its store.
+  const row = unframeValue(value, 'the header of a checkpoint') as FullRow;
+  return frameValue({ ...row, body: change(row.body) } satisfies FullRow);
+};
+
 /** Forgets links more than `chainMax` behind the checkpoint `id`. Call it now and then; it is not urgent. */
 export const pruneChain = async (store: Store, id: number): Promise<void> => {
   if (id > chainMax) await store.clear(rangeOf(0, id - chainMax));

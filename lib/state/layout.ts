@@ -8,6 +8,7 @@
  *    domains are in `timer-domains.ts`.
  *  - `u operator:2 domain:1 page:8 chunk:4`: a chunk of timers. Their keys are in its value, together with those of the
  *    same key group; who needs some groups asks the page which chunks hold them.
+ *  - `o`: which savepoint all this was made of, see `savepoint/origin.ts`.
  *  - `i operator:2 domain:1 group:2 time:8 key namespace:8`: one timer of version 0.1.0, see `old-timers.ts`.
  *
  * Their parts:
@@ -36,7 +37,14 @@ import { readDouble, textBytes, textFromBytes, writeDouble } from '../core/order
 export type Sub = string | number | undefined;
 
 /** First byte of each kind of row. */
-export const prefixes = { checkpoint: 0x63, state: 0x73, timerPage: 0x74, timerChunk: 0x75, oldTimer: 0x69 } as const;
+export const prefixes = {
+  checkpoint: 0x63,
+  state: 0x73,
+  timerPage: 0x74,
+  timerChunk: 0x75,
+  origin: 0x6f,
+  oldTimer: 0x69,
+} as const;
 
 const subTags = { number: 1, text: 2, rawText: 3 } as const;
 const stateHead = 10;

@@ -5,6 +5,7 @@ import type { Storage } from '../../state/store.ts';
 import type { DomainSettings } from '../domain/assemble.ts';
 import type { StreamGraph } from '../edges/graph.ts';
 import type { Turn } from '../journal/turn.ts';
+import type { RestoreOptions } from '../recovery/savepoint.ts';
 import type { JobMetrics } from './metrics.ts';
 import type { RestartStrategy } from './restart.ts';
 
@@ -23,6 +24,8 @@ export interface JobOptions {
    */
   readonly intervalMs: number | undefined;
   readonly stopTimeoutMs: number;
+  /** The savepoint that an empty place for state is filled from. */
+  readonly restoreFrom?: RestoreOptions | undefined;
   /** Runs before each start and is closed after it: the resources of the job's agents. */
   readonly resources?: { open(): Promise<void>; close(): Promise<void> } | undefined;
   readonly onTurn?: ((turn: Turn) => void) | undefined;

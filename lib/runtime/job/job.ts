@@ -6,7 +6,7 @@
 import { BehaviorSubject, firstValueFrom, skipWhile, Subject, type Observable } from 'rxjs';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
-import { durationMs, knownOptions, type Duration, type OptionNames } from '../../core/options.ts';
+import { durationMs, knownOptions } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import { Domain } from '../domain/domain.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
@@ -19,6 +19,8 @@ import { isTerminal, Progress } from './progress.ts';
 import { tellLostWork } from './lost-work.ts';
 import { beginRestarts, nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
+import { stopOptionNames, type StopOptions } from './stop-options.ts';
+import { Savepoints } from './savepoints.ts';
 import { WayOut } from './way-out.ts';
 
 export type JobState =
@@ -34,12 +36,6 @@ export interface JobStatus {
 
 /** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
 const lastCommitMs = 5_000;
-
-interface StopOptions {
-  readonly timeout?: Duration | undefined;
-}
-
-const stopOptionNames = { timeout: true } as const satisfies OptionNames<StopOptions>;
 
 /**
  * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
@@ -76,12 +72,14 @@ export class Job {
   #domain: Domain | undefined;
   #restarts = 0;
   #stopTimeoutMs: number;
+  readonly #savepoints: Savepoints;
   readonly #progress = new Progress();
   readonly #log: JobLog;
 
   /** @internal */
   constructor(options: JobOptions) {
     this.#options = options;
+    this.#savepoints = new Savepoints(options);
     this.#wayOut = new WayOut(options.clock);
     this.#log = new JobLog(options.logger, options.name);
     this.name = options.name;
@@ -136,9 +134,28 @@ export class Job {
   }
 
   /**
+   * Takes a checkpoint and writes it to a file from which an empty place for state can be filled (`restoreFrom`), while
+   * the job goes on. What stood there is replaced once the new file is whole and durable. Throws a `TypeError` when the
+   * job has no place for state or is not running, `SAVEPOINT_FAILED` when the file can't be written.
+   *
+   * @example
+   * const env = StreamExecutionEnvironment.create({ checkpoint: { directory: '.millrace/ticks' } });
+   * env.generate({ generate: (index) => index, perSecond: 100 }).sinkTo(callbackSink(() => {}));
+   * const job = await env.executeAsync('ticks');
+   * await job.savepoint('ticks.savepoint');
+   * await job.stop();
+   */
+  async savepoint(path: string): Promise<void> {
+    this.#savepoints.check(path);
+    await this.checkpoint();
+    await this.#savepoints.write(path);
+  }
+
+  /**
    * Stops with a checkpoint: waits `timeout` for started calls, journals them, and leaves. Without a place for state it
    * does in that time what an Observable has brought and all work that is open. No final watermark. Rejects with why
    * the job failed, if it does on the way; `done` says the same, so nobody has to wait for both. May be called twice.
+   * With `savepoint` the last checkpoint is also written to that file, and the job fails when it can't be.
    * @defaultValue timeout the `stopTimeout` of the environment
    *
    * @example
@@ -159,6 +176,7 @@ export class Job {
   #askToStop(options: StopOptions): void {
     knownOptions('stop', options, stopOptionNames);
     if (options.timeout !== undefined) this.#stopTimeoutMs = durationMs('timeout', options.timeout);
+    this.#savepoints.askAtStop(options.savepoint);
     this.#wayOut.stop(this.#stopTimeoutMs);
     if (this.#options.storage === undefined) this.#domain?.drain(this.#stopTimeoutMs);
     else this.#domain?.stopLoop();
@@ -239,6 +257,7 @@ export class Job {
       this.#set('failed', error);
       throw error;
     }
+    this.#savepoints.refuse();
     this.#set('stopped'); // The last checkpoint and the journal hold all that was done.
   }
 
@@ -260,12 +279,14 @@ export class Job {
 
   async #live(opened: Opened, divergence: Divergence | undefined): Promise<void> {
     const { resources } = this.#options;
+    const restore = await this.#savepoints.read(); // First, so that what is refused touches nothing.
     const opening = this.#options.storage?.open();
     if (!(await this.#wayOut.inTime(Promise.resolve(opening)))) {
       opening?.then((late) => late.close()).catch(() => {}); // The job is over, and nobody else knows of it.
       return this.#leaveEarly();
     }
-    opened.storage = await opening;
+    opened.storage = await opening; // Also when it can't be filled: then it is closed.
+    opened.storage = await this.#savepoints.begin(opened.storage, restore);
     this.#id = opened.storage?.jobId ?? this.#id;
     const code = { jobId: this.#id, what: 'the resources of the agents' };
     const openResources = waitFor(code, () => resources?.open());
@@ -308,6 +329,7 @@ export class Job {
       let committed = await this.#lastCheckpoint(domain, { finished: true });
       // Says that everything is committed, so that a later start has no business with the outputs any more.
       if (committed && domain.hasCommitted) committed = await this.#lastCheckpoint(domain, { finished: true });
+      await this.#savepoints.writeAtStop(committed);
       this.#leaveWith(committed ? 'finished' : 'stopped', committed);
     } else if (this.#wayOut.wanted === 'cancel') this.#set('cancelled');
     else {
@@ -316,12 +338,15 @@ export class Job {
       const callsMs = storage === undefined ? 0 : this.#stopTimeoutMs;
       await this.#wayOut.inTime(domain.quiesce(callsMs), callsMs + this.#lastCommitMs);
       if (storage === undefined) tellLostWork(domain.topology.operators, this.name, logger);
-      this.#leaveWith('stopped', await this.#lastCheckpoint(domain));
+      const committed = await this.#lastCheckpoint(domain);
+      await this.#savepoints.writeAtStop(committed);
+      this.#leaveWith('stopped', committed);
     }
   }
 
   /** Asked to leave before it had started: nothing was done that the next start does not do again. */
   #leaveEarly(): void {
+    if (this.#wayOut.wanted !== 'cancel') this.#savepoints.refuse();
     if (this.#wayOut.wanted !== 'cancel')
       this.#options.logger.warn({ job: this.name }, `job "${this.name}" was stopped before it had started`);
     this.#set(this.#wayOut.wanted === 'cancel' ? 'cancelled' : 'stopped');
@@ -363,6 +388,7 @@ export class Job {
     this.metrics.retire();
     if (this.#domain !== undefined) this.#log.count(this.#domain);
     this.#domain = undefined;
+    this.#savepoints.end();
     const storeLimitMs = this.#stopTimeoutMs;
     return closeOpened(opened, { ...this.#options, wayOut: this.#wayOut, limitMs, storeLimitMs });
   }

@@ -27,7 +27,8 @@ export interface TurnsRecord {
 
 export type JournalRecord = TurnsRecord | WorkRecord;
 
-const turnsTag = 0x74; // t
+/** @internal The first byte of the key of a turns record: `t`. */
+export const turnsTag = 0x74;
 const workTag = 0x6a; // j
 const workKeyLength = 18;
 

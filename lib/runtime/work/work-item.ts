@@ -16,6 +16,11 @@ export interface WorkRow {
   readonly item: unknown;
   readonly submittedAt: number;
   readonly branch: number;
+  /**
+   * The key group that is part of its name: that of the time it was submitted, whatever `maxParallelism` has become.
+   * Absent in rows of version 0.1.0.
+   */
+  readonly group?: number;
 }
 
 /** One item from its submission to its application. */

@@ -43,6 +43,9 @@ export interface WorkQueueOptions {
   readonly services: WorkServices;
 }
 
+/** Key groups of a job at most. */
+const groupsMax = 32_768;
+
 /** The open work of one operator. */
 export class WorkQueue implements BodyOwner {
   readonly #options: WorkQueueOptions;
@@ -91,7 +94,9 @@ export class WorkQueue implements BodyOwner {
   async restore(): Promise<void> {
     await this.#options.rows.forEachEntry((key, number, stored) => {
       const row = stored();
-      const id = { branch: row.branch, operator: this.#options.operator, keyGroup: this.#options.keyGroup(), number };
+      const { operator } = this.#options;
+      const { branch, group: keyGroup = this.#options.keyGroup() } = row;
+      const id = { branch, operator, keyGroup, number };
       this.#add(this.#workerOf(row), { id, key, row });
     });
   }
@@ -138,9 +143,10 @@ export class WorkQueue implements BodyOwner {
     const kept = owned === true ? item : ownCopy(item);
     const number = sequence();
     const { branch } = services;
-    const row: WorkRow = { worker: name, item: kept, submittedAt: now(), branch };
+    const group = keyGroup();
+    const row: WorkRow = { worker: name, item: kept, submittedAt: now(), branch, group };
     rows.set(number, row);
-    const added = this.#add(known, { id: { branch, operator, keyGroup: keyGroup(), number }, key: keys.key, row });
+    const added = this.#add(known, { id: { branch, operator, keyGroup: group, number }, key: keys.key, row });
     added.digest(); // In the turn, which fails when the item can't be stored.
     services.submitted(this, added);
   }
@@ -166,7 +172,9 @@ export class WorkQueue implements BodyOwner {
   }
 
   #slot({ keyGroup, number }: WorkId): number {
-    return number * this.#options.maxParallelism + keyGroup;
+    const { maxParallelism } = this.#options;
+    // A group that is no longer one names work of before a savepoint; below 0 nothing else is.
+    return keyGroup < maxParallelism ? number * maxParallelism + keyGroup : -1 - (number * groupsMax + keyGroup);
   }
 
   #place(next: WorkItem | (() => void)): void {

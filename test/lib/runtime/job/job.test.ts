@@ -142,7 +142,7 @@ test('a checkpoint waits for the job to start, and a stop refuses options that i
   const job = await env.executeAsync('early');
   await job.checkpoint();
   await expect(job.stop({ timout: '1s' } as never)).rejects.toThrow(
-    /Expected options of `stop` to be among timeout, got `timout`/,
+    /Expected options of `stop` to be among timeout, savepoint, got `timout`/,
   );
   expect(Reflect.set(job.status, 'state', 'broken')).toBe(false);
   await job.stop();
