@@ -18,6 +18,7 @@ export { ConnectedStreams } from './streams/connected-streams.ts';
 export { AsOfJoinedStreams } from './streams/as-of-joined-streams.ts';
 export { IntervalJoin, IntervalJoinedStreams } from './streams/interval-joined-streams.ts';
 export { JoinedStreams, MeetingStreams, WindowedMeeting } from './streams/joined-streams.ts';
+export { PartitionWindowedStream } from './streams/partition-windowed-stream.ts';
 export { WindowedStream } from './streams/windowed-stream.ts';
 export type { PipeOptions } from './streams/parts.ts';
 export { DataStreamSink } from './streams/data-stream-sink.ts';
@@ -104,6 +105,12 @@ export {
   TumblingEventTimeWindows,
   TumblingProcessingTimeWindows,
 } from '../operators/windows/fixed-windows.ts';
+export type {
+  MapPartitionFunction,
+  MapPartitionOptions,
+  PartitionContext,
+  SortOrder,
+} from '../operators/windows/full-window-partition.ts';
 export { GlobalWindows } from '../operators/windows/global-windows.ts';
 export { EventTimeSessionWindows, ProcessingTimeSessionWindows } from '../operators/windows/session-windows.ts';
 export {

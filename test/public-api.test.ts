@@ -52,6 +52,7 @@ test('millrace', () => {
     MemoryStorage
     NeverTrigger
     OutputEvent
+    PartitionWindowedStream
     ProcessingTimeSessionWindows
     ProcessingTimeTrigger
     ProcessingTimeoutTrigger
@@ -253,6 +254,8 @@ test('millrace', () => {
     type LookupJoinOptions
     type Lsn
     type MalformedLine
+    type MapPartitionFunction
+    type MapPartitionOptions
     type MapState
     type MapStateOptions
     type MemoryObject
@@ -282,6 +285,7 @@ test('millrace', () => {
     type OutputOrder
     type OutputTag
     type PackedTurn
+    type PartitionContext
     type PartsCommittable
     type PendingRecord
     type PipeOptions
@@ -341,6 +345,7 @@ test('millrace', () => {
     type SinkEntry
     type SinkWriter
     type Slices
+    type SortOrder
     type Source
     type SourceBatch
     type SourceDefinition

@@ -6,6 +6,22 @@ import { WatermarkStrategy, type DataStream, type Operator, type StreamExecution
 import { seededRandom, type CrashPoint, type SimulatedProcess } from 'millrace/testing';
 import { stages, type Element } from './simulated-stages.ts';
 
+/** Of each kind; none makes a record late that is no further behind than `disorder`. */
+const strategies = {
+  bounded: ({ disorder, emitEvery }) =>
+    WatermarkStrategy.boundedOutOfOrderness<Element>(disorder).withEmitEvery(emitEvery),
+  /** Of the third greatest timestamp so far. */
+  generator: ({ disorder, emitEvery }) =>
+    WatermarkStrategy.forGenerator<Element, readonly number[]>({
+      initial: () => [],
+      onRecord: (newest, { ts }) => [...newest, ts].toSorted((a, b) => b - a).slice(0, 3),
+      watermark: (newest) => (newest[2] === undefined ? undefined : newest[2] - disorder - 1),
+    }).withEmitEvery(emitEvery),
+  /** Some records bring one. */
+  punctuated: ({ disorder }) =>
+    WatermarkStrategy.punctuated<Element>(({ n }, timestamp) => (n % 3 === 0 ? timestamp - disorder - 1 : undefined)),
+} satisfies Readonly<Record<string, (spec: Pick<GraphSpec, 'disorder' | 'emitEvery'>) => WatermarkStrategy<Element>>>;
+
 export interface GraphSpec {
   readonly seed: number;
   readonly sources: readonly {
@@ -16,6 +32,8 @@ export interface GraphSpec {
   readonly stages: readonly string[];
   /** How far records may be out of order, and how far they are: some are late. */
   readonly disorder: number;
+  /** What makes the watermarks of the sources. */
+  readonly watermarks: keyof typeof strategies;
   readonly emitEvery: number;
   readonly batchMax: number;
   readonly latencyMax: number;
@@ -79,6 +97,7 @@ export const graphOf = (seed: number, options: { readonly fixed?: boolean } = {}
       timersPerTurn: one([1, 2, 3, 128]),
       serialiseEdges: random() < 0.2,
     },
+    watermarks: one(['bounded', 'generator', 'punctuated'] as const),
   };
 };
 
@@ -87,9 +106,7 @@ export const buildGraph =
   (spec: GraphSpec) =>
   (env: StreamExecutionEnvironment, process: SimulatedProcess): void => {
     const random = seededRandom(spec.seed);
-    const strategy = WatermarkStrategy.boundedOutOfOrderness<Element>(spec.disorder)
-      .withEmitEvery(spec.emitEvery)
-      .withTimestamps(({ ts }: Element) => ts);
+    const strategy = strategies[spec.watermarks](spec).withTimestamps(({ ts }: Element) => ts);
     const { batchMax, latencyMax } = spec;
     const inputs = spec.sources.map((source) =>
       env.fromSource(process.source<Element>({ ...source, replayable: true, batchMax, latencyMax }), strategy),

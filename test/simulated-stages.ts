@@ -202,6 +202,35 @@ const windows: Readonly<Record<string, Stage>> = {
   },
 };
 
+/** All of a key, or of the stream, at the end: when a key's newest record is behind the watermark by then is not fixed. */
+const partitions: Readonly<Record<string, Stage>> = {
+  'map-partition': {
+    fixed: false,
+    build: (input, random) => {
+      const size = upTo(random, 4);
+      return input.fullWindowPartition().mapPartition(function* (elements, { key }) {
+        for (let at = 0; at < elements.length; at += size) {
+          const some = elements.slice(at, at + size);
+          yield { ...merged(some, Math.max(...some.map(({ ts }) => ts))), key };
+        }
+      });
+    },
+  },
+  'sort-partition': {
+    fixed: false,
+    build: (input, random) =>
+      input
+        .map((element) => element)
+        .fullWindowPartition()
+        .sortPartition(({ n }) => n % 7, random() < 0.5 ? 'ascending' : 'descending'),
+  },
+  'reduce-partition': {
+    fixed: false,
+    build: (input) => input.fullWindowPartition().reduce((a, b) => ({ ...merged([a, b], b.ts), key: b.key })),
+  },
+  'aggregate-partition': { fixed: false, build: (input) => input.fullWindowPartition().aggregate(counted) },
+};
+
 const joins: Readonly<Record<string, Stage>> = {
   'interval-join': {
     fixed: false,
@@ -472,7 +501,12 @@ const functions: Readonly<Record<string, Stage>> = {
         inFlightMax: 3,
       }),
   },
-  'rolling-counted': {
+  'rolling-count': {
+    fixed: true,
+    build: (input) =>
+      input.count().process<Element>((n, ctx) => ctx.emit({ key: `k${n % 3}`, n, ts: ctx.timestamp, ids: [] })),
+  },
+  'rolling-least': {
     fixed: true,
     build: (input) =>
       input
@@ -497,4 +531,10 @@ const functions: Readonly<Record<string, Stage>> = {
   },
 };
 
-export const stages: Readonly<Record<string, Stage>> = { ...windows, ...joins, ...connected, ...functions };
+export const stages: Readonly<Record<string, Stage>> = {
+  ...windows,
+  ...partitions,
+  ...joins,
+  ...connected,
+  ...functions,
+};

@@ -19,6 +19,7 @@ import type { BroadcastConnectedStream, BroadcastStream } from './broadcast-stre
 import type { ConnectedStreams } from './connected-streams.ts';
 import type { JoinedStreams } from './joined-streams.ts';
 import type { KeyedStream } from './keyed-stream.ts';
+import { PartitionWindowedStream } from './partition-windowed-stream.ts';
 import type { WindowedStream } from './windowed-stream.ts';
 import type { OperatorPlace } from './origin.ts';
 import { joined, needKeys, onlyTo, operatorOrStep, processFunction, tagId } from './parts.ts';
@@ -250,6 +251,17 @@ export class DataStream<T> extends StreamOutput<T> {
    */
   countWindowAll(size: number, options: CountWindowOptions = {}): WindowedStream<T, ''> {
     return this.keyBy(() => '' as const).countWindow(size, options);
+  }
+
+  /**
+   * Takes all values of the stream together, whatever their key, when the input has ended. All are kept until then.
+   *
+   * @example
+   * const dearest = orders.fullWindowPartition().sortPartition(({ euros }) => euros, 'descending');
+   * console.log(await dearest.map(({ id }) => id).executeAndCollect()); // prints [ 3, 1, 2 ]
+   */
+  fullWindowPartition(): PartitionWindowedStream<T> {
+    return new PartitionWindowedStream<T>(this.keyBy(() => ''));
   }
 
   /**

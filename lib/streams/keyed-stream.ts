@@ -22,6 +22,7 @@ import type { BroadcastConnectedStream, BroadcastStream } from './broadcast-stre
 import type { ConnectedStreams } from './connected-streams.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
 import { IntervalJoin } from './interval-joined-streams.ts';
+import { PartitionWindowedStream } from './partition-windowed-stream.ts';
 import { WindowedStream } from './windowed-stream.ts';
 
 /**
@@ -257,6 +258,18 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
    */
   countWindow(size: number, options: CountWindowOptions = {}): WindowedStream<T, K> {
     return new WindowedStream<T, K>(this, countWindowOptions(size, options));
+  }
+
+  /**
+   * Takes all values of a key together, when the input has ended; see `DataStream.fullWindowPartition`.
+   *
+   * @example
+   * const all = orders.keyBy(({ customer }) => customer).fullWindowPartition();
+   * const totals = all.mapPartition((own, { key }) => [`${key}: ${own.reduce((sum, { euros }) => sum + euros, 0)}`]);
+   * console.log(await totals.executeAndCollect()); // prints [ 'ann: 65', 'bob: 5' ]
+   */
+  override fullWindowPartition(): PartitionWindowedStream<T, K> {
+    return new PartitionWindowedStream<T, K>(this);
   }
 
   /**
