@@ -4,7 +4,8 @@
  */
 import { WatermarkStrategy, type DataStream, type Operator, type StreamExecutionEnvironment } from 'millrace';
 import { seededRandom, type CrashPoint, type SimulatedProcess } from 'millrace/testing';
-import { stages, type Element } from './simulated-stages.ts';
+import type { Element } from './simulated-stage.ts';
+import { stages } from './simulated-stages.ts';
 
 /** Of each kind; none makes a record late that is no further behind than `disorder`. */
 const strategies = {
