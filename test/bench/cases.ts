@@ -7,6 +7,7 @@ import { held } from './held.bench.ts';
 import { keyed } from './keyed.bench.ts';
 import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
+import { timed } from './timed.bench.ts';
 import { due } from './timers.bench.ts';
 import { windows } from './windows.bench.ts';
 
@@ -15,6 +16,7 @@ export const cases: readonly BenchCase[] = [
   ...stateless,
   ...keyed,
   ...windows,
+  ...timed,
   ...agents,
   ...state,
   ...held,
