@@ -3,7 +3,8 @@
  * comes of it is journaled and not asked again after a crash (I8), and order, limits and failures are as there.
  *
  * Rows are cached in memory alone: no state, empty after a restart. Records of one key that ask at the same time wait
- * for one lookup, with or without a cache; one that fails fails for all that wait, and is not kept.
+ * for one lookup, with or without a cache; one that fails fails for all that wait, and is not kept. One whose record's
+ * time is over is given up, and one of those that wait asks again.
  */
 import type { CallContext } from '../lib/core/call.ts';
 import type { Timestamp } from '../lib/core/element.ts';
@@ -36,8 +37,7 @@ export interface LookupJoinOptions<I, L extends Key, R, O, D = DeadLetter<I>> ex
 }
 
 /**
- * Makes the operator of `lookupJoin`. Throws a `TypeError` that
- * names the option.
+ * Makes the operator of `lookupJoin`. Throws a `TypeError` that names the option.
  *
  * @example
  * const cities = new Map([['ann', 'Rome']]);
@@ -91,10 +91,10 @@ interface Kept<R> {
   readonly until: Timestamp;
 }
 
-interface Asking<R> {
-  readonly row: Promise<R | undefined>;
-  readonly call: CallContext;
-}
+/** Stands for the row of a lookup whose record's time is over before it: that says nothing of the row. */
+const cutShort = Symbol('cut short');
+
+type Asking<R> = Promise<R | undefined | typeof cutShort>;
 
 /** Rows by key: those that are kept, in the order in which they were asked for, and those that are on their way. */
 class Lookups<L extends Key, R> {
@@ -116,29 +116,23 @@ class Lookups<L extends Key, R> {
         this.#keep(text, kept);
         return kept.row;
       }
-      const asking = this.#asking.get(text);
-      if (asking === undefined) return await this.#ask(text, key, call);
-      try {
-        return await asking.row;
-      } catch (error) {
-        // It ended because the other record's time was over, which says nothing of the row.
-        if (!asking.call.signal.aborted || call.signal.aborted) throw error;
-        if (this.#asking.get(text) === asking) this.#asking.delete(text);
-      }
+      const row = await (this.#asking.get(text) ?? this.#ask(text, key, call));
+      if (row !== cutShort) return row;
+      call.signal.throwIfAborted(); // Else it was another record's lookup, so this one asks itself.
     }
   }
 
-  async #ask(text: string, key: L, call: CallContext): Promise<R | undefined> {
-    const asking: Asking<R> = { call, row: (async () => await this.#lookup(key, call))() };
+  #ask(text: string, key: L, call: CallContext): Asking<R> {
+    // The end of the call's time is heard first: a lookup that heeds it fails with it.
+    const asking = Promise.race([endOf(call.signal), (async () => await this.#lookup(key, call))()])
+      .then((row) => {
+        const { missing, ttlMs, now } = this.#limits;
+        if (row !== cutShort && (row !== undefined || missing)) this.#keep(text, { row, until: now() + ttlMs });
+        return row;
+      })
+      .finally(() => this.#asking.delete(text));
     this.#asking.set(text, asking);
-    try {
-      const row = await asking.row;
-      const { missing, ttlMs, now } = this.#limits;
-      if (row !== undefined || missing) this.#keep(text, { row, until: now() + ttlMs });
-      return row;
-    } finally {
-      if (this.#asking.get(text) === asking) this.#asking.delete(text);
-    }
+    return asking;
   }
 
   #keep(text: string, kept: Kept<R>): void {
@@ -150,3 +144,9 @@ class Lookups<L extends Key, R> {
     }
   }
 }
+
+const endOf = (signal: AbortSignal): Promise<typeof cutShort> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(cutShort);
+    else signal.addEventListener('abort', () => resolve(cutShort), { once: true });
+  });

@@ -58,6 +58,63 @@ describe('a lookup join', () => {
     expect(await give(21)).toEqual(['21 row 1']);
   });
 
+  describe('when the time of the record that asks is over', () => {
+    it.each([
+      ['heeds it', (signal: AbortSignal) => new Promise<never>((_, no) => signal.addEventListener('abort', no))],
+      ['never ends', () => new Promise<never>(() => {})],
+    ])('asks again for those that wait, though the lookup %s', async (_, hangs) => {
+      let asked = 0;
+      const { harness } = await open({
+        lookup: (key, { signal }) => ((asked += 1) === 1 ? hangs(signal) : `row ${key}`),
+        timeout: 100,
+        onTimeout: (value) => `${value} too late`,
+      });
+      harness.element(1, 0);
+      await harness.advance(60);
+      for (const value of [11, 21]) harness.element(value, 0);
+      expect(await harness.advance(39)).toEqual([]);
+      const outputs = [...(await harness.advance(1)), ...(await harness.settled())];
+      expect(outputs.map((output) => output.kind === 'record' && output.value)).toEqual([
+        '1 too late',
+        '11 row 1',
+        '21 row 1',
+      ]);
+      expect(asked).toBe(2);
+    });
+
+    it('fails for those that wait only when theirs is over too', async () => {
+      const { harness } = await open({
+        lookup: () => new Promise<never>(() => {}),
+        timeout: 100,
+        onTimeout: (value) => `${value} too late`,
+      });
+      harness.element(1, 0);
+      await harness.advance(60);
+      harness.element(11, 0);
+      expect(await harness.advance(40)).toMatchObject([{ value: '1 too late' }]);
+      expect(await harness.advance(59)).toEqual([]);
+      expect(await harness.advance(1)).toMatchObject([{ value: '11 too late' }]);
+      expect(harness.workOpen).toBe(0);
+    });
+  });
+
+  it('lets a row go when its time is over, counted from when it was looked up', async () => {
+    const { asked, give, harness } = await open({ cache: { ttl: 100 } });
+    await give(1);
+    await harness.advance(99);
+    await give(1);
+    expect(asked).toEqual([1]);
+    await harness.advance(1);
+    await give(1);
+    expect(asked).toEqual([1, 1]);
+  });
+
+  it('keeps no more rows than it may, whatever their time', async () => {
+    const { asked, give } = await open({ cache: { max: 1, ttl: 100 } });
+    for (const value of [1, 2, 2, 1]) await give(value);
+    expect(asked).toEqual([1, 2, 1]);
+  });
+
   it('gives each join a row of its own', async () => {
     const harness = await OperatorHarness.open(
       lookupJoin<number, number, { n: number }, number>({
