@@ -12,6 +12,7 @@ import { keyText, type Key } from '../lib/core/key.ts';
 import type { Operator } from '../lib/core/operator.ts';
 import { callable, durationMs, flag, integer, knownOptions, type Duration } from '../lib/core/options.ts';
 import { looseCopy } from '../lib/core/own-copy.ts';
+import { untilAborted } from '../lib/core/waits.ts';
 import { asyncMap, type AsyncMapOptions } from './async-map.ts';
 import type { DeadLetter } from './dead-letter.ts';
 
@@ -91,10 +92,11 @@ interface Kept<R> {
   readonly until: Timestamp;
 }
 
-/** Stands for the row of a lookup whose record's time is over before it: that says nothing of the row. */
-const cutShort = Symbol('cut short');
-
-type Asking<R> = Promise<R | undefined | typeof cutShort>;
+interface Asking<R> {
+  readonly row: Promise<R | undefined>;
+  /** Of the record that asks. */
+  readonly signal: AbortSignal;
+}
 
 /** Rows by key: those that are kept, in the order in which they were asked for, and those that are on their way. */
 class Lookups<L extends Key, R> {
@@ -116,21 +118,26 @@ class Lookups<L extends Key, R> {
         this.#keep(text, kept);
         return kept.row;
       }
-      const row = await (this.#asking.get(text) ?? this.#ask(text, key, call));
-      if (row !== cutShort) return row;
-      call.signal.throwIfAborted(); // Else it was another record's lookup, so this one asks itself.
+      const asking = this.#asking.get(text) ?? this.#ask(text, key, call);
+      try {
+        return await asking.row;
+      } catch (error) {
+        // The time of another record that asked is over, which says nothing of the row: this one asks.
+        if (!asking.signal.aborted || call.signal.aborted) throw error;
+      }
     }
   }
 
   #ask(text: string, key: L, call: CallContext): Asking<R> {
-    // The end of the call's time is heard first: a lookup that heeds it fails with it.
-    const asking = Promise.race([endOf(call.signal), (async () => await this.#lookup(key, call))()])
-      .then((row) => {
+    const { signal } = call;
+    const row = untilAborted((async () => await this.#lookup(key, call))(), signal)
+      .then((found) => {
         const { missing, ttlMs, now } = this.#limits;
-        if (row !== cutShort && (row !== undefined || missing)) this.#keep(text, { row, until: now() + ttlMs });
-        return row;
+        if (found !== undefined || missing) this.#keep(text, { row: found, until: now() + ttlMs });
+        return found;
       })
       .finally(() => this.#asking.delete(text));
+    const asking = { row, signal };
     this.#asking.set(text, asking);
     return asking;
   }
@@ -144,9 +151,3 @@ class Lookups<L extends Key, R> {
     }
   }
 }
-
-const endOf = (signal: AbortSignal): Promise<typeof cutShort> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(cutShort);
-    else signal.addEventListener('abort', () => resolve(cutShort), { once: true });
-  });
