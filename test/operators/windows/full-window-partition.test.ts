@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { NEVER, concat, of, type Observable } from 'rxjs';
+import { describe, expect, it, vi } from 'vitest';
 import type { Operator } from '../../../lib/core/operator.ts';
-import { StreamExecutionEnvironment } from '../../../lib/environment.ts';
+import { callbackSink, MemoryStorage, observableSource, StreamExecutionEnvironment } from '../../../lib/index.ts';
 import { OperatorHarness } from '../../../lib/testing/harness.ts';
 import {
   aggregatePartition,
@@ -133,5 +134,27 @@ describe('a full partition', () => {
     expect(await all.sortPartition((value) => value).executeAndCollect()).toEqual([1, 2, 3, 4]);
     const none = env().fromCollection<number>([]).fullWindowPartition();
     expect(await none.mapPartition(() => [1]).executeAndCollect()).toEqual([]);
+  });
+
+  it('takes a stop for no end: the next life goes on with what came before it', async () => {
+    const storage = new MemoryStorage();
+    const given: (readonly number[])[] = [];
+    const life = (input: Observable<number>) => {
+      const env = StreamExecutionEnvironment.create({ storage, logger: 'silent' });
+      env
+        .fromSource(observableSource<number>(input))
+        .fullWindowPartition()
+        .mapPartition((own) => [own])
+        .sinkTo(callbackSink((own) => void given.push(own)));
+      return env.executeAsync('partition');
+    };
+    const first = await life(concat(of(1, 2), NEVER));
+    await vi.waitUntil(async () => (await first.metrics.snapshot())['operator.map-partition.numRecordsIn'] === 2);
+    await first.stop();
+    expect(given).toEqual([]);
+    await (
+      await life(of(3))
+    ).done;
+    expect(given).toEqual([[1, 2, 3]]);
   });
 });
