@@ -74,6 +74,7 @@ const printedWithAll = printed([
   'csv: opened',
   'cron: opened',
   'events: opened',
+  'postgres: SINK_FAILED',
   'socket: opened',
   'webhook: opened',
 ]);
@@ -157,6 +158,7 @@ describe('in a strict layout with the peers alone', () => {
           `csv: ${missing('csv-parse')}`,
           `cron: ${missing('croner')}`,
           `events: ${missing('eventsource-parser')}`,
+          `postgres: ${missing('pg')}`,
           `socket: ${missing('ws')}`,
           `webhook: ${missing('hono')}`,
         ]),

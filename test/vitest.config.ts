@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^millrace\/testing$/, replacement: source('lib/testing.ts') },
       { find: /^millrace\/connectors\/cron$/, replacement: source('connectors/cron.ts') },
       { find: /^millrace\/connectors\/csv$/, replacement: source('connectors/files/csv.ts') },
+      { find: /^millrace\/connectors\/postgres$/, replacement: source('connectors/postgres/postgres.ts') },
       { find: /^millrace\/connectors\/webhook$/, replacement: source('connectors/http/webhook.ts') },
       {
         find: /^millrace\/connectors\/server-sent-events$/,

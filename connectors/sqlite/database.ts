@@ -19,9 +19,6 @@ export interface SqliteDatabase {
   close(): unknown;
 }
 
-/** A name as SQL reads it, whatever stands in it. */
-export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
 /** Result codes that come back however often it is tried: a mistake in SQL, a constraint, what is no database. */
 const lasting = new Map([
   [1, 'SQLITE_ERROR'],

@@ -4,10 +4,11 @@
  */
 import type { Sink } from '../../lib/core/connector.ts';
 import { messageOf, StreamError } from '../../lib/core/errors.ts';
-import { callable, integer, knownOptions, refusal, refusedResult, resultWith } from '../../lib/core/options.ts';
+import { callable, integer, knownOptions, refusal, resultWith } from '../../lib/core/options.ts';
 import type { ValuesCommittable } from '../define-sink.ts';
+import { insertInto, quoted, tableRows } from '../sql-table.ts';
 import { transactionSink, type EpochTransactions } from '../transaction-sink.ts';
-import { mayMend, quoted, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts';
+import { mayMend, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts';
 
 export interface SqliteSinkOptions<T> {
   /** Opens the database, of better-sqlite3, libsql or node:sqlite. The sink closes it; each start opens it again. */
@@ -68,16 +69,17 @@ export const sqliteSink = <T>(options: SqliteSinkOptions<T>): Sink<T, ValuesComm
   for (const [option, text] of Object.entries({ table, marks }))
     if (typeof text !== 'string' || text === '') throw refusal(option, 'the name of a table', text);
   integer('pendingMax', pendingMax, { min: 1 });
-  const cells = typeof columns === 'object' && columns !== null ? Object.entries(columns) : [];
-  if (cells.length === 0) throw refusal('columns', 'a function for at least one column', columns);
-  for (const [column, cell] of cells) callable(`columns.${column}`, cell);
-  for (const column of key)
-    if (!Object.hasOwn(columns, column)) throw refusal('key', `among ${Object.keys(columns).join(', ')}`, column);
-  const insert = insertInto(table, { names: cells.map(([column]) => column), key });
+  const rows = tableRows({
+    columns,
+    key,
+    cellOf: (cell: SqliteValue) => (isValue(cell) ? cell : undefined),
+    cells: 'a string, a number, a bigint, bytes or null',
+  });
+  const insert = insertInto(quoted(table), rows, `(${rows.names.map(() => '?').join()})`);
   return transactionSink({
     name,
     pendingMax,
-    rowOf: (value: T): SqliteRow => cells.map(([column, cell]) => checked(column, cell(value))),
+    rowOf: rows.rowOf,
     async connect(sinkId) {
       const database = resultWith('open', open(), ['exec', 'prepare', 'close']);
       try {
@@ -90,19 +92,8 @@ export const sqliteSink = <T>(options: SqliteSinkOptions<T>): Sink<T, ValuesComm
   });
 };
 
-const insertInto = (table: string, columns: { readonly names: readonly string[]; readonly key: readonly string[] }) => {
-  const { names, key } = columns;
-  const into = `INSERT INTO ${quoted(table)} (${names.map(quoted).join()}) VALUES (${names.map(() => '?').join()})`;
-  if (key.length === 0) return into;
-  const rest = names.filter((each) => !key.includes(each)).map((each) => `${quoted(each)} = excluded.${quoted(each)}`);
-  return `${into} ON CONFLICT (${key.map(quoted).join()}) DO ${rest.length === 0 ? 'NOTHING' : `UPDATE SET ${rest.join()}`}`;
-};
-
-const checked = (column: string, cell: SqliteValue): SqliteValue => {
-  const isValue = cell === null || cell instanceof Uint8Array || ['string', 'number', 'bigint'].includes(typeof cell);
-  if (isValue) return cell;
-  throw refusedResult(`columns.${column}`, 'a string, a number, a bigint, bytes or null', cell);
-};
+const isValue = (cell: unknown): boolean =>
+  cell === null || cell instanceof Uint8Array || ['string', 'number', 'bigint'].includes(typeof cell);
 
 const failed = (name: string, cause: unknown): unknown =>
   cause instanceof StreamError

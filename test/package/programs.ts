@@ -68,6 +68,7 @@ import { agent, InputEvent, OutputEvent, StreamExecutionEnvironment } from 'mill
 import { cron } from 'millrace/connectors/cron';
 import { csv } from 'millrace/connectors/csv';
 import { offlineChatModel } from 'millrace/connectors/offline-chat-model';
+import { postgresSink } from 'millrace/connectors/postgres';
 import { serverSentEvents } from 'millrace/connectors/server-sent-events';
 import { webSocketSource } from 'millrace/connectors/web-socket';
 import { webhook } from 'millrace/connectors/webhook';
@@ -91,6 +92,9 @@ await said('csv:', async () => (await (await csv('package.json', { header: false
 const opened = async (source) => ((await (await source.open('', undefined, call.signal)).close(), await source.close?.()) ?? 'opened');
 await said('cron:', () => opened(cron('* * * * *')));
 await said('events:', () => opened(serverSentEvents({ baseUrl: 'http://localhost:1' })));
+const postgres = postgresSink({ connection: { host: '/nowhere' }, table: 'a', columns: { a: (value) => value } });
+const context = { sinkId: 'a', pending: [], epoch: 1, last: undefined, signal: call.signal };
+await said('postgres:', () => postgres.open(context).catch((error) => error.code === 'SINK_FAILED' ? error.code : Promise.reject(error)));
 await said('socket:', () => opened(webSocketSource('ws://localhost:1')));
 await said('webhook:', () => opened(webhook({ port: 0 })));
 `;
