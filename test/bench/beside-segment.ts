@@ -5,10 +5,12 @@
  */
 import { StreamExecutionEnvironment } from '../../lib/environment.ts';
 import type { DataStream } from '../../lib/streams/data-stream.ts';
+import type { AggregateFunction } from '../../lib/core/aggregate-function.ts';
 import { valueState } from '../../lib/core/state-descriptor.ts';
 import { WatermarkStrategy } from '../../lib/runtime/edges/watermark-strategy.ts';
 import { type } from '../../operators/process.ts';
 import { TumblingEventTimeWindows } from '../../operators/windows/fixed-windows.ts';
+import { EventTimeSessionWindows } from '../../operators/windows/session-windows.ts';
 import type { Measurement, Workload } from './beside.ts';
 import { voidSink, withDirectory } from './places.ts';
 
@@ -46,6 +48,38 @@ const makeItem =
 const mapped = (items: DataStream<Item>): DataStream<Item> =>
   items.map(({ key, ts, value }) => ({ key, ts, value: (value * 31 + 7) & 0xffffff }));
 
+const counted = (items: DataStream<Item>, keyOf: (item: Item) => number): DataStream<Item> =>
+  items.keyBy(keyOf).process({
+    emits: type<Item>(),
+    state: { count: valueState<number>('count') },
+    process({ key, ts }, ctx) {
+      const count = (ctx.state.count.value() ?? 0) + 1;
+      ctx.state.count.update(count);
+      ctx.emit({ key, ts, value: count });
+    },
+  });
+
+interface Sum {
+  count: number;
+  sum: number;
+}
+
+const countAndSum: AggregateFunction<Item, Sum, number> = {
+  mutable: true, // As the accumulator of the peer is.
+  createAccumulator: () => ({ count: 0, sum: 0 }),
+  add({ value }, accumulator) {
+    accumulator.count += 1;
+    accumulator.sum += value;
+    return accumulator;
+  },
+  merge(a, b) {
+    a.count += b.count;
+    a.sum += b.sum;
+    return a;
+  },
+  getResult: ({ sum }) => sum,
+};
+
 const pipeline = (items: DataStream<Item>, workload: Workload['pipeline']): DataStream<unknown> => {
   switch (workload) {
     case 'map-filter':
@@ -56,31 +90,22 @@ const pipeline = (items: DataStream<Item>, workload: Workload['pipeline']): Data
       return stream;
     }
     case 'keyed-count':
-      return items
-        .keyBy(({ key }) => key)
-        .process({
-          emits: type<Item>(),
-          state: { count: valueState<number>('count') },
-          process({ key, ts }, ctx) {
-            const count = (ctx.state.count.value() ?? 0) + 1;
-            ctx.state.count.update(count);
-            ctx.emit({ key, ts, value: count });
-          },
-        });
+      return counted(items, ({ key }) => key);
+    case 'two-stage':
+      return counted(
+        counted(items, ({ key }) => key),
+        ({ key }) => key % 100,
+      );
     case 'tumbling':
       return items
         .keyBy(({ key }) => key)
         .window(TumblingEventTimeWindows.of('10s'))
-        .aggregate({
-          mutable: true, // As the accumulator of the peer is.
-          createAccumulator: () => ({ count: 0, sum: 0 }),
-          add({ value }, accumulator) {
-            accumulator.count += 1;
-            accumulator.sum += value;
-            return accumulator;
-          },
-          getResult: ({ sum }) => sum,
-        });
+        .aggregate(countAndSum);
+    case 'session':
+      return items
+        .keyBy(({ key }) => key)
+        .window(EventTimeSessionWindows.withGap('500ms'))
+        .aggregate(countAndSum);
   }
 };
 
@@ -100,7 +125,8 @@ const run = async (workload: Workload, directory: string | undefined): Promise<r
   const checkpoint = directory === undefined ? undefined : { directory, interval: workload.checkpointMs };
   const env = StreamExecutionEnvironment.create({ checkpoint });
   const disorder = WatermarkStrategy.boundedOutOfOrderness<Item>(disorderMs).withTimestamps(({ ts }) => ts);
-  const strategy = workload.pipeline === 'tumbling' ? disorder : undefined;
+  const isTimed = workload.pipeline === 'tumbling' || workload.pipeline === 'session';
+  const strategy = isTimed ? disorder : undefined;
   // As objects go from operator to operator in the peer.
   const items = env.generate({ generate: makeItem(keys), fresh: true }, strategy);
   pipeline(items, workload.pipeline).sinkTo(voidSink(() => (results += 1)));

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { median, short } from './case.ts';
 
 export interface Workload {
-  readonly pipeline: 'map-filter' | 'ten-stateless' | 'keyed-count' | 'tumbling';
+  readonly pipeline: 'map-filter' | 'ten-stateless' | 'keyed-count' | 'two-stage' | 'tumbling' | 'session';
   readonly keys?: number | undefined;
   readonly checkpointMs?: number | undefined;
   readonly warmSeconds: number;
@@ -45,6 +45,8 @@ const rows: readonly BesideRow[] = [
   { name: 'keyed count, 100k', workload: { pipeline: 'keyed-count', keys: 100_000 }, aim: 3 },
   { name: 'tumbling, 10k', workload: { pipeline: 'tumbling', keys: 10_000 }, aim: 2 },
   { name: 'tumbling, 100k', workload: { pipeline: 'tumbling', keys: 100_000 }, aim: 1.5 },
+  { name: 'two stages, 10k', workload: { pipeline: 'two-stage', keys: 10_000 }, aim: 2 },
+  { name: 'session, 10k', workload: { pipeline: 'session', keys: 10_000 }, aim: 2 },
   { name: 'keyed count, 10k, checkpoint 1 s', workload: { pipeline: 'keyed-count', keys: 10_000, ...kept }, aim: 2 },
   { name: 'keyed count, 100k, checkpoint 1 s', workload: { pipeline: 'keyed-count', keys: 100_000, ...kept }, aim: 2 },
   { name: 'tumbling, 10k, checkpoint 1 s', workload: { pipeline: 'tumbling', keys: 10_000, ...kept }, aim: 1.5 },

@@ -1,5 +1,6 @@
 /** All cases, in the order of the table. */
 import { agents } from './agents.bench.ts';
+import { async } from './async.bench.ts';
 import type { BenchCase } from './case.ts';
 import { fsync } from './fsync.bench.ts';
 import { growth } from './growth.bench.ts';
@@ -17,6 +18,7 @@ export const cases: readonly BenchCase[] = [
   ...keyed,
   ...windows,
   ...timed,
+  ...async,
   ...agents,
   ...state,
   ...held,

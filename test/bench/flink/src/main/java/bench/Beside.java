@@ -24,6 +24,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.streaming.api.functions.windowing.ProcessWindowFunction;
+import org.apache.flink.streaming.api.windowing.assigners.EventTimeSessionWindows;
 import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindows;
 import org.apache.flink.streaming.api.windowing.windows.TimeWindow;
 import org.apache.flink.util.Collector;
@@ -43,6 +44,7 @@ public final class Beside {
 
   private static final int DISORDER_MS = 1000;
   private static final Duration WINDOW = Duration.ofSeconds(10);
+  private static final Duration GAP = Duration.ofMillis(500);
 
   /** Written by the source's thread alone. */
   private static volatile long made;
@@ -161,6 +163,10 @@ public final class Beside {
         return stream;
       case "keyed-count":
         return records.keyBy(record -> record.key).process(new Count());
+      case "two-stage":
+        return records.keyBy(record -> record.key).process(new Count()).keyBy(record -> record.key % 100).process(new Count());
+      case "session":
+        return records.keyBy(record -> record.key).window(EventTimeSessionWindows.withGap(GAP)).aggregate(new CountAndSum(), new OfWindow());
       case "tumbling":
         return records.keyBy(record -> record.key).window(TumblingEventTimeWindows.of(WINDOW)).aggregate(new CountAndSum(), new OfWindow());
       default:
@@ -186,7 +192,7 @@ public final class Beside {
 
     StreamExecutionEnvironment env = environment(checkpointMs, options.getOrDefault("backend", "hashmap"), directory);
     WatermarkStrategy<Record> strategy =
-        workload.equals("tumbling")
+        workload.equals("tumbling") || workload.equals("session")
             ? WatermarkStrategy.<Record>forBoundedOutOfOrderness(Duration.ofMillis(DISORDER_MS)).withTimestampAssigner((record, at) -> record.ts)
             : WatermarkStrategy.noWatermarks();
     Make make = new Make(Integer.parseInt(options.getOrDefault("keys", "10000")));
