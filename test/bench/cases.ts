@@ -6,6 +6,7 @@ import { fsync } from './fsync.bench.ts';
 import { growth } from './growth.bench.ts';
 import { held } from './held.bench.ts';
 import { keyed } from './keyed.bench.ts';
+import { nexmark } from './nexmark.bench.ts';
 import { state } from './state.bench.ts';
 import { stateless } from './stateless.bench.ts';
 import { timed } from './timed.bench.ts';
@@ -19,6 +20,7 @@ export const cases: readonly BenchCase[] = [
   ...windows,
   ...timed,
   ...async,
+  ...nexmark,
   ...agents,
   ...state,
   ...held,

@@ -8,6 +8,7 @@
  */
 import { execFile, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { besideFlink } from './beside.ts';
@@ -57,6 +58,9 @@ const compile = async (file: string): Promise<string> => {
   await promisify(execFile)(process.execPath, tsc, { cwd: root }).catch(() => {});
   const runner = `${compiled}/test/bench/${file}.js`;
   if (!existsSync(runner)) throw new Error(`tsc did not write ${runner}`);
+  // The examples import the library by its name.
+  const own = { name: 'millrace', type: 'module', exports: { '.': './lib/index.js' } };
+  await writeFile(`${compiled}/package.json`, JSON.stringify(own));
   return runner;
 };
 
