@@ -14,6 +14,7 @@ import {
   type Duration,
   type OptionNames,
 } from './core/options.ts';
+import { timersAtEnd, type TimersAtEnd } from './core/timers-at-end.ts';
 import { LevelStorage } from './state/level-storage.ts';
 import { namedStorage } from './state/named-storage.ts';
 import type { Storage } from './state/store.ts';
@@ -91,6 +92,11 @@ export interface EnvironmentBaseOptions {
    * @defaultValue 128
    */
   readonly timersPerTurn?: number | undefined;
+  /**
+   * What becomes of processing-time timers that are not due when the input ends: `drop`, `fire` or `wait`; see
+   * `TimersAtEnd`. @defaultValue 'drop'
+   */
+  readonly processingTimersAtEnd?: TimersAtEnd | undefined;
   /** Encode and decode every record at keyed edges, as between processes: a test mode. @defaultValue false */
   readonly serialiseEdges?: boolean | undefined;
   /** Freeze values that state hands out: a test mode that finds who changes them. @defaultValue false */
@@ -120,6 +126,7 @@ const optionNames = {
   stateCacheMax: true,
   dirtyMax: true,
   timersPerTurn: true,
+  processingTimersAtEnd: true,
   serialiseEdges: true,
   freezeState: true,
   freeze: true,
@@ -156,6 +163,7 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
   } = options;
   const {
     timersPerTurn = 128,
+    processingTimersAtEnd = 'drop',
     strictReplay = false,
     allowUnclaimedState = false,
     serialiseEdges = false,
@@ -179,6 +187,7 @@ export const settingsOf = (options: EnvironmentOptions): EnvironmentSettings => 
       dirtyMax: integer('dirtyMax', dirtyMax, { min: 1 }),
       dirtyBytesMax,
       timersPerTurn: integer('timersPerTurn', timersPerTurn, { min: 1 }),
+      timersAtEnd: timersAtEnd(processingTimersAtEnd),
       cacheMax: integer('stateCacheMax', stateCacheMax, { min: 1 }),
       tickMs,
       freezeState: flag('freezeState', freezeState),

@@ -31,7 +31,11 @@ export type { LogLevel } from './runtime/job/logging.ts';
 export { exponentialDelay, failureRate, fixedDelay, noRestart } from './runtime/job/restart.ts';
 export type { ExponentialDelayOptions, Restarts, RestartStrategy } from './runtime/job/restart.ts';
 export type { MetricRegistry } from './runtime/job/prometheus.ts';
-export type { JobMetrics, MetricSnapshot, WatermarkHolder } from './runtime/job/metrics.ts';
+export type { JobMetrics, MetricSnapshot } from './runtime/job/metrics.ts';
+export type { StopOptions } from './runtime/job/stop-options.ts';
+export type { WatermarkHolder } from './runtime/domain/watermark-holders.ts';
+export type { TimersAtEnd } from './core/timers-at-end.ts';
+export type { WatermarkAlignment } from './runtime/edges/watermark-strategy.ts';
 
 // ---------- operators
 export { keyedConcatMap, type KeyedConcatMapOptions } from '../operators/keyed-concat-map.ts';

@@ -368,6 +368,7 @@ test('millrace', () => {
     type StateSpec
     type StateTtl
     type Step
+    type StopOptions
     type Storage
     type Store
     type StoreBatch
@@ -384,6 +385,7 @@ test('millrace', () => {
     type Timer
     type TimerOptions
     type Timers
+    type TimersAtEnd
     type Timestamp
     type TimestampedValue
     type ToolArguments
@@ -403,6 +405,7 @@ test('millrace', () => {
     type ValuesCommittable
     type VoidedRecord
     type Watermark
+    type WatermarkAlignment
     type WatermarkGeneratorFunction
     type WatermarkHolder
     type Weekday

@@ -54,6 +54,10 @@ export class TimerQueue {
     this.#options = options;
   }
 
+  get domain(): StoredDomain {
+    return this.#options.domain;
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -17,7 +17,7 @@ import type { Store, StoreBatch } from './store.ts';
 import type { TimeDomain, Timer } from '../core/timer.ts';
 import { byDomain, isExpiry, type StoredDomain } from './timer-domains.ts';
 import type { Timestamp } from '../core/element.ts';
-import { MIN_TIMESTAMP } from '../core/element.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP } from '../core/element.ts';
 import { invariant } from '../core/errors.ts';
 import { keyOfMapKey } from './layout.ts';
 import { outsideTurn } from './key-context.ts';
@@ -58,8 +58,11 @@ export class TimerService {
   readonly #unique: boolean;
   readonly #stored: StoredTimers;
   readonly #queues: Readonly<Record<StoredDomain, TimerQueue>>;
-  /** What `begin` was told last of processing time. */
+  /** What `begin` was told last of processing time; at the end of input the clock goes on for state alone. */
   #processingTime = MIN_TIMESTAMP;
+  #clock = MIN_TIMESTAMP;
+  /** All timers of the clock fire, since the input has ended: those that come now would never. */
+  #firesLast = false;
   /** The bucket that was used last: most registrations in a row are of one time. */
   #last: Bucket | undefined;
   /** The current epoch, from 1, and that of the cut that is written. */
@@ -115,6 +118,7 @@ export class TimerService {
   /** Registers a timer of the current key; one that is registered already stays as it is. */
   register(timestamp: Timestamp, namespace: number, domain: StoredDomain = 'event'): void {
     this.#check(timestamp, namespace);
+    if (this.#firesLast && domain === 'processing') return;
     const { mapKey } = this.#options.keys;
     let bucket = this.#last;
     if (bucket === undefined || bucket.time !== timestamp || bucket.domain !== domain || bucket.size === 0) {
@@ -151,10 +155,15 @@ export class TimerService {
     this.fire('processing', Number.POSITIVE_INFINITY);
   }
 
-  /** Sets the watermark, or the time; `fire` brings the timers up to it. */
+  /**
+   * Sets the watermark, or the time; `fire` brings the timers up to it. The time `MAX_TIMESTAMP` is the end of input:
+   * all timers fire, and what registers others by the clock is not heard.
+   */
   begin(domain: TimeDomain, to: Timestamp): void {
+    this.#firesLast = domain === 'processing' && to === MAX_TIMESTAMP;
     if (domain === 'processing') {
       this.#processingTime = to;
+      if (!this.#firesLast) this.#clock = to;
       return;
     }
     invariant(to >= this.watermark, 'I3: a watermark goes back');
@@ -163,17 +172,20 @@ export class TimerService {
 
   /** Whether a timer is left whose time has come. */
   isDue(domain: TimeDomain): boolean {
-    return this.#queueOf(domain).isDue(this.#reached(domain));
+    const queue = this.#queueOf(domain);
+    return queue.isDue(this.#reached(queue.domain));
   }
 
   /** Whether the next timer can fire at once, or there is none. */
   isReady(domain: TimeDomain): boolean {
-    return this.#queueOf(domain).isReady(this.#reached(domain));
+    const queue = this.#queueOf(domain);
+    return queue.isReady(this.#reached(queue.domain));
   }
 
   /** One step towards `isReady`. May be called outside a turn: it changes nothing that anybody sees. */
   prepare(domain: TimeDomain): void {
-    this.#queueOf(domain).prepare(this.#reached(domain));
+    const queue = this.#queueOf(domain);
+    queue.prepare(this.#reached(queue.domain));
   }
 
   /** The instant; see `StateCut`. Only one cut is open at a time. */
@@ -241,11 +253,11 @@ export class TimerService {
   fire(domain: TimeDomain, max: number, mayGoOn?: () => boolean): number {
     const { keys, fire, expire } = this.#options;
     invariant(!keys.active, 'I1: timers fire while a key is current');
-    const to = this.#reached(domain);
     let fired = 0;
     try {
       while (fired < max) {
         const queue = this.#queueOf(domain);
+        const to = this.#reached(queue.domain);
         if (mayGoOn !== undefined && !queue.isReady(to)) break;
         const bucket = queue.due(to);
         if (bucket === undefined) break;
@@ -281,8 +293,16 @@ export class TimerService {
     return timers.isDue(this.#reached(domain)) ? timers : this.#queues[`${domain}-expiry`];
   }
 
-  #reached(domain: TimeDomain): Timestamp {
-    return domain === 'event' ? this.watermark : this.#processingTime;
+  #reached(domain: StoredDomain): Timestamp {
+    switch (domain) {
+      case 'event':
+      case 'event-expiry':
+        return this.watermark;
+      case 'processing':
+        return this.#processingTime;
+      case 'processing-expiry':
+        return this.#clock;
+    }
   }
 
   /** Knows of the current key whether it has a timer there. */

@@ -18,6 +18,7 @@ import { MetricTree } from '../runtime/job/metric-group.ts';
 import type { Receiver } from '../runtime/edges/receiver.ts';
 import { Places } from '../runtime/edges/places.ts';
 import type { WorkServices } from '../runtime/work/work.ts';
+import type { TimersAtEnd } from '../core/timers-at-end.ts';
 import { KeyContext } from '../state/key-context.ts';
 import { WorkingSet } from '../state/keyed-state.ts';
 import { MemoryStorage } from '../state/memory-storage.ts';
@@ -44,6 +45,8 @@ export interface OperatorHarnessOptions<I> {
   readonly work?: WorkServices | undefined;
   /** Freezes what goes into state, so that a function that changes it in place is found out. @defaultValue true */
   readonly freeze?: boolean | undefined;
+  /** What becomes of processing-time timers at the final watermark. @defaultValue 'drop' */
+  readonly processingTimersAtEnd?: TimersAtEnd | undefined;
   /** @internal Of several inputs; see `WatermarkMergeOptions`. @defaultValue true */
   readonly finalEndsInput?: boolean | undefined;
 }
@@ -56,6 +59,7 @@ const optionNames = {
   clock: true,
   work: true,
   freeze: true,
+  processingTimersAtEnd: true,
   finalEndsInput: true,
 } as const satisfies OptionNames<OperatorHarnessOptions<unknown>>;
 
@@ -416,6 +420,7 @@ export class OperatorHarness<I, O> {
       work: this.#options.work ?? this.#engine.services,
       metrics: (uid) => this.#tree.root.getSubGroup('operator', uid),
       now: () => this.#engine.now(),
+      timersAtEnd: this.#options.processingTimersAtEnd,
     };
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { TimersAtEnd } from '../../core/timers-at-end.ts';
 import type { MetricGroup } from '../../core/metric.ts';
 import type { CheckpointLink } from '../../state/checkpoint.ts';
 import { WorkingSet } from '../../state/keyed-state.ts';
@@ -25,13 +26,16 @@ import type { WorkQueue } from '../work/work.ts';
 import { OpenWork } from './open-work.ts';
 import { Slices } from './slices.ts';
 import { TaskLoop } from './task-loop.ts';
-import { Ticks } from './ticks.ts';
+import { Ticks, type TicksOptions } from './ticks.ts';
 import { Turns } from './turns.ts';
 import { Watchdog } from './watchdog.ts';
+import { WatermarkHolders } from './watermark-holders.ts';
 
 export interface DomainSettings {
   readonly maxParallelism: number;
   readonly serialiseEdges: boolean;
+  /** What becomes of processing-time timers at the end of input. */
+  readonly timersAtEnd: TimersAtEnd;
   readonly strictReplay: boolean;
   readonly allowUnclaimedState: boolean;
   /** Dirty entries and bytes that start a checkpoint early. */
@@ -102,6 +106,7 @@ export interface DomainParts {
   /** What turns have left for slices. */
   readonly later: Later;
   readonly ticks: Ticks;
+  readonly holders: WatermarkHolders;
   /** Undefined where nothing is stored. */
   readonly early: EarlyCheckpoints | undefined;
 }
@@ -128,8 +133,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
   };
   const turns = new Turns({ clock, journal, signal, fail, onTurn, isHeld: () => later.isOpen });
   const work = new OpenWork({
-    ...{ jobId, clock, journal, turns, signal, logger, branch, freeze, fail },
-    recovery: found.recovery,
+    ...{ jobId, clock, journal, turns, signal, logger, branch, freeze, fail, recovery: found.recovery },
     strictReplay: settings.strictReplay,
     uidOf: (number) => topology.operator(number)?.uid ?? `${number}`,
     onApplied: () => loop.wake(),
@@ -139,6 +143,7 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     ...{ later, workingSet, places, journal, clock, jobId, signal, work, branch, freeze, logger, fail },
     maxParallelism: settings.maxParallelism,
     serialiseEdges: settings.serialiseEdges,
+    timersAtEnd: settings.timersAtEnd,
     metrics: (uid) => metrics.getSubGroup('operator', uid),
     now: () => turns.now(),
     numberOf: (uid) => dictionary.numberOf(uid),
@@ -147,23 +152,22 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     checkpointSoon: () => domain.checkpointSoon(),
   });
   const coordinator = makeCoordinator(options, found, domain);
-  const early =
-    storage === undefined
-      ? undefined
-      : makeEarly(options, found, { places, topology, workingSet, journal, coordinator });
-  const { timersPerTurn: perSliceMax } = settings;
-  const slices = new Slices({ clock, signal, turns, operators: topology.operators, perSliceMax });
+  const parts = { places, topology, workingSet, journal, coordinator };
+  const early = storage === undefined ? undefined : makeEarly(options, found, parts);
+  const slices = new Slices({
+    ...{ clock, signal, turns, operators: topology.operators },
+    perSliceMax: settings.timersPerTurn,
+  });
   const loop = new TaskLoop({
-    ...{ clock, places, signal, slices, fail },
-    sources: topology.sources,
+    ...{ clock, places, signal, slices, fail, sources: topology.sources },
     turn: (body, turn) => turns.run(body, turn),
-    workOpen: () => queuesOf(topology).some(({ open }) => open > 0),
+    workOpen: () => isWorkOpen(topology),
     between: () => early?.look(),
     journals: journal.keeps,
     whenDurable: (then) => journal.flush(then),
   });
-  const watchdog = new Watchdog({ places, operators: topology.operators, logger, moves: () => turns.moves });
-  const ticks = new Ticks({ clock, tickMs: settings.tickMs, places, topology, watchdog, turns, loop, fail });
+  const holders = new WatermarkHolders({ topology, clock, logger });
+  const ticks = makeTicks(options, { places, topology, holders, turns, loop, fail });
   return {
     places,
     journal,
@@ -177,8 +181,21 @@ export const assemble = (options: DomainOptions, found: Found, domain: Assembled
     slices,
     later,
     ticks,
+    holders,
     early,
   };
+};
+
+const isWorkOpen = (topology: Topology): boolean =>
+  queuesOf(topology).some(({ open }) => open > 0) || topology.operators.some(({ waitsForClock }) => waitsForClock);
+
+const makeTicks = (
+  { clock, logger, settings: { tickMs } }: DomainOptions,
+  parts: Pick<TicksOptions, 'places' | 'topology' | 'holders' | 'turns' | 'loop' | 'fail'>,
+): Ticks => {
+  const { places, topology, turns } = parts;
+  const watchdog = new Watchdog({ places, operators: topology.operators, logger, moves: () => turns.moves });
+  return new Ticks({ ...parts, clock, tickMs, watchdog });
 };
 
 const makeWorkingSet = ({ storage, settings }: DomainOptions, { newest }: Found): WorkingSet =>

@@ -13,6 +13,7 @@ import type { Places } from '../edges/places.ts';
 import type { Pushed, PushOptions, SourceHost } from '../hosts/source-host.ts';
 import type { Split } from '../hosts/split.ts';
 import { markOfPosition, type Turn } from '../journal/turn.ts';
+import { Alignment } from './alignment.ts';
 import { ReadySplits, type HostedSplit } from './ready-splits.ts';
 import type { Slices } from './slices.ts';
 import { TurnSize } from './turn-size.ts';
@@ -27,7 +28,7 @@ export interface TaskLoopOptions {
   readonly turn: (body: () => void, turn: () => Turn) => TurnOutcome;
   /** What turns have left for later. */
   readonly slices: Pick<Slices, 'isOpen' | 'step'>;
-  /** True while work is open anywhere: the end of input waits for it. */
+  /** True while work is open anywhere, or timers of the clock: the end of input waits for it. */
   readonly workOpen: () => boolean;
   /** Called between turns, now and then. */
   readonly between: () => void;
@@ -60,10 +61,16 @@ export class TaskLoop {
   #isWoken = false;
   readonly #ready = new ReadySplits();
   #turnStart = 0;
-  readonly #push: PushOptions = { mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < turnMs };
+  readonly #alignment: Alignment;
+  /** The split that is pushed from. */
+  #pushed: HostedSplit | undefined;
+  readonly #push: PushOptions = {
+    mayGoOn: () => this.#options.clock.elapsed() - this.#turnStart < turnMs && !this.#isTooFar(this.#pushed),
+  };
 
   constructor(options: TaskLoopOptions) {
     this.#options = options;
+    this.#alignment = new Alignment(options.sources);
     options.places.onRoom(() => this.wake());
   }
 
@@ -169,8 +176,10 @@ export class TaskLoop {
     return outcome === 'ran';
   }
 
-  #step({ host, split }: HostedSplit): boolean {
+  #step(next: HostedSplit): boolean {
+    const { host, split } = next;
     const { clock } = this.#options;
+    this.#pushed = next;
     const facts = { source: host.number, split: split.name };
     if (split.isDrained) {
       return this.#turn(
@@ -230,10 +239,24 @@ export class TaskLoop {
   /** The split to push from next: one whose end was read, or the one with the lowest watermark. */
   #next(): HostedSplit | undefined {
     if (this.#options.places.full) return undefined;
-    if (!this.#draining) return this.#ready.takeDrained() ?? this.#ready.takeLowest();
+    if (!this.#draining) return this.#ready.takeDrained() ?? this.#takeAligned();
     let next = this.#ready.takeLowest();
     while (next?.host.source.replayable === true) next = this.#ready.takeLowest();
     return next;
+  }
+
+  /** The split with the lowest watermark that is not too far ahead of its group. */
+  #takeAligned(): HostedSplit | undefined {
+    if (!this.#alignment.isUsed) return this.#ready.takeLowest();
+    const held: HostedSplit[] = [];
+    let next = this.#ready.takeLowest();
+    for (; next !== undefined && this.#isTooFar(next); next = this.#ready.takeLowest()) held.push(next);
+    for (const { split } of held) this.#ready.look(split);
+    return next;
+  }
+
+  #isTooFar(split: HostedSplit | undefined): boolean {
+    return split !== undefined && this.#alignment.isUsed && !this.#draining && this.#alignment.holds(split);
   }
 
   /** Opens a read for splits that have nothing in hand: for some of many, since each takes time. */

@@ -8,22 +8,26 @@ import type { TaskLoop } from './task-loop.ts';
 import { Ticker } from './ticker.ts';
 import type { Turns } from './turns.ts';
 import type { Watchdog } from './watchdog.ts';
+import type { WatermarkHolders } from './watermark-holders.ts';
 
 export interface TicksOptions {
   readonly clock: Clock;
   /** Between two ticks at least, unless a timer is due, in milliseconds. */
   readonly tickMs: number;
   readonly places: Places;
-  readonly topology: Pick<Topology, 'sources' | 'operators' | 'source'>;
+  readonly topology: Topology;
   readonly turns: Turns;
   readonly loop: TaskLoop;
   readonly watchdog: Watchdog;
+  readonly holders: WatermarkHolders;
   readonly fail: (error: unknown) => void;
 }
 
 export class Ticks {
   readonly #options: TicksOptions;
   readonly #ticker: Ticker;
+  /** Whether somebody held a watermark at the last tick. */
+  #anyHolders = false;
 
   constructor(options: TicksOptions) {
     this.#options = options;
@@ -61,7 +65,7 @@ export class Ticks {
   }
 
   #tick(stoodStill: boolean): void {
-    const { clock, topology, turns, loop, watchdog } = this.#options;
+    const { clock, topology, turns, loop, watchdog, holders } = this.#options;
     const now = clock.now();
     const splits = topology.sources.flatMap((source) => source.dueForTick(now, loop.asks && !stoodStill));
     // Behind what is left of other turns it would run later than it says; the next tick sees what this one would have.
@@ -74,6 +78,7 @@ export class Ticks {
       );
     }
     watchdog.look(clock.elapsed());
+    this.#anyHolders = holders.look();
     loop.wake();
   }
 
@@ -92,24 +97,22 @@ export class Ticks {
   /** Until the next processing-time timer is due: when the clock has passed it. */
   #timerInMs(now: Timestamp): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const { timerService } of this.#options.topology.operators) {
-      next = Math.min(next, timerService?.nextProcessingTime ?? next);
+    for (const { nextProcessingTime } of this.#options.topology.operators) {
+      next = Math.min(next, nextProcessingTime ?? next);
     }
     return next + 1 - now;
   }
 
   #changeInMs(now: Timestamp): number {
-    const { topology, loop, places, watchdog } = this.#options;
+    const { topology, loop, places, watchdog, holders } = this.#options;
     const changes = topology.sources.map((source) => source.tickInMs(now, loop.asks));
-    return Math.min(...changes, places.full ? watchdog.lookMs : Number.POSITIVE_INFINITY);
+    const looks = [...(places.full ? [watchdog.lookMs] : []), ...(this.#anyHolders ? [holders.lookMs] : [])];
+    return Math.min(...changes, ...looks);
   }
 }
 
-const tickSplit = (
-  { source }: Pick<Topology, 'source'>,
-  [number, split, quiet]: TickedSplit,
-  now: Timestamp,
-): void => source(number)?.tick(split, now, quiet);
+const tickSplit = ({ source }: Pick<Topology, 'source'>, [number, split, quiet]: TickedSplit, now: Timestamp): void =>
+  source(number)?.tick(split, now, quiet);
 
 const fireTimers = ({ operators }: Pick<Topology, 'operators'>, now: Timestamp): void => {
   for (const operator of operators) operator.processingTime(now - 1);

@@ -54,16 +54,19 @@ export abstract class WatermarkMerge {
     return this.#idle;
   }
 
-  /** Who holds the watermark back: the active channel with the least one. */
+  /** Who holds the watermark back: the active channel with the least one, if another one is ahead. */
   get slowest(): string | undefined {
     let slowest: string | undefined;
     let least = MAX_TIMESTAMP;
+    let isAnyAhead = false;
     for (const [name, { watermark, idle }] of this.channels) {
-      if (idle || watermark >= least) continue;
+      if (idle || watermark === MAX_TIMESTAMP) continue;
+      if (slowest !== undefined && watermark !== least) isAnyAhead = true;
+      if (watermark >= least) continue;
       slowest = name;
       least = watermark;
     }
-    return slowest;
+    return isAnyAhead ? slowest : undefined;
   }
 
   abstract watermark(channel: string, timestamp: Timestamp): WatermarkChange;

@@ -3,7 +3,7 @@
  * a split counts as idle. Data only: `watermark-generator.ts` follows it for each split.
  */
 import type { Timestamp } from '../../core/element.ts';
-import { callable, durationMs, integer, withMethods, type Duration } from '../../core/options.ts';
+import { callable, durationMs, integer, refusal, withMethods, type Duration } from '../../core/options.ts';
 
 /**
  * Makes the watermarks of a split of what its records have in them. Functions of their arguments alone, so that a
@@ -34,6 +34,13 @@ interface StrategySettings<T> {
   readonly idlenessMs?: number | undefined;
   readonly emitEvery: number;
   readonly generator?: WatermarkGeneratorFunction<T, unknown> | undefined;
+  readonly alignment?: WatermarkAlignment | undefined;
+}
+
+/** How far splits of a group of sources may be ahead of the slowest. */
+export interface WatermarkAlignment {
+  readonly group: string;
+  readonly maxDriftMs: number;
 }
 
 const defaultEmitEvery = 64;
@@ -56,13 +63,16 @@ export class WatermarkStrategy<T = unknown> {
   readonly emitEvery: number;
   /** A generator of the user's own. */
   readonly generator: WatermarkGeneratorFunction<T, unknown> | undefined;
+  /** Undefined: the source goes as fast as it can. */
+  readonly alignment: WatermarkAlignment | undefined;
 
-  private constructor({ outOfOrdernessMs, timestampOf, idlenessMs, emitEvery, generator }: StrategySettings<T>) {
-    this.outOfOrdernessMs = outOfOrdernessMs;
-    this.timestampOf = timestampOf;
-    this.idlenessMs = idlenessMs;
-    this.emitEvery = emitEvery;
-    this.generator = generator;
+  private constructor(settings: StrategySettings<T>) {
+    this.outOfOrdernessMs = settings.outOfOrdernessMs;
+    this.timestampOf = settings.timestampOf;
+    this.idlenessMs = settings.idlenessMs;
+    this.emitEvery = settings.emitEvery;
+    this.generator = settings.generator;
+    this.alignment = settings.alignment;
   }
 
   /**
@@ -173,6 +183,24 @@ export class WatermarkStrategy<T = unknown> {
    */
   withIdleness(duration: Duration): WatermarkStrategy<T> {
     return new WatermarkStrategy<T>({ ...this, idlenessMs: durationMs('duration', duration, { min: 1 }) });
+  }
+
+  /**
+   * Keeps the splits of all sources of a group near each other in event time: one whose watermark is more than
+   * `maxDrift` ahead of the least one waits, within a few records (`withEmitEvery`, and 64). So what windows and joins
+   * keep stays small while one source is read again from far behind. One that is idle or has ended holds nobody; one
+   * that brings nothing holds all, so give it `withIdleness`. Throws a `TypeError` for a strategy without watermarks.
+   *
+   * @example
+   * const strategy = WatermarkStrategy.boundedOutOfOrderness('5s').withWatermarkAlignment('orders', '10m');
+   * console.log(strategy.alignment); // prints { group: 'orders', maxDriftMs: 600000 }
+   */
+  withWatermarkAlignment(group: string, maxDrift: Duration): WatermarkStrategy<T> {
+    if (typeof group !== 'string' || group === '') throw refusal('group', 'a text', group);
+    if (this.outOfOrdernessMs === undefined && this.generator === undefined)
+      throw new TypeError('Expected `withWatermarkAlignment` to follow a strategy that makes watermarks');
+    const alignment = { group, maxDriftMs: durationMs('maxDrift', maxDrift) };
+    return new WatermarkStrategy<T>({ ...this, alignment });
   }
 
   /**

@@ -15,6 +15,7 @@ import type { DerivedTimer, DerivedTimerOptions, DerivedTimers, Timer, Timers } 
 import type { Work, Worker, WorkOptions } from '../../core/work.ts';
 import { flag, integer, knownOptions, oneOf, refusal, type OptionNames } from '../../core/options.ts';
 import { deepFreeze, ownCopy } from '../../core/own-copy.ts';
+import type { TimersAtEnd } from '../../core/timers-at-end.ts';
 import { checkTimestamp } from '../../core/timestamp.ts';
 import { agedDescriptor, Aging } from '../../state/aged.ts';
 import type { KeyContext } from '../../state/key-context.ts';
@@ -45,6 +46,8 @@ export interface HostServices {
   metrics(uid: string): MetricGroup;
   /** @defaultValue nobody listens */
   readonly logger?: Pick<Logger, 'warn'> | undefined;
+  /** What becomes of processing-time timers at the end of input. @defaultValue 'drop' */
+  readonly timersAtEnd?: TimersAtEnd | undefined;
   /** Freeze all that user code is given: a test mode. */
   readonly freeze?: boolean | undefined;
   /** Time of the turn in progress; recorded with it. */

@@ -3,7 +3,7 @@
  * watermark that makes them due is forwarded, and the watermark waits for holds. Keeps I2, I3 and I13.
  */
 import type { Timestamp } from '../../core/element.ts';
-import { MIN_TIMESTAMP } from '../../core/element.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP } from '../../core/element.ts';
 import { refuseThenable, StreamError } from '../../core/errors.ts';
 import type { MultiInputOperator, Operator, Processor, Step } from '../../core/operator.ts';
 import { refusedResult, resultWith } from '../../core/options.ts';
@@ -43,6 +43,8 @@ export interface HostSnapshot {
   readonly advances?: AdvancesSnapshot | undefined;
   /** What its timers depend on, if they are derived ones. */
   readonly timersDependOn?: string | undefined;
+  /** The final watermark has come, and waits for processing-time timers. */
+  readonly finalWaits?: true | undefined;
   /** How far each of several inputs is. */
   readonly merge?: ValveSnapshot | undefined;
 }
@@ -89,6 +91,8 @@ export class OperatorHost<I, O> implements Receiver<I> {
   /** Where watermarks go on: to the holds, or past them. */
   #behind: { watermark(timestamp: Timestamp): void; status(idle: boolean): void } | undefined;
   #watermark = MIN_TIMESTAMP;
+  /** The final watermark waits for processing-time timers. */
+  #finalWaits = false;
 
   constructor(options: HostOptions<I, O>) {
     const { uid, number, operator, inputs: kinds, keys, output, services } = options;
@@ -152,6 +156,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   /** Processing-time timers up to this time fire. */
   processingTime(to: Timestamp): void {
     if (this.#asked.timers !== undefined) this.#advances?.add({ kind: 'processing', to });
+    this.#endIfNoneIsLeft();
   }
 
   /** Closed while timers are left that fire before the next record. */
@@ -170,6 +175,17 @@ export class OperatorHost<I, O> implements Receiver<I> {
 
   get timerService(): TimerService | undefined {
     return this.#asked.timers;
+  }
+
+  /** Whether its end waits for timers of the clock. */
+  get waitsForClock(): boolean {
+    return this.#finalWaits;
+  }
+
+  /** When it has to be told the time next. */
+  get nextProcessingTime(): Timestamp | undefined {
+    if (this.#finalWaits && this.timerCount?.processing === 0) return MIN_TIMESTAMP;
+    return this.#asked.timers?.nextProcessingTime;
   }
 
   /** Records that it was given in this life of the job. */
@@ -214,6 +230,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
       ...(holds && { holds: holds.snapshot() }),
       ...(advances && { advances }),
       ...(timersDependOn !== undefined && { timersDependOn }),
+      ...(this.#finalWaits && { finalWaits: true }),
       ...(this.#merge && { merge: this.#merge.snapshot() }),
     };
   }
@@ -222,6 +239,7 @@ export class OperatorHost<I, O> implements Receiver<I> {
   async restore(snapshot: HostSnapshot): Promise<void> {
     const { sequence, workSequence, timers, timersDependOn, holds, work } = this.#asked;
     this.#watermark = snapshot.watermark;
+    this.#finalWaits = snapshot.finalWaits === true;
     if (snapshot.merge !== undefined) this.#merge?.restore(snapshot.merge);
     sequence.restore(snapshot.sequence);
     workSequence.restore(snapshot.workSequence);
@@ -253,10 +271,30 @@ export class OperatorHost<I, O> implements Receiver<I> {
   #makeAdvances(timers: FiringTimers): Advances {
     const { later } = this.#options.services;
     const passOn = (advance: Advance): void => {
-      if (advance.kind === 'event') this.#passWatermark(advance.to);
-      else if (advance.kind === 'status') this.#downstream.status(advance.idle);
+      if (advance.kind === 'status') this.#downstream.status(advance.idle);
+      else if (advance.kind === 'processing') this.#endIfNoneIsLeft();
+      else if (advance.to !== MAX_TIMESTAMP || !this.#holdsFinal()) this.#passWatermark(advance.to);
     };
     return new Advances({ timers, passOn, later });
+  }
+
+  /** Timers of the clock are left behind those of the final watermark: does what the policy says of them. */
+  #holdsFinal(): boolean {
+    const { timersAtEnd = 'drop' } = this.#options.services;
+    if (timersAtEnd === 'drop' || this.timerCount?.processing === 0) return false;
+    if (timersAtEnd === 'wait') this.#finalWaits = true;
+    else {
+      this.#advances?.add({ kind: 'processing', to: MAX_TIMESTAMP });
+      this.#advances?.add({ kind: 'event', to: MAX_TIMESTAMP });
+    }
+    return true;
+  }
+
+  /** The last timer that the final watermark waits for is gone. */
+  #endIfNoneIsLeft(): void {
+    if (!this.#finalWaits || this.timerCount?.processing !== 0) return;
+    this.#finalWaits = false;
+    this.#advances?.add({ kind: 'event', to: MAX_TIMESTAMP });
   }
 
   #passWatermark(timestamp: Timestamp): void {

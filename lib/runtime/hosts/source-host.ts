@@ -16,12 +16,12 @@ import type { Receiver } from '../edges/receiver.ts';
 import type { Places } from '../edges/places.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import { namedSource } from './source-failure.ts';
-import { recordedFrom, Split, type SplitSnapshot } from './split.ts';
+import { kept, recordedFrom, Split, type SplitSnapshot } from './split.ts';
 import type { RecordedInput, TickedSplit } from '../journal/turn.ts';
 import { WatermarkGenerator, type Quiet } from '../edges/watermark-generator.ts';
 import { WatermarkCombiner, type ValveSnapshot } from '../edges/watermark-merge.ts';
 import type { WatermarkChange } from '../edges/watermark-change.ts';
-import type { WatermarkStrategy } from '../edges/watermark-strategy.ts';
+import type { WatermarkAlignment, WatermarkStrategy } from '../edges/watermark-strategy.ts';
 import { forward } from '../edges/wire.ts';
 
 export interface SourceSnapshot {
@@ -127,6 +127,11 @@ export class SourceHost<T> {
     return this.#merge.current;
   }
 
+  /** The group that it keeps near to. */
+  get alignment(): WatermarkAlignment | undefined {
+    return this.#options.strategy.alignment;
+  }
+
   /** The split that holds the watermark back. */
   get slowestSplit(): string | undefined {
     return this.#merge.slowest;
@@ -212,7 +217,7 @@ export class SourceHost<T> {
       this.#options.logger.error({ source: this.uid, split: split.name, refused }, what);
     }
     this.#toldRefused = true;
-    return keep(input, (at) => refusals[at] === undefined);
+    return kept(input, (at) => refusals[at] === undefined);
   }
 
   /** Values that the source has left out, or sent to a side output that nobody reads, in this process. */
@@ -382,18 +387,3 @@ export class SourceHost<T> {
     else side.record(value, MIN_TIMESTAMP);
   }
 }
-
-/** The records of an input that are kept, by their place. */
-const keep = (input: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
-  const { values, timestamps, sides, position } = input;
-  const places = values.flatMap((_, at) => (isKept(at) ? [at] : []));
-  const sideOf = new Map(sides);
-  return {
-    values: places.map((at) => values[at]),
-    // As many as values, or none for those behind.
-    timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp),
-    // `has` said that it is there.
-    sides: sides && places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
-    position,
-  };
-};

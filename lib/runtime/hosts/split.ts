@@ -297,3 +297,18 @@ const holdPromise = (values: readonly unknown[]): boolean => {
   }
   return false;
 };
+
+/** The records of an input that are kept, by their place. */
+export const kept = (input: RecordedInput, isKept: (at: number) => boolean): RecordedInput => {
+  const { values, timestamps, sides, position } = input;
+  const places = values.flatMap((_, at) => (isKept(at) ? [at] : []));
+  const sideOf = new Map(sides);
+  return {
+    values: places.map((at) => values[at]),
+    // As many as values, or none for those behind.
+    timestamps: timestamps === undefined ? undefined : places.map((at) => timestamps[at] as Timestamp),
+    // `has` said that it is there.
+    sides: sides && places.flatMap((at, to) => (sideOf.has(at) ? [[to, sideOf.get(at) as string] as const] : [])),
+    position,
+  };
+};

@@ -10,12 +10,12 @@
  */
 import { Observable } from 'rxjs';
 import type { Clock } from '../../core/clock.ts';
-import { MAX_TIMESTAMP, MIN_TIMESTAMP, type Timestamp } from '../../core/element.ts';
-import type { Key } from '../../core/key.ts';
+import { MAX_TIMESTAMP, MIN_TIMESTAMP } from '../../core/element.ts';
 import type { Histogram, MetricGroup } from '../../core/metric.ts';
 import { integer, withMethods } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
 import type { Domain } from '../domain/domain.ts';
+import type { WatermarkHolder } from '../domain/watermark-holders.ts';
 import type { WorkQueue } from '../work/work.ts';
 import { MetricTree } from './metric-group.ts';
 import type { MetricRegistry } from './prometheus.ts';
@@ -39,18 +39,6 @@ export interface JobObservation {
 export type MetricSnapshot = Readonly<Record<string, number>>;
 
 /** Who holds back the watermark at an operator: a key whose work is open, or an input or split that is behind. */
-export interface WatermarkHolder {
-  readonly operator: string;
-  /** The key of the oldest open hold. */
-  readonly key?: Key | undefined;
-  /** The split of a source, the input of a union, or of an operator of several inputs: `input 2`. */
-  readonly channel?: string | undefined;
-  /** Where the watermark stands. */
-  readonly watermark: Timestamp;
-  /** How many watermarks wait behind the key. */
-  readonly waiting: number;
-}
-
 type Series = Iterable<readonly [group: string | undefined, value: number]>;
 
 export class JobMetrics {
@@ -153,23 +141,7 @@ export class JobMetrics {
    * console.log(job.metrics.watermarkHolders()); // prints []
    */
   watermarkHolders(): readonly WatermarkHolder[] {
-    const topology = this.#domain?.topology;
-    if (topology === undefined) return [];
-    const holders: WatermarkHolder[] = [];
-    for (const { uid, slowestSplit, currentWatermark } of topology.sources) {
-      if (slowestSplit !== undefined)
-        holders.push({ operator: uid, channel: slowestSplit, watermark: currentWatermark, waiting: 0 });
-    }
-    for (const [uid, { slowest, current }] of topology.valves) {
-      if (slowest !== undefined) holders.push({ operator: uid, channel: slowest, watermark: current, waiting: 0 });
-    }
-    for (const { uid, holdQueue, slowestInput, currentWatermark } of topology.operators) {
-      if (slowestInput !== undefined)
-        holders.push({ operator: uid, channel: slowestInput, watermark: currentWatermark, waiting: 0 });
-      const waiting = holdQueue?.waiting ?? 0;
-      if (waiting > 0) holders.push({ operator: uid, key: holdQueue?.oldestKey, watermark: currentWatermark, waiting });
-    }
-    return holders;
+    return this.#domain?.parts.holders.list() ?? [];
   }
 
   /** @internal The domain is about to go: its last numbers are kept, without it. */
@@ -336,6 +308,10 @@ export class JobMetrics {
     );
     operators('workOpen', 'items of work submitted and not applied', ({ workQueue }) => workQueue?.open);
     operators('workInFlight', 'items of work whose body runs', ({ workQueue }) => workQueue?.inFlight);
+    this.#view(
+      { group: 'operator', name: 'watermarkHeldMs', help: 'how long a watermark has been held back, in milliseconds' },
+      ({ parts }) => longest(parts.holders.list()),
+    );
     operators('holdsOpen', 'holds that keep a watermark or a result back', ({ holdQueue }) => holdQueue?.size);
     operators(
       'timers',
@@ -392,6 +368,13 @@ export class JobMetrics {
     });
   }
 }
+
+/** Of each operator the longest time. */
+const longest = (holders: readonly WatermarkHolder[]): Series => {
+  const held = new Map<string, number>();
+  for (const { operator, heldMs } of holders) held.set(operator, Math.max(heldMs, held.get(operator) ?? 0));
+  return [...held];
+};
 
 const one = (value: number | undefined): Series => (value === undefined ? [] : [[undefined, value]]);
 
