@@ -1,9 +1,13 @@
-/** The doors to PostgreSQL, which need the package `pg`: a sink that writes rows exactly once. */
-import type { Sink } from '../../lib/core/connector.ts';
-import { durationMs, integer, knownOptions, type Duration } from '../../lib/core/options.ts';
+/** The doors to PostgreSQL, which need the package `pg`: a source of rows in their order, and a sink for them. */
+import type { RetryOptions } from '../../lib/core/call.ts';
+import { systemClock } from '../../lib/core/clock.ts';
+import type { Sink, Source } from '../../lib/core/connector.ts';
+import { callable, durationMs, flag, integer, knownOptions, refusal, type Duration } from '../../lib/core/options.ts';
 import type { ValuesCommittable } from '../define-sink.ts';
+import { Patience, sourceRetry } from '../http/asking.ts';
 import { tableRows } from '../sql-table.ts';
 import { transactionSink } from '../transaction-sink.ts';
+import { RowsReader } from './rows-reader.ts';
 import { checkConnection, quotedName, Session } from './session.ts';
 import { PostgresTransactions } from './transactions.ts';
 
@@ -40,6 +44,12 @@ export type PostgresValue =
 
 /** A row, in the order of the columns. */
 export type PostgresRow = readonly PostgresValue[];
+
+/** A row that was read, by its columns. */
+export type PostgresRecord = Readonly<Record<string, unknown>>;
+
+/** The cells of the last row that was read, in the columns of `order`, as the server writes them; none at the start. */
+export type PostgresPosition = readonly string[];
 
 export interface PostgresSinkOptions<T> {
   /** Where the server is: an address such as `postgres://user@host/database`, or its parts. */
@@ -125,4 +135,122 @@ const cellOf = (cell: PostgresValue): PostgresValue | undefined => {
   if (Number.isNaN(cell.getTime())) return undefined;
   const year = cell.getUTCFullYear();
   return year >= 1 && year <= 9999 ? cell.toISOString() : cell;
+};
+
+export interface PostgresSourceOptions<T> {
+  /** Where the server is: an address such as `postgres://user@host/database`, or its parts. */
+  readonly connection: string | PostgresConnection;
+  /** The table, or a view. @defaultValue `query` says what is read */
+  readonly table?: PostgresName | undefined;
+  /** A `SELECT` without an order, in place of a table. @defaultValue all of `table` */
+  readonly query?: string | undefined;
+  /**
+   * The columns by which rows are read, upwards. Together they are different for all rows and none of them is null;
+   * what is new comes behind what was read. An index on them makes a page cheap.
+   */
+  readonly order: readonly string[];
+  /** The value of a row. @defaultValue the row, an object by its columns */
+  readonly decode?: ((row: PostgresRecord) => T) | undefined;
+  /** How long to wait for more where the rows end. @defaultValue the source ends there */
+  readonly poll?: Duration | undefined;
+  /**
+   * How long a row has to be there before those up to it are read; see below. They are read after this long, at the
+   * latest after twice as long.
+   * @defaultValue 0: at once
+   */
+  readonly lag?: Duration | undefined;
+  /**
+   * Whether there are the same rows behind a position later too: rows are added behind the others, and neither changed
+   * nor deleted. If not, what was read is journaled. @defaultValue false
+   */
+  readonly replayable?: boolean | undefined;
+  /** Rows that are asked for at a time, from 1. @defaultValue 1000 */
+  readonly pageRows?: number | undefined;
+  /** For logs and uids. @defaultValue the table, else 'postgres' */
+  readonly name?: string | undefined;
+  /** How long an attempt to connect, and each statement, may take. @defaultValue '1m' */
+  readonly timeout?: Duration | undefined;
+  /**
+   * How often and when a page is asked for again. @defaultValue for as long as the job runs, after waits from 1 s to 1
+   * min
+   */
+  readonly retry?: Omit<RetryOptions, 'retryOnResult'> | undefined;
+}
+
+/**
+ * A source of the rows of a table, or of a query, in the order of some columns. A position is the cells of the last row
+ * in these columns, as texts of the server: no digit of a `bigint`, a `numeric` or a time is lost in it. A restart
+ * reads on behind it.
+ *
+ * Transactions take their numbers and times before they commit, so a row may come to be seen when one behind it has
+ * been read: it is missed. With `lag` the source looks which row is the newest, waits that long, and then reads up to
+ * it; so no row is missed as long as no transaction stays open for longer than that after it took its number. To miss
+ * none at all, let a column have `DEFAULT pg_current_xact_id()`, read `SELECT * FROM t WHERE that_column <
+ * pg_snapshot_xmin(pg_current_snapshot())` as `query`, and put the column first in `order`. A row that is changed or
+ * deleted is not read again, unless it gets a cell that puts it behind the others.
+ *
+ * `bigint` and `numeric` come as texts, `timestamp` as a `Date` of UTC, `date` and `interval` as texts, JSON as what it
+ * says; a cast in a query makes others of them. Rejects with `SOURCE_FAILED`. Needs the package `pg`.
+ *
+ * @example
+ * const payments = postgresSource<{ id: string; euros: number }>({
+ *   connection: 'postgres://localhost/shop',
+ *   table: 'payments',
+ *   order: ['paid', 'id'],
+ *   poll: '2s',
+ *   lag: '10s',
+ * });
+ * console.log(payments.name, payments.replayable); // prints payments false
+ */
+export const postgresSource = <T = PostgresRecord>(options: PostgresSourceOptions<T>): Source<T, PostgresPosition> => {
+  knownOptions('postgresSource', options, {
+    connection: true,
+    table: true,
+    query: true,
+    order: true,
+    decode: true,
+    poll: true,
+    lag: true,
+    replayable: true,
+    pageRows: true,
+    name: true,
+    timeout: true,
+    retry: true,
+  });
+  const { connection, table, order, poll, lag = 0, replayable = false, pageRows = 1000, retry = {} } = options;
+  checkConnection(connection);
+  const { name = table === undefined ? 'postgres' : [table].flat().join('.') } = options;
+  if (!Array.isArray(order) || order.length === 0 || order.some((column) => typeof column !== 'string'))
+    throw refusal('order', 'a list of columns', order);
+  const timeoutMs = timeoutOf(options.timeout);
+  const retries = sourceRetry(retry);
+  const parts = {
+    name,
+    order: [...order],
+    from: fromOf(options),
+    // A row is what T is when nothing else is said.
+    decode: callable('decode', options.decode ?? ((row) => row as T)),
+    pollMs: poll === undefined ? undefined : durationMs('poll', poll, { min: 1 }),
+    lagMs: durationMs('lag', lag),
+    pageRows: integer('pageRows', pageRows, { min: 1 }),
+  };
+  return {
+    name,
+    replayable: flag('replayable', replayable),
+    splits: async () => [name],
+    async open(_split, position = [], signal, clock = systemClock) {
+      signal.throwIfAborted();
+      const session = new Session({ connection, timeoutMs, owner: `source "${name}"`, code: 'SOURCE_FAILED' });
+      return new RowsReader({ ...parts, session, clock, patience: new Patience(retries, clock) }, position);
+    },
+  };
+};
+
+const fromOf = ({ table, query }: Pick<PostgresSourceOptions<never>, 'table' | 'query'>): string => {
+  if ((table === undefined) === (query === undefined))
+    throw refusal('query', 'there without `table`, or the other way round', query);
+  if (table !== undefined) return `${quotedName('table', table)} AS millrace`;
+  if (typeof query !== 'string' || query === '') throw refusal('query', 'a `SELECT`', query);
+  // On a line of its own: the query may end with a comment.
+  return `(${query}\n) AS millrace`;
 };

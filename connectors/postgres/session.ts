@@ -8,6 +8,7 @@ import { refusal } from '../../lib/core/options.ts';
 import { loadPackage } from '../../lib/core/package-loading.ts';
 import { openedUntilAborted, untilAborted } from '../../lib/core/waits.ts';
 import { quoted } from '../sql-table.ts';
+import { cellTypes } from './cells.ts';
 import type { PostgresConnection, PostgresName } from './postgres.ts';
 
 /** A name as SQL reads it, whatever stands in it. */
@@ -37,9 +38,17 @@ export interface Answer {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
 }
 
+/** An answer whose columns may have the same name twice. */
+export interface Table {
+  readonly names: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
 export interface Queries {
   /** Runs a statement; or several, without values, whose answers are let go of. */
   query(text: string, values?: readonly unknown[]): Promise<Answer>;
+  /** Runs a statement that reads rows which become values. */
+  table(text: string, values: readonly unknown[]): Promise<Table>;
 }
 
 export interface SessionOptions {
@@ -69,7 +78,17 @@ export class Session {
       const client = (this.#client ??= await openedUntilAborted(this.#connect(), signal, end));
       const query = async (text: string, values: readonly unknown[] = []): Promise<Answer> =>
         client.query(text, [...values]);
-      return await untilAborted(work({ query }), signal);
+      const table = async (text: string, values: readonly unknown[]): Promise<Table> => {
+        const { types } = await packaged();
+        const { fields, rows } = await client.query<unknown[]>({
+          text,
+          values: [...values],
+          rowMode: 'array',
+          types: cellTypes(types),
+        });
+        return { names: fields.map(({ name }) => name), rows };
+      };
+      return await untilAborted(work({ query, table }), signal);
     } catch (error) {
       await this.close();
       if (signal.aborted || error instanceof StreamError) throw error;
@@ -87,7 +106,7 @@ export class Session {
 
   async #connect(): Promise<Client> {
     const { connection, timeoutMs } = this.#options;
-    const { Client } = await loadPackage('pg', 'PostgreSQL connectors', () => import('pg'));
+    const { Client } = await packaged();
     const where = typeof connection === 'string' ? { connectionString: connection } : defined(connection);
     const client = new Client({
       ...where,
@@ -111,6 +130,8 @@ export class Session {
     return new StreamError(code, `${owner}: ${messageOf(cause)}`, { cause, retryable, ...details });
   }
 }
+
+const packaged = () => loadPackage('pg', 'PostgreSQL connectors', () => import('pg'));
 
 /** What was given: `pg` takes what is undefined for said. */
 const defined = (connection: PostgresConnection): PostgresConnection =>
