@@ -25,6 +25,19 @@ export class StreamOutput<T> {
   }
 
   /**
+   * Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data.
+   *
+   * @example
+   * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
+   */
+  async executeAndCollect(name?: string): Promise<T[]> {
+    const values: T[] = [];
+    this.sinkTo(collectSink(values));
+    await this.#origin.environment.execute(name);
+    return values;
+  }
+
+  /**
    * Pins the uid of the operator that makes this stream: its state belongs to it. Two operators with one uid are
    * refused with `UID_CLASH` when the job starts.
    *
@@ -89,18 +102,5 @@ export class StreamOutput<T> {
     withMethods('sink', sink, 'a Sink; `callbackSink(fn)` makes one of a function', ['open']);
     const node = this.#origin.addNode(name ?? sink.name, { kind: 'sink', sink });
     return new DataStreamSink(this.#origin.environment.graph, node);
-  }
-
-  /**
-   * Runs the job to the end of its input and gives what this stream brought. Meant for tests and small data.
-   *
-   * @example
-   * console.log(await env.fromCollection([1, 2, 3]).executeAndCollect()); // prints [ 1, 2, 3 ]
-   */
-  async executeAndCollect(name?: string): Promise<T[]> {
-    const values: T[] = [];
-    this.sinkTo(collectSink(values));
-    await this.#origin.environment.execute(name);
-    return values;
   }
 }

@@ -33,7 +33,7 @@ const run = async (maxDrift: number | undefined): Promise<{ furthest: number; wi
   const env = StreamExecutionEnvironment.create({ logger: 'silent' });
   const timed = strategy.withTimestamps(({ ts }: Tick) => ts);
   const fast = env.fromSource(ticks('fast', 2_000, 0), timed);
-  const slow = env.fromSource(ticks('slow', 500, 3), timed);
+  const slow = env.fromSource(ticks('slow', 500, 25), timed);
   const newest: Record<string, number> = { fast: 0, slow: 0 };
   let furthest = 0;
   const all = fast.union(slow).map((tick) => {
@@ -56,7 +56,7 @@ describe('sources of an alignment group', () => {
     const free = await run(undefined);
     const aligned = await run(300);
     expect(aligned.furthest).toBeLessThanOrEqual(300 + 65 * 10);
-    expect(free.furthest).toBeGreaterThan(2_000);
+    expect(free.furthest).toBeGreaterThan(1_000);
     expect(aligned.windows).toEqual(free.windows);
     expect(aligned.windows).toHaveLength(25);
   });
