@@ -16,6 +16,7 @@ export { KeyedStream } from './streams/keyed-stream.ts';
 export { BroadcastConnectedStream, BroadcastStream } from './streams/broadcast-streams.ts';
 export { ConnectedStreams } from './streams/connected-streams.ts';
 export { AsOfJoinedStreams } from './streams/as-of-joined-streams.ts';
+export { PatternStream } from './streams/pattern-stream.ts';
 export { IntervalJoin, IntervalJoinedStreams } from './streams/interval-joined-streams.ts';
 export { JoinedStreams, MeetingStreams, WindowedMeeting } from './streams/joined-streams.ts';
 export { PartitionWindowedStream } from './streams/partition-windowed-stream.ts';
@@ -60,6 +61,15 @@ export type {
   ReadOnlyStateHandle,
   ReadOnlyStateHandles,
 } from './core/operator-state.ts';
+export { AfterMatchSkipStrategy, type SkipStrategy } from '../operators/patterns/skip-strategies.ts';
+export {
+  Pattern,
+  type Match,
+  type PatternCondition,
+  type PatternConditionContext,
+  type PatternOptions,
+} from '../operators/patterns/pattern.ts';
+export type { MatchContext, MatchFunction, MatchOptions } from '../operators/patterns/match-pattern.ts';
 export type { CoProcessFunction } from '../operators/co-process.ts';
 export { type FlatMapOptions } from '../operators/stateless.ts';
 export { type } from '../operators/process.ts';

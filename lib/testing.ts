@@ -32,6 +32,7 @@ export { broadcastProcess } from '../operators/broadcast-process.ts';
 export { coProcess } from '../operators/co-process.ts';
 export { coSteps } from '../operators/co-steps.ts';
 export { lookupJoin } from '../operators/lookup-join.ts';
+export { matchPattern, type MatchPatternOptions } from '../operators/patterns/match-pattern.ts';
 export { asOfJoin, type AsOfJoinOptions } from '../operators/as-of-join.ts';
 export { intervalJoin, intervalOf, type Interval, type IntervalJoinOptions } from '../operators/interval-join.ts';
 export { coGroupWindow, joinWindow } from '../operators/windows/co-group.ts';

@@ -9,6 +9,7 @@ const values = (names: readonly string[]): readonly string[] =>
 test('millrace', () => {
   expect(exportsOf('lib/index.ts').join('\n')).toMatchInlineSnapshot(`
     "Action
+    AfterMatchSkipStrategy
     Agent
     AgentBuilder
     AgentPlan
@@ -53,6 +54,8 @@ test('millrace', () => {
     NeverTrigger
     OutputEvent
     PartitionWindowedStream
+    Pattern
+    PatternStream
     ProcessingTimeSessionWindows
     ProcessingTimeTrigger
     ProcessingTimeoutTrigger
@@ -258,6 +261,10 @@ test('millrace', () => {
     type MapPartitionOptions
     type MapState
     type MapStateOptions
+    type Match
+    type MatchContext
+    type MatchFunction
+    type MatchOptions
     type MemoryObject
     type MemoryPath
     type MemoryRef
@@ -287,6 +294,9 @@ test('millrace', () => {
     type PackedTurn
     type PartitionContext
     type PartsCommittable
+    type PatternCondition
+    type PatternConditionContext
+    type PatternOptions
     type PendingRecord
     type PipeOptions
     type Place
@@ -344,6 +354,7 @@ test('millrace', () => {
     type SinkDefinition
     type SinkEntry
     type SinkWriter
+    type SkipStrategy
     type Slices
     type SortOrder
     type Source

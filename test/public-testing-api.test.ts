@@ -33,6 +33,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     joinWindow
     lookupJoin
     map
+    matchPattern
     processOperator
     processWindow
     reduce
@@ -63,6 +64,7 @@ test.runIf(existsSync(`${root}lib/testing.ts`))('millrace/testing', () => {
     type JoinFunction
     type LifeCounts
     type MakeStorage
+    type MatchPatternOptions
     type MemoryCrash
     type MemoryDatabaseName
     type MemoryFault

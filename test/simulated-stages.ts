@@ -3,13 +3,17 @@
  * elements and gives elements; each carries the ids of the inputs it is made of, so that what came of what shows.
  */
 import {
-  EventTimeSessionWindows,
-  TumblingEventTimeWindows,
+  AfterMatchSkipStrategy,
   aggregatingState,
+  EventTimeSessionWindows,
   listState,
   mapState,
+  outputTag,
+  Pattern,
   reducingState,
+  TumblingEventTimeWindows,
   type,
+  type Match,
   valueState,
 } from 'millrace';
 import { counted, merged, upTo, type Element, type Stage } from './simulated-stage.ts';
@@ -159,6 +163,49 @@ const connected: Readonly<Record<string, Stage>> = {
           (element) => ({ ...element, n: element.n + 1 }),
           (element) => ({ ...element, n: element.n + 2 }),
         ),
+  },
+};
+
+const late = outputTag<Element>('late');
+
+const patterns: Readonly<Record<string, Stage>> = {
+  pattern: {
+    fixed: true,
+    build: (input, random) => {
+      const pattern = Pattern.begin('first')
+        .where(({ n }: Element) => n % 3 > 0)
+        .notFollowedBy('seventh')
+        .where(({ n }) => n % 7 === 0)
+        .followedByAny('more')
+        .where(({ n }, ctx) => ctx.eventsForPattern('first').every((first) => first.n <= n))
+        .within(upTo(random, 25));
+      const timedOut = outputTag<Match<Element, 'first' | 'more'>>('timed out');
+      const results = input
+        .pattern(pattern)
+        .sideOutputLateData(late)
+        .sideOutputTimedOut(timedOut)
+        .process(({ first, more }, { key, timestamp }) => ({ ...merged([...first, ...more], timestamp), key }));
+      const alone = results.sideOutput(timedOut).map(({ first }) => merged(first, first[0]?.ts ?? 0));
+      return results.union(results.sideOutput(late), alone);
+    },
+  },
+  'pattern-skipping': {
+    fixed: true,
+    build: (input, random) => {
+      const skip = [AfterMatchSkipStrategy.skipPastLastEvent(), AfterMatchSkipStrategy.skipToNext()];
+      const pattern = Pattern.begin('even', { skip: skip[Math.floor(random() * 2)] })
+        .where(({ n }: Element) => n % 2 === 0)
+        .oneOrMore()
+        .greedy()
+        .followedBy('odd')
+        .times(1, 2)
+        .notFollowedBy('fifth')
+        .where(({ n }) => n % 5 === 0)
+        .within(upTo(random, 25));
+      return input
+        .pattern(pattern)
+        .process(({ even, odd }, { key, timestamp }) => ({ ...merged([...even, ...odd], timestamp), key }));
+    },
   },
 };
 
@@ -319,6 +366,7 @@ export const stages: Readonly<Record<string, Stage>> = {
   ...windowStages,
   ...partitionStages,
   ...joins,
+  ...patterns,
   ...connected,
   ...functions,
 };

@@ -2,7 +2,7 @@
 import type { CallContext } from '../core/call.ts';
 import type { Key } from '../core/key.ts';
 import type { Operator } from '../core/operator.ts';
-import { callable, refusal, withMethods } from '../core/options.ts';
+import { callable, knownOptions, refusal, withMethods } from '../core/options.ts';
 import type { Agent, AgentClass } from '../agents/definition/agent.ts';
 import type { AgentOperatorOptions } from '../../operators/agent-options.ts';
 import type { AggregateFunction, ReduceFunction } from '../core/aggregate-function.ts';
@@ -12,6 +12,8 @@ import type { AsyncMapOptions } from '../../operators/async-map.ts';
 import type { DeadLetter, FitsDeadLetters } from '../../operators/dead-letter.ts';
 import { distinct, type DistinctOptions } from '../../operators/distinct.ts';
 import type { Ordered } from '../../operators/ordered.ts';
+import type { MatchOptions } from '../../operators/patterns/match-pattern.ts';
+import type { Pattern } from '../../operators/patterns/pattern.ts';
 import { process, type ProcessFunction, type StateSpec } from '../../operators/process.ts';
 import { count, max, maxBy, min, minBy, sum, type ByOptions, type FieldOf } from '../../operators/rolling.ts';
 import type { WindowAssigner } from '../../operators/windows/contract.ts';
@@ -23,6 +25,7 @@ import type { ConnectedStreams } from './connected-streams.ts';
 import { aggregateFunction, onlyTo, processFunction } from './parts.ts';
 import { IntervalJoin } from './interval-joined-streams.ts';
 import { PartitionWindowedStream } from './partition-windowed-stream.ts';
+import { PatternStream } from './pattern-stream.ts';
 import { WindowedStream } from './windowed-stream.ts';
 
 /**
@@ -246,6 +249,20 @@ export class KeyedStream<T, K extends Key = Key> extends DataStream<T> {
   ): AsOfJoinedStreams<T, Outer extends 'left' ? B | undefined : B, K> {
     if (!(other instanceof KeyedStream)) throw refusal('asOfJoin', 'given a keyed stream', other);
     return new AsOfJoinedStreams([this.origin, other.origin], options);
+  }
+
+  /**
+   * Looks for a pattern in the events of each key, in the order of their timestamps.
+   *
+   * @example
+   * const large = Pattern.begin('first').where((order: Order) => order.euros > 20).followedBy('second').within('1m');
+   * const pairs = orders.keyBy(({ customer }) => customer).pattern(large);
+   * const ids = pairs.process(({ first, second }) => `${first[0]?.id} ${second[0]?.id}`);
+   * console.log(await ids.executeAndCollect()); // prints [ '1 3' ]
+   */
+  pattern<N extends string>(pattern: Pattern<T, N>, options: MatchOptions = {}): PatternStream<T, N, K> {
+    knownOptions('pattern', options, { partialMatchesMax: true });
+    return new PatternStream<T, N, K>(this, { ...options, pattern });
   }
 
   /**
