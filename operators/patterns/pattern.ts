@@ -322,9 +322,10 @@ export class Pattern<T = unknown, N extends string = string> {
   /** @internal What was said. Throws a `TypeError` for what is no whole pattern. */
   get whole(): Setup {
     const { parts, skip, withinMs } = this.#setup;
-    const last = parts.at(-1);
-    if (last?.kind === 'notFollowedBy' && withinMs === Infinity)
-      throw new TypeError('Expected a pattern that ends with `notFollowedBy` to have `within`');
+    // Parts that are optional may be left out, and then the pattern ends with what is in front of them.
+    const must = parts.findLastIndex((part) => part.kind === 'stage' && !part.optional);
+    if (withinMs === Infinity && parts.slice(must + 1).some(({ kind }) => kind === 'notFollowedBy'))
+      throw new TypeError('Expected a pattern that may end with `notFollowedBy` to have `within`');
     if ('name' in skip && !parts.some(({ kind, name }) => kind === 'stage' && name === skip.name))
       throw refusal('skip', 'to a part of the pattern that takes events', skip.name);
     return this.#setup;

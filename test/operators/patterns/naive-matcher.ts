@@ -184,7 +184,7 @@ export class NaiveMatcher {
       if (next !== undefined && isNot(next)) nots.push(next);
       else if (next !== undefined || at >= 0) ways.push({ to, isInner: false, nots: [...nots], greedy: [...greedy] });
       if (next !== undefined && !isNot(next) && !next.optional) break;
-      if (next?.greedy === true) greedy.push(next);
+      if (next?.greedy === true && !isNot(next)) greedy.push(next);
     }
     return ways;
   }

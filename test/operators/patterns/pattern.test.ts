@@ -51,7 +51,9 @@ describe('a pattern as it is written', () => {
   it('is refused where it is used when it has no end, or skips to nothing', () => {
     const use = (pattern: Pattern) => (): unknown => matchPattern({ pattern }, () => 1);
     expect(use(a().notFollowedBy('n'))).toThrow('to have `within`');
+    expect(use(a().notFollowedBy('n').next('b').optional())).toThrow('to have `within`');
     expect(use(a().within('1s').notFollowedBy('n'))).not.toThrow();
+    expect(use(a().notFollowedBy('n').next('b'))).not.toThrow();
     const skip = AfterMatchSkipStrategy.skipToLast('b');
     expect(use(Pattern.begin('a', { skip }))).toThrow('`skip`');
     expect(use(Pattern.begin('a', { skip }).notNext('b').next('c'))).toThrow('`skip`');
