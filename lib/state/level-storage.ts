@@ -57,6 +57,16 @@ export class LevelStorage implements Storage {
   }
 
   /**
+   * Whether there is a place for state in the directory; makes nothing.
+   *
+   * @example
+   * console.log(await new LevelStorage('.millrace/never').exists()); // prints false
+   */
+  async exists(): Promise<boolean> {
+    return (await readMarker(this.name)) !== undefined;
+  }
+
+  /**
    * Opens both databases, for one process at a time. Throws `STORE_LOCKED` when another one has them open,
    * `STORE_DAMAGED` when they have lost or changed data, `STORE_FORMAT` when a newer version has written them, or
    * `STORE_FAILED`.

@@ -9,8 +9,10 @@ export const namedStorage = (storage: Storage): Storage => {
     code: 'STORE_FAILED',
     what: `store \`${storage.name}\` failed to ${to}`,
   });
+  const { exists } = storage;
   return {
     name: storage.name,
+    ...(exists !== undefined && { exists: () => namedAsync(failing('open'), () => exists.call(storage)) }),
     async open() {
       const found = await namedAsync(failing('open'), async () => opened(await storage.open()));
       return {

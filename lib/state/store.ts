@@ -47,6 +47,11 @@ export interface StoreBatch {
 export interface Storage {
   /** For messages: the directory, or `memory`. */
   readonly name: string;
+  /**
+   * Whether they were ever made; makes nothing. So a savepoint that can not be used leaves no empty place behind. A
+   * storage that leaves nothing behind anyway needs none: it is opened, and then looked into.
+   */
+  exists?(): Promise<boolean>;
   /** Opens both. Creates them only when they never existed; refuses a directory that has lost its data. */
   open(): Promise<OpenStorage>;
 }

@@ -8,7 +8,14 @@ import { invariant, StreamError } from '../../core/errors.ts';
 import { untilAborted } from '../../core/waits.ts';
 import { readNewestCheckpoint } from '../../state/checkpoint.ts';
 import type { OpenCheckpoint } from '../checkpoint/coordinator.ts';
-import { checkHeader, checkStates, emptyHeader, headerFormat, type Header } from '../checkpoint/header.ts';
+import {
+  checkHeader,
+  checkStates,
+  emptyHeader,
+  headerFormat,
+  type Header,
+  type StateFacts,
+} from '../checkpoint/header.ts';
 import { cutTopology } from '../checkpoint/topology-cut.ts';
 import type { SourceHost } from '../hosts/source-host.ts';
 import type { Topology } from '../hosts/topology.ts';
@@ -62,6 +69,15 @@ export class Domain implements Replayed, AssembledFor {
     checkHeader(header, { ...settings, uids });
     const recovery = storage === undefined ? Recovery.empty(header) : await Recovery.load(storage.journal, header);
     return new Domain(options, { header, recovery, newest });
+  }
+
+  /** What the operators of a graph declare, by uid, beside a checkpoint that is in no storage of theirs yet. */
+  static declared(options: DomainOptions, header: Header): ReadonlyMap<string, readonly StateFacts[]> {
+    const domain = new Domain(options, { header, recovery: Recovery.empty(header), newest: undefined });
+    const { dictionary, workingSet } = domain.parts;
+    const { operators } = domain.topology;
+    domain.kill(); // It was made to be looked at.
+    return new Map(operators.map(({ uid }) => [uid, dictionary.statesOf(uid, workingSet)]));
   }
 
   private constructor(options: DomainOptions, found: Found) {

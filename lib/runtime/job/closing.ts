@@ -8,6 +8,14 @@ import type { Domain } from '../domain/domain.ts';
 import type { JobOptions } from './job-options.ts';
 import type { WayOut } from './way-out.ts';
 
+/**
+ * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
+ */
+export interface Life {
+  readonly failure: { readonly error: unknown } | undefined;
+  readonly close: (limitMs: number) => Promise<void>;
+}
+
 /** What a life has opened so far. */
 export interface Opened {
   storage?: OpenStorage | undefined;

@@ -4,22 +4,27 @@
  * closed and opened anew (I15).
  */
 import { BehaviorSubject, firstValueFrom, skipWhile, Subject, type Observable } from 'rxjs';
-import { sleep, type Clock } from '../../core/clock.ts';
+import { sleep } from '../../core/clock.ts';
 import { messageOf, StreamError } from '../../core/errors.ts';
 import { durationMs, knownOptions } from '../../core/options.ts';
 import type { CheckpointStats } from '../checkpoint/coordinator.ts';
+import type { Header } from '../checkpoint/header.ts';
+import type { DomainOptions } from '../domain/assemble.ts';
 import { Domain } from '../domain/domain.ts';
 import { operatorFailure } from '../edges/operator-failure.ts';
 import { askForCheckpoint, waitFor } from '../hosts/waited-code.ts';
-import { closeOpened, type Opened } from './closing.ts';
+import type { OpenStorage } from '../../state/store.ts';
+import { closeOpened, type Life, type Opened } from './closing.ts';
 import { JobLog } from './job-log.ts';
 import type { JobOptions } from './job-options.ts';
 import type { JobMetrics } from './metrics.ts';
 import { isTerminal, Progress } from './progress.ts';
+import { memoryId, once, openStorage } from './opening.ts';
 import { tellLostWork } from './lost-work.ts';
 import { beginRestarts, nextStart } from './restart.ts';
 import { Divergence } from '../recovery/replay.ts';
 import { stopOptionNames, type StopOptions } from './stop-options.ts';
+import type { Declared } from '../recovery/savepoint.ts';
 import { Savepoints } from './savepoints.ts';
 import { WayOut } from './way-out.ts';
 
@@ -36,14 +41,6 @@ export interface JobStatus {
 
 /** The last checkpoint of a stop gets this long at any rate, unless the stop itself has less, in milliseconds. */
 const lastCommitMs = 5_000;
-
-/**
- * How a life has ended. What it has opened is open until it is closed: parts that do not end in time are left behind.
- */
-interface Life {
-  readonly failure: { readonly error: unknown } | undefined;
-  readonly close: (limitMs: number) => Promise<void>;
-}
 
 /**
  * A running job, as `executeAsync` gives it: its status and metrics, and how to take a checkpoint, to stop it and to
@@ -278,35 +275,38 @@ export class Job {
   }
 
   async #live(opened: Opened, divergence: Divergence | undefined): Promise<void> {
-    const { resources } = this.#options;
-    const restore = await this.#savepoints.read(); // First, so that what is refused touches nothing.
-    const opening = this.#options.storage?.open();
-    if (!(await this.#wayOut.inTime(Promise.resolve(opening)))) {
-      opening?.then((late) => late.close()).catch(() => {}); // The job is over, and nobody else knows of it.
-      return this.#leaveEarly();
-    }
-    opened.storage = await opening; // Also when it can't be filled: then it is closed.
-    opened.storage = await this.#savepoints.begin(opened.storage, restore);
-    this.#id = opened.storage?.jobId ?? this.#id;
-    const code = { jobId: this.#id, what: 'the resources of the agents' };
-    const openResources = waitFor(code, () => resources?.open());
-    if (!(await this.#wayOut.inTime(openResources))) return this.#leaveEarly();
-    // Reads the newest checkpoint and the whole journal.
-    const opens = Domain.open({
-      ...this.#options,
-      storage: opened.storage,
-      memoryId: this.#id,
-      divergence,
-      metrics: this.metrics.root,
-      onCheckpoint: (stats) => this.#onCheckpoint(stats),
-      onFailure: () => {}, // `run` and `checkpoint` reject with it.
+    const openResources = once(() => {
+      const code = { jobId: this.#id, what: 'the resources of the agents' };
+      return waitFor(code, () => this.#options.resources?.open());
     });
+    const declared = async (header: Header): Promise<Declared> => {
+      await openResources(); // Agents are made with them.
+      return Domain.declared(this.#domainOptions(undefined), header);
+    };
+    const opening = { ...this.#options, savepoints: this.#savepoints, wayOut: this.#wayOut, declared };
+    if (!(await openStorage(opened, opening))) return this.#leaveEarly();
+    this.#id = opened.storage?.jobId ?? this.#id;
+    if (!(await this.#wayOut.inTime(openResources()))) return this.#leaveEarly();
+    // Reads the newest checkpoint and the whole journal.
+    const opens = Domain.open(this.#domainOptions(opened.storage, divergence));
     if (!(await this.#wayOut.inTime(opens))) return this.#leaveEarly();
     const domain = await opens;
     opened.domain = domain;
     this.#domain = domain;
     if (this.#wayOut.wanted === 'cancel') domain.kill();
     await (domain.finished ? this.#commitAgain(domain) : this.#work(domain));
+  }
+
+  #domainOptions(storage: OpenStorage | undefined, divergence?: Divergence): DomainOptions {
+    return {
+      ...this.#options,
+      storage,
+      memoryId: this.#id,
+      divergence,
+      metrics: this.metrics.root,
+      onCheckpoint: (stats) => this.#onCheckpoint(stats),
+      onFailure: () => {}, // `run` and `checkpoint` reject with it.
+    };
   }
 
   /** A job that has finished before. */
@@ -421,7 +421,3 @@ export class Job {
     this.#status.next(Object.freeze({ state, restarts: this.#restarts, ...(error === undefined ? {} : { error }) }));
   }
 }
-
-/** For a job that keeps nothing: the same over its restarts in this process, and no other run has it. */
-const memoryId = (clock: Clock): string =>
-  `memory-${[clock.random(), clock.random()].map((each) => each.toString(36).slice(2, 10)).join('')}`;

@@ -5,7 +5,7 @@
 import { StreamError } from '../../core/errors.ts';
 import { refusal } from '../../core/options.ts';
 import type { OpenStorage } from '../../state/store.ts';
-import { asItsJob, exportSavepoint, Restore } from '../recovery/savepoint.ts';
+import { asItsJob, claim, exportSavepoint, isMadeOf, Restore, type RestoredOn } from '../recovery/savepoint.ts';
 import type { JobOptions } from './job-options.ts';
 
 export class Savepoints {
@@ -13,25 +13,41 @@ export class Savepoints {
   #storage: OpenStorage | undefined;
   #written: Promise<void> = Promise.resolve();
   #atStop: string | undefined;
+  /** What was read before the place for state was made. */
+  #restore: Restore | undefined;
+  /** The place for state is filled; a later life goes on with it, whatever stands at the path by then. */
+  #isRestored: boolean;
 
   constructor(options: JobOptions) {
     this.#options = options;
+    this.#isRestored = options.restoreFrom === undefined;
   }
 
-  /** Reads what the job is restored from, if anything; what is refused has touched nothing. */
-  async read(): Promise<Restore | undefined> {
-    const { restoreFrom, graph, settings } = this.#options;
-    if (restoreFrom === undefined) return undefined;
-    const uids = new Set(graph.nodes.map(({ uid }) => uid));
-    return Restore.read(restoreFrom, { uids, maxParallelism: settings.maxParallelism });
+  /** Where no place for state is made yet, what it is to be filled from is read first: refused, it makes none. */
+  async beforeOpening(declared: RestoredOn['declared']): Promise<void> {
+    const { storage } = this.#options;
+    if (!this.#isRestored && (await storage?.exists?.()) === false) this.#restore = await this.#read(declared);
   }
 
   /** The place for state of this life, filled where it is to be. */
-  async begin(storage: OpenStorage | undefined, restore: Restore | undefined): Promise<OpenStorage | undefined> {
-    if (storage === undefined) return undefined;
-    await restore?.into(storage);
+  async begin(storage: OpenStorage, declared: RestoredOn['declared']): Promise<OpenStorage> {
+    const { restoreFrom } = this.#options;
+    if (restoreFrom !== undefined && !this.#isRestored) {
+      if (!(await isMadeOf(storage.state, restoreFrom)))
+        await (this.#restore ?? (await this.#read(declared)))?.into(storage);
+      await claim(restoreFrom);
+      this.#isRestored = true;
+      this.#restore = undefined;
+    }
     this.#storage = asItsJob(storage);
     return this.#storage;
+  }
+
+  async #read(declared: RestoredOn['declared']): Promise<Restore | undefined> {
+    const { restoreFrom, graph, settings } = this.#options;
+    if (restoreFrom === undefined) return undefined;
+    const uids = new Set(graph.nodes.map(({ uid }) => uid));
+    return Restore.read(restoreFrom, { uids, maxParallelism: settings.maxParallelism, declared });
   }
 
   end(): void {

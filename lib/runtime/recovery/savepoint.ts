@@ -9,12 +9,13 @@ import { resolve } from 'node:path';
 import { StreamError } from '../../core/errors.ts';
 import type { ActionStateStore, JournalEntry } from '../../core/journal.ts';
 import { asBuffer } from '../../core/serde.ts';
-import { noneIfAbsent, systemCodeOf } from '../../core/system-error.ts';
+import { noneIfAbsent } from '../../core/system-error.ts';
 import { bodyOf, checkpointIdOf, checkpointKey, readNewestCheckpoint, withBody } from '../../state/checkpoint.ts';
 import { prefixes } from '../../state/layout.ts';
-import { assertComplete, putOrigin, readOrigin, type Origin } from '../../state/savepoint/origin.ts';
-import { operatorOf, reKeyed } from '../../state/savepoint/re-keyed.ts';
+import { assertComplete, putOrigin, readOrigin } from '../../state/savepoint/origin.ts';
+import { operatorOf, reKeyed, stateOf } from '../../state/savepoint/re-keyed.ts';
 import {
+  readFacts,
   readSavepoint,
   savepointFormat,
   syncFolderOf,
@@ -23,7 +24,7 @@ import {
   type Savepoint,
 } from '../../state/savepoint/savepoint-file.ts';
 import type { OpenStorage, Store, StoreBatch } from '../../state/store.ts';
-import { checkHeader, type Header, type NodeSnapshot } from '../checkpoint/header.ts';
+import { checkHeader, checkStates, type Header, type NodeSnapshot, type StateFacts } from '../checkpoint/header.ts';
 import type { SequenceSnapshot } from '../hosts/sequence.ts';
 import { decodeJournalEntry, encodeTurns, turnsTag } from '../journal/journal-format.ts';
 
@@ -132,71 +133,73 @@ const coveredBy = async function* (header: Header, entries: AsyncIterable<Journa
 
 // ---------- import
 
+/** The states that the operators of a graph declare, by uid. */
+export type Declared = ReadonlyMap<string, readonly StateFacts[]>;
+
+/** What a savepoint is restored on. */
 export interface RestoredOn {
   readonly uids: ReadonlySet<string>;
   readonly maxParallelism: number;
+  /** Makes the operators beside that header. */
+  declared(header: Header): Promise<Declared>;
 }
 
+/** Whether the state was filled from this savepoint. Its file may be gone since. */
+export const isMadeOf = async (state: Store, options: RestoreOptions): Promise<boolean> => {
+  const origin = readOrigin(state);
+  if (origin?.complete !== true) return false;
+  const path = resolve(options.path);
+  const facts = await readFacts(path);
+  return facts === undefined ? path === origin.path : facts.id === origin.savepoint;
+};
+
+/** Removes the file, so that no other job goes on from it, once all of it is in the place for state. */
+export const claim = async ({ path, mode }: RestoreOptions): Promise<void> => {
+  if (mode === 'claim')
+    await rm(path)
+      .then(() => syncFolderOf(path))
+      .catch(noneIfAbsent);
+};
+
 /**
- * A savepoint, and what is needed to go on from it. Made before the place for state is opened, so what is refused
+ * A savepoint that fits the graph, and what is needed to go on from it. It needs no place for state, so what is refused
  * touches nothing.
  */
 export class Restore {
   readonly #path: string;
-  readonly #options: RestoreOptions;
-  /** Undefined: the file is gone, since it was claimed. */
-  readonly #savepoint: Savepoint | undefined;
-  readonly #header: Header | undefined;
-  readonly #gone: ReadonlySet<number>;
+  readonly #savepoint: Savepoint;
   readonly #maxParallelism: number;
+  /** What the job begins with. */
+  readonly #header: Header;
+  readonly #dropped: Dropped;
 
-  private constructor(options: RestoreOptions, savepoint: Savepoint | undefined, target: RestoredOn) {
-    this.#options = options;
-    this.#path = resolve(options.path);
+  private constructor(savepoint: Savepoint, before: Header, after: Header) {
+    this.#path = savepoint.path;
     this.#savepoint = savepoint;
-    const header = savepoint === undefined ? undefined : (bodyOf(savepoint.header) as Header); // Its digest was right.
-    const { uids, maxParallelism } = target;
-    if (header !== undefined)
-      checkHeader(header, {
-        uids,
-        maxParallelism: header.maxParallelism,
-        allowUnclaimedState: options.allowNonRestoredState === true,
-      });
-    this.#gone = new Set(
-      Object.entries(header?.nodes ?? {}).flatMap(([uid, { number }]) => (uids.has(uid) ? [] : [number])),
-    );
-    this.#header = header === undefined ? undefined : headerOn(header, target);
-    this.#maxParallelism = maxParallelism;
+    this.#maxParallelism = after.maxParallelism;
+    this.#header = after;
+    this.#dropped = droppedOf(before, after);
   }
 
-  /** Reads and verifies the file. */
+  /** Reads and verifies the file, and whether the graph can go on from it. */
   static async read(options: RestoreOptions, target: RestoredOn): Promise<Restore> {
-    let savepoint: Savepoint | undefined;
-    try {
-      savepoint = await readSavepoint(resolve(options.path));
-    } catch (error) {
-      if (!(error instanceof StreamError) || systemCodeOf(error.cause) !== 'ENOENT') throw error;
+    const savepoint = await readSavepoint(resolve(options.path));
+    const header = bodyOf(savepoint.header) as Header; // Its digest was right: it is what this engine wrote.
+    const { allowNonRestoredState: allowUnclaimedState = false } = options;
+    checkHeader(header, { uids: target.uids, maxParallelism: header.maxParallelism, allowUnclaimedState });
+    const declaredBy = await target.declared(header);
+    for (const [uid, { states: stored = [] }] of Object.entries(header.nodes)) {
+      const declared = declaredBy.get(uid);
+      if (declared !== undefined) checkStates({ uid, stored, declared, allowUnclaimedState });
     }
-    return new Restore(options, savepoint, target);
+    return new Restore(savepoint, header, headerOn(header, target, declaredBy));
   }
 
-  /**
-   * Fills an empty place for state. One that was filled with the same savepoint is left as it is; one that was filled
-   * by half is emptied first.
-   */
+  /** Fills an empty place for state. One that was filled by half is emptied first. */
   async into(storage: OpenStorage): Promise<void> {
-    const origin = readOrigin(storage.state);
-    if (origin?.complete === true && this.#isSame(origin)) return this.#claim();
-    if (this.#savepoint === undefined)
-      throw new StreamError('SAVEPOINT_FAILED', `there is no savepoint '${this.#path}'`, { retryable: false });
-    if (origin?.complete !== false && (await holdsAnything(storage)))
+    if (readOrigin(storage.state)?.complete !== false && (await holdsAnything(storage)))
       throw new StreamError('STATE_NOT_EMPTY', `the savepoint '${this.#path}' can not be restored over other state`);
     await this.#fill(storage, this.#savepoint);
-    await this.#claim();
-  }
-
-  #isSame({ savepoint, path }: Origin): boolean {
-    return this.#savepoint === undefined ? path === this.#path : savepoint === this.#savepoint.facts.id;
   }
 
   async #fill({ state, journal }: OpenStorage, { facts, header, rows }: Savepoint): Promise<void> {
@@ -222,18 +225,16 @@ export class Restore {
   }
 
   #keptState(rows: readonly Row[]): readonly Row[] {
-    return rows.filter((row) => !this.#gone.has(operatorOf(row) ?? -1));
+    const { operators, states } = this.#dropped;
+    return rows.filter((row) => {
+      const operator = operatorOf(row);
+      return operator === undefined || !(operators.has(operator) || states.has(stateOf(row) ?? ''));
+    });
   }
 
   /** Turns belong to nobody; the records of work to an operator, whose number stands behind their tag as in rows. */
   #kept(rows: readonly Row[]): readonly Row[] {
-    return rows.filter(([key]) => key[0] === turnsTag || !this.#gone.has(asBuffer(key).readUInt16BE(1)));
-  }
-
-  async #claim(): Promise<void> {
-    if (this.#options.mode !== 'claim' || this.#savepoint === undefined) return;
-    await rm(this.#path).catch(noneIfAbsent);
-    await syncFolderOf(this.#path);
+    return rows.filter(([key]) => key[0] === turnsTag || !this.#dropped.operators.has(asBuffer(key).readUInt16BE(1)));
   }
 }
 
@@ -250,13 +251,38 @@ export const asItsJob = (storage: OpenStorage): OpenStorage => {
 };
 
 /** What the job begins with: another branch, so that no id of it names what the old job has done since. */
-const headerOn = (header: Header, { uids, maxParallelism }: RestoredOn): Header => {
+const headerOn = (header: Header, { uids, maxParallelism }: RestoredOn, declared: Declared): Header => {
   const { journalPosition: _, ...rest } = header; // Of another journal.
   const kept = Object.entries(header.nodes).filter(([uid]) => uids.has(uid));
   const isReKeyed = maxParallelism !== header.maxParallelism;
-  const nodes = kept.map(([uid, node]) => [uid, isReKeyed ? countedOn(node, maxParallelism) : node] as const);
+  const nodes = kept.map(([uid, node]) => {
+    const own = withDropped(node, declared.get(uid));
+    return [uid, isReKeyed ? countedOn(own, maxParallelism) : own] as const;
+  });
   return { ...rest, maxParallelism, branch: header.branch + 1, nodes: Object.fromEntries(nodes) };
 };
+
+/** A node whose operator goes on without the states that it does not declare. */
+const withDropped = (node: NodeSnapshot, declared: readonly StateFacts[] | undefined): NodeSnapshot => {
+  if (node.states === undefined || declared === undefined) return node;
+  const names = new Set(declared.map(({ name }) => name));
+  return { ...node, states: node.states.map((facts) => (names.has(facts.name) ? facts : { ...facts, dropped: true })) };
+};
+
+/** What a savepoint holds and the job does not go on with. */
+interface Dropped {
+  readonly operators: ReadonlySet<number>;
+  readonly states: ReadonlySet<string>;
+}
+
+const droppedOf = (before: Header, after: Header): Dropped => ({
+  operators: new Set(Object.entries(before.nodes).flatMap(([uid, { number }]) => (uid in after.nodes ? [] : [number]))),
+  states: new Set(
+    Object.values(after.nodes).flatMap(({ number, states = [] }) =>
+      states.flatMap(({ state, dropped }) => (dropped === true ? [`${number}/${state}`] : [])),
+    ),
+  ),
+});
 
 /** Every group counts on from the largest number of all, since the keys of several may meet in it. */
 const countedOn = (node: NodeSnapshot, maxParallelism: number): NodeSnapshot => {

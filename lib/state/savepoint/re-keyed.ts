@@ -41,6 +41,10 @@ export const reKeyed = ([key, value]: Row, maxParallelism: number): Row => {
   }
 };
 
+/** Names the state that a row belongs to, by operator and number; undefined for any other row. */
+export const stateOf = ([key]: Row): string | undefined =>
+  key[0] === prefixes.state ? `${asBuffer(key).readUInt16BE(1)}/${key[3]}` : undefined;
+
 /** The operator that a row belongs to; undefined for a row of the whole job. */
 export const operatorOf = ([key]: Row): number | undefined =>
   key[0] === prefixes.checkpoint || key[0] === prefixes.origin ? undefined : asBuffer(key).readUInt16BE(1);

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StreamError } from '../../core/errors.ts';
 import { openRegular } from '../../core/regular-file.ts';
-import { systemError } from '../../core/system-error.ts';
+import { systemCodeOf, systemError } from '../../core/system-error.ts';
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
 
@@ -153,6 +153,17 @@ export const readSavepoint = async (path: string): Promise<Savepoint> => {
   }
   if (facts === undefined || header === undefined) throw damaged(path, 'its header is missing');
   return { path, facts, header, rows: () => rowsOf(path) };
+};
+
+/** What a file says of itself first; nothing behind it is looked at. Undefined when there is no file. */
+export const readFacts = async (path: string): Promise<SavepointFacts | undefined> => {
+  try {
+    for await (const { kind, body } of blocksOf(path)) if (kind === kinds.facts) return factsOf(path, body);
+  } catch (error) {
+    if (error instanceof StreamError && systemCodeOf(error.cause) === 'ENOENT') return undefined;
+    throw error;
+  }
+  throw damaged(path, 'it does not hold its facts');
 };
 
 const rowsOf = async function* (path: string): ReturnType<Savepoint['rows']> {
